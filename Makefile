@@ -1,0 +1,37 @@
+# make run    install, then simulate 10,000 devices
+# make test   install with the development tools, then lint, types and tests
+# make clean  remove what the two made
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: run test lint clean
+
+run: $(VENV)/.run-installed
+	$(BIN)/python simulations/run.py --devices 10000
+
+test: $(VENV)/.test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedbert needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and pinned: a range would let another package pull a build of several gigabytes.
+$(VENV)/.run-installed: $(SOURCES) | $(VENV)/bin/python
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --editable '.[teacher]'
+	@touch $@
+
+$(VENV)/.test-installed: $(SOURCES) $(VENV)/.run-installed
+	$(INSTALL) --editable '.[teacher,ray,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,19 @@
+"""The one exception a user may see: one clear line and no traceback.
+
+A message names the setting or file, its value, the rule it broke and what to do next, as in
+``epsilon(=0.0) must be > 0; leave it out for a run without privacy``. The command line prints it on
+standard error and ends with exit code 2.
+"""
+
+
+class FedbertError(Exception):
+    """A mistake in what fedbert was given; its text is one line for the person who can mend it."""
+
+
+def invalid(name: str, value: object, rule: str, next_step: str = "") -> FedbertError:
+    """Return the error for a setting `name` whose `value` breaks `rule`.
+
+    `rule` completes "must ..."; `next_step`, if given, says what to do instead.
+    """
+    tail = f"; {next_step}" if next_step else ""
+    return FedbertError(f"{name}(={value!r}) must {rule}{tail}")

@@ -1,0 +1,74 @@
+"""Every random number of a run, as a function of (seed, purpose, time, device, index).
+
+The generator is Philox 4x64 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): counter
+based, so the numbers of device 7,000,000 are reached without drawing those before it. A range of devices
+therefore gets the same numbers whichever shard, worker or backend asks, and in whatever order.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WORDS_PER_COUNTER = 4
+_TO_UNIT = 2.0**-53
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; two purposes never share numbers."""
+
+    PROFILE = 1
+    FREE_MEMORY = 2
+    NETWORK = 3
+    HABIT = 4
+    AVAILABILITY = 5
+    TRANSFER = 6
+    LATENCY = 7
+    TASTE = 8
+    HISTORY = 9
+    LEARNING_COUNT = 10
+    EVALUATION_COUNT = 11
+    LEARNING_SESSION = 12
+    EVALUATION_SESSION = 13
+    LEARNING_CANDIDATES = 14
+    EVALUATION_CANDIDATES = 15
+    CLICK = 16
+    COHORT = 17
+    DROP_OUT = 18
+    CONTROL_GROUP = 19
+    NOISE = 20
+    MASK = 21
+    TRAINING = 22
+    RESAMPLING = 23
+    USER_ASSIGNMENT = 24
+    HISTORY_CANDIDATES = 25
+    HISTORY_CLICK = 26
+    SKETCH = 27
+    SAMPLE = 28
+
+
+def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:
+    return np.random.SeedSequence([seed, purpose, time]).generate_state(2, np.uint64)
+
+
+def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.uint64]:
+    """Return raw 64-bit words `[count, draws]` for ids `first` .. `first + count - 1`.
+
+    Row i depends on (seed, purpose, time, first + i) alone, and not on `first`, `count` or earlier calls.
+    `seed`, `purpose`, `time` and `first` are >= 0. The same `draws` must be used for one purpose.
+    """
+    counters = -(-draws // _WORDS_PER_COUNTER)
+    bits = np.random.Philox(key=_key(seed, purpose, time))
+    bits.advance(first * counters)
+    raw = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
+    return np.asarray(raw, np.uint64).reshape(count, counters * _WORDS_PER_COUNTER)[:, :draws]
+
+
+def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.float64]:
+    """Return uniform numbers in the open interval (0, 1), `[count, draws]`; see `words` for the arguments."""
+    return ((words(seed, purpose, time, first, count, draws) >> np.uint64(11)) + 0.5) * _TO_UNIT
+
+
+def generator(seed: int, purpose: int, time: int = 0) -> np.random.Generator:
+    """Return a sequential generator for work that is never split over shards (training order, noise)."""
+    return np.random.Generator(np.random.Philox(key=_key(seed, purpose, time)))

@@ -1,0 +1,222 @@
+"""What came out of a run: the shape of ``run.json``, and its one reader and writer.
+
+Every number is *measured* (really computed or timed here), *modelled* (predicted from profiles) or *proved*
+(epsilon under its assumptions); `LABELS` says which is which. Quality figures are means over evaluation
+sessions with 20 candidates each, unless their name says otherwise.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypedDict
+
+from fedbert.errors import FedbertError
+
+SCHEMA = 1
+
+LABELS: dict[str, str] = {
+    "quality": "measured",
+    "bytes": "measured",
+    "cohort": "modelled",
+    "latency": "modelled",
+    "memory": "modelled",
+    "energy": "modelled",
+    "outcomes": "modelled",
+    "availability": "modelled",
+    "epsilon": "proved",
+    "secure_sum": "measured",
+    "timing": "measured",
+}
+
+METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
+
+Metrics = TypedDict(
+    "Metrics", {"auc": float, "mrr": float, "ndcg@5": float, "ndcg@10": float, "hit@1": float}
+)
+
+RoundRow = TypedDict(
+    "RoundRow",
+    {
+        "round": int,  # 0 = the window before the first round
+        "hour": float,  # local hour at the round's end
+        # what users saw: every evaluation session of the window, default order where nothing was scored
+        "auc": float,
+        "mrr": float,
+        "ndcg@5": float,
+        "ndcg@10": float,
+        "hit@1": float,
+        "ndcg@10_low": float,  # 95 % interval, resampling texts
+        "ndcg@10_high": float,
+        "sessions": int,  # evaluation sessions in the window
+        "scored_ndcg@10": float | None,  # over the sessions that were scored in time
+        "control_ndcg@10": float | None,  # scored sessions of the control group (release 0)
+        "treated_ndcg@10": float | None,  # scored sessions of all other devices
+        "outcomes": dict[str, int],  # evaluation sessions by outcome
+        "epsilon": float | None,  # cumulative, amplified; None = not private
+        "epsilon_unamplified": float | None,
+        "cohort": int,  # devices whose coin said yes
+        "eligible": int,  # of these: idle, charging, unmetered
+        "completed": int,  # of these: not late, not interrupted
+        "dropped": int,  # eligible - completed
+        "reported": int,  # of the completed: on the round's release, with clicks to report
+        "signal_release": int,  # the one release whose signals the round sums
+        "bytes_up": int,
+        "bytes_down": int,
+        "downloads": int,
+        "installed": dict[str, int],  # devices by installed release, at the round's end
+        "server_ndcg@10": float,  # public validation texts, student of the server after the round
+        "released": int | None,  # number of the release made in this round
+        "gate": str,  # what the release gate said
+        "round_status": str,  # "updated" | "held: ..."
+        "loss": float | None,  # cross-distillation loss after the update
+        "wall_s": float,
+    },
+)
+
+
+class TierRow(TypedDict):
+    """Figures of one device tier over the whole run."""
+
+    devices: int
+    sessions: int
+    quality: Metrics  # as users saw it
+    scored_quality: Metrics | None
+    outcomes: dict[str, int]
+    latency_ms: dict[str, float]  # p50 p90 p95 p99 of answered sessions, from fixed bins of 2 %
+    peak_memory_bytes: dict[str, float]  # p50 p90 p95 p99
+    energy_mj_per_session: float
+    install_ms: float  # mean, background encoding of catalogue and history per installed release
+    mah_per_day: float
+    battery_percent_per_day: float
+    device_ms_per_day: float
+
+
+class HourRow(TypedDict):
+    """Figures of one local hour of the day (0..23), from the fleet's availability and traffic."""
+
+    hour: int
+    idle: float  # shares of the fleet
+    charging: float
+    unmetered: float
+    eligible: float
+    sessions: float  # share of the day's sessions
+
+
+class ComparisonRow(TypedDict):
+    """One ranking system on the same evaluation sessions, every session scored."""
+
+    system: str
+    inputs: str  # which texts and habits it sees
+    quality: Metrics
+    low: float  # 95 % interval of ndcg@10, resampling texts
+    high: float
+
+
+class Gap(TypedDict):
+    """What the signals won, by the int8 student on all evaluation sessions: full scoring."""
+
+    release_0: float
+    final: float
+    pooled: float
+    closed: float | None  # (final - release_0) / (pooled - release_0); None if there is no gap
+    text_only_release_0: float
+    text_only_final: float
+    text_only_pooled: float
+    text_only_closed: float | None
+
+
+class Projection(TypedDict):
+    """What the same noise and rounds would come to after `days` days."""
+
+    days: int
+    epsilon: float
+    epsilon_unamplified: float
+
+
+class PrivacyRow(TypedDict):
+    """The privacy of the run; `statement` is the one line for people."""
+
+    mode: str
+    statement: str
+    sampler: str
+    sampling_probability: float
+    noise_multiplier: float | None
+    clip_norm: float
+    delta: float
+    epsilon: float | None
+    epsilon_unamplified: float | None
+    assumptions: dict[str, str]  # "amplified", "unamplified", "unit"
+    projections: list[Projection]
+
+
+class RunResult(TypedDict):
+    """The whole of ``run.json``."""
+
+    schema: int
+    name: str
+    command: str
+    seed: int
+    started: str
+    versions: dict[str, str]
+    commit: str | None
+    status: str  # "finished" | "interrupted after round N"
+    labels: dict[str, str]
+    scenario: dict[str, Any]
+    world: dict[str, Any]  # name, items, public_texts, private_texts, evaluation_texts, note
+    model: dict[str, Any]  # name, bytes, sha256, dim, vocabulary, teacher
+    privacy: PrivacyRow
+    rounds: list[RoundRow]
+    tiers: dict[str, TierRow]
+    hours: list[HourRow]
+    comparison: list[ComparisonRow]
+    gap: Gap | None
+    latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
+    memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
+    secure_sum: dict[str, Any]  # devices verified, rounds, equal
+    traffic: dict[str, Any]  # bytes of one report, of one release, totals
+    totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
+    timing_s: dict[str, float]  # by stage
+    wall_s: float
+    peak_memory_bytes: int
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` to a temporary name beside `path` and rename it; raises FedbertError, e.g. on a full disk."""
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary name beside `path` and rename it; raises FedbertError, e.g. on a full disk."""
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FedbertError(
+            f"{path} could not be written: {error.strerror}; free some space or choose another --output"
+        ) from None
+
+
+def save_run(result: RunResult, folder: Path) -> None:
+    """Write ``run.json`` into `folder`."""
+    write_text_atomically(folder / "run.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def load_run(folder: Path) -> RunResult:
+    """Return the result in a run folder; raises FedbertError if it is not one."""
+    path = folder / "run.json"
+    try:
+        result: RunResult = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FedbertError(f"{path} must exist; name the folder of a finished run") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FedbertError(f"{path} must be a run's JSON: {error}") from None
+    if result.get("schema") != SCHEMA:
+        raise FedbertError(
+            f"{path}: schema(={result.get('schema')!r}) must be {SCHEMA}; run the scenario again"
+        )
+    return result

@@ -1,0 +1,213 @@
+"""What is simulated: one frozen, validated settings object, read from flags and TOML, written back as TOML.
+
+`Scenario` holds what can change a result; `Execution` what cannot (backend, shards, output). Every flag of
+``simulations/run.py`` is a key of one of the two, with the same name.
+"""
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fedbert.errors import FedbertError, invalid
+from fedbert.units import HOURS_PER_DAY
+
+MAX_DEVICES = 100_000_000
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Scenario(_Settings):
+    """The simulated fleet, world, model, federation and privacy. The same scenario gives the same run."""
+
+    devices: int = Field(10_000, ge=1, le=MAX_DEVICES, description="phones in the fleet")
+    rounds: int = Field(12, ge=1, le=10_000, description="federation rounds")
+    round_hours: float = Field(2.0, gt=0, le=HOURS_PER_DAY, description="hours between two rounds")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of every random number")
+
+    world: Literal["services", "movietweetings", "interactions"] = Field(
+        "services", description="which users, items and texts"
+    )
+    items: Path | None = Field(None, description="catalogue file (item, text) of the interactions world")
+    interactions: Path | None = Field(
+        None, description="file (user, item, timestamp) of the interactions world"
+    )
+    non_iid: float = Field(1.0, ge=0, le=100, description="how far tastes differ; 0 = all alike")
+    tier_correlation: float = Field(0.5, ge=0, le=5, description="how far tastes depend on the device tier")
+    sessions_per_day: float = Field(4.0, gt=0, le=48, description="sessions a device and day")
+    evaluation_share: float = Field(
+        0.5, gt=0, lt=1, description="share of sessions that are scored in reports and never learnt from"
+    )
+    history_length: int = Field(8, ge=1, le=64, description="clicks a phone remembers")
+
+    profiles: Path | None = Field(None, description="folder of device profiles (TOML)")
+    availability: Literal["default", "always"] = Field("default", description="when phones can take part")
+    memory_budget_bytes: int = Field(4_000_000, ge=100_000, description="memory of the feature on a phone")
+    deadline_ms: float = Field(300.0, gt=0, le=60_000, description="time to answer a session")
+
+    model: str = Field("default", min_length=1, description="shipped model or artefact folder")
+    teacher: str | None = Field(None, description="folder or hub name; default: the installed package")
+
+    epsilon: float | None = Field(None, gt=0, le=1000, description="privacy budget of the whole run")
+    delta: float | None = Field(
+        None, gt=0, lt=1, description="chance the guarantee fails; default 1e-6 or less"
+    )
+    sampler: Literal["poisson", "once-a-day"] = Field("poisson", description="how a cohort is drawn")
+    sampling_probability: float = Field(
+        0.1, gt=0, le=1, description="chance that a device joins a round, of the whole fleet"
+    )
+    over_selection: float = Field(1.0, ge=1, le=10, description="factor on the sampling probability")
+    clip_norm: float = Field(2.0, gt=0, le=1000, description="largest norm of one device's signal")
+    clicks_per_report: int = Field(4, ge=1, le=64, description="newest clicks that make up a signal")
+    min_reports: int = Field(10, ge=0, description="reports below which a round is held")
+
+    release_every: int = Field(3, ge=1, description="rounds between two releases to devices")
+    control_share: float = Field(
+        0.05, ge=0, le=0.5, description="share of devices that stay on release 0, for comparison"
+    )
+    update_steps: int = Field(8, ge=1, le=1000, description="cross-distillation steps after each round")
+    student_learning_rate: float = Field(1e-3, gt=0, le=1, description="step size of the student")
+    teacher_learning_rate: float = Field(5e-5, ge=0, le=1, description="step size of the teacher")
+    verify_masks: int = Field(
+        32, ge=0, le=256, description="devices a round whose pairwise masks are really run and compared"
+    )
+
+    @field_validator("items", "interactions", "profiles", mode="before")
+    @classmethod
+    def _blank_path(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        custom = self.world == "interactions"
+        if custom and (self.items is None or self.interactions is None):
+            raise ValueError("world(='interactions') must come with items and interactions; name both files")
+        if not custom and (self.items or self.interactions):
+            raise ValueError(
+                f"items and interactions belong to world 'interactions', not to {self.world!r}; "
+                "add --world interactions"
+            )
+        if self.delta is not None and self.delta >= 1 / self.devices:
+            raise ValueError(
+                f"delta(={self.delta!r}) must be < 1/devices (= {1 / self.devices:.3g}); choose a smaller delta"
+            )
+        if self.cohort_probability > 1:
+            raise ValueError(
+                f"over_selection(={self.over_selection!r}) times sampling_probability "
+                f"(={self.sampling_probability!r}) must be <= 1; lower one of them"
+            )
+        if self.clicks_per_report > self.history_length:
+            raise ValueError(
+                f"clicks_per_report(={self.clicks_per_report}) must be <= history_length "
+                f"(={self.history_length}); a phone reports from what it remembers"
+            )
+        return self
+
+    @property
+    def cohort_probability(self) -> float:
+        """The accounted sampling probability q of a round: over-selection raises it."""
+        return self.sampling_probability * self.over_selection
+
+    @property
+    def effective_delta(self) -> float:
+        """`delta`, or if it is not given the smaller of 1e-6 and a tenth of 1/devices."""
+        return self.delta if self.delta is not None else min(1e-6, 0.1 / self.devices)
+
+    @property
+    def private(self) -> bool:
+        """Whether the run has a privacy budget."""
+        return self.epsilon is not None
+
+    @property
+    def rounds_per_day(self) -> float:
+        """Rounds in 24 hours."""
+        return HOURS_PER_DAY / self.round_hours
+
+    @property
+    def learning_per_day(self) -> float:
+        """Mean learning sessions a device and day."""
+        return self.sessions_per_day * (1 - self.evaluation_share)
+
+    @property
+    def evaluation_per_day(self) -> float:
+        """Mean evaluation sessions a device and day."""
+        return self.sessions_per_day * self.evaluation_share
+
+
+class Execution(_Settings):
+    """How a scenario is computed and where the results go; nothing here changes a figure."""
+
+    backend: Literal["inprocess", "ray"] = Field("inprocess", description="where the shards run")
+    ray_address: str | None = Field(None, description="address of a running Ray cluster")
+    shards: int | None = Field(None, ge=1, le=10_000, description="parts of the fleet; default: one a core")
+    output: Path | None = Field(None, description="the run folder; default runs/<world>-<devices>-<seed>")
+    overwrite: bool = Field(False, description="replace an existing run folder")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.ray_address and self.backend != "ray":
+            raise ValueError(
+                f"ray_address(={self.ray_address!r}) must come with backend 'ray'; add --backend ray"
+            )
+        return self
+
+
+SCENARIO_KEYS = frozenset(Scenario.model_fields)
+EXECUTION_KEYS = frozenset(Execution.model_fields)
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if not where:
+        return message
+    rule = message[0].lower() + message[1:]
+    rule = rule.removeprefix("input should be ").removeprefix("input should have ")
+    value = first.get("input")
+    if isinstance(value, float) and not math.isfinite(value):
+        rule = "a finite number"
+    return str(invalid(where, value, f"be {rule}", "see --help for its meaning"))
+
+
+def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
+    """Return the two settings objects from flat keys; raises FedbertError with one line on the first mistake."""
+    unknown = sorted(set(values) - SCENARIO_KEYS - EXECUTION_KEYS)
+    if unknown:
+        raise FedbertError(f"unknown key {unknown[0]!r}; the keys are the flags of `fedbert run --help`")
+    try:
+        return (
+            Scenario(**{key: value for key, value in values.items() if key in SCENARIO_KEYS}),
+            Execution(**{key: value for key, value in values.items() if key in EXECUTION_KEYS}),
+        )
+    except ValidationError as error:
+        raise FedbertError(_one_line(error)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the flat keys of a scenario file; raises FedbertError if it is missing or not TOML."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FedbertError(f"config(={str(path)!r}) must exist; check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FedbertError(f"config(={str(path)!r}) must be TOML: {error}") from None
+    except OSError as error:
+        raise FedbertError(f"config(={str(path)!r}) must be readable: {error.strerror}") from None
+    nested = sorted(key for key, value in values.items() if isinstance(value, dict))
+    if nested:
+        raise FedbertError(f"{path}: unknown table [{nested[0]}]; a scenario file has plain keys only")
+    return values
+
+
+def scenario_toml(scenario: Scenario, execution: Execution | None = None) -> str:
+    """Return the effective scenario as TOML that `--config` reads again; unset keys are left out."""
+    values = scenario.model_dump(mode="json", exclude_none=True)
+    if execution is not None:
+        values |= execution.model_dump(mode="json", exclude_none=True, include={"backend", "shards"})
+    return tomli_w.dumps(values)

@@ -61,12 +61,14 @@ def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int
     bits = np.random.Philox(key=_key(seed, purpose, time))
     bits.advance(first * counters)
     raw = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
-    return np.asarray(raw, np.uint64).reshape(count, counters * _WORDS_PER_COUNTER)[:, :draws]
+    table = np.asarray(raw).astype(np.uint64, copy=False).reshape(count, -1)
+    return table[:, :draws]
 
 
 def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.float64]:
     """Return uniform numbers in the open interval (0, 1), `[count, draws]`; see `words` for the arguments."""
-    return ((words(seed, purpose, time, first, count, draws) >> np.uint64(11)) + 0.5) * _TO_UNIT
+    mantissas = words(seed, purpose, time, first, count, draws) >> np.uint64(11)
+    return (mantissas.astype(np.float64) + 0.5) * _TO_UNIT
 
 
 def generator(seed: int, purpose: int, time: int = 0) -> np.random.Generator:

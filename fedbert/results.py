@@ -181,12 +181,12 @@ class RunResult(TypedDict):
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` to a temporary name beside `path` and rename it; raises FedbertError, e.g. on a full disk."""
+    """Write `text` to a temporary name and rename it to `path`; raises FedbertError (full disk, no right)."""
     write_bytes_atomically(path, text.encode("utf-8"))
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary name beside `path` and rename it; raises FedbertError, e.g. on a full disk."""
+    """Write `data` to a temporary name and rename it to `path`; raises FedbertError (full disk, no right)."""
     temporary = path.with_name(path.name + ".partial")
     try:
         with temporary.open("wb") as file:

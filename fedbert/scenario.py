@@ -94,7 +94,8 @@ class Scenario(_Settings):
             )
         if self.delta is not None and self.delta >= 1 / self.devices:
             raise ValueError(
-                f"delta(={self.delta!r}) must be < 1/devices (= {1 / self.devices:.3g}); choose a smaller delta"
+                f"delta(={self.delta!r}) must be < 1/devices (= {1 / self.devices:.3g}); "
+                "choose a smaller delta"
             )
         if self.cohort_probability > 1:
             raise ValueError(
@@ -176,7 +177,7 @@ def _one_line(error: ValidationError) -> str:
 
 
 def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
-    """Return the two settings objects from flat keys; raises FedbertError with one line on the first mistake."""
+    """Return the two settings objects from flat keys; raises FedbertError on the first mistake."""
     unknown = sorted(set(values) - SCENARIO_KEYS - EXECUTION_KEYS)
     if unknown:
         raise FedbertError(f"unknown key {unknown[0]!r}; the keys are the flags of `fedbert run --help`")

@@ -1,0 +1,1 @@
+"""Recommendation: worlds (catalogue, users, sessions), the integer scorer, clicks and ranking metrics."""

@@ -1,0 +1,47 @@
+"""Which items have similar names: TF-IDF over the public item texts, and nothing else."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+NEIGHBOURS = 20
+"""How many neighbours of an item are kept."""
+
+_ROWS_PER_BLOCK = 512
+_SCALE = 2.0**40
+
+
+def name_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
+    """Return one row an item: TF-IDF of words, of pairs of words and of 3 to 5 characters, unit length each.
+
+    Both halves (words, characters) have the same weight.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
+    joined = sparse.hstack([words.fit_transform(texts), letters.fit_transform(texts)])
+    return sparse.csr_matrix(joined * np.sqrt(0.5))
+
+
+def nearest_by_name(texts: Sequence[str], count: int = NEIGHBOURS) -> NDArray[np.int32]:
+    """Return the `count` items with the most similar names, `[item, count]`, nearest first.
+
+    An item is never its own neighbour. Cosines are compared as integers of 2^-40, equal ones in the order of
+    the items. With `count` or fewer items the row repeats the other items in turn.
+    """
+    items = len(texts)
+    if items < 2:
+        raise ValueError("an item needs another one to be its neighbour")
+    kept = min(count, items - 1)
+    vectors = name_vectors(texts)
+    transposed = sparse.csc_matrix(vectors.T)
+    nearest = np.empty((items, kept), np.int32)
+    for start in range(0, items, _ROWS_PER_BLOCK):
+        rows = np.arange(start, min(start + _ROWS_PER_BLOCK, items))
+        cosine = np.rint((vectors[rows] @ transposed).toarray() * _SCALE).astype(np.int64)
+        cosine[rows - start, rows] = np.iinfo(np.int64).min
+        nearest[rows] = np.argsort(-cosine, axis=1, kind="stable")[:, :kept]
+    return nearest[:, np.arange(count) % kept]

@@ -42,6 +42,6 @@ def nearest_by_name(texts: Sequence[str], count: int = NEIGHBOURS) -> NDArray[np
     for start in range(0, items, _ROWS_PER_BLOCK):
         rows = np.arange(start, min(start + _ROWS_PER_BLOCK, items))
         cosine = np.rint((vectors[rows] @ transposed).toarray() * _SCALE).astype(np.int64)
-        cosine[rows - start, rows] = np.iinfo(np.int64).min
+        cosine[rows - start, rows] = -1
         nearest[rows] = np.argsort(-cosine, axis=1, kind="stable")[:, :kept]
     return nearest[:, np.arange(count) % kept]

@@ -1,0 +1,249 @@
+"""One block of a shard's devices in one round: sessions, costs, clicks, signal, downloads."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.devices.availability import interruptions
+from fedbert.devices.cost_model import Outcome
+from fedbert.federation import report as r
+from fedbert.federation.encoded import EncodedRelease
+from fedbert.federation.wire import Arrays
+from fedbert.privacy.sampling import cohort
+from fedbert.randomness import Purpose, uniforms
+from fedbert.recommendation.baselines import default_scores
+from fedbert.recommendation.clicks import clicks
+from fedbert.recommendation.scorer import FULL, order, ranks
+from fedbert.recommendation.world import Kind, Sessions
+from fedbert.signals.prototypes import contribution_sum, dense_contributions
+
+if TYPE_CHECKING:
+    from fedbert.federation.shard import RoundOrder, Shard, ShardState
+
+MAX_SESSIONS = 6
+"""Most sessions of one kind that a device has in a round (the world's cap)."""
+
+
+def ndcg10_table() -> NDArray[np.int64]:
+    """Return nDCG@10 of a rank 1 .. 20 in fixed point (`report.FIXED_POINT`), at index rank - 1."""
+    rank = np.arange(1, 21)
+    gain = np.where(rank <= 10, 1 / np.log2(rank + 1), 0.0)
+    return np.rint(gain * r.FIXED_POINT).astype(np.int64)
+
+
+def _add_by_tier(total: NDArray[np.int64], tier: NDArray, values: NDArray) -> None:
+    np.add.at(total, tier, np.rint(values * r.MICRO).astype(np.int64))
+
+
+class BlockRound:
+    """Works one round for one block; adds to the `truth` arrays and changes the block's rows of `state`."""
+
+    def __init__(
+        self,
+        shard: "Shard",
+        rows: slice,
+        state: "ShardState",
+        round_order: "RoundOrder",
+        releases: Mapping[int, EncodedRelease],
+        truth: Arrays,
+    ) -> None:
+        self.shard, self.rows, self.state = shard, rows, state
+        self.order, self.releases, self.truth = round_order, releases, truth
+        self.environment, self.scenario = shard.environment, shard.scenario
+        self.first, self.count = shard.first + rows.start, rows.stop - rows.start
+        self.fleet = shard.fleet(rows)
+        self.block = shard.world_block(rows, self.fleet)
+        self.control = shard.control(rows)
+        self.counts = dict.fromkeys(r.COHORT_KEYS, 0)
+        self.reporting = np.zeros(self.count, np.bool_)
+        np.add.at(truth["devices"], self.fleet.tier, 1)
+
+    def finish(self) -> None:
+        """Add the block's counts to the truth."""
+        self.truth["counts"] += np.array([self.counts[key] for key in r.COHORT_KEYS], np.int64)
+
+    # -- sessions -----------------------------------------------------------------------------------------
+
+    def sessions(self, kind: Kind) -> None:
+        """Score the sessions of one kind, charge the phones for them, and take note of what follows."""
+        world = self.environment.world
+        sessions = world.sessions(self.block, self.order.round, kind)
+        installed = self.state.installed[self.rows][sessions.device]
+        outcome = self._outcomes(kind, sessions, installed)
+        catalogue = world.public.catalogue
+        scores = default_scores(catalogue, sessions.candidates)
+        for number in np.unique(installed[outcome == Outcome.SCORED]):
+            chosen = np.flatnonzero((installed == number) & (outcome == Outcome.SCORED))
+            scores[chosen] = self._scores(self.releases[int(number)], sessions, chosen)
+        if kind is Kind.EVALUATION:
+            rank = ranks(scores, sessions.candidates, sessions.item, catalogue.default_rank)
+            self._judge(sessions, outcome, rank)
+        else:
+            shown = order(scores, sessions.candidates, catalogue.default_rank)
+            self._click(sessions, outcome, installed, shown)
+
+    def _scores(
+        self, release: EncodedRelease, sessions: Sessions, chosen: NDArray[np.intp]
+    ) -> NDArray[np.int64]:
+        device = sessions.device[chosen]
+        history_text = self.state.text[self.rows][device]
+        text = sessions.text[chosen]
+        release.ensure(text, history_text)
+        return release.scorer.scores(
+            text, history_text, self.state.item[self.rows][device], sessions.candidates[chosen], FULL
+        )
+
+    def _outcomes(self, kind: Kind, sessions: Sessions, installed: NDArray) -> NDArray[np.int8]:
+        environment, tier = self.environment, self.fleet.tier
+        draws = uniforms(
+            self.scenario.seed,
+            Purpose.LATENCY,
+            2 * self.order.round + int(kind is Kind.LEARNING),
+            self.first,
+            self.count,
+            2 * MAX_SESSIONS,
+        ).reshape(self.count, MAX_SESSIONS, 2)
+        costs = environment.cost.session(
+            self.fleet,
+            sessions.device,
+            environment.text_tokens[sessions.text],
+            sessions.candidates.shape[1],
+            draws[sessions.device, sessions.slot],
+            sessions.slot == 0,
+        )
+        outcome = environment.cost.outcomes(
+            costs.latency_ms,
+            costs.peak_memory_bytes,
+            self.fleet.free_memory_bytes[sessions.device],
+            installed >= 0,
+        )
+        # A session without a release, or that does not fit, never runs: it has no latency and no energy.
+        ran = (outcome == Outcome.SCORED) | (outcome == Outcome.TOO_SLOW)
+        session_tier = tier[sessions.device]
+        latency_bin = np.searchsorted(r.latency_edges_ms(), costs.latency_ms[ran])
+        np.add.at(
+            self.truth["latency"], (session_tier[ran], np.minimum(latency_bin, r.LATENCY_BINS - 1)), 1
+        )
+        held = installed >= 0
+        memory_bin = np.searchsorted(r.memory_edges_bytes(), costs.peak_memory_bytes[held])
+        np.add.at(
+            self.truth["memory"], (session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1)), 1
+        )
+        _add_by_tier(self.truth["session_us"], session_tier[ran], costs.latency_ms[ran])
+        _add_by_tier(self.truth["session_uj"], session_tier[ran], costs.energy_mj[ran])
+        return outcome
+
+    def _judge(self, sessions: Sessions, outcome: NDArray, rank: NDArray) -> None:
+        tier, arm = self.fleet.tier[sessions.device], self.control[sessions.device].astype(np.int64)
+        np.add.at(self.truth["ranks"], (tier, arm, outcome, rank - 1), 1)
+        text = self.environment.evaluation_index[sessions.text]
+        np.add.at(self.truth["text_sessions"], text, 1)
+        np.add.at(self.truth["text_ndcg"], text, ndcg10_table()[rank - 1])
+
+    def _click(self, sessions: Sessions, outcome: NDArray, installed: NDArray, shown: NDArray) -> None:
+        np.add.at(self.truth["learning_outcomes"], (self.fleet.tier[sessions.device], outcome), 1)
+        clicked, clicked_rank = clicks(
+            self.scenario.seed, Purpose.CLICK, self.order.round, self.first, self.count, sessions, shown
+        )
+        scored = outcome == Outcome.SCORED
+        rank = np.where(scored, clicked_rank, -1).astype(np.int8)
+        release = np.where(scored, installed, -1).astype(np.int16)
+        kept = clicked >= 0
+        offset = self.rows.start
+        for slot in range(MAX_SESSIONS):
+            here = np.flatnonzero(kept & (sessions.slot == slot))
+            self.state.remember(
+                sessions.device[here] + offset, sessions.text[here], clicked[here], rank[here], release[here]
+            )
+        self.shard.observe_clicks(self.state, sessions.text[kept], clicked[kept])
+        self.counts["clicks"] += int(kept.sum())
+        self.counts["learning_sessions"] += len(kept)
+
+    # -- signal -------------------------------------------------------------------------------------------
+
+    def contribute(self) -> tuple[NDArray[np.int64], int, int]:
+        """Return (sum of signals, completed reports, reports with clicks in them) of the block's cohort."""
+        seed, round_ = self.scenario.seed, self.order.round
+        joined = cohort(
+            seed,
+            round_,
+            self.first,
+            self.count,
+            self.scenario.sampler,
+            self.scenario.cohort_probability,
+            self.scenario.rounds_per_day,
+        )
+        eligible = joined & self.shard.availability(self.rows, round_).eligible
+        completed = eligible & ~interruptions(
+            seed, round_, self.first, self.count, self.scenario.availability
+        )
+        installed = self.state.installed[self.rows]
+        text, item, rank = self._newest_clicks()
+        self.reporting = completed & (installed == self.order.signal_release) & (item >= 0).any(axis=1)
+        for key, mask in (
+            ("cohort", joined),
+            ("eligible", eligible),
+            ("completed", completed),
+            ("reported", self.reporting),
+        ):
+            self.counts[key] += int(mask.sum())
+        chosen = np.flatnonzero(self.reporting)
+        sending = np.flatnonzero(completed)
+        layout = self.environment.layout
+        _, energy_mj = self.environment.cost.signal(self.fleet, sending, layout.bytes_up)
+        _add_by_tier(self.truth["signal_uj"], self.fleet.tier[sending], energy_mj)
+        if not len(chosen):
+            return np.zeros(layout.size, np.int64), len(sending), 0
+        vectors = self._signal_vectors(text[chosen])
+        return (
+            contribution_sum(layout, vectors, text[chosen], item[chosen], rank[chosen]),
+            len(sending),
+            len(chosen),
+        )
+
+    def _newest_clicks(self) -> tuple[NDArray, NDArray, NDArray]:
+        newest = slice(-self.scenario.clicks_per_report, None)
+        text, item = self.state.text[self.rows, newest], self.state.item[self.rows, newest]
+        same = self.state.release[self.rows, newest] == self.order.signal_release
+        return text, item, np.where(same, self.state.rank[self.rows, newest], -1).astype(np.int8)
+
+    def _signal_vectors(self, text: NDArray) -> NDArray[np.int8]:
+        release = self.releases[self.order.signal_release]
+        release.ensure(text)
+        return release.vectors
+
+    def dense_sample(self, most: int) -> NDArray[np.int64]:
+        """Return the dense integer vectors of the first `most` reporting devices, for the check of the masks."""
+        chosen = np.flatnonzero(self.reporting)[:most]
+        text, item, rank = (column[chosen] for column in self._newest_clicks())
+        return dense_contributions(
+            self.environment.layout, self._signal_vectors(text), text, item, rank
+        )
+
+    # -- releases -----------------------------------------------------------------------------------------
+
+    def fetch(self) -> None:
+        """Let phones fetch the newest release where their network allows; the control group stays on release 0."""
+        installed = self.state.installed[self.rows]
+        wanted = np.where(self.control, 0, self.order.newest_release)
+        fetched = np.flatnonzero(
+            (installed != wanted) & self.shard.can_fetch(self.rows, self.fleet, self.order.round)
+        )
+        if not len(fetched):
+            return
+        installed[fetched] = wanted[fetched]
+        self.counts["downloads"] += len(fetched)
+        texts = self.state.text[self.rows][fetched]
+        tokens = np.where(texts >= 0, self.environment.text_tokens[texts], 0).sum(axis=1)
+        costs = self.environment.cost.install(
+            self.fleet,
+            fetched,
+            tokens + self.environment.catalogue_tokens,
+            (texts >= 0).sum(axis=1) + len(self.environment.world.public.catalogue.texts),
+        )
+        tier = self.fleet.tier[fetched]
+        _add_by_tier(self.truth["install_us"], tier, costs.time_ms)
+        _add_by_tier(self.truth["install_uj"], tier, costs.energy_mj)
+        np.add.at(self.truth["installs"], tier, 1)

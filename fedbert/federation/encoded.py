@@ -1,0 +1,46 @@
+"""One release with the vectors of the texts it has met: each distinct text is encoded once, then looked up."""
+
+import os
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.ei_bert.artefact import Artefact
+from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.recommendation.scorer import TextScorer
+
+
+def cores() -> int:
+    """Return the processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class EncodedRelease:
+    """The int8 student of one release, its item vectors, and text vectors filled in as texts are met.
+
+    The int8 encoder gives a text the same bits alone and in any batch, so what other texts were asked for, and by
+    which shard, cannot change a vector.
+    """
+
+    def __init__(self, artefact: Artefact, texts: Sequence[str], item_texts: Sequence[str]) -> None:
+        self.encoder = Int8Encoder(artefact, threads=cores())
+        self.items = self.encoder.encode(item_texts, "item")
+        self._texts = texts
+        self._known = np.zeros(len(texts), np.bool_)
+        self.vectors = np.zeros((len(texts), self.encoder.dim), np.int8)
+        self.scorer = TextScorer(self.vectors, self.items)
+        self._lock = threading.Lock()
+
+    def ensure(self, *ids: NDArray[np.integer]) -> None:
+        """Encode those of the given text ids that are new; negative ids are passed over."""
+        with self._lock:
+            wanted = np.zeros(len(self._texts), np.bool_)
+            for part in ids:
+                wanted[part[part >= 0]] = True
+            new = np.flatnonzero(wanted & ~self._known)
+            if len(new):
+                self.vectors[new] = self.encoder.encode([self._texts[i] for i in new])
+                self.scorer.update(self.vectors, new)
+                self._known[new] = True

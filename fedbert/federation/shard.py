@@ -1,0 +1,238 @@
+"""A shard: a contiguous range of devices as arrays, its state between rounds, and what it computes in one round.
+
+Everything here runs where the phones' data are. A shard works through its devices in blocks of fixed size, so
+that memory does not grow with the fleet; every random number depends on the device and the round alone, and
+what leaves the shard are integer sums, so any split of the fleet gives the same figures (`report.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.devices.availability import Availability, availability
+from fedbert.devices.fleet import FleetColumns, draw_fleet
+from fedbert.devices.network import download
+from fedbert.federation import report as r
+from fedbert.federation.block import BlockRound
+from fedbert.federation.encoded import EncodedRelease
+from fedbert.federation.environment import Environment
+from fedbert.federation.wire import Arrays
+from fedbert.randomness import Purpose, uniforms
+from fedbert.recommendation.baselines import default_scores
+from fedbert.recommendation.clicks import clicks
+from fedbert.recommendation.scorer import order
+from fedbert.recommendation.world import Block, Kind
+
+BLOCK = 16_384
+"""Devices worked on at a time."""
+
+NO_RELEASE = -1
+PRE_CLOCK_ROUNDS = 12
+"""Windows before the clock in which release 0 is rolled out."""
+
+PRE_CLOCK_TIME = 1_000_000
+"""Time index of the first window before the clock, out of the way of any round's."""
+
+
+@dataclass
+class ShardState:
+    """What the phones of a shard remember between rounds; arrays over its devices, newest click last."""
+
+    installed: NDArray[np.int16]  # [device] release number, -1 none
+    text: NDArray[np.int32]  # [device, history] text of a remembered click, -1 none
+    item: NDArray[np.int32]  # [device, history] clicked item
+    rank: NDArray[np.int8]  # [device, history] rank of the clicked item, -1 where nothing was scored
+    release: NDArray[np.int16]  # [device, history] release that had ranked it
+    oracle: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))  # [item, dim]
+    oracle_clicks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [item]
+
+    def arrays(self) -> Arrays:
+        """Return the state as named arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "ShardState":
+        """Return the state that `arrays()` gave."""
+        return cls(**{name: array.copy() for name, array in arrays.items()})
+
+    def remember(
+        self, rows: NDArray, text: NDArray, item: NDArray, rank: NDArray, release: NDArray
+    ) -> None:
+        """Append one click to each device of `rows` (each at most once), dropping its oldest."""
+        for column, values in (
+            (self.text, text),
+            (self.item, item),
+            (self.rank, rank),
+            (self.release, release),
+        ):
+            column[rows, :-1] = column[rows, 1:]
+            column[rows, -1] = values
+
+
+@dataclass(frozen=True)
+class RoundOrder:
+    """What the server announces to every shard."""
+
+    round: int
+    signal_release: int
+    newest_release: int
+    sample_contributions: int = 0
+
+
+class Shard:
+    """The devices `first` .. `first + count - 1` of the fleet."""
+
+    def __init__(self, environment: Environment, first: int, count: int) -> None:
+        self.environment = environment
+        self.scenario = environment.scenario
+        self.first, self.count = first, count
+
+    def _blocks(self) -> Iterator[slice]:
+        for start in range(0, self.count, BLOCK):
+            yield slice(start, min(start + BLOCK, self.count))
+
+    def fleet(self, rows: slice) -> FleetColumns:
+        return draw_fleet(
+            self.environment.profiles, self.scenario.seed, self.first + rows.start, rows.stop - rows.start
+        )
+
+    def world_block(self, rows: slice, fleet: FleetColumns) -> Block:
+        return Block(
+            seed=self.scenario.seed,
+            first=self.first + rows.start,
+            count=rows.stop - rows.start,
+            tier=fleet.tier,
+            settings=self.environment.settings,
+            devices=self.scenario.devices,
+        )
+
+    def control(self, rows: slice) -> NDArray[np.bool_]:
+        draws = uniforms(
+            self.scenario.seed,
+            Purpose.CONTROL_GROUP,
+            0,
+            self.first + rows.start,
+            rows.stop - rows.start,
+            1,
+        )
+        return draws[:, 0] < self.scenario.control_share
+
+    def availability(self, rows: slice, round_: int) -> Availability:
+        return availability(
+            self.scenario.seed,
+            self.first + rows.start,
+            rows.stop - rows.start,
+            self.scenario.round_hours,
+            round_,
+            self.scenario.availability,
+        )
+
+    def can_fetch(self, rows: slice, fleet: FleetColumns, round_: int) -> NDArray[np.bool_]:
+        """Return which devices of the block could fetch a release in the window of `round_`."""
+        window = self.availability(rows, round_).download_window
+        succeeded, _ = download(
+            self.scenario.seed,
+            round_,
+            self.first + rows.start,
+            rows.stop - rows.start,
+            fleet,
+            self.environment.release_0.total_bytes,
+        )
+        return window & succeeded
+
+    # -- before the clock ---------------------------------------------------------------------------------
+
+    def pre_clock_history(self, rows: slice, fleet: FleetColumns) -> tuple[NDArray, NDArray]:
+        """Return text and clicked item `[device, history]` of the sessions before the clock, -1 where none.
+
+        Their candidates stood in the server's default order, and only what was clicked is remembered.
+        """
+        block = self.world_block(rows, fleet)
+        world = self.environment.world
+        requests = world.history(block)
+        sessions = world.history_sessions(block, requests)
+        catalogue = world.public.catalogue
+        shown = order(default_scores(catalogue, sessions.candidates), sessions.candidates, catalogue.default_rank)
+        clicked, _ = clicks(
+            self.scenario.seed, Purpose.HISTORY_CLICK, 0, block.first, block.count, sessions, shown
+        )
+        text = np.full(requests.text.shape, -1, np.int32)
+        item = np.full(requests.text.shape, -1, np.int32)
+        kept = clicked >= 0
+        text[sessions.device[kept], sessions.slot[kept]] = sessions.text[kept]
+        item[sessions.device[kept], sessions.slot[kept]] = clicked[kept]
+        return text, item
+
+    def start(self) -> ShardState:
+        """Return the state before the first round: histories, and release 0 where it could be fetched."""
+        history = self.scenario.history_length
+        layout_items = len(self.environment.world.public.catalogue.texts)
+        state = ShardState(
+            installed=np.full(self.count, NO_RELEASE, np.int16),
+            text=np.full((self.count, history), -1, np.int32),
+            item=np.full((self.count, history), -1, np.int32),
+            rank=np.full((self.count, history), -1, np.int8),
+            release=np.full((self.count, history), NO_RELEASE, np.int16),
+            oracle=np.zeros((layout_items, self.environment.release_0.dim), np.int64),
+            oracle_clicks=np.zeros(layout_items, np.int64),
+        )
+        for rows in self._blocks():
+            fleet = self.fleet(rows)
+            state.text[rows], state.item[rows] = self.pre_clock_history(rows, fleet)
+            for window in range(PRE_CLOCK_ROUNDS):
+                fetched = self.can_fetch(rows, fleet, PRE_CLOCK_TIME + window)
+                state.installed[rows][fetched] = 0
+            kept = state.item[rows] >= 0
+            self.observe_clicks(state, state.text[rows][kept], state.item[rows][kept])
+        return state
+
+    def observe_clicks(self, state: ShardState, text: NDArray, item: NDArray) -> None:
+        """Add clicks to the pooled sums of the simulator's own observer, in the space of release 0."""
+        encoded = self.environment.encoded_0
+        encoded.ensure(text)
+        np.add.at(state.oracle, item, encoded.vectors[text].astype(np.int64))
+        np.add.at(state.oracle_clicks, item, 1)
+
+    # -- one round ----------------------------------------------------------------------------------------
+
+    def run_round(
+        self, state: ShardState, order_: RoundOrder, releases: Mapping[int, EncodedRelease]
+    ) -> tuple[r.ShardReport, Arrays]:
+        """Advance `state` by one round and return the report, and sample contributions if they were asked for.
+
+        `releases` maps the number of each release that may be installed to its encoder. Round 0 is the window
+        before the clock: its evaluation sessions are scored, and nothing is learnt, sent or fetched.
+        """
+        truth = r.empty_truth(int(self.environment.world.evaluation_text.sum()))
+        signal = np.zeros(self.environment.layout.size, np.int64)
+        reported = completed = 0
+        sampled: list[NDArray[np.int64]] = []
+        missing = order_.sample_contributions
+        for rows in self._blocks():
+            part = BlockRound(self, rows, state, order_, releases, truth)
+            part.sessions(Kind.EVALUATION)
+            if order_.round == 0:
+                part.finish()
+                continue
+            part.sessions(Kind.LEARNING)
+            part_signal, part_completed, part_reported = part.contribute()
+            signal += part_signal
+            completed += part_completed
+            reported += part_reported
+            if missing > 0:
+                sampled.append(part.dense_sample(missing))
+                missing -= len(sampled[-1])
+            part.fetch()
+            part.finish()
+        server: Arrays = {
+            "signal": signal.astype(np.uint32),
+            "reported": np.array([reported], np.int64),
+            "completed": np.array([completed], np.int64),
+            "installed": np.bincount(
+                state.installed.astype(np.int64) + 1, minlength=order_.newest_release + 2
+            ).astype(np.int64),
+        }
+        samples = {"dense": np.concatenate(sampled)} if sampled else {}
+        return r.ShardReport(server, truth), samples

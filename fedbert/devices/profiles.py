@@ -1,0 +1,247 @@
+"""Device profiles: what is known about a class of phones, read from TOML and checked key by key.
+
+One file is one class. Keys carry their unit; the table ``[sources]`` says where each number is from. The files
+that come with fedbert are written by ``scripts/build_profiles.py``.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedbert.errors import FedbertError
+from fedbert.paths import profiles_folder
+
+TIERS = ("entry", "mid", "flagship")
+"""Names of the tiers; `FleetColumns.tier` holds an index into this."""
+
+NETWORK_KINDS = ("wifi", "lte", "five_g", "three_g")
+"""Names of the links; `FleetColumns.network_kind` holds an index into this."""
+
+SHARE_TOLERANCE = 1e-6
+
+_Positive = Annotated[float, Field(gt=0, le=1e6)]
+_Milliwatts = Annotated[float, Field(gt=0, le=20_000)]
+_Bytes = Annotated[int, Field(ge=10_000, le=10**12)]
+_Rate = Annotated[float, Field(ge=1, le=1e7)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Cluster(_Table):
+    """Cores of one kind."""
+
+    core: str = Field(min_length=1)
+    count: int = Field(ge=1, le=16)
+    clock_ghz: float = Field(ge=0.2, le=6)
+
+
+class Core(_Table):
+    """What one busy core does in a second, on one thread, and what it draws."""
+
+    int8_gmacs_per_s: float = Field(gt=0, le=2_000)
+    float_gmacs_per_s: float = Field(gt=0, le=2_000)
+    memory_bytes_per_s: float = Field(ge=1e7, le=1e12)
+    overhead_us_per_operator: float = Field(ge=0, le=10_000)
+    power_mw: _Milliwatts
+
+
+class FreeMemory(_Table):
+    """Memory free to the feature: quantiles over phones and moments; a log-normal goes through them."""
+
+    p10_bytes: _Bytes
+    p50_bytes: _Bytes
+    p90_bytes: _Bytes
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.p10_bytes < self.p50_bytes < self.p90_bytes:
+            raise ValueError("must rise: p10_bytes < p50_bytes < p90_bytes")
+        return self
+
+
+class Load(_Table):
+    """What a cold start costs beside moving the weights."""
+
+    fixed_ms: float = Field(ge=0, le=10_000)
+    flash_bytes_per_s: float = Field(ge=1e6, le=1e11)
+
+
+class Link(_Table):
+    """One kind of link: how many phones of the class have it, its rates over phones, its round trip."""
+
+    share: float = Field(ge=0, le=1)
+    downlink_p10_kbit_per_s: _Rate
+    downlink_p50_kbit_per_s: _Rate
+    downlink_p90_kbit_per_s: _Rate
+    uplink_ratio: float = Field(gt=0, le=2)
+    rtt_ms: float = Field(gt=0, le=10_000)
+    receive_mw: _Milliwatts
+    transmit_mw: _Milliwatts
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.downlink_p10_kbit_per_s < self.downlink_p50_kbit_per_s < self.downlink_p90_kbit_per_s:
+            raise ValueError(
+                "must rise: downlink_p10_kbit_per_s < downlink_p50_kbit_per_s < downlink_p90_kbit_per_s"
+            )
+        return self
+
+
+class Network(_Table):
+    """The unmetered link of a phone of this class; shares add up to 1."""
+
+    wifi: Link
+    lte: Link
+    five_g: Link
+    three_g: Link
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links in the order of `NETWORK_KINDS`."""
+        return self.wifi, self.lte, self.five_g, self.three_g
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = sum(link.share for link in self.links)
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise ValueError(f"shares of the four links must add up to 1, not {total:.6g}")
+        return self
+
+
+class DeviceProfile(_Table):
+    """A class of phones. `clusters` go from the fastest to the slowest."""
+
+    name: str = Field(min_length=1, max_length=80)
+    tier: Literal["entry", "mid", "flagship"]
+    share: float = Field(gt=0, le=1)
+    year: int = Field(ge=2007, le=2100)
+    soc: str = Field(min_length=1)
+    ram_bytes: int = Field(ge=250_000_000, le=10**11)
+    battery_mah: float = Field(ge=200, le=30_000)
+    battery_voltage_v: float = Field(ge=2.5, le=12)
+    clusters: list[Cluster] = Field(min_length=1, max_length=8)
+    big_core: Core
+    little_core: Core
+    free_memory: FreeMemory
+    load: Load
+    network: Network
+    sources: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.free_memory.p90_bytes > self.ram_bytes:
+            raise ValueError(
+                f"free_memory.p90_bytes(={self.free_memory.p90_bytes}) must be <= ram_bytes (={self.ram_bytes})"
+            )
+        numbers = _number_keys(self.model_dump(exclude={"sources"}))
+        sourced = {key for key, text in self.sources.items() if text.strip()}
+        for key in numbers:
+            if not any(key == known or key.startswith(known + ".") for known in sourced):
+                raise ValueError(f"sources.{key!r} must say where the number is from; add a line to [sources]")
+        for known in self.sources:
+            if not any(key == known or key.startswith(known + ".") for key in numbers):
+                raise ValueError(f"sources.{known!r} must name a key with a number; remove or correct it")
+        return self
+
+    @property
+    def tier_index(self) -> int:
+        """The tier as an index into `TIERS`."""
+        return TIERS.index(self.tier)
+
+
+def load_profiles(folder: Path | None = None) -> tuple[DeviceProfile, ...]:
+    """Return the profiles of `folder` (default: those that come with fedbert), sorted by file name.
+
+    Raises `FedbertError`, one line that names file, key, value and rule, for the first problem found.
+    """
+    return _load(profiles_folder() if folder is None else folder)
+
+
+def check_profiles(folder: Path) -> list[str]:
+    """Return every problem of the profiles in `folder`, a line each; an empty list if all is well."""
+    return _read(folder)[1]
+
+
+def _load(folder: Path) -> tuple[DeviceProfile, ...]:
+    profiles, problems = _read(folder)
+    if problems:
+        more = len(problems) - 1
+        tail = f" (and {more} more; list them with: fedbert profiles check {folder})" if more else ""
+        raise FedbertError(problems[0] + tail)
+    return tuple(profiles)
+
+
+def _read(folder: Path) -> tuple[list[DeviceProfile], list[str]]:
+    if not folder.is_dir():
+        return [], [f"profiles(='{folder}') must be a folder of TOML files; give its path"]
+    files = sorted(folder.glob("*.toml"))
+    if not files:
+        return [], [f"profiles(='{folder}') must hold at least one .toml file; see docs/devices.md"]
+    profiles: list[DeviceProfile] = []
+    problems: list[str] = []
+    names: dict[str, str] = {}
+    for file in files:
+        profile, found = _read_file(file)
+        problems += found
+        if profile is None:
+            continue
+        if profile.name in names:
+            problems.append(
+                f"{file.name}: name(={profile.name!r}) must differ from that of {names[profile.name]}; rename one"
+            )
+        names.setdefault(profile.name, file.name)
+        profiles.append(profile)
+    if not problems:
+        total = sum(profile.share for profile in profiles)
+        if abs(total - 1) > SHARE_TOLERANCE:
+            problems.append(
+                f"{folder.name}: share of all {len(profiles)} files must add up to 1 (within 1e-6), "
+                f"not {total:.9g}; change the shares"
+            )
+    return profiles, problems
+
+
+def _read_file(file: Path) -> tuple[DeviceProfile | None, list[str]]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        return None, [f"{file.name}: file must be readable ({error.strerror})"]
+    except UnicodeDecodeError:
+        return None, [f"{file.name}: file must be UTF-8 text; save it as UTF-8"]
+    except tomllib.TOMLDecodeError as error:
+        return None, [f"{file.name}: file must be TOML ({error}); correct that line"]
+    try:
+        return DeviceProfile.model_validate(values), []
+    except ValidationError as error:
+        return None, [_problem(file.name, dict(item)) for item in error.errors(include_url=False)]
+
+
+def _problem(file: str, error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind == "missing":
+        return f"{file}: {key} must be given; add the key"
+    if kind == "extra_forbidden":
+        return f"{file}: {key}(={error['input']!r}) must be a known key; correct its name or unit, or remove it"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{file}: {key + ': ' if key else ''}{message}"
+    rule = message.removeprefix("Input should be ").removeprefix("a valid ")
+    value = error["input"]
+    shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
+    return f"{file}: {key}(={shown}) must be {rule}; correct the value or its unit"
+
+
+def _number_keys(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys of all numbers; a list of tables counts as the list's key."""
+    keys: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            keys += _number_keys(value, f"{prefix}{key}.")
+        elif isinstance(value, list) or (isinstance(value, int | float) and not isinstance(value, bool)):
+            keys.append(prefix + key)
+    return keys

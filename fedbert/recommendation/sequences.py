@@ -1,0 +1,155 @@
+"""Worlds of real users and times: `movietweetings`, and `interactions` out of a user's own files.
+
+A user's interactions in the order of time are a chain; a *step* is (the item before, the item after). Its
+text is the name of the item before, its truth the item after. All interactions are cut at one point in
+time: steps to an item before the cut are learning steps, the others evaluation steps. The earlier half of a
+user's learning steps is the history, the later half is what learning sessions on the clock draw from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.paths import data_folder
+from fedbert.randomness import Purpose, generator
+from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
+from fedbert.recommendation.sessions import (
+    Block,
+    Kind,
+    Requests,
+    Sessions,
+    candidate_draws,
+    draw_candidates,
+    session_hours,
+    session_places,
+    session_uniforms,
+)
+
+LEARNING_SHARE = 0.8
+"""Share of all interactions, by time, that come before the cut."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps grouped by user, oldest first: those of user u are `start[u] : start[u] + count[u]`."""
+
+    before: NDArray[np.int32]
+    after: NDArray[np.int32]
+    start: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SequenceWorld:
+    """Users who go from one item to the next; text ids are item ids. Tiers don't matter here."""
+
+    name: str
+    public: PublicData
+    texts: tuple[str, ...]
+    evaluation_text: NDArray[np.bool_]
+    users: int | None
+    reuse_note: str | None
+    past: Steps
+    learning: Steps
+    evaluation: Steps
+
+    def user_of(self, block: Block) -> NDArray[np.int64]:
+        """Return the user on each device: a permutation by seed, repeated when devices outnumber users."""
+        users = len(self.past.start)
+        order = generator(block.seed, Purpose.USER_ASSIGNMENT).permutation(users)
+        return np.asarray(order[np.arange(block.first, block.first + block.count) % users])
+
+    def history(self, block: Block) -> Requests:
+        """Return the newest `history_length` steps of each user's earlier half of learning, newest last."""
+        length = block.settings.history_length
+        user = self.user_of(block)
+        back = np.arange(length, 0, -1)
+        place = self.past.count[user, None] - back
+        step = self.past.start[user, None] + np.maximum(place, 0)
+        none = place < 0
+        return Requests(
+            np.where(none, -1, self.past.before[step]).astype(np.int32),
+            np.where(none, -1, self.past.after[step]).astype(np.int32),
+        )
+
+    def sessions(self, block: Block, round_: int, kind: Kind) -> Sessions:
+        """Return sessions, each a random step of its user's later learning, or of the evaluation period."""
+        learning = kind is Kind.LEARNING
+        steps = self.learning if learning else self.evaluation
+        user = self.user_of(block)
+        device, slot = session_places(block, round_, kind, able=steps.count[user] > 0)
+        purpose = Purpose.LEARNING_SESSION if learning else Purpose.EVALUATION_SESSION
+        draw = session_uniforms(block, purpose, round_, device, slot, 4)
+        owner = user[device]
+        step = steps.start[owner] + (draw[:, 2] * steps.count[owner]).astype(np.int64)
+        text, item = steps.before[step], steps.after[step]
+        hour = session_hours(block.settings, round_, draw[:, 3])
+        size = block.settings.candidates
+        purpose = Purpose.LEARNING_CANDIDATES if learning else Purpose.EVALUATION_CANDIDATES
+        draw = session_uniforms(block, purpose, round_, device, slot, candidate_draws(size))
+        return Sessions(
+            device, slot, hour, text, item, draw_candidates(self.public.catalogue, item, draw, size)
+        )
+
+
+def make_sequence_world(
+    public: PublicData, user: NDArray[np.int64], item: NDArray[np.int64], learning: NDArray[np.bool_]
+) -> SequenceWorld:
+    """Return the world of interactions `user`, `item`, `learning` [n], sorted by user and then by time.
+
+    Repeats of an item right after itself are passed over. Users with fewer than two learning items have
+    nothing to rank by and are left out.
+    """
+    repeat = np.zeros(len(user), np.bool_)
+    repeat[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
+    user, item, learning = user[~repeat], item[~repeat], learning[~repeat]
+    step = np.flatnonzero(user[1:] == user[:-1]) + 1
+    owner, before, after, is_learning = user[step], item[step - 1], item[step], learning[step]
+    users = int(user.max()) + 1 if len(user) else 0
+    learned = np.bincount(owner[is_learning], minlength=users)
+    kept = np.flatnonzero(learned > 0)
+    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    past = is_learning & (place < (learned[owner] + 1) // 2)
+
+    def chosen(mask: NDArray[np.bool_]) -> Steps:
+        count = np.bincount(owner[mask], minlength=users)
+        start = np.cumsum(count) - count
+        # One spare step, so that the place after the last user's steps can be read (and thrown away).
+        return Steps(
+            np.append(before[mask], -1).astype(np.int32),
+            np.append(after[mask], -1).astype(np.int32),
+            start[kept],
+            count[kept],
+        )
+
+    evaluation = chosen(~is_learning & (learned[owner] > 0))
+    evaluation_text = np.zeros(public.catalogue.items, np.bool_)
+    evaluation_text[evaluation.before[:-1]] = True
+    note = (
+        f"{public.name} has {len(kept)} users: where devices outnumber them, users are used again under "
+        "other devices, and the privacy unit is the device, not the user"
+    )
+    return SequenceWorld(
+        public.name,
+        public,
+        public.catalogue.texts,
+        evaluation_text,
+        len(kept),
+        note,
+        chosen(past),
+        chosen(is_learning & ~past),
+        evaluation,
+    )
+
+
+def load_films() -> SequenceWorld:
+    """Return the shipped world `movietweetings`, users included."""
+    public = read_shipped_public("movietweetings")
+    table = read_shipped(data_folder() / "movietweetings" / "interactions.parquet")
+    return make_sequence_world(
+        public,
+        np.asarray(table["user"], np.int64),
+        np.asarray(table["item"], np.int64),
+        np.array(table["split"].to_pylist()) == "learning",
+    )

@@ -1,0 +1,238 @@
+"""Blocks of devices, their sessions on the clock, and the candidates a phone draws for each session.
+
+A block is a range of device ids. Whatever is computed for a device depends on (seed, device, round) alone, so
+the same device gets the same sessions in any block.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.randomness import Purpose, uniforms, words
+from fedbert.recommendation.catalogue import Catalogue
+from fedbert.units import HOURS_PER_DAY
+
+MAX_SLOTS = 64
+"""No device has more sessions of one kind in one round."""
+
+QUIETEST_HOUR = 4.0
+BUSIEST_HOUR = 20.0
+ACTIVITY_SWING = 4.0
+"""Modelled: people are four times as active at 20:00 as at 4:00 (the swing over the day of Bonawitz et al.
+2019), along two half cosines."""
+
+_MEAN_ACTIVITY = (1.0 + ACTIVITY_SWING) / 2
+_DEVICES_PER_CHUNK = 4096
+_SESSIONS_PER_CHUNK = 16384
+_SPARE_DRAWS = 16
+_TO_UNIT = 2.0**-53
+
+
+class Kind(Enum):
+    """What a session is for."""
+
+    LEARNING = "learning"
+    EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions a day are means."""
+
+    history_length: int = 8
+    candidates: int = 20
+    non_iid: float = 1.0
+    tier_correlation: float = 0.5
+    learning_per_device_day: float = 2.0
+    evaluation_per_device_day: float = 2.0
+    round_hours: float = 2.0
+    rounds: int = 12
+
+
+@dataclass(frozen=True)
+class Block:
+    """Devices `first` .. `first + count - 1` of a fleet of `devices`; tier int8, 0 entry, 2 flagship."""
+
+    seed: int
+    first: int
+    count: int
+    tier: NDArray[np.int8]
+    settings: WorldSettings
+    devices: int
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Earlier sessions of each device, newest last: text and item, int32 [device, H], -1 for none.
+
+    A row without enough of them has its -1 first.
+    """
+
+    text: NDArray[np.int32]
+    item: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Sessions of a block in one round, in the order of their devices.
+
+    device: int32 [s], row in the block, ascending. slot: int8 [s], 0 for a device's first in the round.
+    hour: float64 [s], local hour in [0, 24). text: int32 [s]. item: int32 [s], what the user wants: the
+    simulator's truth. candidates: int32 [s, C], distinct, the truth at a random place.
+    """
+
+    device: NDArray[np.int32]
+    slot: NDArray[np.int8]
+    hour: NDArray[np.float64]
+    text: NDArray[np.int32]
+    item: NDArray[np.int32]
+    candidates: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Return how many sessions there are."""
+        return len(self.device)
+
+
+def activity(hour: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return the modelled share of a day's sessions per hour at local `hour`; over a day it comes to 1."""
+    past_quiet = np.mod(np.asarray(hour, np.float64) - QUIETEST_HOUR, HOURS_PER_DAY)
+    rise = BUSIEST_HOUR - QUIETEST_HOUR
+    phase = np.where(
+        past_quiet < rise, past_quiet / rise, (HOURS_PER_DAY - past_quiet) / (HOURS_PER_DAY - rise)
+    )
+    level = _MEAN_ACTIVITY - (ACTIVITY_SWING - 1.0) / 2 * np.cos(np.pi * phase)
+    return np.asarray(level / (_MEAN_ACTIVITY * HOURS_PER_DAY))
+
+
+def activity_share(start_hour: float, hours: float) -> float:
+    """Return the share of a day's sessions in the `hours` from local hour `start_hour`; 1.0 for 24 hours."""
+    return float(_activity_before(np.asarray(start_hour + hours)) - _activity_before(np.asarray(start_hour)))
+
+
+def _activity_before(hour: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the integral of `activity` from the quietest hour of day 0 up to `hour`."""
+    past_quiet = hour - QUIETEST_HOUR
+    days = np.floor(past_quiet / HOURS_PER_DAY)
+    rest = past_quiet - days * HOURS_PER_DAY
+    rise = BUSIEST_HOUR - QUIETEST_HOUR
+    fall = HOURS_PER_DAY - rise
+    waves = np.where(
+        rest < rise,
+        rise * np.sin(np.pi * rest / rise),
+        -fall * np.sin(np.pi * (HOURS_PER_DAY - rest) / fall),
+    )
+    area = _MEAN_ACTIVITY * rest - (ACTIVITY_SWING - 1.0) / (2 * np.pi) * waves
+    return np.asarray(days + area / (_MEAN_ACTIVITY * HOURS_PER_DAY))
+
+
+def round_start_hour(settings: WorldSettings, round_: int) -> float:
+    """Return when round `round_` starts, in hours on the clock; round 0 is the one before the clock (< 0)."""
+    return (round_ - 1) * settings.round_hours
+
+
+def mean_sessions(settings: WorldSettings, round_: int, kind: Kind) -> float:
+    """Return the mean sessions of a device in a round: sessions a day times the round's share of the day."""
+    learning = kind is Kind.LEARNING
+    per_day = settings.learning_per_device_day if learning else settings.evaluation_per_device_day
+    return per_day * activity_share(round_start_hour(settings, round_), settings.round_hours)
+
+
+def session_places(
+    block: Block, round_: int, kind: Kind, able: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Return (device, slot) of every session of a round: one Poisson count a device, from one uniform each.
+
+    Counts stop at max(6, mean + 6 sqrt(mean)). Devices that are not `able` [device] have none.
+    """
+    mean = mean_sessions(block.settings, round_, kind)
+    most = min(MAX_SLOTS, max(6, int(np.ceil(mean + 6 * np.sqrt(mean)))))
+    terms = np.exp(-mean) * np.cumprod(np.concatenate([[1.0], mean / np.arange(1.0, most)]))
+    purpose = Purpose.LEARNING_COUNT if kind is Kind.LEARNING else Purpose.EVALUATION_COUNT
+    draw = uniforms(block.seed, purpose, round_, block.first, block.count, 1)[:, 0]
+    count = np.searchsorted(np.cumsum(terms), draw)
+    if able is not None:
+        count = np.where(able, count, 0)
+    device = np.repeat(np.arange(block.count, dtype=np.int32), count)
+    slot = np.arange(len(device)) - np.repeat(np.cumsum(count) - count, count)
+    return device, slot.astype(np.int8)
+
+
+def session_uniforms(
+    block: Block, purpose: Purpose, round_: int, device: NDArray[np.int32], slot: NDArray[np.int8], draws: int
+) -> NDArray[np.float64]:
+    """Return `[s, draws]` uniforms in (0, 1): a function of (seed, purpose, round, device, slot) alone."""
+    result = np.empty((len(device), draws), np.float64)
+    edges = np.searchsorted(device, np.arange(0, block.count + _DEVICES_PER_CHUNK, _DEVICES_PER_CHUNK))
+    for low, high in pairwise(edges):
+        if low == high:
+            continue
+        rows = device[low:high]
+        first, last = int(rows[0]), int(rows[-1])
+        for number in range(int(slot[low:high].max()) + 1):
+            here = np.flatnonzero(slot[low:high] == number)
+            time = round_ * MAX_SLOTS + number
+            raw = words(block.seed, purpose, time, block.first + first, last - first + 1, draws)
+            picked = raw[rows[here] - first] >> np.uint64(11)
+            result[low + here] = (picked + 0.5) * _TO_UNIT
+    return result
+
+
+def session_hours(settings: WorldSettings, round_: int, draw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return local hours in [0, 24) of sessions in a round, by activity, from one uniform each."""
+    edges = round_start_hour(settings, round_) + np.linspace(0.0, settings.round_hours, 65)
+    before = _activity_before(edges)
+    share = (before - before[0]) / (before[-1] - before[0])
+    return np.mod(np.interp(draw, share, edges), HOURS_PER_DAY)
+
+
+def candidate_draws(candidates: int) -> int:
+    """Return how many uniforms `draw_candidates` takes a session."""
+    return 20 + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
+
+
+def draw_candidates(
+    catalogue: Catalogue, item: NDArray[np.int32], draw: NDArray[np.float64], candidates: int
+) -> NDArray[np.int32]:
+    """Return `[s, candidates]` distinct items for sessions whose truth is `item` [s], in random order.
+
+    A phone can do this with the public catalogue and its own session: the truth; half of the list from the
+    truth's 20 neighbours by name; the rest by popularity. Popular draws that are already in the list are
+    passed over (spare draws, then the most popular items, so the number of draws is fixed). `draw` is
+    `[s, candidate_draws(candidates)]` in (0, 1).
+    """
+    result = np.empty((len(item), candidates), np.int32)
+    cumulative = np.cumsum(catalogue.popularity)
+    top = np.argsort(catalogue.default_rank)[:candidates].astype(np.int32)
+    for start in range(0, len(item), _SESSIONS_PER_CHUNK):
+        part = slice(start, start + _SESSIONS_PER_CHUNK)
+        result[part] = _candidates(catalogue, item[part], draw[part], candidates, cumulative, top)
+    return result
+
+
+def _candidates(
+    catalogue: Catalogue,
+    item: NDArray[np.int32],
+    draw: NDArray[np.float64],
+    candidates: int,
+    cumulative: NDArray[np.float64],
+    top: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    near = candidates // 2
+    popular_end = draw.shape[1] - candidates
+    chosen = np.argsort(draw[:, :20], axis=1)[:, :near]
+    neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
+    popular = np.searchsorted(cumulative, draw[:, 20:popular_end] * cumulative[-1]).astype(np.int32)
+    tail = np.broadcast_to(top, (len(item), len(top)))
+    pool = np.concatenate([item[:, None], neighbours, popular, tail], axis=1)
+    order = np.argsort(pool, axis=1, kind="stable")
+    ordered = np.take_along_axis(pool, order, axis=1)
+    again = np.zeros(pool.shape, np.bool_)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    new = ~again
+    keep = new & (np.cumsum(new, axis=1) <= candidates)
+    distinct = pool[keep].reshape(len(item), candidates)
+    shuffled = np.argsort(draw[:, popular_end:], axis=1)
+    return np.take_along_axis(distinct, shuffled, axis=1)

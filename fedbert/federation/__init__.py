@@ -1,4 +1,4 @@
-"""The federation: shards of devices, the server, and the three places they run. The only importer of Flower."""
+"""Shards of devices, the server, and the three places they run. The only importer of Flower and Ray."""
 
 import os
 

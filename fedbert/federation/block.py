@@ -12,25 +12,14 @@ from fedbert.federation import report as r
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.wire import Arrays
 from fedbert.privacy.sampling import cohort
-from fedbert.randomness import Purpose, uniforms
-from fedbert.recommendation.baselines import default_scores
-from fedbert.recommendation.clicks import clicks
-from fedbert.recommendation.scorer import FULL, order, ranks
-from fedbert.recommendation.world import Kind, Sessions
+from fedbert.randomness import Purpose
+from fedbert.recommendation.clicks import ClickModel, clicks
+from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
+from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
 from fedbert.signals.prototypes import contribution_sum, dense_contributions
 
 if TYPE_CHECKING:
     from fedbert.federation.shard import RoundOrder, Shard, ShardState
-
-MAX_SESSIONS = 6
-"""Most sessions of one kind that a device has in a round (the world's cap)."""
-
-
-def ndcg10_table() -> NDArray[np.int64]:
-    """Return nDCG@10 of a rank 1 .. 20 in fixed point (`report.FIXED_POINT`), at index rank - 1."""
-    rank = np.arange(1, 21)
-    gain = np.where(rank <= 10, 1 / np.log2(rank + 1), 0.0)
-    return np.rint(gain * r.FIXED_POINT).astype(np.int64)
 
 
 def _add_by_tier(total: NDArray[np.int64], tier: NDArray, values: NDArray) -> None:
@@ -97,20 +86,14 @@ class BlockRound:
 
     def _outcomes(self, kind: Kind, sessions: Sessions, installed: NDArray) -> NDArray[np.int8]:
         environment, tier = self.environment, self.fleet.tier
-        draws = uniforms(
-            self.scenario.seed,
-            Purpose.LATENCY,
-            2 * self.order.round + int(kind is Kind.LEARNING),
-            self.first,
-            self.count,
-            2 * MAX_SESSIONS,
-        ).reshape(self.count, MAX_SESSIONS, 2)
+        time = 2 * self.order.round + int(kind is Kind.LEARNING)
+        draws = session_uniforms(self.block, Purpose.LATENCY, time, sessions.device, sessions.slot, 2)
         costs = environment.cost.session(
             self.fleet,
             sessions.device,
             environment.text_tokens[sessions.text],
             sessions.candidates.shape[1],
-            draws[sessions.device, sessions.slot],
+            draws,
             sessions.slot == 0,
         )
         outcome = environment.cost.outcomes(
@@ -123,14 +106,10 @@ class BlockRound:
         ran = (outcome == Outcome.SCORED) | (outcome == Outcome.TOO_SLOW)
         session_tier = tier[sessions.device]
         latency_bin = np.searchsorted(r.latency_edges_ms(), costs.latency_ms[ran])
-        np.add.at(
-            self.truth["latency"], (session_tier[ran], np.minimum(latency_bin, r.LATENCY_BINS - 1)), 1
-        )
+        np.add.at(self.truth["latency"], (session_tier[ran], np.minimum(latency_bin, r.LATENCY_BINS - 1)), 1)
         held = installed >= 0
         memory_bin = np.searchsorted(r.memory_edges_bytes(), costs.peak_memory_bytes[held])
-        np.add.at(
-            self.truth["memory"], (session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1)), 1
-        )
+        np.add.at(self.truth["memory"], (session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1)), 1)
         _add_by_tier(self.truth["session_us"], session_tier[ran], costs.latency_ms[ran])
         _add_by_tier(self.truth["session_uj"], session_tier[ran], costs.energy_mj[ran])
         return outcome
@@ -138,21 +117,25 @@ class BlockRound:
     def _judge(self, sessions: Sessions, outcome: NDArray, rank: NDArray) -> None:
         tier, arm = self.fleet.tier[sessions.device], self.control[sessions.device].astype(np.int64)
         np.add.at(self.truth["ranks"], (tier, arm, outcome, rank - 1), 1)
-        text = self.environment.evaluation_index[sessions.text]
-        np.add.at(self.truth["text_sessions"], text, 1)
-        np.add.at(self.truth["text_ndcg"], text, ndcg10_table()[rank - 1])
+        np.add.at(self.truth["text_ranks"], (self.environment.evaluation_index[sessions.text], rank - 1), 1)
 
     def _click(self, sessions: Sessions, outcome: NDArray, installed: NDArray, shown: NDArray) -> None:
         np.add.at(self.truth["learning_outcomes"], (self.fleet.tier[sessions.device], outcome), 1)
         clicked, clicked_rank = clicks(
-            self.scenario.seed, Purpose.CLICK, self.order.round, self.first, self.count, sessions, shown
+            self.block,
+            self.order.round,
+            sessions.device,
+            sessions.slot,
+            shown,
+            sessions.item,
+            ClickModel(),
         )
         scored = outcome == Outcome.SCORED
         rank = np.where(scored, clicked_rank, -1).astype(np.int8)
         release = np.where(scored, installed, -1).astype(np.int16)
         kept = clicked >= 0
         offset = self.rows.start
-        for slot in range(MAX_SESSIONS):
+        for slot in np.unique(sessions.slot[kept]):
             here = np.flatnonzero(kept & (sessions.slot == slot))
             self.state.remember(
                 sessions.device[here] + offset, sessions.text[here], clicked[here], rank[here], release[here]
@@ -215,17 +198,15 @@ class BlockRound:
         return release.vectors
 
     def dense_sample(self, most: int) -> NDArray[np.int64]:
-        """Return the dense integer vectors of the first `most` reporting devices, for the check of the masks."""
+        """Return the integer vectors of the first `most` reporting devices, for the check of the masks."""
         chosen = np.flatnonzero(self.reporting)[:most]
         text, item, rank = (column[chosen] for column in self._newest_clicks())
-        return dense_contributions(
-            self.environment.layout, self._signal_vectors(text), text, item, rank
-        )
+        return dense_contributions(self.environment.layout, self._signal_vectors(text), text, item, rank)
 
     # -- releases -----------------------------------------------------------------------------------------
 
     def fetch(self) -> None:
-        """Let phones fetch the newest release where their network allows; the control group stays on release 0."""
+        """Let phones fetch the newest release where they can; the control group stays on release 0."""
         installed = self.state.installed[self.rows]
         wanted = np.where(self.control, 0, self.order.newest_release)
         fetched = np.flatnonzero(

@@ -1,6 +1,5 @@
-"""One release with the vectors of the texts it has met: each distinct text is encoded once, then looked up."""
+"""One release with the vectors of the texts it has met: each is encoded once, then looked up."""
 
-import os
 import threading
 from collections.abc import Sequence
 
@@ -9,19 +8,15 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact import Artefact
 from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.machine import cores
 from fedbert.recommendation.scorer import TextScorer
-
-
-def cores() -> int:
-    """Return the processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class EncodedRelease:
     """The int8 student of one release, its item vectors, and text vectors filled in as texts are met.
 
-    The int8 encoder gives a text the same bits alone and in any batch, so what other texts were asked for, and by
-    which shard, cannot change a vector.
+    The int8 encoder gives a text the same bits alone and in any batch, so what other texts were asked for,
+    and by which shard, cannot change a vector.
     """
 
     def __init__(self, artefact: Artefact, texts: Sequence[str], item_texts: Sequence[str]) -> None:
@@ -42,5 +37,5 @@ class EncodedRelease:
             new = np.flatnonzero(wanted & ~self._known)
             if len(new):
                 self.vectors[new] = self.encoder.encode([self._texts[i] for i in new])
-                self.scorer.update(self.vectors, new)
+                self.scorer.refill(new)
                 self._known[new] = True

@@ -1,7 +1,7 @@
 """What every shard of a run has in common: the world, the profiles, the cost model, the layout of a signal.
 
-All of it follows from the scenario and release 0 alone and none of it changes, so one copy serves all shards of
-a process.
+All of it follows from the scenario and release 0 alone and none of it changes, so one copy serves all shards
+of a process.
 """
 
 import threading
@@ -97,9 +97,7 @@ class Environment:
         key = artefact.sha256
         with _LOCK:
             if key not in _RELEASES:
-                _RELEASES[key] = EncodedRelease(
-                    artefact, self.world.texts, self.world.public.catalogue.texts
-                )
+                _RELEASES[key] = EncodedRelease(artefact, self.world.texts, self.world.public.catalogue.texts)
             return _RELEASES[key]
 
 

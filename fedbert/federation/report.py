@@ -1,8 +1,8 @@
 """What a shard answers: integer arrays that add up exactly, whatever the split of the fleet.
 
 A report has two parts that never mix. `SERVER` arrays are what a deployed server would see: the masked sum of
-the cohort's signals, how many reports it holds, and the downloads it served. `TRUTH` arrays are the simulator's
-own bookkeeping for the report a person reads; `federation/server.py` is never handed them.
+the cohort's signals, how many reports it holds, and the downloads it served. `TRUTH` arrays are the
+simulator's own bookkeeping for the report a person reads; `federation/server.py` is never handed them.
 """
 
 from collections.abc import Iterable
@@ -18,9 +18,6 @@ TIER_COUNT = 3
 ARM_COUNT = 2
 TREATED, CONTROL = 0, 1
 OUTCOME_COUNT = 4
-FIXED_POINT = 2**20
-"""Fixed-point unit of per-text quality sums: one is 2^20."""
-
 MICRO = 1_000
 """Times and energies are summed as integers in microseconds and microjoules (from ms and mJ)."""
 
@@ -61,9 +58,8 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         "signal_uj": np.zeros(TIER_COUNT, np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
-        # evaluation sessions by text: how many, and the sum of their nDCG@10 in fixed point
-        "text_sessions": np.zeros(evaluation_texts, np.int64),
-        "text_ndcg": np.zeros(evaluation_texts, np.int64),
+        # evaluation sessions by [text, rank - 1 of the true item as the user saw it]
+        "text_ranks": np.zeros((evaluation_texts, 20), np.int32),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),
     }

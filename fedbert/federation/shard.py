@@ -1,4 +1,4 @@
-"""A shard: a contiguous range of devices as arrays, its state between rounds, and what it computes in one round.
+"""A shard: a contiguous range of devices as arrays, its state between rounds, and one round of its work.
 
 Everything here runs where the phones' data are. A shard works through its devices in blocks of fixed size, so
 that memory does not grow with the fleet; every random number depends on the device and the round alone, and
@@ -20,10 +20,8 @@ from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.wire import Arrays
 from fedbert.randomness import Purpose, uniforms
-from fedbert.recommendation.baselines import default_scores
-from fedbert.recommendation.clicks import clicks
-from fedbert.recommendation.scorer import order
-from fedbert.recommendation.world import Block, Kind
+from fedbert.recommendation.clicks import ClickModel, clicked_history
+from fedbert.recommendation.sessions import Block, Kind, Requests
 
 BLOCK = 16_384
 """Devices worked on at a time."""
@@ -57,9 +55,7 @@ class ShardState:
         """Return the state that `arrays()` gave."""
         return cls(**{name: array.copy() for name, array in arrays.items()})
 
-    def remember(
-        self, rows: NDArray, text: NDArray, item: NDArray, rank: NDArray, release: NDArray
-    ) -> None:
+    def remember(self, rows: NDArray, text: NDArray, item: NDArray, rank: NDArray, release: NDArray) -> None:
         """Append one click to each device of `rows` (each at most once), dropping its oldest."""
         for column, values in (
             (self.text, text),
@@ -89,16 +85,19 @@ class Shard:
         self.scenario = environment.scenario
         self.first, self.count = first, count
 
-    def _blocks(self) -> Iterator[slice]:
+    def blocks(self) -> Iterator[slice]:
+        """Yield the rows of the shard, a block at a time."""
         for start in range(0, self.count, BLOCK):
             yield slice(start, min(start + BLOCK, self.count))
 
     def fleet(self, rows: slice) -> FleetColumns:
+        """Return the phones of some rows."""
         return draw_fleet(
             self.environment.profiles, self.scenario.seed, self.first + rows.start, rows.stop - rows.start
         )
 
     def world_block(self, rows: slice, fleet: FleetColumns) -> Block:
+        """Return what the world needs to know of some rows."""
         return Block(
             seed=self.scenario.seed,
             first=self.first + rows.start,
@@ -109,6 +108,7 @@ class Shard:
         )
 
     def control(self, rows: slice) -> NDArray[np.bool_]:
+        """Return which devices of some rows stay on release 0, `[device]`."""
         draws = uniforms(
             self.scenario.seed,
             Purpose.CONTROL_GROUP,
@@ -120,6 +120,7 @@ class Shard:
         return draws[:, 0] < self.scenario.control_share
 
     def availability(self, rows: slice, round_: int) -> Availability:
+        """Return who can take part in the window of `round_`."""
         return availability(
             self.scenario.seed,
             self.first + rows.start,
@@ -144,26 +145,9 @@ class Shard:
 
     # -- before the clock ---------------------------------------------------------------------------------
 
-    def pre_clock_history(self, rows: slice, fleet: FleetColumns) -> tuple[NDArray, NDArray]:
-        """Return text and clicked item `[device, history]` of the sessions before the clock, -1 where none.
-
-        Their candidates stood in the server's default order, and only what was clicked is remembered.
-        """
-        block = self.world_block(rows, fleet)
-        world = self.environment.world
-        requests = world.history(block)
-        sessions = world.history_sessions(block, requests)
-        catalogue = world.public.catalogue
-        shown = order(default_scores(catalogue, sessions.candidates), sessions.candidates, catalogue.default_rank)
-        clicked, _ = clicks(
-            self.scenario.seed, Purpose.HISTORY_CLICK, 0, block.first, block.count, sessions, shown
-        )
-        text = np.full(requests.text.shape, -1, np.int32)
-        item = np.full(requests.text.shape, -1, np.int32)
-        kept = clicked >= 0
-        text[sessions.device[kept], sessions.slot[kept]] = sessions.text[kept]
-        item[sessions.device[kept], sessions.slot[kept]] = clicked[kept]
-        return text, item
+    def remembered_before(self, rows: slice, fleet: FleetColumns) -> Requests:
+        """Return text and clicked item `[device, history]` from before the clock, newest last, -1 for none."""
+        return clicked_history(self.environment.world, self.world_block(rows, fleet), ClickModel())
 
     def start(self) -> ShardState:
         """Return the state before the first round: histories, and release 0 where it could be fetched."""
@@ -178,9 +162,10 @@ class Shard:
             oracle=np.zeros((layout_items, self.environment.release_0.dim), np.int64),
             oracle_clicks=np.zeros(layout_items, np.int64),
         )
-        for rows in self._blocks():
+        for rows in self.blocks():
             fleet = self.fleet(rows)
-            state.text[rows], state.item[rows] = self.pre_clock_history(rows, fleet)
+            remembered = self.remembered_before(rows, fleet)
+            state.text[rows], state.item[rows] = remembered.text, remembered.item
             for window in range(PRE_CLOCK_ROUNDS):
                 fetched = self.can_fetch(rows, fleet, PRE_CLOCK_TIME + window)
                 state.installed[rows][fetched] = 0
@@ -200,7 +185,7 @@ class Shard:
     def run_round(
         self, state: ShardState, order_: RoundOrder, releases: Mapping[int, EncodedRelease]
     ) -> tuple[r.ShardReport, Arrays]:
-        """Advance `state` by one round and return the report, and sample contributions if they were asked for.
+        """Advance `state` by one round; return the report, and sample contributions if they were asked for.
 
         `releases` maps the number of each release that may be installed to its encoder. Round 0 is the window
         before the clock: its evaluation sessions are scored, and nothing is learnt, sent or fetched.
@@ -210,7 +195,7 @@ class Shard:
         reported = completed = 0
         sampled: list[NDArray[np.int64]] = []
         missing = order_.sample_contributions
-        for rows in self._blocks():
+        for rows in self.blocks():
             part = BlockRound(self, rows, state, order_, releases, truth)
             part.sessions(Kind.EVALUATION)
             if order_.round == 0:

@@ -1,0 +1,115 @@
+"""The comparison: every evaluation session of the run, ranked again by each system, with nothing left unscored.
+
+All systems see the same sessions, candidates and pre-clock histories, so their figures are paired. Systems are
+given by name in a header; vectors that a phone could not make (teacher, unquantised student) come as arrays.
+"""
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.ei_bert.artefact import unpack
+from fedbert.federation.environment import Environment
+from fedbert.federation.shard import Shard
+from fedbert.federation.wire import Arrays
+from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
+from fedbert.recommendation.scorer import (
+    FULL,
+    TEXT_ONLY,
+    USER_ONLY,
+    ScoreWeights,
+    TextScorer,
+    default_scores,
+    ranks,
+)
+from fedbert.recommendation.sessions import Kind, Requests, Sessions
+
+WEIGHTS = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
+
+_LOCK = threading.Lock()
+_TFIDF: dict[int, TfidfScorer] = {}
+
+
+def _tfidf(environment: Environment) -> TfidfScorer:
+    with _LOCK:
+        key = id(environment)
+        if key not in _TFIDF:
+            _TFIDF.clear()
+            texts = [
+                text if evaluation else ""
+                for text, evaluation in zip(
+                    environment.world.texts, environment.world.evaluation_text.tolist(), strict=True
+                )
+            ]
+            _TFIDF[key] = fit_tfidf(environment.world.public, texts)
+        return _TFIDF[key]
+
+
+class _System:
+    """One ranking system: gives the scores of sessions."""
+
+    def __init__(self, environment: Environment, system: dict[str, Any], arrays: Arrays) -> None:
+        self._environment = environment
+        self._kind = system["kind"]
+        self._weights: ScoreWeights = WEIGHTS.get(system.get("inputs", ""), FULL)
+        self._release = None
+        self._scorer: TextScorer | None = None
+        if self._kind == "release":
+            artefact = unpack(arrays[system["artefact"]].tobytes())
+            self._release = environment.encoded(-1, artefact)
+        elif self._kind == "vectors":
+            # Vectors of the evaluation texts alone, in the order of their ids: text-only systems.
+            texts = np.zeros((len(environment.world.texts), arrays[system["texts"]].shape[1]), np.int8)
+            texts[environment.world.evaluation_text] = arrays[system["texts"]]
+            self._scorer = TextScorer(texts, arrays[system["items"]])
+
+    def scores(self, sessions: Sessions, history: Requests) -> NDArray[np.int64]:
+        catalogue = self._environment.world.public.catalogue
+        if self._kind == "popularity":
+            return default_scores(catalogue, sessions.candidates)
+        if self._kind == "tfidf":
+            return _tfidf(self._environment).scores(sessions.text, sessions.candidates)
+        scorer = self._scorer
+        if self._release is not None:
+            needed = [sessions.text] if self._weights.text else []
+            needed += [history.text[sessions.device]] if self._weights.history else []
+            self._release.ensure(*needed)
+            scorer = self._release.scorer
+        if scorer is None:
+            raise ValueError(f"no such kind of system: {self._kind!r}")
+        return scorer.scores(
+            sessions.text,
+            history.text[sessions.device],
+            history.item[sessions.device],
+            sessions.candidates,
+            self._weights,
+        )
+
+
+def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]], arrays: Arrays) -> Arrays:
+    """Return int32 ranks `[system, evaluation text, rank - 1]` over all rounds' evaluation sessions.
+
+    A system is ``{"kind": "popularity" | "tfidf" | "release" | "vectors", "inputs": ..., ...}``; "artefact",
+    "texts" and "items" name arrays.
+    """
+    made = [_System(environment, system, arrays) for system in systems]
+    world = environment.world
+    total = np.zeros((len(made), int(world.evaluation_text.sum()), 20), np.int32)
+    for rows in shard.blocks():
+        fleet = shard.fleet(rows)
+        block = shard.world_block(rows, fleet)
+        history = shard.remembered_before(rows, fleet)
+        for round_ in range(1, environment.scenario.rounds + 1):
+            sessions = world.sessions(block, round_, Kind.EVALUATION)
+            text = environment.evaluation_index[sessions.text]
+            for number, system in enumerate(made):
+                rank = ranks(
+                    system.scores(sessions, history),
+                    sessions.candidates,
+                    sessions.item,
+                    world.public.catalogue.default_rank,
+                )
+                np.add.at(total[number], (text, rank - 1), 1)
+    return {"ranks": total}

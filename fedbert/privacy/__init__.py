@@ -1,0 +1,1 @@
+"""What a round may reveal: sampling, clipping, noise, secure summing, and the budget they cost."""

@@ -1,0 +1,178 @@
+"""The privacy accountant against published and recomputed figures."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from time import perf_counter
+
+import pytest
+
+from fedbert.errors import FedbertError
+from fedbert.privacy.accounting import (
+    PrivacyPlan,
+    assumptions,
+    calibrate,
+    epsilon,
+    epsilon_unamplified,
+    gaussian_delta,
+    gaussian_epsilon,
+    not_private,
+    projection,
+    validate,
+)
+
+
+def plan(z: float, q: float, rounds: int, delta: float, sampler: str = "poisson") -> PrivacyPlan:
+    """Return a central plan with clip norm 1 and 12 rounds a day."""
+    return PrivacyPlan("central", sampler, q, z, 1.0, delta, rounds, 12.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("z", "q", "rounds", "delta", "expected", "tolerance"),
+    [
+        (1.0, 0.01, 1000, 1e-5, 1.828, 2e-3),
+        (1.1, 256 / 60000, 14063, 1e-5, 2.38, 5e-3),
+        (0.8, 0.005, 1000, 1e-6, 2.004, 2e-3),
+        (1.0, 1000 / 8.4e6, 1000, 1e-8, 0.0295, 5e-4),
+        (1.0, 0.1, 12, 1e-6, 3.65, 5e-3),
+        (2.0, 0.1, 12, 1e-6, 1.03, 5e-3),
+        (4.0, 0.1, 12, 1e-6, 0.40, 5e-3),
+    ],
+)
+def test_amplified_epsilon_is_the_known_one(
+    z: float, q: float, rounds: int, delta: float, expected: float, tolerance: float
+) -> None:
+    """PLD of the Poisson-subsampled Gaussian gives the figures that two accountants agree on."""
+    assert epsilon(plan(z, q, rounds, delta), rounds) == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize(("z", "expected"), [(1.0, 21.8), (2.0, 9.25), (4.0, 4.15)])
+def test_unamplified_epsilon_composes_the_plain_gaussian(z: float, expected: float) -> None:
+    """Without the claim on sampling, twelve rounds are twelve plain Gaussian mechanisms."""
+    assert epsilon_unamplified(plan(z, 0.1, 12, 1e-6), 12) == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize(("z", "expected"), [(1.0, 4.377), (2.0, 1.993), (5.0, 0.7255), (3.7306, 1.0)])
+def test_one_gaussian(z: float, expected: float) -> None:
+    """One Gaussian mechanism at delta 1e-5 has the published epsilon, and its delta there is 1e-5."""
+    found = gaussian_epsilon(z, 1e-5)
+    assert found == pytest.approx(expected, abs=5e-4)
+    assert gaussian_delta(z, found) == pytest.approx(1e-5, rel=1e-6)
+
+
+def test_the_closed_form_agrees_with_the_loss_distribution() -> None:
+    """The analytic Gaussian curve and dp-accounting's PLD at sampling rate one are the same mechanism."""
+    from dp_accounting.pld import privacy_loss_distribution
+
+    one = privacy_loss_distribution.from_gaussian_mechanism(1.5, value_discretization_interval=1e-4)
+    by_pld = one.self_compose(7).get_epsilon_for_delta(1e-6)
+    assert epsilon(plan(1.5, 1.0, 7, 1e-6), 7) == pytest.approx(by_pld, rel=1e-4)
+
+
+def test_once_a_day_counts_days() -> None:
+    """A device that joins at most one round a day meets one Gaussian a day, and both figures are equal."""
+    daily = plan(2.0, 0.1, 24, 1e-6, "once-a-day")
+    assert epsilon(daily, 1) == epsilon(daily, 12) == gaussian_epsilon(2.0, 1e-6)
+    assert epsilon(daily, 13) == gaussian_epsilon(2.0 / math.sqrt(2), 1e-6)
+    assert epsilon(daily, 24) == epsilon_unamplified(daily, 24) == epsilon(daily, 13)
+    assert daily.round_rate == pytest.approx(1 / 12)
+
+
+def test_epsilon_grows_with_rounds_and_starts_at_zero() -> None:
+    """Nothing is spent before the first round, and every round costs something."""
+    spent = [epsilon(plan(1.36, 0.1, 12, 1e-6), rounds) for rounds in range(13)]
+    assert spent[0] == 0
+    assert all(before < after for before, after in pairwise(spent))
+    assert epsilon_unamplified(plan(1.36, 0.1, 12, 1e-6), 0) == 0
+
+
+@pytest.mark.parametrize("target", [0.5, 2.0, 8.0])
+@pytest.mark.parametrize("sampler", ["poisson", "once-a-day"])
+def test_calibration_is_tight_and_never_short(target: float, sampler: str) -> None:
+    """The noise keeps the run within its budget, and a thousandth less noise would not."""
+    found = calibrate(
+        target, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=2.0, sampler=sampler, devices=10_000
+    )  # type: ignore[call-arg, arg-type]
+    assert epsilon(found, 12) <= target
+    less = replace(found, noise_multiplier=found.noise_multiplier / 1.001)
+    assert epsilon(less, 12) > target
+    assert found.sigma == found.noise_multiplier * 2.0
+
+
+def test_same_noise_for_a_month_and_a_year() -> None:
+    """The noise for epsilon 2 in a day of twelve rounds comes to about 9 in a month and 41 in a year."""
+    found = calibrate(2.0, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=1.0)
+    (one, day, unamplified), (_, month, _), (_, year, _) = projection(found)
+    assert (one, round(day), round(month), round(year)) == (1, 2, 9, 41)
+    assert unamplified > day
+
+
+def test_a_run_is_accounted_in_seconds() -> None:
+    """Calibration, every round's epsilons and the projections of a day take at most four seconds."""
+    start = perf_counter()
+    found = calibrate(2.0, 1e-6, sampling_probability=0.11, rounds=12, clip_norm=2.0, devices=10_000)
+    for rounds in range(13):
+        epsilon(found, rounds)
+        epsilon_unamplified(found, rounds)
+    projection(found)
+    assert perf_counter() - start <= 4
+
+
+def test_without_noise_nothing_is_promised() -> None:
+    """Mode none has an infinite epsilon once a round has run, and says so."""
+    bare = not_private("poisson", 0.1, 2.0, 12, 12.0)
+    assert epsilon(bare, 1) == epsilon_unamplified(bare, 1) == math.inf
+    assert bare.sigma == 0
+    assert assumptions(bare)["amplified"].startswith("Not private")
+
+
+def test_assumptions_name_the_cohort() -> None:
+    """Each figure says who may see which devices joined."""
+    said = assumptions(plan(1.0, 0.1, 12, 1e-6))
+    assert "not which devices joined" in said["amplified"]
+    assert "even against someone who sees which devices joined" in said["unamplified"]
+    daily = assumptions(plan(1.0, 0.1, 12, 1e-6, "once-a-day"))
+    assert daily["amplified"] == daily["unamplified"]
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, math.nan, math.inf])
+def test_a_target_must_be_a_positive_number(target: float) -> None:
+    """Epsilon 0, below 0, not a number or infinite is refused in one line."""
+    with pytest.raises(FedbertError, match=r"^epsilon\(=.*must be > 0 and finite; leave it out"):
+        calibrate(target, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=1.0)
+
+
+def test_delta_must_stay_below_one_over_the_fleet() -> None:
+    """A delta that would allow publishing one device's data is refused with the limit in the message."""
+    with pytest.raises(FedbertError, match=r"delta\(=0.0001\) must be < 1/devices \(= 0.0001\)"):
+        calibrate(2.0, 1e-4, sampling_probability=0.1, rounds=12, clip_norm=1.0, devices=10_000)
+
+
+def test_a_target_out_of_reach_is_refused() -> None:
+    """A budget that no noise can meet ends with one line, not with a loop."""
+    with pytest.raises(FedbertError, match="out of reach"):
+        calibrate(1e-12, 1e-30, sampling_probability=1.0, rounds=100, clip_norm=1.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mode", "local"),
+        ("sampler", "first-come"),
+        ("sampling_probability", 0.0),
+        ("sampling_probability", 1.5),
+        ("noise_multiplier", -1.0),
+        ("noise_multiplier", math.nan),
+        ("clip_norm", 0.0),
+        ("clip_norm", math.inf),
+        ("delta", 1.0),
+        ("rounds", 0),
+        ("rounds_per_day", 0.0),
+    ],
+)
+def test_each_field_of_a_plan_is_checked(field: str, value: object) -> None:
+    """A plan that cannot be accounted for is refused by the name of its field."""
+    good = plan(1.0, 0.1, 12, 1e-6)
+    assert validate(good, 10_000) is good
+    with pytest.raises(FedbertError, match=field):
+        validate(replace(good, **{field: value}))  # type: ignore[arg-type]

@@ -150,9 +150,9 @@ def facts_html(facts: Mapping[str, Cell]) -> str:
     return render("facts.html.j2", facts={name: _cell_text(value) for name, value in facts.items()})
 
 
-def alert_html(title: str, text: str) -> str:
-    """Return a notice that nobody overlooks."""
-    return render("alert.html.j2", title=title, text=text)
+def alert_html(title: str, text: str, warning: bool = True) -> str:
+    """Return a notice that nobody overlooks, red if it is a `warning`."""
+    return render("alert.html.j2", title=title, text=text, warning=warning)
 
 
 def text_html(*paragraphs: str) -> str:
@@ -195,6 +195,7 @@ def render_page(
     subtitle: str = "",
     alerts: Sequence[str] = (),
     footer: str = "",
+    answers: Mapping[str, str] | None = None,
 ) -> str:
     """Return the whole page.
 
@@ -206,6 +207,7 @@ def render_page(
         subtitle: one small line above the title, as in "Simulation report".
         alerts: HTML of `alert_html`, shown above the first section.
         footer: one small line at the end.
+        answers: short texts by question, side by side under the lead.
     """
     from plotly.offline import get_plotlyjs
 
@@ -215,6 +217,7 @@ def render_page(
         title=title,
         subtitle=subtitle,
         lead=lead,
+        answers=answers or {},
         cards=[(card, safe(badge_html(card.badge))) for card in cards],
         alerts=[safe(alert) for alert in alerts],
         sections=[

@@ -3,7 +3,7 @@
 from typing import Any
 
 FONT = (
-    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', "
+    "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', "
     "Arial, sans-serif"
 )
 
@@ -86,6 +86,7 @@ def template() -> Any:
                 "font": {"family": FONT, "color": INK},
             },
             "hovermode": "closest",
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#c5ccd8", "activecolor": INK},
             "bargap": 0.32,
             "dragmode": False,
         }

@@ -1,0 +1,141 @@
+"""The report of a run: one HTML page, put together from the parts of `page` and the figures of `plots`."""
+
+from fedbert.reporting import sections, text
+from fedbert.reporting.page import Card, Section, alert_html, render_page
+from fedbert.results import RunResult
+
+
+def _quality_card(result: RunResult) -> Card:
+    rounds = result["rounds"]
+    if not rounds:
+        return Card("Ranking quality", text.NONE, "nothing was measured", "measured")
+    first, last = rounds[0], rounds[-1]
+    return Card(
+        "Ranking quality, as users saw it",
+        f"{first['ndcg@10']:.3f} → {last['ndcg@10']:.3f}",
+        f"nDCG@10; 95 % interval {last['ndcg@10_low']:.3f} to {last['ndcg@10_high']:.3f}",
+        "measured",
+    )
+
+
+def cards(result: RunResult) -> list[Card]:
+    """Return the key numbers of a run."""
+    shown = [_quality_card(result)]
+    gap = result["gap"]
+    if gap is not None and gap["closed"] is not None:
+        shown.append(
+            Card(
+                "Of the possible gain, won privately" if _private(result) else "Of the possible gain, won",
+                text.percent(gap["closed"]),
+                f"{gap['release_0']:.3f} → {gap['final']:.3f} of {gap['pooled']:.3f} with pooled data",
+                "measured",
+            )
+        )
+    privacy = result["privacy"]
+    if _private(result):
+        shown.append(
+            Card(
+                "Privacy spent (epsilon)",
+                text.epsilon(privacy["epsilon"]),
+                f"delta {privacy['delta']:.0e}; {text.epsilon(privacy['epsilon_unamplified'])} if the server "
+                "may know the cohort".replace("e-0", "e-"),
+                "proved",
+            )
+        )
+    else:
+        shown.append(Card("Privacy", text.NOT_PRIVATE, "no noise: sums are exact", None, alert=True))
+    share = text.scored_share(result)
+    tiers = list(result["tiers"].values())
+    if share is not None:
+        deadline = text.milliseconds(result["scenario"].get("deadline_ms"))
+        budget = result["scenario"].get("memory_budget_bytes")
+        within = f" and {text.size(budget)}" if budget else ""
+        shown.append(
+            Card("Sessions scored in time", text.percent(share, 1), f"within {deadline}{within}", "modelled")
+        )
+    if tiers:
+        slowest = max(tier["latency_ms"]["p95"] for tier in tiers)
+        fastest = min(tier["latency_ms"]["p95"] for tier in tiers)
+        shown.append(
+            Card(
+                "Latency p95, slowest tier",
+                text.milliseconds(slowest),
+                f"fastest tier {text.milliseconds(fastest)}",
+                "modelled",
+            )
+        )
+        battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
+        mah = text.span(tier["mah_per_day"] for tier in tiers)
+        shown.append(Card("Battery a phone and day", f"{battery} %", f"{mah} mAh, by tier", "modelled"))
+    size = result["model"].get("bytes")
+    if size:
+        report = result["traffic"].get("report_bytes")
+        note = f"a report sent back is {text.size(report)}" if report else "each release, to each phone"
+        shown.append(Card("One release of the model", text.size(size), note, "measured"))
+    rate = result["totals"].get("devices_per_s")
+    shown.append(
+        Card(
+            "Computed in",
+            text.duration(result["wall_s"]),
+            f"{text.significant(rate)} devices a second" if rate else "from start to report",
+            "measured",
+        )
+    )
+    return shown
+
+
+def _private(result: RunResult) -> bool:
+    return result["privacy"]["epsilon"] is not None
+
+
+def _alerts(result: RunResult) -> list[str]:
+    alerts = []
+    if not text.finished(result):
+        alerts.append(
+            alert_html(
+                "This run did not finish.", f"{text.sentence(result['status'])} What follows is up to then."
+            )
+        )
+    if not _private(result):
+        alerts.append(
+            alert_html(
+                "Not private.",
+                "This run has no privacy budget: nothing bounds what the sums reveal about one person. "
+                "Add --epsilon to see what privacy costs.",
+            )
+        )
+    note = str(result["world"].get("note") or "")
+    if note:
+        alerts.append(alert_html("About this world.", text.sentence(note), warning=False))
+    return alerts
+
+
+def render_report(result: RunResult) -> str:
+    """Return the whole report of a run as one self-contained HTML page."""
+    chapters: list[Section | None] = [
+        sections.quality(result),
+        sections.comparison(result),
+        sections.tiers(result),
+        sections.latency_and_memory(result),
+        sections.cost(result),
+        sections.privacy(result),
+        sections.secure_sum(result),
+        sections.releases(result),
+        sections.participation(result),
+        sections.traffic(result),
+        sections.hours(result),
+        sections.world_and_model(result),
+        sections.scenario(result),
+        sections.provenance(result),
+    ]
+    world = result["world"].get("name", "")
+    return render_page(
+        title=text.title(result),
+        subtitle=f"Simulation report · world {world} · seed {result['seed']} · {result['started'][:10]}",
+        lead=text.headline(result),
+        answers=text.answers(result),
+        cards=cards(result),
+        sections=[chapter for chapter in chapters if chapter is not None],
+        alerts=_alerts(result),
+        footer=f"Made by: {result['command']}",
+    )

@@ -1,0 +1,20 @@
+"""``fedbert report``: write a run folder's report.html again from its run.json."""
+
+from pathlib import Path
+
+import click
+
+
+def _report(folder: Path) -> int:
+    from fedbert.reporting.files import rerender
+
+    click.echo(rerender(folder))
+    return 0
+
+
+report = click.Command(
+    "report",
+    callback=_report,
+    params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
+    help="Write report.html of a run FOLDER again.",
+)

@@ -1,0 +1,8 @@
+"""Simulate a fleet: python simulations/run.py --devices 10000."""
+
+import sys
+
+from fedbert.cli import call
+
+if __name__ == "__main__":
+    sys.exit(call("run"))

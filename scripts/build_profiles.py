@@ -2,8 +2,8 @@
 
 With the folder of the measured data (it holds ``devices/`` and ``network/``) the excerpts under
 device_profiles/sources are written anew from it; without, the committed excerpts are used. Every number of a
-profile is then computed from the files in sources/ and gets a line in [sources]. ``--report`` prints the fitted
-constants and their errors as the Markdown table of docs/devices.md.
+profile is then computed from the files in sources/ and gets a line in [sources]. ``--report`` prints the
+fitted constants and their errors as the Markdown table of docs/devices.md.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 
 from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit, leave_one_board_out, relative_errors
 from fedbert.devices.profiles import NETWORK_KINDS, check_profiles
@@ -59,7 +60,9 @@ def excerpt(shared: Path) -> None:
     write(SOURCES / "ncnn_single_thread.csv", header, seen.values())
     shutil.copyfile(devices / "ncnn_benchmark" / "LICENSE.txt", SOURCES / "LICENSE-ncnn.txt")
 
-    bolt = [row for row in read(devices / "bolt_tinybert" / "tinybert_kirin810.csv") if row["model"] == "tinybert"]
+    bolt = [
+        row for row in read(devices / "bolt_tinybert" / "tinybert_kirin810.csv") if row["model"] == "tinybert"
+    ]
     header = ["model", "compiler", "core", "precision", "avg_ms"]
     rows = (("tinybert", row["compiler"], row["core"], row["precision"], row["p1"]) for row in bolt)
     write(SOURCES / "tinybert_kirin810.csv", header, rows)
@@ -67,7 +70,9 @@ def excerpt(shared: Path) -> None:
 
     power = read(devices / "power_profile_pixel5" / "power_profile_redfin.csv")
     kept = [row for row in power if row["name"].startswith(("cpu.", "wifi.controller", "modem.controller"))]
-    write(SOURCES / "power_profile_pixel5.csv", ["name", "value"], ((row["name"], row["value"]) for row in kept))
+    write(
+        SOURCES / "power_profile_pixel5.csv", ["name", "value"], ((row["name"], row["value"]) for row in kept)
+    )
 
     means = []
     for file in sorted((shared / "network" / "bandwidth_traces" / "fcc_ori").rglob("trace_*")):
@@ -98,19 +103,19 @@ def read_timings() -> Timings:
 
 
 def transformer_macs(shape: dict[str, Any]) -> float:
-    """Return the multiply-adds of a BERT of this shape: projections, feed-forward, scores and weighted sums."""
+    """Return the multiply-adds of a BERT: projections, feed-forward, scores and weighted sums."""
     hidden, tokens = shape["hidden"], shape["tokens"]
     per_token = 4 * hidden**2 + 2 * hidden * shape["feed_forward"] + 2 * hidden * tokens
     return float(shape["layers"] * tokens * per_token)
 
 
 def transformer_factors(fitted: Fit, shape: dict[str, Any]) -> dict[str, float]:
-    """Return measured over fitted rate of TinyBERT per precision: the efficiency of a transformer's shapes."""
+    """Return measured over fitted rate of TinyBERT by precision: the efficiency of its shapes."""
     logs: dict[str, list[float]] = {"float": [], "int8": []}
     for row in read(SOURCES / "tinybert_kirin810.csv"):
         precision = {"fp16": "float", "int8": "int8"}.get(row["precision"])
         if precision is None:
-            continue  # ncnn computes in half precision on both cores, so fp32 rows have nothing to compare with
+            continue  # on both cores ncnn computes in half precision: nothing to compare fp32 rows with
         core = f"Cortex-{row['core']}"
         clock = 1e9 * shape["clock_ghz"][core]
         busy = float(row["avg_ms"]) / 1000 - shape["operators"] * fitted.overhead_cycles / clock
@@ -127,6 +132,10 @@ class Power:
         self.values = {row["name"]: row["value"] for row in read(SOURCES / "power_profile_pixel5.csv")}
         self.voltage_v, self.fitted = voltage_v, fitted
 
+    def row(self, name: str) -> NDArray[np.float64]:
+        """Return the numbers of one row of the table."""
+        return np.array([float(value) for value in self.values[name].split("|")])
+
     def curve_mw(self, cluster: int, clock_ghz: float) -> float:
         """Return the power of the SoC, the cluster and one core of it, linear between (and beyond) clocks.
 
@@ -134,8 +143,8 @@ class Power:
         draw more than the prime core.
         """
         cores = int(self.values["cpu.clusters.cores"].split("|")[cluster])
-        speeds = np.array([float(x) / 1e6 for x in self.values[f"cpu.core_speeds.cluster{cluster}"].split("|")])
-        currents = np.array([float(x) for x in self.values[f"cpu.core_power.cluster{cluster}"].split("|")]) / cores
+        speeds = self.row(f"cpu.core_speeds.cluster{cluster}") / 1e6
+        currents = self.row(f"cpu.core_power.cluster{cluster}") / cores
         current = np.interp(clock_ghz, speeds, currents)
         if clock_ghz > speeds[-1]:
             slope = (currents[-1] - currents[-2]) / (speeds[-1] - speeds[-2])
@@ -152,7 +161,7 @@ class Power:
         return self.curve_mw(2, clock_ghz) * int8_per_cycle / float(a76)
 
     def radio_mw(self, link: str, direction: str) -> float:
-        """Return the power of the radio while it receives or sends (for sending by modem: the middle level)."""
+        """Return the power of the radio that receives or sends (modem sending: the middle level)."""
         radio = "wifi" if link == "wifi" else "modem"
         value = self.values[f"{radio}.controller.{direction}"].split("|")
         return float(value[len(value) // 2]) * float(self.values[f"{radio}.controller.voltage"]) / 1000
@@ -164,7 +173,11 @@ def core_rates(fitted: Fit, stand_in: dict[str, list[str]], core: str) -> tuple[
     rows = [fitted.cores.index(name) for name in names]
     logs = np.log(np.column_stack([fitted.macs_per_cycle[rows], fitted.bytes_per_s[rows]]))
     values = np.exp(logs.mean(axis=0))
-    where = f"fit of {core} rows of ncnn's table" if names == [core] else f"extrapolated from {' and '.join(names)}"
+    where = (
+        f"fit of {core} rows of ncnn's table"
+        if names == [core]
+        else f"extrapolated from {' and '.join(names)}"
+    )
     return float(values[0]), float(values[1]), float(values[2]), where
 
 
@@ -186,8 +199,8 @@ def core_table(
         "power_mw": significant(power.core_mw(core, clock_ghz, int8)),
     }
     sources = {
-        "int8_gmacs_per_s": f"{where}, times the clock, times the ratio TinyBERT/ncnn in int8 (Bolt)",
-        "float_gmacs_per_s": f"{where}, times the clock, times the ratio TinyBERT/ncnn in half precision (Bolt)",
+        "int8_gmacs_per_s": f"{where}, times the clock, times TinyBERT/ncnn in int8 (Bolt)",
+        "float_gmacs_per_s": f"{where}, times the clock, times TinyBERT/ncnn in half precision (Bolt)",
         "memory_bytes_per_s": f"{where}: how fast dense weights stream (AlexNet)",
         "overhead_us_per_operator": "fit of all rows of ncnn's table: cycles per layer over the clock",
         "power_mw": "extrapolated from the Pixel 5's power profile by kind of core, clock and work per cycle",
@@ -202,7 +215,10 @@ def build(fitted: Fit) -> None:
     factors = transformer_factors(fitted, facts["transformer"])
     power = Power(facts["battery"]["voltage_v"], fitted)
     trace = read(SOURCES / "network_traces.csv")[0]
-    rates = {**facts["rates_kbit_per_s"], "wifi": [float(trace[k]) for k in ("mean_kbit_per_s_p10", "p50", "p90")]}
+    rates = {
+        **facts["rates_kbit_per_s"],
+        "wifi": [float(trace[k]) for k in ("mean_kbit_per_s_p10", "p50", "p90")],
+    }
     for old in ROOT.glob("*.toml"):
         old.unlink()
     below = 0.0
@@ -228,7 +244,9 @@ def build(fitted: Fit) -> None:
             "year": int(row["year"]),
             "soc": row["soc"],
             "ram_bytes": ram,
-            "battery_mah": round(float(np.interp(rank, facts["battery"]["quantiles"], facts["battery"]["mah"]))),
+            "battery_mah": round(
+                float(np.interp(rank, facts["battery"]["quantiles"], facts["battery"]["mah"]))
+            ),
             "battery_voltage_v": facts["battery"]["voltage_v"],
             "clusters": clusters,
             **cores,
@@ -241,7 +259,9 @@ def build(fitted: Fit) -> None:
             "sources": sources,
         }
         if row["example"]:
-            profile["sources"]["year"] = profile["sources"]["ram_bytes"] = f"AI-benchmark's table: {row['example']}"
+            profile["sources"]["year"] = profile["sources"]["ram_bytes"] = (
+                f"AI-benchmark's table: {row['example']}"
+            )
         (ROOT / f"{row['file']}.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
 
 
@@ -273,6 +293,11 @@ for _kind, _text in (
     FIXED_SOURCES[f"network.{_kind}.rtt_ms"] = "assumed"
     FIXED_SOURCES[f"network.{_kind}.receive_mw"] = "the Pixel 5's power profile, taken for all classes"
     FIXED_SOURCES[f"network.{_kind}.transmit_mw"] = "the Pixel 5's power profile, taken for all classes"
+
+
+def battery_mah(rank: float, battery: dict[str, Any]) -> int:
+    """Return the battery at `rank` (0 to 1) of the fleet, between the known quantiles."""
+    return round(float(np.interp(rank, battery["quantiles"], battery["mah"])))
 
 
 def parse_cluster(text: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Phones: profiles, fleet, availability, network, and what the model costs them."""

@@ -1,10 +1,11 @@
-"""When phones can take part: in use, idle, charging, on Wi-Fi, by local hour. Modelled: no trace could be had.
+"""When phones can take part: idle, charging, on Wi-Fi, by local hour. Modelled: no trace could be had.
 
-Each device has habits, drawn once: when its user goes to sleep and for how long, when and how reliably it is put
-on the charger at night, whether it also charges by day, whether there is Wi-Fi at home, and how often it is used
-while the user is awake. A round looks at one moment of its window, drawn for the device. The parameters below are chosen
-so that the published shapes come out: about 22 % of devices eligible under strict rules (FLINT), a fourfold swing
-over the day, 6-10 % dropping out of a round (both Bonawitz et al. 2019). `docs/devices.md` shows the check.
+Each device has habits, drawn once: when its user goes to sleep and for how long, when and how reliably it is
+put on the charger at night, whether it also charges by day, whether there is Wi-Fi at home, and how often it
+is used while the user is awake. A round looks at one moment of its window, drawn for the device. The
+parameters below are chosen so that the published shapes come out: about 22 % of devices eligible under strict
+rules (FLINT), a fourfold swing over the day, 6-10 % dropping out of a round (both Bonawitz et al. 2019).
+`docs/devices.md` shows the check.
 """
 
 from dataclasses import dataclass
@@ -22,14 +23,14 @@ SLEEP_START_HOUR, SLEEP_START_SIGMA = 23.2, 1.3
 SLEEP_HOURS, SLEEP_HOURS_SIGMA = 7.6, 1.0
 CHARGE_LAG_SIGMA = 0.6
 """Hours between going to sleep and plugging in."""
-REGULAR_SHARE, REGULAR_PLUG, IRREGULAR_PLUG = 0.60, 0.90, 0.25
+REGULAR_SHARE, REGULAR_PLUG, IRREGULAR_PLUG = 0.36, 0.92, 0.10
 """Share of users who charge at night as a habit; chance of a night on the charger for them and for others."""
 DAY_START_HOUR, DAY_START_SIGMA, DAY_HOURS, DAY_PLUG = 13.0, 3.5, 3.0, 0.55
 """Charging by day: usual middle of the habit over users, length, and chance on a day."""
-TOP_UP_PLUG = 0.14
-"""Chance to be on some charger at any moment outside the habits."""
+DOCKED_SHARE, DOCKED_PLUG, LOOSE_PLUG = 0.25, 0.78, 0.10
+"""Share of phones that mostly lie on a charger; chance of a charger at any moment for them and for others."""
 HOME_WIFI_SHARE, HOME_WIFI, AWAY_WIFI, NO_HOME_WIFI = 0.85, 0.97, 0.65, 0.06
-"""Share of devices with Wi-Fi at home; chance to be on it at night and by day; and of the others to find one."""
+"""Share of devices with Wi-Fi at home; their chance to be on it at night, by day; the others' chance."""
 IDLE_ASLEEP, IDLE_AWAKE_LOW, IDLE_AWAKE_HIGH = 0.97, 0.35, 0.95
 """Chance that the phone lies idle: at night; awake, uniform over users between the two."""
 ONLINE_METERED = 0.97
@@ -39,8 +40,7 @@ DROP_LOW, DROP_HIGH = 0.04, 0.12
 LATE = 0.02
 """Chance to finish after the round has closed."""
 
-_HABITS = 9
-_HABIT_DROP = 1
+_HABITS = 8
 _MOMENTS = 5
 _DAYS = 4
 
@@ -60,14 +60,14 @@ class Availability:
         return self.idle & self.charging & self.unmetered & self.online
 
     @property
-    def can_download(self) -> Flags:
+    def download_window(self) -> Flags:
         """Devices that may fetch a release: online and unmetered, whether charging or not."""
         return self.online & self.unmetered
 
 
 @dataclass(frozen=True)
 class Interruptions:
-    """Which devices `[device]`, if selected, drop out of a round or report too late."""
+    """Which devices `[device]`, if selected, drop out of a round, and which report too late; never both."""
 
     dropped: Flags
     late: Flags
@@ -82,6 +82,7 @@ class _Habits:
     day_start: Floats
     home_wifi: Flags
     idle_awake: Floats
+    top_up: Floats
 
 
 def _habits(seed: int, first: int, count: int) -> _Habits:
@@ -95,6 +96,7 @@ def _habits(seed: int, first: int, count: int) -> _Habits:
         day_start=DAY_START_HOUR + DAY_START_SIGMA * standard_normal(draws[:, 4]) - DAY_HOURS / 2,
         home_wifi=draws[:, 5] < HOME_WIFI_SHARE,
         idle_awake=IDLE_AWAKE_LOW + (IDLE_AWAKE_HIGH - IDLE_AWAKE_LOW) * draws[:, 6],
+        top_up=np.where(draws[:, 7] < DOCKED_SHARE, DOCKED_PLUG, LOOSE_PLUG),
     )
 
 
@@ -120,7 +122,7 @@ def availability(
     start = (round_ - 1) * round_hours
     moment = start + round_hours * draws[:, 0]
 
-    night, night_number = _since(moment, habits.sleep_start)
+    night, _ = _since(moment, habits.sleep_start)
     asleep = night < habits.sleep_hours
     plugged, plug_number = _since(moment, habits.sleep_start + habits.plug_lag)
     by_day, day_number = _since(moment, habits.day_start)
@@ -130,7 +132,7 @@ def availability(
     by_day_plug = (by_day < DAY_HOURS) & (
         _daily(seed, first, count, day_number, start, round_hours, 1) < DAY_PLUG * (1 - habits.night_plug)
     )
-    charging = at_night | by_day_plug | (draws[:, 1] < TOP_UP_PLUG)
+    charging = at_night | by_day_plug | (draws[:, 1] < habits.top_up)
     wifi = np.where(habits.home_wifi, np.where(asleep, HOME_WIFI, AWAY_WIFI), NO_HOME_WIFI)
     unmetered = draws[:, 2] < wifi
     idle = draws[:, 3] < np.where(asleep, IDLE_ASLEEP, habits.idle_awake)
@@ -156,21 +158,26 @@ def _daily(
     return result
 
 
-def interruptions(
-    seed: int, first: int, count: int, round_: int, model: Model = "default"
+def interruption_causes(
+    seed: int, round_: int, first: int, count: int, model: Model = "default"
 ) -> Interruptions:
-    """Return which devices would drop out of round `round_` or be late in it; `model` 'always': none.
+    """Return which devices would drop out of round `round_` and which be late in it; `model` 'always': none.
 
-    The chance to drop out is the device's own (4-12 %, 8 % on average), that to be late 2 % for all. A device
-    that drops out is not also late.
+    The chance to drop out is the device's own (4-12 %, 8 % on average), that to be late 2 % for all.
     """
     if model == "always":
         no = np.zeros(count, np.bool_)
         return Interruptions(no, no)
-    own = uniforms(seed, Purpose.HABIT, 1, first, count, _HABIT_DROP)[:, 0]
+    own = uniforms(seed, Purpose.HABIT, 1, first, count, 1)[:, 0]
     draws = uniforms(seed, Purpose.DROP_OUT, round_, first, count, 2)
     dropped = draws[:, 0] < DROP_LOW + (DROP_HIGH - DROP_LOW) * own
     return Interruptions(dropped, ~dropped & (draws[:, 1] < LATE))
+
+
+def interruptions(seed: int, round_: int, first: int, count: int, model: Model = "default") -> Flags:
+    """Return which devices [device], if selected in round `round_`, would not report in time."""
+    causes = interruption_causes(seed, round_, first, count, model)
+    return causes.dropped | causes.late
 
 
 def hourly_shares(model: Model = "default", seed: int = 0, devices: int = 20_000) -> dict[str, Floats]:

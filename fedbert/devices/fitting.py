@@ -4,11 +4,11 @@ The time of a network on one thread of a core is modelled as
 
     t = conv_macs / (f r[core, precision] e[shapes]) + dense_bytes / b[core] + layers o / f
 
-with clock f (1/s), multiply-adds per cycle r, the efficiency e of a network's shapes (1 = average), the rate b at which
-weights of dense layers stream from memory (batch 1: each is used once), and o cycles per layer. log r, log e,
-log b and log o are found by penalised least squares on log t with a soft-L1 loss; the penalty draws log e to 0
-(networks alike) and log b to their common mean. AlexNet, nine tenths of whose weights are dense, is given the
-e of ResNet-18's shapes; so its time tells the rate of memory. (VGG-16 is faster than any other per multiply-add.)
+with clock f (1/s), multiply-adds per cycle r, the efficiency e of a network's shapes (1: average), the rate b
+at which weights of dense layers stream from memory (batch 1: each is used once), and o cycles per layer.
+log r, log e, log b and log o are found by penalised least squares on log t with a soft-L1 loss; the penalty
+draws log e to 0 (networks alike) and log b to their common mean. AlexNet, nine tenths of whose weights are
+dense, is given the e of ResNet-18's shapes; so its time tells the rate of memory.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 
 PRECISIONS = ("float", "int8")
 HALF_FLOAT_CORES = ("Cortex-A55", "Cortex-A76", "Cortex-A78", "Cortex-A720", "Cortex-X3")
-"""Cores with half-precision arithmetic (Armv8.2 and later): ncnn then keeps and computes floats in 2 bytes."""
+"""Cores with half-precision arithmetic (Armv8.2 and later): ncnn then keeps floats in 2 bytes."""
 
 _PENALTY = 0.1
 _FIRST_GUESS = np.array([np.log(4.0), np.log(4e9), np.log(2e4)])
@@ -29,7 +29,8 @@ _FIRST_GUESS = np.array([np.log(4.0), np.log(4e9), np.log(2e4)])
 class Timings:
     """Measured single-thread times, one row each.
 
-    `core` and `shapes` are names (networks of the same `shapes` are equally efficient), `clock_hz`, `conv_macs`, `dense_params`, `layers` what the formula needs,
+    `core` and `shapes` are names (networks of the same `shapes` are equally efficient); `clock_hz`,
+    `conv_macs`, `dense_params` and `layers` are what the formula needs,
     `precision` an index into `PRECISIONS`, `seconds` the measured time, `board` the SoC or board.
     """
 
@@ -50,17 +51,12 @@ class Timings:
             tuple(self.board[row] for row in picked),
             tuple(self.core[row] for row in picked),
             tuple(self.shapes[row] for row in picked),
-            *(
-                column[rows]
-                for column in (
-                    self.precision,
-                    self.clock_hz,
-                    self.conv_macs,
-                    self.dense_params,
-                    self.layers,
-                    self.seconds,
-                )
-            ),
+            self.precision[rows],
+            self.clock_hz[rows],
+            self.conv_macs[rows],
+            self.dense_params[rows],
+            self.layers[rows],
+            self.seconds[rows],
         )
 
 
@@ -120,7 +116,12 @@ def fit(timings: Timings) -> Fit:
 
     def parts(point: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         values = np.exp(point)
-        return values[:rates].reshape(shape), values[rates : rates + nets], values[rates + nets : -1], values[-1:]
+        return (
+            values[:rates].reshape(shape),
+            values[rates : rates + nets],
+            values[rates + nets : -1],
+            values[-1:],
+        )
 
     def residuals(point: NDArray[np.float64]) -> NDArray[np.float64]:
         rate, efficiency, bandwidth, overhead = parts(point)

@@ -30,7 +30,7 @@ _Z_LIMIT = 2.3263478740408408
 
 @dataclass(frozen=True)
 class FleetColumns:
-    """Devices `first` .. `first + count - 1`; all arrays `[device]`.
+    """A block of devices; all arrays `[device]`.
 
     `profile` index into the profiles; `tier` into `profiles.TIERS`; `network_kind` into
     `profiles.NETWORK_KINDS`. `free_memory_bytes` is what the feature may use; `downlink_bits_per_s`,
@@ -38,7 +38,6 @@ class FleetColumns:
     speed of its cores.
     """
 
-    first: int
     profile: NDArray[np.int16]
     tier: NDArray[np.int8]
     free_memory_bytes: NDArray[np.int64]
@@ -53,9 +52,8 @@ class FleetColumns:
         return len(self.profile)
 
     def take(self, rows: Integers | Flags | slice) -> "FleetColumns":
-        """Return the devices at `rows` (indices, mask or slice), keeping `first`."""
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "first"}
-        return FleetColumns(first=self.first, **columns)
+        """Return the devices at `rows` (indices, mask or slice)."""
+        return FleetColumns(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 def standard_normal(uniform: Floats) -> Floats:
@@ -119,7 +117,6 @@ def draw_fleet(profiles: tuple[DeviceProfile, ...], seed: int, first: int, count
         per_link("downlink_p90_kbit_per_s"),
     )
     return FleetColumns(
-        first=first,
         profile=profile.astype(np.int16),
         tier=np.array([p.tier_index for p in profiles], np.int8)[profile],
         free_memory_bytes=np.minimum(lognormal(memory, middle, spread).astype(np.int64), ram),

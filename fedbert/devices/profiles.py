@@ -1,7 +1,7 @@
 """Device profiles: what is known about a class of phones, read from TOML and checked key by key.
 
-One file is one class. Keys carry their unit; the table ``[sources]`` says where each number is from. The files
-that come with fedbert are written by ``scripts/build_profiles.py``.
+One file is one class. Keys carry their unit; the table ``[sources]`` says where each number is from. The
+files that come with fedbert are written by ``scripts/build_profiles.py``.
 """
 
 import tomllib
@@ -135,13 +135,16 @@ class DeviceProfile(_Table):
     def _consistent(self) -> Self:
         if self.free_memory.p90_bytes > self.ram_bytes:
             raise ValueError(
-                f"free_memory.p90_bytes(={self.free_memory.p90_bytes}) must be <= ram_bytes (={self.ram_bytes})"
+                f"free_memory.p90_bytes(={self.free_memory.p90_bytes}) must be <= ram_bytes "
+                f"(={self.ram_bytes}); correct one of them"
             )
         numbers = _number_keys(self.model_dump(exclude={"sources"}))
         sourced = {key for key, text in self.sources.items() if text.strip()}
         for key in numbers:
             if not any(key == known or key.startswith(known + ".") for known in sourced):
-                raise ValueError(f"sources.{key!r} must say where the number is from; add a line to [sources]")
+                raise ValueError(
+                    f"sources.{key!r} must say where the number is from; add a line to [sources]"
+                )
         for known in self.sources:
             if not any(key == known or key.startswith(known + ".") for key in numbers):
                 raise ValueError(f"sources.{known!r} must name a key with a number; remove or correct it")
@@ -191,7 +194,8 @@ def _read(folder: Path) -> tuple[list[DeviceProfile], list[str]]:
             continue
         if profile.name in names:
             problems.append(
-                f"{file.name}: name(={profile.name!r}) must differ from that of {names[profile.name]}; rename one"
+                f"{file.name}: name(={profile.name!r}) must differ from that of "
+                f"{names[profile.name]}; rename one"
             )
         names.setdefault(profile.name, file.name)
         profiles.append(profile)
@@ -226,7 +230,9 @@ def _problem(file: str, error: dict[str, Any]) -> str:
     if kind == "missing":
         return f"{file}: {key} must be given; add the key"
     if kind == "extra_forbidden":
-        return f"{file}: {key}(={error['input']!r}) must be a known key; correct its name or unit, or remove it"
+        return (
+            f"{file}: {key}(={error['input']!r}) must be a known key; correct its name or unit, or remove it"
+        )
     message = str(error["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return f"{file}: {key + ': ' if key else ''}{message}"

@@ -1,0 +1,266 @@
+"""What a session, an installation and a signal cost a phone: time, memory and energy.
+
+Time of encoding a text of t tokens on one thread of the big core:
+
+    compute = integer_macs(t) / int8_rate + (float_macs(t) + float_ops(t)) / float_rate
+    memory  = traffic_bytes(t) / memory_rate
+    latency = (load, if cold, + max(compute, memory) + operators x overhead + scoring)
+              x variation / speed_factor
+
+All rates are the profile's. A session encodes its own text at once; the vectors of history and catalogue
+were made when the release was installed, and are only read. Everything is elementwise over sessions.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.devices.energy import energy_mj
+from fedbert.devices.fleet import Flags, FleetColumns, Floats, Integers, standard_normal
+from fedbert.devices.network import transfer_ms
+from fedbert.devices.operations import ModelOperations, count_operations
+from fedbert.devices.profiles import Core, DeviceProfile
+from fedbert.units import MS_PER_S
+
+__all__ = ["CostModel", "InstallCosts", "Outcome", "SessionCosts", "TransferCosts", "count_operations"]
+
+RUNTIME_BYTES = 600_000
+"""Code and session of a mobile runtime that holds just this model's operators (assumed)."""
+
+HISTORY_VECTORS = 8
+"""Vectors of the device's history that scoring reads, beside the text's own."""
+
+SCORING_OPERATORS = 3
+VARIATION_SIGMA = 0.20
+"""Log-normal spread of one session's time around the model: clock, caches (assumed)."""
+BUSY_PROBABILITY, BUSY_LOW, BUSY_HIGH = 0.05, 1.5, 4.0
+"""Chance that other apps or heat slow a session down, and by how much, log-uniform (assumed)."""
+
+
+class Outcome(IntEnum):
+    """What came of a session."""
+
+    SCORED = 0
+    TOO_SLOW = 1
+    OUT_OF_MEMORY = 2
+    NO_RELEASE = 3
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Outcome.SCORED: "The phone ranked the candidates in time.",
+    Outcome.TOO_SLOW: "The ranking came after the deadline, so the user saw the default order.",
+    Outcome.OUT_OF_MEMORY: "The model did not fit into the memory left, so the user saw the default order.",
+    Outcome.NO_RELEASE: "No release was installed yet, so the user saw the default order.",
+}
+
+
+class SessionCosts(NamedTuple):
+    """Costs [session]; `latency_ms` = load + the larger of compute and memory + overhead + scoring.
+
+    `memory_bound` says where memory is the larger. All times include the session's variation.
+    """
+
+    load_ms: Floats
+    compute_ms: Floats
+    memory_ms: Floats
+    memory_bound: Flags
+    overhead_ms: Floats
+    scoring_ms: Floats
+    latency_ms: Floats
+    peak_memory_bytes: Integers
+    energy_mj: Floats
+
+
+class InstallCosts(NamedTuple):
+    """Costs [device] of installing a release, once, in the background."""
+
+    time_ms: Floats
+    energy_mj: Floats
+    storage_bytes: Integers
+
+
+class TransferCosts(NamedTuple):
+    """Time and energy [device] of moving bytes over the device's link."""
+
+    time_ms: Floats
+    energy_mj: Floats
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """Columns over profiles [profile] for one kind of core."""
+
+    int8_macs_per_ms: Floats
+    float_macs_per_ms: Floats
+    memory_bytes_per_ms: Floats
+    overhead_ms: Floats
+    power_mw: Floats
+
+
+def _rates(cores: list[Core]) -> _Rates:
+    return _Rates(
+        np.array([1e6 * core.int8_gmacs_per_s for core in cores]),
+        np.array([1e6 * core.float_gmacs_per_s for core in cores]),
+        np.array([core.memory_bytes_per_s / MS_PER_S for core in cores]),
+        np.array([core.overhead_us_per_operator / 1e3 for core in cores]),
+        np.array([core.power_mw for core in cores]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CostModel:
+    """The cost of one model on the phones of `profiles`.
+
+    `operations` of the model's graph; `artefact_bytes` of all its files; `memory_budget_bytes` the most the
+    feature may use on any phone; `deadline_ms` the time to answer.
+    """
+
+    profiles: tuple[DeviceProfile, ...]
+    operations: ModelOperations
+    artefact_bytes: int
+    memory_budget_bytes: int = 4_000_000
+    deadline_ms: float = 300.0
+
+    @cached_property
+    def _big(self) -> _Rates:
+        return _rates([profile.big_core for profile in self.profiles])
+
+    @cached_property
+    def _little(self) -> _Rates:
+        return _rates([profile.little_core for profile in self.profiles])
+
+    @cached_property
+    def _load_ms(self) -> Floats:
+        """A cold start by profile: making the session, reading the flash, writing the weights."""
+        fixed = np.array([profile.load.fixed_ms for profile in self.profiles])
+        flash = np.array([profile.load.flash_bytes_per_s for profile in self.profiles])
+        return (
+            fixed
+            + self.artefact_bytes * MS_PER_S / flash
+            + self.artefact_bytes / self._big.memory_bytes_per_ms
+        )
+
+    def session(
+        self,
+        fleet: FleetColumns,
+        rows: Integers,
+        tokens: Integers,
+        candidates: int,
+        uniform: Floats,
+        cold: Flags,
+    ) -> SessionCosts:
+        """Return what sessions cost.
+
+        `rows` [session] index into `fleet`; `tokens` [session] of the session's text, special tokens
+        included; `candidates` a session scores; `uniform` [session, 2] in (0, 1) gives the variation; `cold`
+        [session] says that the model must first be loaded.
+        """
+        ops, rates = self.operations, self._big
+        profile = fleet.profile[rows]
+        slow = variation(uniform) / fleet.speed_factor[rows]
+        length = np.asarray(tokens, np.float64)
+        compute = _compute_ms(ops, rates, profile, length) * slow
+        memory = ops.traffic_bytes.at(length) / rates.memory_bytes_per_ms[profile] * slow
+        overhead = ops.operator_calls * rates.overhead_ms[profile] * slow
+        products = float(candidates * ops.output_width * (1 + HISTORY_VECTORS))
+        by_profile = products / rates.int8_macs_per_ms + SCORING_OPERATORS * rates.overhead_ms
+        scoring = by_profile[profile] * slow
+        load = np.where(cold, self._load_ms[profile] * slow, 0.0)
+        latency = load + np.maximum(compute, memory) + overhead + scoring
+        return SessionCosts(
+            load_ms=load,
+            compute_ms=compute,
+            memory_ms=memory,
+            memory_bound=memory > compute,
+            overhead_ms=overhead,
+            scoring_ms=scoring,
+            latency_ms=latency,
+            peak_memory_bytes=self.peak_memory_bytes(length, candidates),
+            energy_mj=np.asarray(energy_mj(rates.power_mw[profile], latency)),
+        )
+
+    def peak_memory_bytes(self, tokens: Floats, candidates: int) -> Integers:
+        """Return the most bytes [session] held: runtime, artefact, activations, vectors in use."""
+        vectors = (candidates + HISTORY_VECTORS + 1) * self.operations.output_width
+        fixed = RUNTIME_BYTES + self.artefact_bytes + vectors
+        return np.asarray(fixed + self.operations.activation_bytes(np.asarray(tokens, np.float64)), np.int64)
+
+    def outcomes(
+        self, latency_ms: Floats, peak_memory_bytes: Integers, free_memory_bytes: Integers, has_release: Flags
+    ) -> NDArray[np.int8]:
+        """Return the `Outcome` [session]: no release, then out of memory, then too slow, else scored.
+
+        Memory is out above the smaller of the budget and what is free; the deadline itself is in time.
+        """
+        limit = np.minimum(free_memory_bytes, self.memory_budget_bytes)
+        result = np.where(latency_ms > self.deadline_ms, Outcome.TOO_SLOW, Outcome.SCORED)
+        result = np.where(peak_memory_bytes > limit, Outcome.OUT_OF_MEMORY, result)
+        return np.where(has_release, result, Outcome.NO_RELEASE).astype(np.int8)
+
+    def install(
+        self, fleet: FleetColumns, rows: Integers, tokens_total: Integers, texts: Integers | int
+    ) -> InstallCosts:
+        """Return what installing a release costs the devices `rows` [device].
+
+        In the background, on one little core, a phone loads the model and encodes `texts` [device] texts of
+        its history and the catalogue, `tokens_total` [device] tokens together (each text taken at the mean
+        length). It stores the artefact and one int8 vector a text.
+        """
+        ops, rates = self.operations, self._little
+        profile = fleet.profile[rows]
+        count = np.broadcast_to(np.asarray(texts, np.float64), profile.shape)
+        length = np.asarray(tokens_total, np.float64) / np.maximum(count, 1.0)
+        compute = _compute_ms(ops, rates, profile, length)
+        memory = ops.traffic_bytes.at(length) / rates.memory_bytes_per_ms[profile]
+        one = np.maximum(compute, memory) + ops.operator_calls * rates.overhead_ms[profile]
+        time_ms = (self._load_ms[profile] + count * one) / fleet.speed_factor[rows]
+        storage = self.artefact_bytes + count.astype(np.int64) * ops.output_width
+        return InstallCosts(time_ms, np.asarray(energy_mj(rates.power_mw[profile], time_ms)), storage)
+
+    def signal(self, fleet: FleetColumns, rows: Integers, bytes_up: Integers | int) -> TransferCosts:
+        """Return time and energy of sending `bytes_up` from devices `rows` [device] over their own links."""
+        time_ms = transfer_ms(bytes_up, fleet.uplink_bits_per_s[rows], fleet.rtt_ms[rows])
+        power = self._radio_mw[0][fleet.profile[rows], fleet.network_kind[rows]]
+        return TransferCosts(time_ms, np.asarray(energy_mj(power, time_ms)))
+
+    def fetch(self, fleet: FleetColumns, rows: Integers, bytes_down: Integers | int) -> TransferCosts:
+        """Return time and energy of receiving `bytes_down` on devices `rows` [device] over their links."""
+        time_ms = transfer_ms(bytes_down, fleet.downlink_bits_per_s[rows], fleet.rtt_ms[rows])
+        power = self._radio_mw[1][fleet.profile[rows], fleet.network_kind[rows]]
+        return TransferCosts(time_ms, np.asarray(energy_mj(power, time_ms)))
+
+    @cached_property
+    def _radio_mw(self) -> tuple[Floats, Floats]:
+        """Power while sending and while receiving, each [profile, link]."""
+        links = [profile.network.links for profile in self.profiles]
+        return (
+            np.array([[link.transmit_mw for link in row] for row in links]),
+            np.array([[link.receive_mw for link in row] for row in links]),
+        )
+
+
+def _compute_ms(ops: ModelOperations, rates: _Rates, profile: NDArray[np.int16], tokens: Floats) -> Floats:
+    integer = ops.integer_macs.at(tokens) / rates.int8_macs_per_ms[profile]
+    floats = (ops.float_macs.at(tokens) + ops.float_ops.at(tokens)) / rates.float_macs_per_ms[profile]
+    return np.asarray(integer + floats)
+
+
+def variation(uniform: Floats) -> Floats:
+    """Return the factor [session] on a session's time, from `uniform` [session, 2] in (0, 1).
+
+    A log-normal with median 1 and sigma .20, times, in one session of twenty, a slow-down log-uniform
+    between 1.5 and 4.
+    """
+    spread = np.exp(VARIATION_SIGMA * standard_normal(uniform[:, 0]))
+    busy = np.minimum(np.ascontiguousarray(uniform[:, 1]) / BUSY_PROBABILITY, 1.0)
+    slow = BUSY_LOW * np.exp(np.log(BUSY_HIGH / BUSY_LOW) * busy)
+    return np.asarray(spread * np.where(busy < 1.0, slow, 1.0))

@@ -34,9 +34,9 @@ class ClickModel:
     the one the user wants and for any other.
     """
 
-    continue_: float = 0.9
+    continue_: float = 0.95
     attract_truth: float = 0.9
-    attract_other: float = 0.01
+    attract_other: float = 0.005
 
 
 def clicks(

@@ -35,7 +35,7 @@ class ScoreWeights:
     user: int
 
 
-FULL = ScoreWeights(text=8, history=1, user=4)
+FULL = ScoreWeights(text=8, history=1, user=2)
 TEXT_ONLY = ScoreWeights(text=1, history=0, user=0)
 USER_ONLY = ScoreWeights(text=0, history=0, user=1)
 
@@ -178,7 +178,11 @@ def order(
     scores: NDArray[np.int64], candidates: NDArray[np.int32], tie_order: NDArray[np.int32]
 ) -> NDArray[np.int32]:
     """Return each row's candidates `[s, C]`, best first; ties as in `ranks`."""
-    place = np.lexsort((tie_order[candidates], -scores), axis=-1)
+    largest = int(np.abs(scores).max(initial=0))
+    if (largest + 1) * len(tie_order) < np.iinfo(np.int64).max:
+        place = np.argsort(tie_order[candidates] - scores * len(tie_order), axis=-1)
+    else:
+        place = np.lexsort((tie_order[candidates], -scores), axis=-1)
     return np.take_along_axis(candidates, place, axis=1)
 
 

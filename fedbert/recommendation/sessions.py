@@ -225,14 +225,15 @@ def _candidates(
     chosen = np.argsort(draw[:, :20], axis=1)[:, :near]
     neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
     popular = np.searchsorted(cumulative, draw[:, 20:popular_end] * cumulative[-1]).astype(np.int32)
-    tail = np.broadcast_to(top, (len(item), len(top)))
-    pool = np.concatenate([item[:, None], neighbours, popular, tail], axis=1)
-    order = np.argsort(pool, axis=1, kind="stable")
-    ordered = np.take_along_axis(pool, order, axis=1)
-    again = np.zeros(pool.shape, np.bool_)
-    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    new = ~again
-    keep = new & (np.cumsum(new, axis=1) <= candidates)
-    distinct = pool[keep].reshape(len(item), candidates)
+    pool = np.concatenate([item[:, None], neighbours, popular], axis=1)
+    new = np.ones(pool.shape, np.bool_)
+    for column in range(1 + near, pool.shape[1]):
+        new[:, column] = (pool[:, :column] != pool[:, column, None]).all(axis=1)
+    found = np.cumsum(new, axis=1)
+    distinct = np.empty((len(item), candidates), np.int32)
+    enough = found[:, -1] >= candidates
+    distinct[enough] = pool[enough][new[enough] & (found[enough] <= candidates)].reshape(-1, candidates)
+    for row in np.flatnonzero(~enough):
+        distinct[row] = list(dict.fromkeys([*pool[row], *top]))[:candidates]
     shuffled = np.argsort(draw[:, popular_end:], axis=1)
     return np.take_along_axis(distinct, shuffled, axis=1)

@@ -1,6 +1,6 @@
 """The report of a run: one HTML page, put together from the parts of `page` and the figures of `plots`."""
 
-from fedbert.reporting import sections, text
+from fedbert.reporting import sections, sections_fleet, sections_server, text
 from fedbert.reporting.page import Card, Section, alert_html, render_page
 from fedbert.results import RunResult
 
@@ -13,7 +13,7 @@ def _quality_card(result: RunResult) -> Card:
     return Card(
         "Ranking quality, as users saw it",
         f"{first['ndcg@10']:.3f} → {last['ndcg@10']:.3f}",
-        f"nDCG@10; 95 % interval {last['ndcg@10_low']:.3f} to {last['ndcg@10_high']:.3f}",
+        f"nDCG@10; 95% interval {last['ndcg@10_low']:.3f} to {last['ndcg@10_high']:.3f}",
         "measured",
     )
 
@@ -37,8 +37,8 @@ def cards(result: RunResult) -> list[Card]:
             Card(
                 "Privacy spent (epsilon)",
                 text.epsilon(privacy["epsilon"]),
-                f"delta {privacy['delta']:.0e}; {text.epsilon(privacy['epsilon_unamplified'])} if the server "
-                "may know the cohort".replace("e-0", "e-"),
+                f"delta {text.power(privacy['delta'])}; {text.epsilon(privacy['epsilon_unamplified'])} "
+                "if the server may know the cohort",
                 "proved",
             )
         )
@@ -66,7 +66,7 @@ def cards(result: RunResult) -> list[Card]:
         )
         battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
         mah = text.span(tier["mah_per_day"] for tier in tiers)
-        shown.append(Card("Battery a phone and day", f"{battery} %", f"{mah} mAh, by tier", "modelled"))
+        shown.append(Card("Battery a phone and day", f"{battery}%", f"{mah} mAh, by tier", "modelled"))
     size = result["model"].get("bytes")
     if size:
         report = result["traffic"].get("report_bytes")
@@ -100,8 +100,8 @@ def _alerts(result: RunResult) -> list[str]:
         alerts.append(
             alert_html(
                 "Not private.",
-                "This run has no privacy budget: nothing bounds what the sums reveal about one person. "
-                "Add --epsilon to see what privacy costs.",
+                f"{text.statement(result)} Nothing bounds what the sums reveal about one person; add "
+                "--epsilon to see what privacy costs.",
             )
         )
     note = str(result["world"].get("note") or "")
@@ -118,15 +118,15 @@ def render_report(result: RunResult) -> str:
         sections.tiers(result),
         sections.latency_and_memory(result),
         sections.cost(result),
-        sections.privacy(result),
-        sections.secure_sum(result),
-        sections.releases(result),
-        sections.participation(result),
-        sections.traffic(result),
-        sections.hours(result),
-        sections.world_and_model(result),
-        sections.scenario(result),
-        sections.provenance(result),
+        sections_server.privacy(result),
+        sections_server.secure_sum(result),
+        sections_server.releases(result),
+        sections_fleet.participation(result),
+        sections_fleet.traffic(result),
+        sections_fleet.hours(result),
+        sections_server.world_and_model(result),
+        sections_server.scenario(result),
+        sections_server.provenance(result),
     ]
     world = result["world"].get("name", "")
     return render_page(

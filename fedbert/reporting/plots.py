@@ -67,7 +67,7 @@ def quality_by_round(result: RunResult) -> Any:
         fillcolor=theme.ACCENT_SOFT,
         line={"width": 0},
         hoverinfo="skip",
-        name="95 % interval, resampling texts",
+        name="95% interval, resampling texts",
     )
     for name, values, colour, dash in (
         ("scored sessions, devices with new releases", treated, theme.TEAL, "solid"),
@@ -148,8 +148,8 @@ def comparison(result: RunResult) -> Any:
     )
     figure.update_layout(
         showlegend=False,
-        xaxis={"title": {"text": "nDCG@10 with 95 % interval"}, "showgrid": True, "tickformat": ".2f"},
-        yaxis={"gridcolor": "#eef1f5", "tickfont": {"size": 13, "color": theme.INK}},
+        xaxis={"title": {"text": "nDCG@10 with 95% interval"}, "showgrid": True, "tickformat": ".2f"},
+        yaxis={"gridcolor": "#eef1f5", "ticksuffix": "  ", "tickfont": {"size": 13, "color": theme.INK}},
         margin={"t": 8, "r": 54},
     )
     return figure
@@ -206,6 +206,7 @@ def gap(result: RunResult) -> Any:
         yaxis={
             "gridcolor": "rgba(0,0,0,0)",
             "range": [-0.6, 1.6],
+            "ticksuffix": "  ",
             "tickfont": {"size": 13, "color": theme.INK},
         },
         margin={"r": 26},

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 from fedbert.reporting import text, theme
 from fedbert.results import RunResult
@@ -82,7 +82,12 @@ def tier_outcomes(result: RunResult) -> Any:
         barmode="stack",
         legend={"traceorder": "normal"},
         xaxis={"title": {"text": "share of evaluation sessions"}, "tickformat": ".0%", "range": [0, 1]},
-        yaxis={"autorange": "reversed", "showgrid": False, "tickfont": {"size": 13, "color": theme.INK}},
+        yaxis={
+            "autorange": "reversed",
+            "showgrid": False,
+            "ticksuffix": "  ",
+            "tickfont": {"size": 13, "color": theme.INK},
+        },
     )
     return figure
 
@@ -176,6 +181,7 @@ def memory(result: RunResult) -> Any:
     figure.update_layout(
         barmode="stack",
         bargap=0,
+        legend={"traceorder": "normal"},
         xaxis={"title": {"text": "peak memory of the feature, MB"}, "rangemode": "tozero"},
         yaxis={"title": {"text": "sessions"}, "tickformat": "~s"},
     )
@@ -210,27 +216,23 @@ def participation(result: RunResult) -> Any:
     return figure
 
 
-def traffic(result: RunResult) -> Any:
-    """Bytes down and up by round, in MB."""
+def traffic(result: RunResult, key: Literal["bytes_down", "bytes_up"]) -> Any:
+    """MB by round of the whole fleet, down or up."""
     import plotly.graph_objects as go
 
     rounds = result["rounds"]
     figure = go.Figure()
-    for key, name, colour in (
-        ("bytes_down", "down: releases", theme.ACCENT),
-        ("bytes_up", "up: masked reports", theme.TEAL),
-    ):
-        figure.add_bar(
-            x=[row["round"] for row in rounds],
-            y=[row[key] / MEGABYTE for row in rounds],  # type: ignore[literal-required]
-            name=name,
-            marker={"color": colour},
-            hovertemplate=f"{name}: %{{y:,.1f}} MB<extra>round %{{x}}</extra>",
-        )
+    figure.add_bar(
+        x=[row["round"] for row in rounds],
+        y=[row[key] / MEGABYTE for row in rounds],
+        marker={"color": theme.ACCENT if key == "bytes_down" else theme.TEAL},
+        hovertemplate="%{y:,.1f} MB<extra>round %{x}</extra>",
+    )
     figure.update_layout(
-        barmode="group",
+        showlegend=False,
         xaxis={"title": {"text": "round (0 = before the first)"}, "dtick": max(1, -(-len(rounds) // 14))},
         yaxis={"title": {"text": "MB, whole fleet"}, "tickformat": ","},
+        margin={"t": 8},
     )
     return figure
 

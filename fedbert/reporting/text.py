@@ -41,7 +41,7 @@ def size(value: float | None) -> str:
 
 def percent(share: float | None, digits: int = 0) -> str:
     """Return a share in [0, 1] as per cent."""
-    return NONE if share is None else f"{100 * share:.{digits}f} %"
+    return NONE if share is None else f"{100 * share:.{digits}f}%"
 
 
 def duration(seconds: float | None) -> str:
@@ -59,10 +59,17 @@ def duration(seconds: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return milliseconds as "84 ms" or, from ten seconds, as a duration."""
+    """Return milliseconds as "84 ms", "2.4 s" or, from ten seconds, as a duration."""
     if value is None:
         return NONE
-    return duration(value / 1000) if value >= 10_000 else f"{significant(value, 2 if value < 100 else 3)} ms"
+    if value >= 1000:
+        return duration(value / 1000)
+    return f"{significant(value, 2 if value < 100 else 3)} ms"
+
+
+def power(value: float) -> str:
+    """Return a small probability as "1e-6"."""
+    return f"{value:.2g}".replace("e-0", "e-")
 
 
 def span(values: Iterable[float], digits: int = 2) -> str:
@@ -192,34 +199,40 @@ def gap_sentence(result: RunResult) -> str | None:
     )
 
 
+def service_sentence(result: RunResult) -> str | None:
+    """Return how many sessions the model answered, None if the run has no devices' figures."""
+    share = scored_share(result)
+    if share is None:
+        return None
+    return (
+        f"Phones answered {percent(share, 1)} of sessions in time; in the others users saw the default order."
+    )
+
+
 def cost_sentence(result: RunResult) -> str | None:
     """Return what it costs a phone, None if the run has no devices' figures."""
     tiers = list(result["tiers"].values())
-    share = scored_share(result)
-    if not tiers or share is None:
+    if not tiers:
         return None
     battery = span(tier["battery_percent_per_day"] for tier in tiers)
-    parts = [
-        f"{percent(share, 1)} of sessions were answered by the model in time",
-        f"a phone spends {battery} % of its battery a day on it",
-    ]
-    report = result["traffic"].get("report_bytes")
-    model_bytes = result["model"].get("bytes")
-    if model_bytes and report:
-        parts.append(f"fetches {size(model_bytes)} per release and sends {size(report)} per report")
+    slowest, fastest = (pick(tier["latency_ms"]["p95"] for tier in tiers) for pick in (max, min))
     text = (
-        ", ".join(parts[:-1]) + " and " + parts[-1]
-        if len(parts) < 3
-        else f"{parts[0]}; {parts[1]}, {parts[2]}"
+        f"{battery}% of its battery a day, depending on its tier; 95% of answers come within "
+        f"{milliseconds(fastest)} on the fastest tier and {milliseconds(slowest)} on the slowest."
     )
-    return text + "."
+    model_bytes, report = result["model"].get("bytes"), result["traffic"].get("report_bytes")
+    if model_bytes and report:
+        text += f" It fetches {size(model_bytes)} a release and sends {size(report)} a report."
+    return text
 
 
 def answers(result: RunResult) -> dict[str, str]:
     """Return the answers by question: what users get, what it costs a phone, what it reveals."""
     shown = {
         "What users get": " ".join(
-            each for each in (quality_sentence(result), gap_sentence(result)) if each is not None
+            each
+            for each in (gap_sentence(result) or quality_sentence(result), service_sentence(result))
+            if each is not None
         ),
         "What it costs a phone": cost_sentence(result),
         "What it reveals": sentence(result["privacy"]["statement"]),
@@ -235,19 +248,27 @@ def headline(result: RunResult) -> str:
     if rounds:
         first, last = rounds[0], rounds[-1]
         parts.append(
-            f"in {last['round']} rounds ranking quality went from nDCG@10 {first['ndcg@10']:.3f} "
-            f"to {last['ndcg@10']:.3f} as users saw it"
+            f"in {last['round']} rounds, ranking quality as users saw it went from nDCG@10 "
+            f"{first['ndcg@10']:.3f} to {last['ndcg@10']:.3f}"
         )
     if tiers:
         battery = span(tier["battery_percent_per_day"] for tier in tiers)
-        parts.append(f"it costs {battery} % of a phone's battery a day")
+        parts.append(f"it costs a phone {battery}% of its battery a day")
     spent = result["privacy"]["epsilon"]
     if spent is None:
         parts.append("nothing bounds what it reveals")
     else:
         parts.append(f"what it reveals is bounded by epsilon {epsilon(spent)}")
-    body = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
+    body = "; ".join(parts)
     return f"{devices:,} phones: {body}." if devices else sentence(body)
+
+
+def statement(result: RunResult) -> str:
+    """Return the line on privacy, without the "not private" that stands before it where it is shown."""
+    given = result["privacy"]["statement"].strip()
+    if given.lower().startswith(NOT_PRIVATE):
+        given = given[len(NOT_PRIVATE) :].lstrip(" :;,.-–")
+    return sentence(given)
 
 
 def sentence(text: str) -> str:

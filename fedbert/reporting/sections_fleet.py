@@ -1,0 +1,80 @@
+"""Chapters of a run's report: who took part, traffic, hours; None where the run has nothing on it."""
+
+from fedbert.reporting import plots_devices, text
+from fedbert.reporting.page import (
+    Panel,
+    Section,
+    facts_html,
+    figure_html,
+    panels_html,
+)
+from fedbert.results import RunResult
+
+
+def participation(result: RunResult) -> Section | None:
+    """Devices by round from the coin to the report."""
+    if all(row["round"] == 0 for row in result["rounds"]):
+        return None
+    return Section(
+        "Who took part",
+        None,
+        panels_html(
+            Panel(
+                "From the cohort to the report",
+                "modelled",
+                figure_html(
+                    plots_devices.participation(result), "Devices by round and stage of taking part."
+                ),
+                wide=True,
+            )
+        ),
+        "Every device tosses its own coin whether or not it can take part; those that cannot count as "
+        "zero, and the privacy account charges the coin, not the turnout.",
+    )
+
+
+def traffic(result: RunResult) -> Section | None:
+    """Bytes up and down."""
+    if not result["rounds"]:
+        return None
+    return Section(
+        "Traffic",
+        None,
+        panels_html(
+            Panel(
+                "Down: releases",
+                "measured",
+                figure_html(plots_devices.traffic(result, "bytes_down"), "Megabytes down by round.", 280),
+            ),
+            Panel(
+                "Up: masked reports",
+                "measured",
+                figure_html(plots_devices.traffic(result, "bytes_up"), "Megabytes up by round.", 280),
+            ),
+            Panel("Payloads and totals", "measured", facts_html(text.facts(result["traffic"])), wide=True),
+        ),
+        "Bytes are of real payloads: the release file and the masked dense report. How many travel "
+        "follows from the modelled availability.",
+    )
+
+
+def hours(result: RunResult) -> Section | None:
+    """Availability and sessions by local hour."""
+    if not result["hours"]:
+        return None
+    return Section(
+        "The fleet's day",
+        None,
+        panels_html(
+            Panel(
+                "When phones can take part",
+                "modelled",
+                figure_html(plots_devices.eligibility(result), "Shares of the fleet by local hour."),
+            ),
+            Panel(
+                "When people use them",
+                "modelled",
+                figure_html(plots_devices.sessions_by_hour(result), "Share of sessions by local hour."),
+            ),
+        ),
+    )

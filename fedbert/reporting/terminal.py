@@ -1,0 +1,156 @@
+"""The summary a run ends with: what users got, what it cost, what it reveals, where the files are."""
+
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from fedbert.reporting import text
+from fedbert.results import RunResult
+
+STYLES = {"measured": "green", "modelled": "yellow", "proved": "magenta"}
+
+
+def print_summary(
+    result: RunResult, folder: Path, stream: TextIO | None = None, width: int | None = None
+) -> None:
+    """Print the summary of a run whose files are in `folder`.
+
+    Args:
+        result: the run.
+        folder: where its files are.
+        stream: where to print, standard output by default.
+        width: columns; by default the terminal's, and 100 where there is none.
+    """
+    from rich.console import Console
+
+    out = stream if stream is not None else sys.stdout
+    if width is None and not out.isatty():
+        width = 100
+    console = Console(file=out, width=width, highlight=False, markup=False)
+    console.print()
+    console.print(text.headline(result), style="bold")
+    gap = text.gap_sentence(result)
+    if gap:
+        console.print(gap)
+    if not text.finished(result):
+        console.print(text.sentence(result["status"]), style="bold red")
+    for block in (_quality(result), _tiers(result), _outcomes(result), _privacy(result), _traffic(result)):
+        if block is not None:
+            console.print()
+            console.print(block)
+    note = str(result["world"].get("note") or "")
+    if note:
+        console.print()
+        console.print(f"Note: {text.sentence(note)}")
+    console.print()
+    console.print(
+        f"{text.duration(result['wall_s'])}, peak memory {text.size(result['peak_memory_bytes'])}. "
+        "Open the report:"
+    )
+    # one unbroken line, so that it can be clicked or copied
+    console.print(str(folder / "report.html"), style="bold cyan", soft_wrap=True)
+    console.print("beside it: run.json, rounds.parquet, devices.parquet, scenario.toml", style="dim")
+
+
+def _block(title: str, label: str, *parts: Any) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(Text.assemble((title, "bold"), "  ", (label, STYLES[label])), *parts)
+
+
+def _table(*columns: str, left: int = 1) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    return table
+
+
+def _quality(result: RunResult) -> Any:
+    rounds = result["rounds"]
+    if not rounds:
+        return None
+    table = _table("", "nDCG@10", "95% interval")
+    after = f"  after round {rounds[-1]['round']}"
+    for name, row in (("as users saw it, before", rounds[0]), (after, rounds[-1])):
+        table.add_row(
+            name, text.number(row["ndcg@10"]), f"{row['ndcg@10_low']:.3f} to {row['ndcg@10_high']:.3f}"
+        )
+    gap = result["gap"]
+    if gap is not None:
+        table.add_section()
+        table.add_row("int8 student, every session scored: release 0", text.number(gap["release_0"]), "")
+        table.add_row("  final", text.number(gap["final"]), "")
+        table.add_row("  pooled-data bound", text.number(gap["pooled"]), "")
+    if result["comparison"]:
+        table.add_section()
+    for system in sorted(result["comparison"], key=lambda row: -row["quality"]["ndcg@10"]):
+        table.add_row(
+            system["system"],
+            text.number(system["quality"]["ndcg@10"]),
+            f"{system['low']:.3f} to {system['high']:.3f}",
+        )
+    return _block(text.METRIC_IN_FULL, "measured", table)
+
+
+def _tiers(result: RunResult) -> Any:
+    if not result["tiers"]:
+        return None
+    from rich.text import Text
+
+    table = _table("tier", "devices", "nDCG@10", "p50", "p95", "p99", "memory p95", "battery")
+    for name, tier in result["tiers"].items():
+        table.add_row(
+            name,
+            f"{tier['devices']:,}",
+            text.number(tier["quality"]["ndcg@10"]),
+            *(text.milliseconds(tier["latency_ms"].get(key)) for key in ("p50", "p95", "p99")),
+            text.size(tier["peak_memory_bytes"].get("p95")),
+            f"{text.significant(tier['battery_percent_per_day'])}%",
+        )
+    title = "By device tier: latency of answered sessions, battery a day"
+    return _block(title, "modelled", Text("nDCG@10 is measured, as users saw it", "dim"), table)
+
+
+def _outcomes(result: RunResult) -> Any:
+    names = text.outcome_names(result)
+    if not names:
+        return None
+    table = _table("tier", *names)
+    for tier, row in result["tiers"].items():
+        part = text.shares(row["outcomes"])
+        table.add_row(tier, *(text.percent(part.get(name, 0.0), 1) for name in names))
+    return _block("What became of the sessions", "modelled", table)
+
+
+def _privacy(result: RunResult) -> Any:
+    from rich.text import Text
+
+    row = result["privacy"]
+    if row["epsilon"] is None:
+        return Text.assemble(("Not private. ", "bold red"), text.statement(result))
+    projected = [f"{each['days']} days" if each["days"] > 1 else "1 day" for each in row["projections"]]
+    table = _table("", "assumes", "run", *projected, left=2)
+    for name, key in (("amplified", "epsilon"), ("unamplified", "epsilon_unamplified")):
+        table.add_row(
+            name,
+            row["assumptions"].get(name, text.NONE),
+            text.epsilon(row[key]),  # type: ignore[literal-required]
+            *(text.epsilon(each[key]) for each in row["projections"]),  # type: ignore[literal-required]
+        )
+    unit = row["assumptions"].get("unit", text.NONE)
+    title = f"Epsilon at delta {text.power(row['delta'])}"
+    return _block(title, "proved", text.statement(result), Text(f"who is protected: {unit}"), table)
+
+
+def _traffic(result: RunResult) -> Any:
+    if not result["traffic"]:
+        return None
+    table = _table("", "", left=1)
+    table.show_header = False
+    for name, value in text.facts(result["traffic"]).items():
+        table.add_row(name, value)
+    return _block("Traffic", "measured", table)

@@ -1,0 +1,242 @@
+"""An example run for the tests of reporting: invented figures in the shape of a real run's, nothing else."""
+
+import math
+from typing import Any
+
+from fedbert.results import LABELS, SCHEMA, Metrics, RoundRow, RunResult, TierRow
+from fedbert.scenario import build
+
+OUTCOMES = ("scored in time", "too slow", "out of memory", "no release installed")
+
+
+def metrics(ndcg: float) -> Metrics:
+    """Return five metrics around one nDCG@10."""
+    return {
+        "auc": ndcg + 0.05,
+        "mrr": ndcg - 0.08,
+        "ndcg@5": ndcg - 0.03,
+        "ndcg@10": ndcg,
+        "hit@1": ndcg - 0.2,
+    }
+
+
+def _round(index: int, epsilon: float | None) -> RoundRow:
+    ndcg = 0.78 + 0.09 * (1 - math.exp(-index / 5))
+    private = epsilon is not None and index > 0
+    release = index // 3
+    return {
+        "round": index,
+        "hour": (2.0 * index) % 24,
+        **metrics(ndcg),
+        "ndcg@10_low": ndcg - 0.006,
+        "ndcg@10_high": ndcg + 0.006,
+        "sessions": 1640 + 10 * index,
+        "scored_ndcg@10": ndcg + 0.04,
+        "control_ndcg@10": 0.82,
+        "treated_ndcg@10": ndcg + 0.042,
+        "outcomes": dict(zip(OUTCOMES, (1500, 60, 40, 40 + 10 * index), strict=True)),
+        "epsilon": (epsilon or 0.0) * math.sqrt(index / 12) if private else (0.0 if epsilon else None),
+        "epsilon_unamplified": 9.25 * math.sqrt(index / 12) if private else (0.0 if epsilon else None),
+        "cohort": 1000 + index if index else 0,
+        "eligible": 240 if index else 0,
+        "completed": 221 if index else 0,
+        "dropped": 19 if index else 0,
+        "reported": 205 if index else 0,
+        "signal_release": max(0, release - 1),
+        "bytes_up": 221 * 150_000 if index else 0,
+        "bytes_down": 1_905_000 * (2500 if index % 3 == 0 else 300),
+        "downloads": 2500 if index % 3 == 0 else 300,
+        "installed": {"0": 10_000 - 2000 * release, **{str(r): 2000 for r in range(1, release + 1)}},
+        "server_ndcg@10": 0.8 + 0.006 * index,
+        "released": release if index and index % 3 == 0 else None,
+        "gate": "passed" if index and index % 3 == 0 else "not due",
+        "round_status": "held: 7 reports, 10 needed" if index == 4 else "updated",
+        "loss": 0.4 / (1 + index) if index else None,
+        "wall_s": 1.7,
+    }
+
+
+def _tier(devices: int, latency_ms: float, ndcg: float, out_of_memory: int) -> TierRow:
+    return {
+        "devices": devices,
+        "sessions": devices * 2,
+        "quality": metrics(ndcg),
+        "scored_quality": metrics(0.87),
+        "outcomes": dict(
+            zip(
+                OUTCOMES,
+                (
+                    devices * 2 - 2 * out_of_memory,
+                    out_of_memory,
+                    out_of_memory // 2,
+                    out_of_memory - out_of_memory // 2,
+                ),
+                strict=True,
+            )
+        ),
+        "latency_ms": {
+            "p50": latency_ms,
+            "p90": 2 * latency_ms,
+            "p95": 2.6 * latency_ms,
+            "p99": 4 * latency_ms,
+        },
+        "peak_memory_bytes": {"p50": 3.1e6, "p90": 3.3e6, "p95": 3.4e6, "p99": 3.6e6},
+        "energy_mj_per_session": latency_ms / 3,
+        "install_ms": latency_ms * 60,
+        "mah_per_day": 0.4,
+        "battery_percent_per_day": latency_ms / 4000,
+        "device_ms_per_day": latency_ms * 64,
+    }
+
+
+def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
+    """Return the example; `interrupted` stops it after round 2, with nothing that comes after the rounds."""
+    epsilon = 2.0 if private else None
+    scenario, _ = build({"epsilon": epsilon} if private else {})
+    rounds = [_round(index, epsilon) for index in range(13)]
+    edges = [5.0 * 1.02**index for index in range(260)]
+    tiers = {
+        "entry": _tier(2500, 90.0, 0.78, 900),
+        "mid": _tier(5000, 40.0, 0.84, 300),
+        "flagship": _tier(2500, 14.0, 0.87, 20),
+    }
+    bell = {
+        name: [
+            float(round(4000 * math.exp(-((math.log(edge / tier["latency_ms"]["p50"]) / 0.45) ** 2))))
+            for edge in edges
+        ]
+        for name, tier in tiers.items()
+    }
+    memory_edges = [1e6 * 1.02**index for index in range(100)]
+    result: RunResult = {
+        "schema": SCHEMA,
+        "name": "example",
+        "command": "python simulations/run.py --devices 10000 --epsilon 2",
+        "seed": 0,
+        "started": "2000-01-01T00:00:00+00:00",
+        "versions": {"fedbert": "0.1.0", "python": "3.11.0"},
+        "commit": "0" * 40,
+        "status": "finished",
+        "labels": LABELS,
+        "scenario": scenario.model_dump(mode="json"),
+        "world": {
+            "name": "services",
+            "items": 291,
+            "public_texts": 7000,
+            "private_texts": 21_000,
+            "evaluation_texts": 9000,
+            "note": "an example note: the privacy unit is the device",
+        },
+        "model": {
+            "name": "example-student",
+            "bytes": 1_905_000,
+            "sha256": "ab" * 32,
+            "dim": 128,
+            "vocabulary": 6000,
+            "teacher": "all-MiniLM-L6-v2",
+        },
+        "privacy": {
+            "mode": "central" if private else "none",
+            "statement": (
+                "each device's whole contribution is protected with epsilon 2 at delta 1e-6"
+                if private
+                else "not private: the server sees exact sums of what the cohort sent"
+            ),
+            "sampler": "poisson",
+            "sampling_probability": 0.1,
+            "noise_multiplier": 1.4 if private else None,
+            "clip_norm": 2.0,
+            "delta": 1e-6,
+            "epsilon": epsilon,
+            "epsilon_unamplified": 9.25 if private else None,
+            "assumptions": {
+                "amplified": "nobody but the device knows who is in the cohort",
+                "unamplified": "the server may know who is in the cohort",
+                "unit": "one device with all it ever sends",
+            },
+            "projections": [
+                {"days": 1, "epsilon": 2.0, "epsilon_unamplified": 9.25},
+                {"days": 30, "epsilon": 9.0, "epsilon_unamplified": 90.0},
+                {"days": 365, "epsilon": 41.0, "epsilon_unamplified": 700.0},
+            ]
+            if private
+            else [],
+        },
+        "rounds": rounds,
+        "tiers": tiers,
+        "hours": [
+            {
+                "hour": hour,
+                "idle": 0.55 + 0.35 * math.cos(2 * math.pi * (hour - 3) / 24),
+                "charging": 0.3 + 0.25 * math.cos(2 * math.pi * (hour - 2) / 24),
+                "unmetered": 0.65 + 0.15 * math.cos(2 * math.pi * (hour - 1) / 24),
+                "eligible": 0.2 + 0.18 * math.cos(2 * math.pi * (hour - 2) / 24),
+                "sessions": (1 - 0.7 * math.cos(2 * math.pi * (hour - 4) / 24)) / 24,
+            }
+            for hour in range(24)
+        ],
+        "comparison": [
+            {
+                "system": system,
+                "inputs": inputs,
+                "quality": metrics(ndcg),
+                "low": ndcg - 0.008,
+                "high": ndcg + 0.008,
+            }
+            for system, inputs, ndcg in (
+                ("popularity", "no text", 0.52),
+                ("TF-IDF", "text of session and candidates", 0.66),
+                ("user model only", "the phone's own clicks, no text", 0.61),
+                ("text only", "text of session, history and candidates", 0.85),
+                ("int8 student, final", "text and user model", 0.88),
+                ("unquantised student, final", "text and user model", 0.881),
+                ("teacher, final", "text and user model", 0.92),
+            )
+        ],
+        "gap": {
+            "release_0": 0.82,
+            "final": 0.88,
+            "pooled": 0.91,
+            "closed": 0.667,
+            "text_only_release_0": 0.78,
+            "text_only_final": 0.85,
+            "text_only_pooled": 0.89,
+            "text_only_closed": 0.636,
+        },
+        "latency_histogram": {"upper_ms": edges, **bell},
+        "memory_histogram": {
+            "upper_bytes": memory_edges,
+            **{
+                name: [
+                    float(round(tier["devices"] * math.exp(-((math.log(edge / 3.1e6) / 0.08) ** 2)) / 8))
+                    for edge in memory_edges
+                ]
+                for name, tier in tiers.items()
+            },
+        },
+        "secure_sum": {"devices": 384, "rounds": 12, "equal": True},
+        "traffic": {
+            "report_bytes": 150_000,
+            "release_bytes": 1_905_000,
+            "bytes_up": sum(row["bytes_up"] for row in rounds),
+            "bytes_down": sum(row["bytes_down"] for row in rounds),
+        },
+        "totals": {"sessions": 20_000, "scored": 18_600, "clicks": 19_000, "devices_per_s": 9100.0},
+        "timing_s": {
+            "loading the world": 2.1,
+            "loading the teacher": 3.2,
+            "rounds": 21.0,
+            "pooled-data bound": 6.0,
+        },
+        "wall_s": 34.5,
+        "peak_memory_bytes": 1_450_000_000,
+    }
+    if interrupted:
+        nothing: dict[str, Any] = {
+            "status": "interrupted after round 2",
+            "rounds": rounds[:3],
+            "gap": None,
+            "comparison": [],
+        }
+        result.update(nothing)  # type: ignore[typeddict-item]
+    return result

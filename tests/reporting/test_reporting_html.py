@@ -1,0 +1,145 @@
+"""Rules of a run's report."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from example_run import example_run
+
+from fedbert.reporting import plots, plots_devices, text
+from fedbert.reporting.html import cards, render_report
+from fedbert.results import RunResult
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class _Balance(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _markup(page: str) -> str:
+    return re.sub(r"<script.*?</script>", "", page, flags=re.S)
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_every_kind_of_run_renders_whole(private: bool, interrupted: bool) -> None:
+    """All four kinds of run give a balanced page under 5 MB without a trace of Python's None."""
+    page = render_report(example_run(private, interrupted))
+    balance = _Balance()
+    balance.feed(page)
+    assert balance.open == []
+    assert len(page.encode()) < 5_000_000
+    assert ">None<" not in page
+    assert "nan" not in re.findall(r">([^<]*)<", _markup(page))
+
+
+def test_the_chapters_of_a_whole_run() -> None:
+    """A finished private run has every chapter."""
+    page = render_report(example_run())
+    assert re.findall(r"<h2>(.*?)</h2>", page) == [
+        "Quality",
+        "Is it understanding or habit?",
+        "Who gets what, by device tier",
+        "Speed and memory on the phone",
+        "What it costs a phone",
+        "What it reveals",
+        "Do the masks cancel?",
+        "What the server learned and released",
+        "Who took part",
+        "Traffic",
+        "The fleet&#39;s day",
+        "World and model",
+        "Scenario",
+        "How this was made",
+    ]
+    assert text.METRIC_IN_FULL in page
+    assert page.count("data-figure role") == 16
+
+
+def test_every_figure_has_a_badge() -> None:
+    """Each panel with a figure says measured, modelled or proved."""
+    panels = re.findall(r"<figure.*?</figure>", render_report(example_run()), re.S)
+    with_figure = [panel for panel in panels if "data-figure" in panel]
+    assert len(with_figure) == 16
+    assert all('class="badge' in panel for panel in with_figure)
+
+
+def test_not_private_is_in_plain_sight() -> None:
+    """Without a budget a card and two notices say so, and no epsilon is drawn."""
+    page = render_report(example_run(private=False))
+    assert [card.value for card in cards(example_run(private=False)) if card.alert] == ["not private"]
+    assert page.count("<strong>Not private.</strong>") == 2
+    assert "Epsilon by round" not in page
+
+
+def test_both_epsilons_stand_with_their_assumptions_and_projections() -> None:
+    """Amplified and unamplified, this run and after 1, 30 and 365 days, each with what it assumes."""
+    page = _markup(render_report(example_run()))
+    rows = re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", page, re.S)
+    cells = {
+        found[0]: found[1:] for found in (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in rows)
+    }
+    assert cells["amplified by sampling"] == [
+        "2", "2", "9", "41", "nobody but the device knows who is in the cohort",
+    ]  # fmt: skip
+    assert cells["unamplified"] == ["9.25", "9.25", "90", "700", "the server may know who is in the cohort"]
+
+
+def test_interrupted_and_the_worlds_note_are_said_at_the_top() -> None:
+    """Both stand in the header, before the first chapter."""
+    page = _markup(render_report(example_run(interrupted=True)))
+    header = page[: page.index("</header>")]
+    assert "Interrupted after round 2." in header
+    assert "An example note: the privacy unit is the device." in header
+    assert "possible gain" not in page
+
+
+def test_a_run_stopped_before_anything_still_has_a_report() -> None:
+    """No rounds, no tiers, no hours: the page says what is missing instead of failing."""
+    result = example_run(interrupted=True)
+    result["rounds"], result["tiers"], result["hours"] = [], {}, []
+    result["secure_sum"], result["traffic"], result["totals"], result["timing_s"] = {}, {}, {}, {}
+    page = render_report(result)
+    assert "What it reveals" in page
+    assert "Quality</h2>" not in page
+
+
+def test_labels_of_lines_do_not_overlap() -> None:
+    """Labels keep their order and the least distance, and move as a whole as little as needed."""
+    assert plots._spread([0.5, 0.51, 0.9], 0.1) == pytest.approx([0.5, 0.6, 0.9])
+    assert plots._spread([2.0, 1.0], 0.5) == [2.0, 1.0]
+    assert plots._spread([], 1.0) == []
+
+
+def test_guides_are_popularity_tfidf_release_0_and_the_bound() -> None:
+    """The lines beside the rounds are these four, by name."""
+    names = [name for name, _, _ in plots._guides(example_run())]
+    assert names == ["popularity", "TF-IDF", "release 0, every session scored", "pooled-data bound"]
+
+
+def test_latency_curve_is_the_cumulated_histogram() -> None:
+    """A tier's curve ends at 1 and passes the bins' cumulated share."""
+    result: RunResult = example_run()
+    result["latency_histogram"] = {
+        "upper_ms": [1, 2, 3, 4],
+        "entry": [0, 1, 3, 0],
+        "mid": [0, 0, 0, 0],
+        "flagship": [4, 0, 0, 0],
+    }
+    curves = {trace.name: (list(trace.x), list(trace.y)) for trace in plots_devices.latency(result).data}
+    assert curves == {"entry": ([1, 2, 3], [0, 0.25, 1]), "flagship": ([1], [1])}
+
+
+def test_same_result_same_page() -> None:
+    """Rendering is a function of the result: no random ids, no clock."""
+    assert render_report(example_run()) == render_report(example_run())

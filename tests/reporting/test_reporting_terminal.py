@@ -1,0 +1,163 @@
+"""Rules of what a run prints, while it runs and at its end."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from example_run import example_run
+
+from fedbert.reporting.progress import Progress, QuietProgress, RunProgress, sparkline
+from fedbert.reporting.terminal import print_summary
+from fedbert.scenario import build
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def _summary(width: int, private: bool = True, interrupted: bool = False) -> str:
+    out = io.StringIO()
+    print_summary(example_run(private, interrupted), Path("runs/example"), out, width)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("private", [True, False])
+def test_summary_fits_its_width(width: int, private: bool) -> None:
+    """No line is longer than the terminal, and nothing is cut off with dots."""
+    printed = _summary(width, private)
+    assert max(len(line) for line in printed.splitlines()) <= width
+    assert "…" not in printed
+
+
+def test_summary_labels_its_blocks() -> None:
+    """Each block says measured, modelled or proved, and all five are there."""
+    titles = [
+        line for line in _summary(100).splitlines() if line.endswith(("measured", "modelled", "proved"))
+    ]
+    assert titles == [
+        "nDCG@10, 20 candidates, mean over evaluation sessions  measured",
+        "By device tier: latency of answered sessions, battery a day  modelled",
+        "What became of the sessions  modelled",
+        "Epsilon at delta 1e-6  proved",
+        "Traffic  measured",
+    ]
+
+
+def test_summary_without_privacy_or_end() -> None:
+    """Not private and interrupted are said; figures that were not reached are left out."""
+    printed = _summary(100, private=False, interrupted=True)
+    assert "Not private. The server sees exact sums" in printed
+    assert "Interrupted after round 2." in printed
+    assert "pooled-data bound" not in printed
+
+
+def test_summary_takes_brackets_as_text() -> None:
+    """A name with brackets is printed as it is, not read as a style."""
+    result = example_run()
+    result["comparison"][0]["system"] = "[bold]x[/bold]"
+    out = io.StringIO()
+    print_summary(result, Path("runs/[1]"), out)
+    assert "[bold]x[/bold]" in out.getvalue()
+    assert "runs/[1]/report.html" in out.getvalue()
+
+
+def test_plain_progress_is_one_line_a_round() -> None:
+    """Not on a terminal: the title, stages before the first round, a line a round with the time left."""
+    out, clock = io.StringIO(), _Clock()
+    scenario, execution = build({"rounds": 4, "epsilon": 2.0})
+    rows = example_run()["rounds"]
+    with RunProgress(out, clock) as progress:
+        progress.start(scenario, execution)
+        progress.stage("loading the teacher")
+        clock.now_s = 10
+        progress.stage("round 0")
+        for row in rows[:3]:
+            clock.now_s += 5
+            progress.round_done(row, 9000.0)
+            progress.stage(f"round {row['round'] + 1}")
+    assert out.getvalue().splitlines() == [
+        "10,000 devices, 4 rounds, world services, epsilon 2, seed 0, backend inprocess",
+        "loading the teacher ...",
+        "round 0 ...",
+        "round 0/4, nDCG@10 0.780, epsilon 0, 9,000 devices/s, elapsed 15 s, left 20 s",
+        "round 1/4, nDCG@10 0.796, epsilon 0.577, 9,000 devices/s, elapsed 20 s, left 15 s",
+        "round 2/4, nDCG@10 0.810, epsilon 0.816, 9,000 devices/s, elapsed 25 s, left 10 s",
+    ]
+
+
+def test_plain_progress_says_not_private() -> None:
+    """Without a budget every line says so."""
+    out = io.StringIO()
+    scenario, execution = build({})
+    progress = RunProgress(out, _Clock())
+    progress.start(scenario, execution)
+    progress.round_done(example_run(private=False)["rounds"][1], 1.0)
+    progress.finish()
+    assert all("not private" in line for line in out.getvalue().splitlines())
+
+
+def test_live_progress_shows_figures_and_ends_once() -> None:
+    """On a terminal: one display with round, quality, epsilon, speed, stage; finish may come twice."""
+    out, clock = _Terminal(), _Clock()
+    scenario, execution = build({"rounds": 4, "epsilon": 2.0})
+    with RunProgress(out, clock) as progress:
+        progress.start(scenario, execution)
+        progress.stage("loading the teacher")
+        for row in example_run()["rounds"][:3]:
+            clock.now_s += 5
+            progress.round_done(row, 9000.0)
+        progress.stage("round 3")
+        progress.finish()
+    shown = out.getvalue()
+    for part in ("2/4", "0.810", "0.816", "9,000 devices/s", "nDCG@10 as users see it"):
+        assert part in shown
+
+
+def test_an_error_in_a_run_ends_the_display() -> None:
+    """Leaving the block by Ctrl-C gives the terminal its cursor back."""
+    out = _Terminal()
+    scenario, execution = build({})
+    with pytest.raises(KeyboardInterrupt), RunProgress(out, _Clock()) as progress:
+        progress.start(scenario, execution)
+        raise KeyboardInterrupt
+    assert out.getvalue().rstrip().endswith("\x1b[?25h")
+
+
+def test_quiet_progress_is_a_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """The quiet one takes every call and prints nothing."""
+    quiet: Progress = QuietProgress()
+    scenario, execution = build({})
+    quiet.start(scenario, execution)
+    quiet.stage("x")
+    quiet.round_done(example_run()["rounds"][0], 1.0)
+    quiet.finish()
+    assert capsys.readouterr().out == ""
+
+
+def test_sparkline() -> None:
+    """Least and greatest value take the lowest and highest bar."""
+    assert sparkline([1.0, 2.0, 3.0]) == "▁▅█"
+    assert sparkline([2.0, 2.0]) == "▁▁"
+    assert sparkline([]) == ""
+
+
+def test_importing_reporting_loads_nothing_heavy() -> None:
+    """Help must answer in under a second: plotly, pandas and jinja2 wait until they are needed."""
+    code = (
+        "import sys, fedbert.reporting.files, fedbert.reporting.terminal, fedbert.reporting.progress;"
+        "print([m for m in ('plotly', 'pandas', 'jinja2', 'rich', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

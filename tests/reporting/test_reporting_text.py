@@ -1,0 +1,100 @@
+"""Rules of numbers and sentences."""
+
+import pytest
+from example_run import example_run
+
+from fedbert.reporting import text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "–"), (0, "0"), (1.23e-5, "1.2e-5"), (0.0123, "0.0123"), (2.0, "2"), (4123.6, "4,124")],
+)  # fmt: skip
+def test_significant(value: float | None, said: str) -> None:
+    """About three digits, no trailing zeros, separators above a thousand."""
+    assert text.significant(value) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.44, "0.4 s"), (42.4, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (None, "–")],
+)
+def test_duration(seconds: float | None, said: str) -> None:
+    """The largest two units that say something."""
+    assert text.duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(12.34, "12 ms"), (234.4, "234 ms"), (2400, "2.4 s"), (90_000, "1 min 30 s"), (None, "–")],
+)
+def test_milliseconds(value: float | None, said: str) -> None:
+    """Seconds from a thousand milliseconds."""
+    assert text.milliseconds(value) == said
+
+
+def test_size_and_power() -> None:
+    """Three digits without trailing zeros; exponents without a leading zero."""
+    assert [text.size(value) for value in (149_500, 1_905_000, 4_000_000, 12, None)] == [
+        "150 kB", "1.91 MB", "4 MB", "12 B", "–",
+    ]  # fmt: skip
+    assert [text.power(value) for value in (1e-6, 2.5e-10, 0.01)] == ["1e-6", "2.5e-10", "0.01"]
+
+
+def test_facts_read_the_unit_from_the_name() -> None:
+    """Names end in their unit; the value takes it."""
+    values = {
+        "report_bytes": 150_000,
+        "bytes_up": 10,
+        "wall_s": 65,
+        "devices_per_s": 9100.0,
+        "p50_ms": 4.0,
+        "equal": True,
+        "tier": {"n": 1000},
+        "none": None,
+        "names": ["a", "b"],
+        "left_out": 1,
+    }
+    assert text.facts(values, omit=("left_out",)) == {
+        "report": "150 kB",
+        "bytes up": "10 B",
+        "wall": "1 min 05 s",
+        "devices per s": "9,100",
+        "p50": "4 ms",
+        "equal": "yes",
+        "tier: n": "1,000",
+        "none": "–",
+        "names": "a, b",
+    }
+
+
+def test_headline_has_quality_cost_and_privacy() -> None:
+    """One sentence answers the three questions."""
+    assert text.headline(example_run()) == (
+        "10,000 phones: in 12 rounds, ranking quality as users saw it went from nDCG@10 0.780 to 0.862; it "
+        "costs a phone 0.0035 to 0.022% of its battery a day; what it reveals is bounded by epsilon 2."
+    )
+    assert text.headline(example_run(private=False)).endswith("nothing bounds what it reveals.")
+
+
+def test_gap_sentence_without_a_gap() -> None:
+    """Where pooled data win nothing there is no share to report; where it was not measured, no sentence."""
+    result = example_run()
+    assert result["gap"] is not None
+    result["gap"]["closed"] = None
+    assert "no gap to close" in str(text.gap_sentence(result))
+    assert text.gap_sentence(example_run(interrupted=True)) is None
+
+
+def test_statement_does_not_repeat_itself() -> None:
+    """Where "Not private." stands before it, the statement does not say it again."""
+    assert text.statement(example_run(private=False)) == "The server sees exact sums of what the cohort sent."
+
+
+def test_scored_comes_first_among_outcomes() -> None:
+    """Figures draw the wanted outcome first whatever the order in the file."""
+    result = example_run()
+    for tier in result["tiers"].values():
+        tier["outcomes"] = dict(reversed(tier["outcomes"].items()))
+    assert text.outcome_names(result)[0] == "scored in time"
+    assert text.scored_share(result) == pytest.approx(1 - 2440 / 20_000)

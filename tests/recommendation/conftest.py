@@ -1,0 +1,34 @@
+"""The two shipped worlds, loaded once, and small blocks of devices."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedbert.recommendation.sequences import SequenceWorld, load_films
+from fedbert.recommendation.services import ServicesWorld, load_services
+from fedbert.recommendation.sessions import Block, WorldSettings
+
+
+@pytest.fixture(scope="session")
+def services() -> ServicesWorld:
+    """Return the world `services`."""
+    return load_services()
+
+
+@pytest.fixture(scope="session")
+def films() -> SequenceWorld:
+    """Return the world `movietweetings`."""
+    return load_films()
+
+
+@pytest.fixture(scope="session")
+def make_block() -> Callable[..., Block]:
+    """Return a maker of blocks whose tiers go 0, 1, 2, 0, ... by device id."""
+
+    def make(first: int = 0, count: int = 300, seed: int = 5, **settings: Any) -> Block:
+        tier = (np.arange(first, first + count) % 3).astype(np.int8)
+        return Block(seed, first, count, tier, WorldSettings(**settings), 1000)
+
+    return make

@@ -1,0 +1,41 @@
+"""Outputs of the layers that no longer learn, computed once a text: what makes a training step cheap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedbert.ei_bert.bert import Body
+from fedbert.ei_bert.teacher import sorted_batches
+
+
+class CachedLayers:
+    """The hidden states of token `rows` after the first `layers` layers of `body`, kept as float16 when first
+    asked for.
+    """
+
+    def __init__(self, body: Body, rows: Sequence[Sequence[int]], layers: int) -> None:
+        self._body, self._rows, self._layers = body, rows, layers
+        self._kept: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, chosen: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+        """Return (hidden states `[row, token, width]`, ids `[row, token]`) of the `chosen` rows, padded."""
+        wanted = chosen.tolist()
+        self._compute(sorted({index for index in wanted if index not in self._kept}))
+        pad = torch.nn.utils.rnn.pad_sequence
+        states = pad([self._kept[index] for index in wanted], batch_first=True)
+        ids = pad([torch.tensor(self._rows[index], dtype=torch.int32) for index in wanted], batch_first=True)
+        return states.float(), ids
+
+    def _compute(self, missing: list[int]) -> None:
+        rows = [self._rows[index] for index in missing]
+        with torch.no_grad():
+            for chosen, ids in sorted_batches(rows, 2048):
+                x = self._body.run(self._body.embed(ids), ids, 0, self._layers).half()
+                for place, index in enumerate(chosen.tolist()):
+                    self._kept[missing[index]] = x[place, : len(rows[index])].clone()

@@ -1,0 +1,235 @@
+"""Training: the student's pre-training on the teacher's sentence vectors, then cross-distillation.
+
+Cross-distillation (EI-BERT): the student keeps the teacher's head ("parameter integration"), and while the
+student learns at a large rate the teacher goes on learning at a small one ("dynamic interplay"), with mean
+squared error between their vectors and KL divergence between their choices in both directions, each against
+the other held fixed.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fedbert.ei_bert.bert import mean_pool
+from fedbert.ei_bert.cached import CachedLayers
+from fedbert.ei_bert.student import Student
+from fedbert.ei_bert.teacher import Teacher
+from fedbert.ei_bert.tokenizer import padded
+from fedbert.randomness import Purpose, generator
+
+TEMPERATURE = 0.05
+Progress = Callable[[int, int, float], None]
+
+
+def agreement(state: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - mean cosine of rows, plus the mean squared error of the batch's mutual cosines (MiniLM's
+    idea).
+    """
+    mine, theirs = functional.normalize(state, dim=-1), functional.normalize(target, dim=-1)
+    between = ((mine @ mine.T - theirs @ theirs.T) ** 2).mean()
+    return 1 - (mine * theirs).sum(-1).mean() + 4 * between
+
+
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return KL(teacher || student) of two sets of logits `[row, choice]`; neither is detached here."""
+    return functional.kl_div(
+        functional.log_softmax(student, -1),
+        functional.log_softmax(teacher, -1),
+        log_target=True,
+        reduction="batchmean",
+    )
+
+
+def batches(
+    rows: Sequence[Sequence[int]], batch_tokens: int, draw: np.random.Generator
+) -> Iterator[NDArray[np.intp]]:
+    """Yield shuffled batches of rows of like length, once over all rows."""
+    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+    order = np.lexsort((draw.random(len(rows)), lengths))
+    starts, position = [], 0
+    while position < len(order):
+        size = max(1, batch_tokens // int(lengths[order[position]]))
+        starts.append((position, position + size))
+        position += size
+    for index in draw.permutation(len(starts)).tolist():
+        low, high = starts[index]
+        yield order[low:high]
+
+
+def rate(step: int, steps: int, top: float, warm: int = 100) -> float:
+    """Return the learning rate at `step`: a short linear rise to `top`, then a cosine down to a fiftieth."""
+    if step < warm:
+        return top * (step + 1) / warm
+    return top * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1))))
+
+
+def set_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
+    """Set one learning rate for all parameters of `optimiser`, times each group's own `factor`."""
+    for group in optimiser.param_groups:
+        group["lr"] = value * group.get("factor", 1.0)
+
+
+def pretrain(
+    student: Student,
+    rows: Sequence[Sequence[int]],
+    targets: Tensor,
+    item_share: NDArray[np.float64],
+    steps: int,
+    seed: int,
+    top_rate: float = 2e-3,
+    batch_tokens: int = 3_072,
+    start: int = 0,
+    optimiser_state: dict[str, object] | None = None,
+    progress: Progress | None = None,
+    save: Callable[[int, torch.optim.Optimizer], None] | None = None,
+) -> None:
+    """Teach `student` the teacher's sentence vectors `targets` `[row, teacher width]` of token `rows`.
+
+    `item_share` is how often a row is read in the role of an item. Training goes on from `start`; the batch
+    of a step depends on (seed, epoch) alone, so that a stopped run ends as an unbroken one.
+    """
+    parameters = [p for p in student.parameters() if p is not student.head]
+    optimiser = torch.optim.AdamW(parameters, lr=top_rate, weight_decay=0.01)
+    if optimiser_state is not None:
+        optimiser.load_state_dict(optimiser_state)
+    student.train()
+    step, epoch = 0, 0
+    running = 0.0
+    while step < steps:
+        draw = generator(seed, Purpose.TRAINING, epoch)
+        epoch += 1
+        for chosen in batches(rows, batch_tokens, draw):
+            as_item = draw.random(len(chosen)) < item_share[chosen]
+            if step >= steps:
+                break
+            step += 1
+            if step <= start:
+                continue
+            ids = torch.from_numpy(padded([rows[index] for index in chosen.tolist()]))
+            ids[torch.from_numpy(as_item), 0] = student.shape.item_token
+            goal = targets[torch.from_numpy(chosen)]
+            state, vector = student(ids)
+            loss = agreement(state, goal) + agreement(vector, goal @ student.head.detach())
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            set_rate(optimiser, rate(step, steps, top_rate))
+            optimiser.step()
+            running = 0.98 * running + 0.02 * float(loss.detach()) if running else float(loss.detach())
+            if progress is not None and step % 20 == 0:
+                progress(step, steps, running)
+            if save is not None and (step % 500 == 0 or step == steps):
+                save(step, optimiser)
+    student.eval()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What cross-distillation reads: one list of texts, requests first, and what is known of each.
+
+    `rows` are the student's tokens of all texts; `teacher_layers` the teacher's cached lower layers of the
+    same texts; `stock` the untuned teacher's sentence vectors `[text, teacher width]`. The texts `names` ..
+    are the catalogue's written names, in order; `choices` are the items that requests may ask for.
+    """
+
+    rows: Sequence[Sequence[int]]
+    teacher_layers: CachedLayers
+    stock: Tensor
+    request_items: NDArray[np.int64]
+    names: int
+    choices: NDArray[np.int64]
+    item_share: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Learning rates: the student's is large, the teacher's small; `interplay` False holds the teacher still."""
+
+    student: float = 5e-4
+    teacher: float = 3e-5
+    head: float = 3e-4
+    interplay: bool = True
+
+
+def cross_distil(
+    student: Student,
+    teacher: Teacher,
+    lesson: Lesson,
+    steps: int,
+    seed: int,
+    rates: Rates = Rates(),
+    requests: int = 64,
+    general: int = 96,
+    progress: Progress | None = None,
+    save: Callable[[int], None] | None = None,
+) -> None:
+    """Train student and teacher against public labels and each other; the head belongs to both.
+
+    A step reads `requests` labelled requests, `general` other texts and all the names that may be asked for.
+    L_S = CE + KL(p_T || p_S) + agreement(h_S, h_T); L_T = CE + KL(p_S || p_T) / 2 + MSE(v_T, v_S) + keep(h_T,
+    stock).
+    """
+    last = len(teacher.body.layers)
+    top = teacher.body.layers[last - 1].requires_grad_(True)
+    own = [p for p in student.parameters() if p is not student.head]
+    learner = torch.optim.AdamW(own, lr=rates.student, weight_decay=0.01)
+    groups = [{"params": list(top.parameters()), "factor": 1.0}]
+    groups.append({"params": [student.head], "factor": rates.head / rates.teacher})
+    guide = torch.optim.AdamW(groups, lr=rates.teacher, weight_decay=0.0)
+    place = {int(item): index for index, item in enumerate(lesson.choices)}
+    names = lesson.names + lesson.choices
+    running = 0.0
+    student.train()
+    for step in range(steps):
+        draw = generator(seed, Purpose.TRAINING, 10_000 + step)
+        asked = draw.integers(0, len(lesson.request_items), requests)
+        other = draw.integers(len(lesson.request_items), len(lesson.rows), general)
+        chosen = np.concatenate([asked, other, names])
+        roles = draw.random(len(chosen)) < lesson.item_share[chosen]
+        roles[:requests], roles[requests + general :] = False, True
+        label = torch.tensor([place[int(item)] for item in lesson.request_items[asked]])
+        ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen.tolist()]))
+        ids[torch.from_numpy(roles), 0] = student.shape.item_token
+        x, teacher_ids = lesson.teacher_layers.get(chosen)
+        with torch.set_grad_enabled(rates.interplay):
+            hidden = mean_pool(teacher.body.run(x, teacher_ids, last - 1, last), teacher_ids)
+            theirs = functional.normalize(hidden @ student.head, dim=-1)
+        state, _ = student(ids)
+        mine = functional.normalize(state @ student.head.detach(), dim=-1)
+        own_choice = mine[:requests] @ mine[requests + general :].T / TEMPERATURE
+        choice = theirs[:requests] @ theirs[requests + general :].T / TEMPERATURE
+        loss = (
+            0.3 * functional.cross_entropy(own_choice, label)
+            + 0.5 * divergence(own_choice, choice.detach())
+            + 4.0 * (agreement(state, hidden.detach()) + agreement(mine, theirs.detach()))
+        )
+        learner.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(own, 1.0)
+        set_rate(learner, rate(step, steps, rates.student))
+        learner.step()
+        if rates.interplay:
+            keep = 1 - functional.cosine_similarity(hidden, lesson.stock[torch.from_numpy(chosen)]).mean()
+            lesson_loss = (
+                0.3 * functional.cross_entropy(choice, label)
+                + 0.15 * divergence(choice, own_choice.detach())
+                + 0.5 * ((theirs - mine.detach()) ** 2).sum(-1).mean()
+                + 4.0 * keep
+            )
+            guide.zero_grad(set_to_none=True)
+            lesson_loss.backward()
+            torch.nn.utils.clip_grad_norm_([*top.parameters(), student.head], 1.0)
+            set_rate(guide, rate(step, steps, rates.teacher))
+            guide.step()
+        running = 0.95 * running + 0.05 * float(loss.detach()) if step else float(loss.detach())
+        if progress is not None and step % 10 == 9:
+            progress(step + 1, steps, running)
+        if save is not None and (step + 1) % 100 == 0:
+            save(step + 1)
+    student.eval()

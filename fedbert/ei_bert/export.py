@@ -1,0 +1,190 @@
+"""Writes the int8 student as an ONNX graph, node by node.
+
+The graph takes `ids` int32 `[row, token]` (0 is padding) and gives `vector` float32 `[row, dim]` of unit
+length. It uses ONNX Runtime's fused int8 operators (QAttention, QGemm, MatMulIntegerToFloat,
+SkipLayerNormalization), all with constant scales; the byte ranges come from `quantisation`. Head and
+projection are folded into one matrix.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from fedbert.ei_bert.quantisation import Range, Weight, quantise_weight
+from fedbert.ei_bert.student import Student
+
+_CONTRIB = "com.microsoft"
+_OPSET, _IR = 17, 9
+
+
+class _Graph:
+    """Collects nodes and initialisers under short names (names cost bytes too)."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+        self._known: dict[tuple[str, bytes], str] = {}
+
+    def constant(self, value: NDArray[np.generic]) -> str:
+        """Return the name of an initialiser of this value; equal values are stored once."""
+        key = (f"{value.dtype}{value.shape}", value.tobytes())
+        if key not in self._known:
+            self._known[key] = f"c{len(self.initialisers)}"
+            self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(value), self._known[key]))
+        return self._known[key]
+
+    def add(
+        self, kind: str, inputs: list[str], domain: str = "", output: str = "", **attributes: object
+    ) -> str:
+        """Append a node and return the name of its output."""
+        name = output or f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], domain=domain, **attributes))
+        return name
+
+    def scale(self, part: Range) -> tuple[str, str]:
+        return self.constant(np.float32(part.scale)[...]), self.constant(np.uint8(part.zero)[...])
+
+    def to_bytes(self, x: str, part: Range) -> str:
+        """Quantise a float activation."""
+        return self.add("QuantizeLinear", [x, *self.scale(part)])
+
+    def weight(self, weight: Weight) -> tuple[str, str, str]:
+        zeros = np.zeros(weight.scales.shape, np.int8)
+        return self.constant(weight.values), self.constant(weight.scales), self.constant(zeros)
+
+    def to_float(self, x: str, part: Range, weight: Weight, bias: NDArray[np.float32] | None = None) -> str:
+        """Bytes times an int8 matrix, to float."""
+        values, scales, zeros = self.weight(weight)
+        scale, zero = self.scale(part)
+        tail = [] if bias is None else [self.constant(bias)]
+        return self.add("MatMulIntegerToFloat", [x, values, scale, scales, zero, zeros, *tail], _CONTRIB)
+
+    def relu_bytes(self, x: str, part: Range, weight: Weight, bias: NDArray[np.float32], out: Range) -> str:
+        """Bytes times an int8 matrix, plus bias, negative values cut, back to bytes."""
+        values, scales, zeros = self.weight(weight)
+        whole = (
+            np.rint(bias / (np.float32(part.scale) * weight.scales)).clip(-(2**30), 2**30).astype(np.int32)
+        )
+        scale, zero = self.scale(part)
+        inputs = [
+            x,
+            scale,
+            zero,
+            values,
+            scales,
+            zeros,
+            self.constant(whole),
+            *self.scale(Range(out.scale, 0)),
+        ]
+        return self.add("QGemm", inputs, _CONTRIB, transA=0, transB=0, alpha=1.0)
+
+
+def _array(value: object) -> NDArray[np.float32]:
+    return np.asarray(value.detach().numpy(), np.float32)  # type: ignore[attr-defined]
+
+
+def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
+    """Return `student` as the bytes of an int8 ONNX model, given its calibrated activation ranges."""
+    graph, shape, body = _Graph(), student.shape, student.body
+    mask = graph.add("Sign", ["ids"])
+    x = _embeddings(graph, student)
+    flat = graph.constant(np.array([-1, shape.width], np.int64))
+    sizes = graph.add("Shape", [x])
+    for index in range(shape.layers):
+        x = _layer(graph, body.layers[index], index, ranges, x, mask, flat, sizes)
+    weights = graph.add(
+        "Cast", [graph.add("Unsqueeze", [mask, graph.constant(np.array([1], np.int64))])], to=1
+    )
+    total = graph.add("MatMul", [weights, x])
+    count = graph.add("ReduceSum", [weights, graph.constant(np.array([2], np.int64))], keepdims=1)
+    mean = graph.add("Reshape", [graph.add("Div", [total, count]), flat])
+    _head(graph, student, ranges, mean)
+    return _model(graph, shape.dim)
+
+
+def _embeddings(graph: _Graph, student: Student) -> str:
+    body = student.body
+    words, places = quantise_weight(body.words.weight, 127), quantise_weight(body.places.weight, 127)
+    word = graph.add("Gather", [graph.constant(words.values), "ids"])
+    word = graph.add("DequantizeLinear", [word, graph.constant(words.scales)], axis=2)
+    length = graph.add("Shape", ["ids"], start=1)
+    zero = graph.constant(np.array([0], np.int64))
+    place = graph.add("Slice", [graph.constant(places.values), zero, length, zero])
+    place = graph.add("DequantizeLinear", [place, graph.constant(places.scales)], axis=1)
+    norm = [graph.constant(_array(body.norm.weight)), graph.constant(_array(body.norm.bias))]
+    total = graph.add("Add", [word, place])
+    return graph.add("LayerNormalization", [total, *norm], axis=-1, epsilon=body.shape.epsilon)
+
+
+def _layer(
+    graph: _Graph,
+    layer: object,
+    index: int,
+    ranges: Mapping[str, Range],
+    x: str,
+    mask: str,
+    flat: str,
+    sizes: str,
+) -> str:
+    name, part = f"layer{index}", layer
+    at = {key: ranges[f"{name}.{key}"] for key in ("input", "mixed", "middle", "inner")}
+    matrix = {key: quantise_weight(getattr(part, key).weight.T) for key in ("packed", "out", "up", "down")}
+    bias = {key: _array(getattr(part, key).bias) for key in matrix}
+
+    def norm(old: str, new: str, key: str, extra: NDArray[np.float32]) -> str:
+        module = getattr(part, key)
+        inputs = [new, old, *(graph.constant(a) for a in (_array(module.weight), _array(module.bias), extra))]
+        return graph.add("SkipLayerNormalization", inputs, _CONTRIB, epsilon=module.eps)
+
+    values, scales, zeros = graph.weight(matrix["packed"])
+    scale, zero = graph.scale(at["input"])
+    inputs = [
+        graph.to_bytes(x, at["input"]),
+        values,
+        graph.constant(bias["packed"]),
+        scale,
+        scales,
+        mask,
+        zero,
+        zeros,
+    ]
+    mixed = graph.add("QAttention", inputs, _CONTRIB, num_heads=getattr(part, "heads"))  # noqa: B009
+    mixed = graph.to_float(graph.to_bytes(mixed, at["mixed"]), at["mixed"], matrix["out"])
+    middle = norm(x, mixed, "norm_attention", bias["out"])
+    rows = graph.add("Reshape", [graph.to_bytes(middle, at["middle"]), flat])
+    inner = graph.relu_bytes(rows, at["middle"], matrix["up"], bias["up"], at["inner"])
+    down = graph.to_float(inner, Range(at["inner"].scale, 0), matrix["down"])
+    return norm(middle, graph.add("Reshape", [down, sizes]), "norm_feed", bias["down"])
+
+
+def _head(graph: _Graph, student: Student, ranges: Mapping[str, Range], mean: str) -> None:
+    head = _array(student.head)
+    pooled = graph.to_bytes(mean, ranges["pooled"])
+    folded = quantise_weight(_array(student.project.weight).T @ head)
+    y = graph.to_float(pooled, ranges["pooled"], folded, _array(student.project.bias) @ head)
+    if student.shape.adapter:
+        up, down = student.adapter_in, quantise_weight(_array(student.adapter_out.weight).T @ head)
+        out = Range(ranges["adapter"].scale, 0)
+        inner = graph.relu_bytes(pooled, ranges["pooled"], quantise_weight(up.weight.T), _array(up.bias), out)
+        extra = graph.to_float(inner, out, down)
+        one, zero = (graph.constant(np.array([n], np.int64)) for n in (1, 0))
+        first = graph.add("Slice", ["ids", zero, one, one])
+        is_item = graph.add("Equal", [first, graph.constant(np.array(student.shape.item_token, np.int32))])
+        y = graph.add("Add", [y, graph.add("Mul", [extra, graph.add("Cast", [is_item], to=1)])])
+    graph.add("LpNormalization", [y], axis=1, p=2, output="vector")
+
+
+def _model(graph: _Graph, dim: int) -> bytes:
+    made = helper.make_graph(
+        graph.nodes,
+        "ei_bert",
+        [helper.make_tensor_value_info("ids", TensorProto.INT32, ["row", "token"])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["row", dim])],
+        graph.initialisers,
+    )
+    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)]
+    model = helper.make_model(made, producer_name="fedbert", opset_imports=opsets, ir_version=_IR)
+    return bytes(model.SerializeToString(deterministic=True))

@@ -1,0 +1,127 @@
+"""The public text that may train the shipped student: training requests, general sentences, written names.
+
+Read from the data's own files (`public.parquet`, `items.parquet`); nothing here knows of any private text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from fedbert.ei_bert.teacher import sha256_of
+from fedbert.errors import FedbertError
+from fedbert.randomness import Purpose, generator
+
+
+@dataclass(frozen=True)
+class PublicText:
+    """Public texts. `requests` and `checks` have the item they ask for; `names` is the whole catalogue."""
+
+    requests: tuple[str, ...]
+    request_items: NDArray[np.int64]
+    checks: tuple[str, ...]
+    check_items: NDArray[np.int64]
+    sentences: tuple[str, ...]
+    names: tuple[str, ...]
+    public_items: NDArray[np.int64]
+    titles: tuple[str, ...]
+    sources: dict[str, str]
+
+
+def _columns(path: Path, names: Sequence[str]) -> list[list[object]]:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise FedbertError(
+            f"{path} cannot be read as Parquet ({type(error).__name__}); give --data FOLDER"
+        ) from error
+    for name in names:
+        if name not in table.column_names:
+            raise FedbertError(f"{path}: column {name} is missing; expected columns {', '.join(names)}")
+    return [table.column(name).to_pylist() for name in names]
+
+
+def load_public_text(data: Path, general_text: Path | None = None) -> PublicText:
+    """Read the public part of `data` (folders `services` and, if there, `movietweetings`).
+
+    `general_text` adds a file with one sentence a line. Raises FedbertError for a missing file or column.
+    """
+    sources: dict[str, str] = {}
+
+    def read(name: str, columns: Sequence[str]) -> list[list[object]]:
+        sources[name] = sha256_of(data / name) if (data / name).is_file() else ""
+        return _columns(data / name, columns)
+
+    texts, items, splits = read("services/public.parquet", ("text", "item", "split"))
+    names, public = read("services/items.parquet", ("text", "public"))
+    titles: list[object] = []
+    if (data / "movietweetings" / "items.parquet").is_file():
+        (titles,) = read("movietweetings/items.parquet", ("text",))
+    part = {
+        key: [index for index, split in enumerate(splits) if split == key]
+        for key in ("train", "validation", "general")
+    }
+    for key, chosen in part.items():
+        if not chosen:
+            raise FedbertError(
+                f"{data / 'services/public.parquet'}: no row has split {key!r}; rebuild the world"
+            )
+    sentences = [str(texts[index]) for index in part["general"]]
+    if general_text is not None:
+        try:
+            lines = general_text.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise FedbertError(
+                f"{general_text} cannot be read as UTF-8 text ({type(error).__name__})"
+            ) from error
+        sources[general_text.name] = sha256_of(general_text)
+        sentences += [line.strip() for line in lines if line.strip()]
+
+    def item_of(chosen: list[int]) -> NDArray[np.int64]:
+        return np.array([items[index] for index in chosen], np.int64)
+
+    return PublicText(
+        requests=tuple(str(texts[index]) for index in part["train"]),
+        request_items=item_of(part["train"]),
+        checks=tuple(str(texts[index]) for index in part["validation"]),
+        check_items=item_of(part["validation"]),
+        sentences=tuple(sentences),
+        names=tuple(str(name) for name in names),
+        public_items=np.flatnonzero(np.array(public, bool)),
+        titles=tuple(str(title) for title in titles),
+        sources=sources,
+    )
+
+
+def varied(texts: Sequence[str], words: Sequence[str], count: int, seed: int) -> list[str]:
+    """Return `count` new texts made from public ones, for the teacher to label: no text of a user is needed.
+
+    A third are `texts` with about a third of their words exchanged for random `words` (so that the student
+    meets the whole vocabulary), a third joins the beginning of one text to the end of another, a third is a
+    part of one.
+    """
+    draw = generator(seed, Purpose.SAMPLE)
+    kind = draw.integers(0, 3, count)
+    one, two = draw.integers(0, len(texts), (2, count))
+    cut = draw.random((count, 2))
+    out = []
+    for index in range(count):
+        first, second = texts[one[index]].split(), texts[two[index]].split()
+        if kind[index] == 0:
+            change = draw.random(len(first)) < 0.35
+            fresh = draw.integers(0, len(words), len(first))
+            made = [words[new] if swap else old for old, swap, new in zip(first, change, fresh, strict=True)]
+        elif kind[index] == 1:
+            made = (
+                first[: 1 + int(cut[index, 0] * len(first))][:12]
+                + second[int(cut[index, 1] * len(second)) :][:12]
+            )
+        else:
+            begin = int(cut[index, 0] * max(len(first) - 3, 1))
+            made = first[begin : begin + 2 + int(cut[index, 1] * 8)]
+        out.append(" ".join(made))
+    return out

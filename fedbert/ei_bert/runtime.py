@@ -1,0 +1,76 @@
+"""Runs the int8 student in ONNX Runtime: texts to int8 unit vectors.
+
+Rows of one batch have one length, so nothing is padded, and all activation scales are constants of the model:
+a text's vector is the same bits alone, in any batch and on any number of threads.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact
+from fedbert.ei_bert.tokenizer import Role, Tokens, by_length
+from fedbert.errors import FedbertError
+
+_BATCH_TOKENS = 1536
+_TEXTS_AT_ONCE = 65_536
+
+
+class Int8Encoder:
+    """The student as a phone runs it. `dim` is the width of its vectors."""
+
+    def __init__(self, artefact: Artefact, threads: int = 1) -> None:
+        if threads < 1:
+            raise FedbertError(f"threads(={threads}) must be at least 1")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                artefact.files[MODEL], options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise FedbertError(
+                f"model.onnx cannot be run ({str(error).splitlines()[0][:120]}); rebuild it"
+            ) from error
+        self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
+        self._threads = threads
+        self.dim = artefact.dim
+
+    def float_vectors(self, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the unit vectors `[row, dim]` of token ids `[row, token]`; 0 is padding."""
+        return np.asarray(self._session.run(None, {"ids": ids})[0], np.float32)
+
+    def encode(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.int8]:
+        """Return `round(127 v)` of each text's unit vector v, `[text, dim]`."""
+        out = np.empty((len(texts), self.dim), np.int8)
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = out[start : start + _TEXTS_AT_ONCE]
+            self._encode_into(part, self._tokens.rows(texts[start : start + len(part)], role))
+        return out
+
+    def _encode_into(self, out: NDArray[np.int8], rows: list[list[int]]) -> None:
+        def run(piece: tuple[NDArray[np.intp], NDArray[np.int32]]) -> None:
+            chosen, ids = piece
+            out[chosen] = np.rint(self.float_vectors(ids) * np.float32(127.0)).astype(np.int8)
+
+        pieces = list(by_length(rows, _BATCH_TOKENS))
+        if self._threads == 1 or len(pieces) == 1:
+            for piece in pieces:
+                run(piece)
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(run, reversed(pieces)))
+
+    def token_counts(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.int16]:
+        """Return how many tokens of each text the model reads, specials included, after truncation, `[text]`."""
+        return np.fromiter((len(row) for row in self._tokens.rows(texts, role)), np.int16, len(texts))
+
+    def unknown_counts(self, texts: Sequence[str]) -> NDArray[np.int16]:
+        """Return how many tokens of each text are `[UNK]`, `[text]`."""
+        unknown = self._tokens.unknown
+        return np.fromiter((row.count(unknown) for row in self._tokens.rows(texts)), np.int16, len(texts))

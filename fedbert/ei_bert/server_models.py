@@ -1,0 +1,373 @@
+"""Teacher and float student in the server's hands, and the federated step of cross-distillation.
+
+The step is the one that trained release 0, with the fleet's aggregate in place of labels: the student's item
+vectors move to where users' words for the item lie, the teacher follows at a small rate, each also learns
+from the other, and anchors on public text hold the vectors of texts where they were.
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedbert.ei_bert.artefact import VOCABULARY, Artefact, build_artefact, load_artefact, write_bytes
+from fedbert.ei_bert.bert import mean_pool
+from fedbert.ei_bert.cached import CachedLayers
+from fedbert.ei_bert.cross_distillation import TEMPERATURE, divergence
+from fedbert.ei_bert.export import onnx_bytes
+from fedbert.ei_bert.quantisation import calibrate
+from fedbert.ei_bert.student import Student, StudentShape
+from fedbert.ei_bert.teacher import Teacher, load_teacher, sorted_batches
+from fedbert.ei_bert.tokenizer import Role, Tokens, padded
+from fedbert.errors import FedbertError
+from fedbert.randomness import Purpose, generator
+
+STUDENT_FILE, TEACHER_FILE, SERVER_MANIFEST = "student.safetensors", "teacher.safetensors", "server.json"
+STUDENT_RATE, TEACHER_RATE = 3e-3, 3e-5
+_ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 64
+_CALIBRATION_TEXTS = 192
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What one update did. Cosines are weighted by the items' weights; drift is 1 - mean cosine to release 0."""
+
+    round: int
+    steps: int
+    student_loss: float
+    teacher_loss: float
+    item_cosine_before: float
+    item_cosine_after: float
+    text_drift: float
+
+
+class ServerModels:
+    """Use `load`. Vectors are float32 of unit length in the shared space of width `dim`."""
+
+    def __init__(
+        self,
+        student: Student,
+        teacher: Teacher,
+        artefact: Artefact,
+        item_texts: Sequence[str],
+        public_texts: Sequence[str],
+        seed: int,
+        threads: int,
+    ) -> None:
+        self._student, self._teacher, self._artefact = student, teacher, artefact
+        self._seed, self._threads = seed, threads
+        self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
+        draw = generator(seed, Purpose.TRAINING, 1)
+        picked = draw.permutation(len(public_texts))[:_ANCHORS].tolist()
+        anchors = [public_texts[index] for index in picked]
+        top, upper = student.shape.layers - 1, len(teacher.body.layers) - 1
+        item_rows, anchor_rows = self._tokens.rows(item_texts, "item"), self._tokens.rows(anchors)
+        self._items = CachedLayers(student.body, item_rows, top)
+        self._anchors = CachedLayers(student.body, anchor_rows, top)
+        self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper)
+        self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper)
+        half = _CALIBRATION_TEXTS // 2
+        self._calibration = [
+            torch.from_numpy(padded(rows))
+            for rows in (anchor_rows[:_CALIBRATION_TEXTS], item_rows[:half])
+            if rows
+        ]
+        student.requires_grad_(False)
+        for module in (student.body.layers[top], student.project, student.adapter_in, student.adapter_out):
+            module.requires_grad_(True)
+        teacher.body.layers[upper].requires_grad_(True)
+        student.head.requires_grad_(True)
+        slow = [*student.body.layers[top].parameters(), *student.project.parameters()]
+        fast = [*student.adapter_in.parameters(), *student.adapter_out.parameters()]
+        groups = [{"params": fast, "factor": 1.0}, {"params": slow, "factor": 0.03}]
+        betas = (0.9, 0.98)
+        self._student_optimiser = torch.optim.Adam(groups, lr=STUDENT_RATE, betas=betas)
+        teacher_part = [*teacher.body.layers[upper].parameters(), student.head]
+        self._teacher_optimiser = torch.optim.Adam(teacher_part, lr=TEACHER_RATE, betas=betas)
+        torch.set_num_threads(threads)
+        with torch.no_grad():
+            self._anchor_start = self._student_top(self._anchors, np.arange(len(anchors)))
+            self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
+            self._item_start = self._all_items()
+
+    @classmethod
+    def load(
+        cls,
+        model_folder: Path,
+        server_folder: Path,
+        teacher: str | None,
+        item_texts: Sequence[str],
+        public_texts: Sequence[str],
+        public_items: NDArray[np.integer[Any]] | None = None,
+        seed: int = 0,
+        threads: int = 2,
+    ) -> "ServerModels":
+        """Load the artefact of `model_folder` and what only the server has of it from `server_folder`.
+
+        `public_texts` serve as anchors and for calibration; `public_items` (their items, -1 none) puts those
+        with an item first. Raises FedbertError for missing, foreign or mismatched files.
+        """
+        torch.set_num_threads(threads)
+        artefact = load_artefact(model_folder)
+        student_state, teacher_state = read_server_folder(server_folder, artefact)
+        loaded = load_teacher(teacher)
+        student = restore(artefact, student_state, teacher_state, loaded)
+        texts = list(public_texts)
+        if public_items is not None:
+            with_item = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item >= 0]
+            without = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item < 0]
+            texts = [*with_item, *without[: max(len(with_item) // 4, _ANCHORS - len(with_item), 0)]]
+        return cls(student, loaded, artefact, item_texts, texts, seed, threads)
+
+    @property
+    def dim(self) -> int:
+        """Width of the shared space."""
+        return self._student.shape.dim
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return the float student's vectors of the catalogue's names, `[item, dim]`."""
+        torch.set_num_threads(self._threads)
+        with torch.no_grad():
+            return self._all_items().numpy()
+
+    def student_vectors(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.float32]:
+        """Return the float student's vectors of `texts`, `[text, dim]`."""
+        torch.set_num_threads(self._threads)
+        out = torch.empty(len(texts), self.dim)
+        with torch.inference_mode():
+            for chosen, ids in sorted_batches(self._tokens.rows(texts, role), 4096):
+                out[torch.from_numpy(chosen)] = self._student(ids)[1]
+        return out.numpy()
+
+    def teacher_vectors(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.float32]:
+        """Return the tuned teacher's vectors of `texts` in the shared space, `[text, dim]`; it knows no
+        roles.
+        """
+        torch.set_num_threads(self._threads)
+        out = torch.empty(len(texts), self.dim)
+        with torch.inference_mode():
+            for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), 2048):
+                pooled = mean_pool(self._teacher.body(ids), ids)
+                out[torch.from_numpy(chosen)] = functional.normalize(pooled @ self._student.head, dim=-1)
+        return out.numpy()
+
+    def clone(self) -> "ServerModels":
+        """Return an independent copy, optimisers included; what is cached and never changes is shared."""
+        shared = (self._items, self._anchors, self._teacher_items, self._teacher_anchors)
+        memo: dict[int, object] = {id(part): part for part in (*shared, self._artefact, self._tokens)}
+        memo |= {id(part): part for part in (self._teacher.tokens, self._teacher.vocabulary)}
+        return copy.deepcopy(self, memo)
+
+    def update(
+        self,
+        round_: int,
+        targets: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        steps: int = 8,
+        student_learning_rate: float = STUDENT_RATE,
+        teacher_learning_rate: float = TEACHER_RATE,
+    ) -> UpdateReport:
+        """Move items towards `targets` `[item, dim]` (unit vectors of users' words), trusted by `weights` in
+        0..1.
+
+        Deterministic for one seed and one number of threads. A catalogue of more than 320 items is sampled by
+        weight, 320 a step. Raises FedbertError for shapes or values that cannot be.
+        """
+        torch.set_num_threads(self._threads)
+        count = len(self._items)
+        if targets.shape != (count, self.dim) or weights.shape != (count,):
+            raise FedbertError(
+                f"targets{targets.shape} and weights{weights.shape} must be [{count}, {self.dim}], [{count}]"
+            )
+        if not (np.isfinite(targets).all() and (weights >= 0).all() and (weights <= 1).all()):
+            raise FedbertError("targets must be finite and weights within 0..1")
+        goal = functional.normalize(torch.from_numpy(np.array(targets, np.float32)), dim=-1)
+        trust = torch.from_numpy(np.array(weights, np.float32))
+        for optimiser, learning_rate in (
+            (self._student_optimiser, student_learning_rate),
+            (self._teacher_optimiser, teacher_learning_rate),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate * group.get("factor", 1.0)
+        draw = generator(self._seed, Purpose.TRAINING, 1_000 + round_)
+        before = self._cosine(goal, trust)
+        student_loss = teacher_loss = 0.0
+        for _ in range(steps):
+            items = _sample(draw, trust.numpy(), _ITEMS_A_STEP)
+            student_loss, teacher_loss = self._step(draw, items, goal, trust)
+        with torch.no_grad():
+            now = self._student_top(self._anchors, np.arange(len(self._anchors)))
+            drift = 1.0 - float((now * self._anchor_start).sum(-1).mean())
+        after = self._cosine(goal, trust)
+        return UpdateReport(round_, steps, student_loss, teacher_loss, before, after, drift)
+
+    def export(self) -> Artefact:
+        """Return the student as an artefact: calibrated on fixed public texts, int8, with its manifest."""
+        torch.set_num_threads(self._threads)
+        ranges = calibrate(self._student, self._calibration)
+        vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
+        manifest = {key: value for key, value in self._artefact.manifest.items() if key != "files"}
+        return build_artefact(onnx_bytes(self._student, ranges), vocabulary, manifest)
+
+    def _student_top(self, cached: CachedLayers, chosen: NDArray[np.intp]) -> Tensor:
+        x, ids = cached.get(chosen)
+        top = self._student.shape.layers - 1
+        pooled = mean_pool(self._student.body.run(x, ids, top, top + 1), ids)
+        return self._student.finish(pooled, ids[:, 0] == self._student.shape.item_token)[1]
+
+    def _teacher_top(self, cached: CachedLayers, chosen: NDArray[np.intp]) -> Tensor:
+        x, ids = cached.get(chosen)
+        last = len(self._teacher.body.layers)
+        pooled = mean_pool(self._teacher.body.run(x, ids, last - 1, last), ids)
+        return functional.normalize(pooled @ self._student.head, dim=-1)
+
+    def _all_items(self) -> Tensor:
+        count = len(self._items)
+        parts = [
+            self._student_top(self._items, np.arange(low, min(low + 512, count)))
+            for low in range(0, count, 512)
+        ]
+        return torch.cat(parts)
+
+    def _cosine(self, goal: Tensor, trust: Tensor) -> float:
+        with torch.no_grad():
+            return float(((self._all_items() * goal).sum(-1) * trust).sum() / trust.sum().clamp_min(1e-9))
+
+    def _step(
+        self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor
+    ) -> tuple[float, float]:
+        """Do one step of both optimisers on `items`, each model against the other held fixed."""
+        chosen = torch.from_numpy(items)
+        some = np.sort(draw.permutation(len(items))[:_TEACHER_ITEMS_A_STEP])
+        anchors = np.sort(draw.permutation(len(self._anchors))[:_ANCHORS_A_STEP])
+        near = anchors[: _ANCHORS_A_STEP // 2]
+        mine, held = self._student_top(self._items, items), self._student_top(self._anchors, anchors)
+        theirs = self._teacher_top(self._teacher_items, items[some])
+        teacher_held = self._teacher_top(self._teacher_anchors, near)
+        w, aim, pick = trust[chosen], goal[chosen], torch.from_numpy(some)
+        scale = 1.0 / w.sum().clamp_min(1.0)
+        near_aim, near_w = aim[pick], w[pick]
+        near_scale = 1.0 / near_w.sum().clamp_min(1.0)
+
+        choice = functional.cross_entropy(
+            aim @ mine.T / TEMPERATURE, torch.arange(len(items)), reduction="none"
+        )
+        own, other = near_aim @ mine[pick].T / TEMPERATURE, near_aim @ theirs.T / TEMPERATURE
+        student_loss = (
+            4.0 * (w * ((mine - aim) ** 2).sum(-1)).sum() * scale
+            + 0.1 * (w * choice).sum() * scale
+            + 1.0 * ((1 - w) * ((mine - self._item_start[chosen]) ** 2).sum(-1)).mean()
+            + 0.05 * divergence(own, other.detach())
+            + 0.2 * ((1 - near_w) * ((mine[pick] - theirs.detach()) ** 2).sum(-1)).mean()
+            + 40.0 * ((held - self._anchor_start[torch.from_numpy(anchors)]) ** 2).sum(-1).mean()
+        )
+        teacher_loss = (
+            2.0 * (near_w * ((theirs - near_aim) ** 2).sum(-1)).sum() * near_scale
+            + 0.05 * divergence(other, own.detach())
+            + 0.2 * ((theirs - mine[pick].detach()) ** 2).sum(-1).mean()
+            + 20.0 * ((teacher_held - self._teacher_start[torch.from_numpy(near)]) ** 2).sum(-1).mean()
+        )
+        head = self._student.head
+        student_parts = [p for group in self._student_optimiser.param_groups for p in group["params"]]
+        teacher_parts = [p for group in self._teacher_optimiser.param_groups for p in group["params"]]
+        held_head = 40.0 * ((held - self._anchor_start[torch.from_numpy(anchors)]) ** 2).sum(-1).mean()
+        student_grads = torch.autograd.grad(student_loss, student_parts, retain_graph=True)
+        head_grad = torch.autograd.grad(held_head, head, retain_graph=True)[0]
+        teacher_grads = torch.autograd.grad(teacher_loss, teacher_parts)
+        for parameter, grad in zip(
+            [*student_parts, *teacher_parts], [*student_grads, *teacher_grads], strict=True
+        ):
+            parameter.grad = grad + head_grad if parameter is head else grad
+        torch.nn.utils.clip_grad_norm_(student_parts, 5.0)
+        torch.nn.utils.clip_grad_norm_(teacher_parts, 5.0)
+        self._student_optimiser.step()
+        self._teacher_optimiser.step()
+        return float(student_loss.detach()), float(teacher_loss.detach())
+
+
+def _sample(draw: np.random.Generator, weights: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+    count = len(weights)
+    if count <= most:
+        return np.arange(count)
+    odds = weights.astype(np.float64) + 0.02
+    return np.sort(draw.choice(count, most, replace=False, p=odds / odds.sum()))
+
+
+def write_server_folder(folder: Path, artefact: Artefact, student: Student, teacher: Teacher) -> None:
+    """Write what the server needs beside the stock teacher: the float student and the teacher's tuned part."""
+    own = {key: value.half().contiguous() for key, value in student.state_dict().items() if key != "head"}
+    last = teacher.body.layers[-1].state_dict()
+    tuned = {f"layer.{key}": value.half().contiguous() for key, value in last.items()}
+    tuned["head"] = student.head.detach().half().contiguous()
+    write_bytes(folder / STUDENT_FILE, save(own))
+    write_bytes(folder / TEACHER_FILE, save(tuned))
+    hashes = {name: _sha256((folder / name).read_bytes()) for name in (STUDENT_FILE, TEACHER_FILE)}
+    manifest = {"artefact": artefact.sha256, "files": hashes, "teacher_sha256": teacher.sha256}
+    write_bytes(folder / SERVER_MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+
+
+def read_server_folder(folder: Path, artefact: Artefact) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the float states (student, teacher's tuned part) that belong to `artefact`."""
+    try:
+        manifest = json.loads((folder / SERVER_MANIFEST).read_bytes())
+        blobs = {name: (folder / name).read_bytes() for name in (STUDENT_FILE, TEACHER_FILE)}
+        expected = {name: str(manifest["files"][name]) for name in blobs}
+        belongs = str(manifest["artefact"])
+    except OSError as error:
+        raise FedbertError(
+            f"server folder {folder}: {error.strerror}; rebuild it with simulations/compress.py"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise FedbertError(
+            f"server folder {folder}: {SERVER_MANIFEST} is not a manifest of fedbert"
+        ) from error
+    for name, blob in blobs.items():
+        if _sha256(blob) != expected[name]:
+            raise FedbertError(
+                f"server folder {folder}: {name} differs from its SHA-256; rebuild or fetch the folder"
+            )
+    if belongs != artefact.sha256:
+        raise FedbertError(
+            f"server folder {folder} belongs to another artefact; give the pair that compress.py wrote"
+        )
+    try:
+        states = [{key: value.float() for key, value in load(blobs[name]).items()} for name in blobs]
+    except SafetensorError as error:
+        raise FedbertError(f"server folder {folder}: not a safetensors file ({error})") from error
+    return states[0], states[1]
+
+
+def restore(
+    artefact: Artefact, own: dict[str, Tensor], tuned: dict[str, Tensor], teacher: Teacher
+) -> Student:
+    """Return the float student of `artefact`, and put the tuned last layer into `teacher`."""
+    try:
+        shape = StudentShape(**artefact.manifest["shape"])
+        student = Student(shape, nn.Parameter(tuned["head"].clone()))
+        student.load_state_dict({**own, "head": tuned["head"]})
+        layer = {
+            key.removeprefix("layer."): value for key, value in tuned.items() if key.startswith("layer.")
+        }
+        teacher.body.layers[-1].load_state_dict(layer)
+    except (RuntimeError, TypeError, KeyError) as error:
+        first = str(error).splitlines()[0]
+        raise FedbertError(
+            f"the server's weights do not fit the artefact or the teacher ({first[:80]})"
+        ) from error
+    return student.eval()
+
+
+def _sha256(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,91 @@
+"""The student: a narrow BERT whose sentence vectors go through the teacher's own head.
+
+"Parameter integration" (EI-BERT, cross-distillation 1): the teacher's fine-tuned head stays part of the
+student. The pooled state is projected to the teacher's width and then meets the teacher's matrix; at export
+both fold into one. An item's written name (a row that begins with `[ITEM]`) also passes a small adapter, so
+that item vectors can follow what users say while the vectors of users' texts stay where they are.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedbert.ei_bert.bert import Body, Observe, Shape, mean_pool
+from fedbert.ei_bert.tokenizer import MAX_TOKENS
+
+
+@dataclass(frozen=True)
+class StudentShape:
+    """Sizes of a student; `dim` is the width of the shared output space, `adapter` the item adapter's."""
+
+    vocabulary: int = 7_000
+    layers: int = 4
+    width: int = 128
+    heads: int = 4
+    inner: int = 512
+    adapter: int = 512
+    dim: int = 96
+    item_token: int = 4
+    teacher_width: int = 384
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the sizes by name, as they stand in the manifest."""
+        return asdict(self)
+
+
+class Student(nn.Module):
+    """The student in float. Its head `[teacher width, dim]` is the teacher's parameter, not a copy."""
+
+    def __init__(self, shape: StudentShape, head: nn.Parameter) -> None:
+        super().__init__()
+        self.shape = shape
+        self.body = Body(
+            Shape(shape.vocabulary, shape.layers, shape.width, shape.heads, shape.inner, MAX_TOKENS, "relu")
+        )
+        self.project = nn.Linear(shape.width, shape.teacher_width)
+        self.adapter_in = nn.Linear(shape.width, shape.adapter)
+        self.adapter_out = nn.Linear(shape.adapter, shape.teacher_width, bias=False)
+        nn.init.zeros_(self.adapter_out.weight)
+        self.head = head
+
+    def pooled(self, ids: Tensor, observe: Observe | None = None) -> Tensor:
+        """Return the mean hidden state of each row of `ids`, `[row, width]`."""
+        return mean_pool(self.body(ids, observe), ids)
+
+    def finish(
+        self, pooled: Tensor, is_item: Tensor, observe: Observe | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return (state in the teacher's width, unit vector `[row, dim]`) from pooled states."""
+        inner = functional.relu(self.adapter_in(pooled))
+        if observe is not None:
+            observe("pooled", pooled)
+            observe("adapter", inner)
+        state = self.project(pooled) + self.adapter_out(inner) * is_item.to(pooled.dtype).unsqueeze(-1)
+        return state, functional.normalize(state @ self.head, dim=-1)
+
+    def forward(self, ids: Tensor, observe: Observe | None = None) -> tuple[Tensor, Tensor]:
+        """Return (state in the teacher's width `[row, 384]`, unit vector `[row, dim]`) of token ids."""
+        return self.finish(self.pooled(ids, observe), ids[:, 0] == self.shape.item_token, observe)
+
+
+def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: int) -> Student:
+    """Return a new student; `words` `[vocabulary, teacher width]` are the teacher's embeddings of its tokens.
+
+    The word embeddings start as the leading singular directions of `words` (a factorised embedding whose
+    second factor is learnt by the first layer), scaled to unit variance.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student = Student(shape, head)
+        for module in student.body.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.04)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(student.body.places.weight, std=0.02)
+    _, _, directions = torch.linalg.svd(words - words.mean(0), full_matrices=False)
+    start = (words - words.mean(0)) @ directions[: shape.width].T
+    with torch.no_grad():
+        student.body.words.weight.copy_(start / start.std() * 0.1)
+    return student

@@ -25,6 +25,7 @@ from fedbert.recommendation.sessions import (
     Sessions,
     WorldSettings,
     candidate_draws,
+    draw_by_weight,
     draw_candidates,
     session_hours,
     session_places,
@@ -123,7 +124,7 @@ class ServicesWorld:
         result = np.empty(len(draw), np.int32)
         for level in range(TIERS):
             here = tier == level
-            result[here] = np.searchsorted(cumulative[level], draw[here])
+            result[here] = draw_by_weight(cumulative[level], draw[here])
         return result
 
 

@@ -28,6 +28,8 @@ _MEAN_ACTIVITY = (1.0 + ACTIVITY_SWING) / 2
 _DEVICES_PER_CHUNK = 4096
 _SESSIONS_PER_CHUNK = 16384
 _SPARE_DRAWS = 16
+_GUIDES = 2**13
+_GUIDED_STEPS = 8
 _TO_UNIT = 2.0**-53
 
 
@@ -205,11 +207,30 @@ def draw_candidates(
     """
     result = np.empty((len(item), candidates), np.int32)
     cumulative = np.cumsum(catalogue.popularity)
+    cumulative /= cumulative[-1]
     top = np.argsort(catalogue.default_rank)[:candidates].astype(np.int32)
     for start in range(0, len(item), _SESSIONS_PER_CHUNK):
         part = slice(start, start + _SESSIONS_PER_CHUNK)
         result[part] = _candidates(catalogue, item[part], draw[part], candidates, cumulative, top)
     return result
+
+
+def draw_by_weight(cumulative: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return int32 numbers of `draw`'s shape by inversion: ``searchsorted(cumulative, draw)``, faster.
+
+    `cumulative` [n] is rising and ends in 1.0. A table gives the place where each 2^-13 begins, from which
+    few steps are left (Chen and Asau 1974, "On generating random variates from an empirical distribution").
+    """
+    begins = np.searchsorted(cumulative, np.arange(_GUIDES) / _GUIDES).astype(np.int32)
+    place = begins[np.minimum((draw * _GUIDES).astype(np.int32), _GUIDES - 1)]
+    for _ in range(_GUIDED_STEPS):
+        below = cumulative[place] < draw
+        if not below.any():
+            return place
+        place += below
+    late = cumulative[place] < draw
+    place[late] = np.searchsorted(cumulative, draw[late])
+    return place
 
 
 def _candidates(
@@ -224,7 +245,7 @@ def _candidates(
     popular_end = draw.shape[1] - candidates
     chosen = np.argsort(draw[:, :20], axis=1)[:, :near]
     neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
-    popular = np.searchsorted(cumulative, draw[:, 20:popular_end] * cumulative[-1]).astype(np.int32)
+    popular = draw_by_weight(cumulative, draw[:, 20:popular_end])
     pool = np.concatenate([item[:, None], neighbours, popular], axis=1)
     new = np.ones(pool.shape, np.bool_)
     for column in range(1 + near, pool.shape[1]):

@@ -17,6 +17,7 @@ from fedbert.recommendation.sessions import (
     activity,
     activity_share,
     candidate_draws,
+    draw_by_weight,
     draw_candidates,
     mean_sessions,
     session_places,
@@ -156,8 +157,9 @@ def plain_candidates(goods: Catalogue, item: int, draw: np.ndarray, size: int) -
     chosen = [item]
     chosen += [int(goods.neighbours[item][place]) for place in np.argsort(draw[:20])[:near]]
     bounds = np.cumsum(goods.popularity)
+    bounds /= bounds[-1]
     for number in draw[20:-size]:
-        drawn = next(other for other in range(goods.items) if number * bounds[-1] <= bounds[other])
+        drawn = next(other for other in range(goods.items) if number <= bounds[other])
         if drawn not in chosen:
             chosen.append(drawn)
     for popular in sorted(range(goods.items), key=lambda other: goods.default_rank[other]):
@@ -195,3 +197,15 @@ def test_candidates_are_distinct_half_near_and_anywhere(services: ServicesWorld)
     assert place.max() < 400 + 5 * 20
     near = (found[:, :, None] == goods.neighbours[item][:, None, :]).any(axis=2).sum(axis=1)
     assert near.min() >= 10
+
+
+@pytest.mark.parametrize("items", [1, 7, 278, 50_000])
+def test_the_guided_draw_is_a_plain_inversion(items: int) -> None:
+    """`draw_by_weight` equals `searchsorted`, with tiny and zero weights and at the ends of (0, 1)."""
+    random = np.random.default_rng(items)
+    weight = random.random(items) ** 8 * (random.random(items) < 0.5)
+    weight[-1] = 1e-9
+    cumulative = np.cumsum(weight)
+    cumulative /= cumulative[-1]
+    draw = np.concatenate([random.random(20_000), cumulative, [2.0**-54, 1 - 2.0**-53]])[:, None]
+    assert np.array_equal(draw_by_weight(cumulative, draw), np.searchsorted(cumulative, draw))

@@ -54,8 +54,7 @@ def cards(result: RunResult) -> list[Card]:
             Card("Sessions scored in time", text.percent(share, 1), f"within {deadline}{within}", "modelled")
         )
     if tiers:
-        slowest = max(tier["latency_ms"]["p95"] for tier in tiers)
-        fastest = min(tier["latency_ms"]["p95"] for tier in tiers)
+        fastest, slowest = text.latency_p95_ms(result)
         shown.append(
             Card(
                 "Latency p95, slowest tier",
@@ -69,7 +68,7 @@ def cards(result: RunResult) -> list[Card]:
         shown.append(Card("Battery a phone and day", f"{battery}%", f"{mah} mAh, by tier", "modelled"))
     size = result["model"].get("bytes")
     if size:
-        report = result["traffic"].get("report_bytes")
+        report = result["traffic"].get("bytes_per_report")
         note = f"a report sent back is {text.size(report)}" if report else "each release, to each phone"
         shown.append(Card("One release of the model", text.size(size), note, "measured"))
     rate = result["totals"].get("devices_per_s")

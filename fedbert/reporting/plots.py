@@ -122,12 +122,16 @@ def comparison(result: RunResult) -> Any:
     """nDCG@10 of every system with its interval, best at the top."""
     import plotly.graph_objects as go
 
-    rows = sorted(result["comparison"], key=lambda row: row["quality"]["ndcg@10"])
+    named = sorted(
+        zip(text.system_labels(result), result["comparison"], strict=True),
+        key=lambda pair: pair[1]["quality"]["ndcg@10"],
+    )
+    rows = [row for _, row in named]
     values = [row["quality"]["ndcg@10"] for row in rows]
     figure = go.Figure()
     figure.add_scatter(
         x=values,
-        y=[row["system"] for row in rows],
+        y=[name for name, _ in named],
         mode="markers+text",
         marker={"size": 11, "color": theme.ACCENT},
         text=[f"  {value:.3f}" for value in values],

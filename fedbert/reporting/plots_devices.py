@@ -1,5 +1,6 @@
 """Figures of the fleet: tiers, outcomes, latency, memory, participation, traffic, hours."""
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Literal
@@ -69,19 +70,19 @@ def tier_outcomes(result: RunResult) -> Any:
             y=list(tiers),
             x=part,
             orientation="h",
-            name=outcome,
+            name=text.outcome_label(outcome),
             marker={"color": outcome_colour(outcome, index), "line": {"color": "#fff", "width": 1}},
             text=[f"{share:.0%}" if share >= 0.06 else "" for share in part],
             textposition="inside",
             insidetextanchor="middle",
             insidetextfont={"color": "#fff", "size": 12},
             textangle=0,
-            hovertemplate=f"%{{y}}, {outcome}: %{{x:.2%}}<extra></extra>",
+            hovertemplate=f"%{{y}}, {text.outcome_label(outcome)}: %{{x:.2%}}<extra></extra>",
         )
     figure.update_layout(
         barmode="stack",
         legend={"traceorder": "normal"},
-        xaxis={"title": {"text": "share of evaluation sessions"}, "tickformat": ".0%", "range": [0, 1]},
+        xaxis={"title": {"text": "share of sessions"}, "tickformat": ".0%", "range": [0, 1]},
         yaxis={
             "autorange": "reversed",
             "showgrid": False,
@@ -124,13 +125,14 @@ def latency(result: RunResult) -> Any:
     if deadline:
         figure.add_vline(x=deadline, line={"color": theme.RUST, "width": 1.6, "dash": "dash"})
         figure.add_annotation(
-            x=1.0,
-            xref="paper",
-            y=0.04,
+            x=math.log10(deadline),
+            y=0.42,
             yref="paper",
             xanchor="right",
+            xshift=-6,
+            align="right",
             showarrow=False,
-            text=f"dashed: deadline {text.milliseconds(deadline)}",
+            text=f"deadline<br>{text.milliseconds(deadline)}",
             font={"color": theme.RUST, "size": 12},
         )
     figure.update_layout(
@@ -153,12 +155,15 @@ def memory(result: RunResult) -> Any:
     histogram = result["memory_histogram"]
     edges = [edge / MEGABYTE for edge in histogram.get("upper_bytes", [])]
     lower = [0.0, *edges[:-1]]
+    budget = result["scenario"].get("memory_budget_bytes")
+    widest = budget / MEGABYTE if budget else 1.0
     figure = go.Figure()
     for name, colour in _tier_colours(result).items():
         counts = histogram.get(name, [])
         first, last = _occupied(counts)
         if first == last:
             continue
+        widest = max(widest, edges[last - 1])
         figure.add_bar(
             x=[(low + high) / 2 for low, high in zip(lower[first:last], edges[first:last], strict=True)],
             width=[high - low for low, high in zip(lower[first:last], edges[first:last], strict=True)],
@@ -167,7 +172,6 @@ def memory(result: RunResult) -> Any:
             marker={"color": colour, "line": {"width": 0}},
             hovertemplate=f"{name}: %{{y:,.0f}} near %{{x:.2f}} MB<extra></extra>",
         )
-    budget = result["scenario"].get("memory_budget_bytes")
     if budget:
         figure.add_vline(
             x=budget / MEGABYTE,
@@ -182,7 +186,7 @@ def memory(result: RunResult) -> Any:
         barmode="stack",
         bargap=0,
         legend={"traceorder": "normal"},
-        xaxis={"title": {"text": "peak memory of the feature, MB"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": "peak memory of the feature, MB"}, "range": [0, 1.1 * widest]},
         yaxis={"title": {"text": "sessions"}, "tickformat": "~s"},
     )
     return figure

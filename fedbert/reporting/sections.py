@@ -174,10 +174,14 @@ def tiers(result: RunResult) -> Section | None:
                     ["tier", "devices", "sessions", "nDCG@10 as seen", "nDCG@10 when scored"],
                 ),
             ),
-            Panel("Outcomes, over the whole run", "modelled", table_html(outcome_rows, ["tier", *outcomes])),
+            Panel(
+                "Outcomes, over the whole run",
+                "modelled",
+                table_html(outcome_rows, ["tier", *(text.outcome_label(outcome) for outcome in outcomes)]),
+            ),
         ),
-        "Quality is measured on real text; whether a phone of a tier answers in time is modelled from "
-        "its profile.",
+        "Quality is of evaluation sessions, outcomes are of all sessions. Quality is measured on real "
+        "text; whether a phone of a tier answers in time is modelled from its profile.",
         "A phone that is too slow, short of memory or without a release shows the default order: its "
         "user loses quality, and this is by how much.",
     )

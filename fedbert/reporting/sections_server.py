@@ -13,6 +13,12 @@ from fedbert.reporting.page import (
 )
 from fedbert.results import RunResult
 
+MASK_WORDS = {
+    "devices": "devices whose masks were run",
+    "dropped": "of these, dropped out half-way",
+    "equal": "masked sum equal to the plain sum, to the bit",
+}
+
 
 def privacy(result: RunResult) -> Section:
     """Epsilon by round, its assumptions, and what it would come to."""
@@ -81,12 +87,13 @@ def _days(days: int) -> str:
 
 def secure_sum(result: RunResult) -> Section | None:
     """The check that masked and plain sums agree."""
-    if not result["secure_sum"]:
+    checked = result["secure_sum"]
+    if not checked:
         return None
     return Section(
         "Do the masks cancel?",
         "measured",
-        facts_html(text.facts(result["secure_sum"])),
+        facts_html({MASK_WORDS.get(name, name): value for name, value in text.facts(checked).items()}),
         "Pairwise masks with devices dropping out were really run for small groups and compared with the "
         "plain sum, mod 2^32.",
     )

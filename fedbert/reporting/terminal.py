@@ -87,9 +87,10 @@ def _quality(result: RunResult) -> Any:
         table.add_row("  pooled-data bound", text.number(gap["pooled"]), "")
     if result["comparison"]:
         table.add_section()
-    for system in sorted(result["comparison"], key=lambda row: -row["quality"]["ndcg@10"]):
+    named = zip(text.system_labels(result), result["comparison"], strict=True)
+    for name, system in sorted(named, key=lambda pair: -pair[1]["quality"]["ndcg@10"]):
         table.add_row(
-            system["system"],
+            name,
             text.number(system["quality"]["ndcg@10"]),
             f"{system['low']:.3f} to {system['high']:.3f}",
         )
@@ -119,7 +120,7 @@ def _outcomes(result: RunResult) -> Any:
     names = text.outcome_names(result)
     if not names:
         return None
-    table = _table("tier", *names)
+    table = _table("tier", *(text.outcome_label(name) for name in names))
     for tier, row in result["tiers"].items():
         part = text.shares(row["outcomes"])
         table.add_row(tier, *(text.percent(part.get(name, 0.0), 1) for name in names))

@@ -132,6 +132,19 @@ def is_scored(outcome: str) -> bool:
     return outcome.lower().startswith("scored")
 
 
+OUTCOME_WORDS = {
+    "scored": "scored in time",
+    "too_slow": "too slow",
+    "out_of_memory": "out of memory",
+    "no_release": "no release installed",
+}
+
+
+def outcome_label(name: str) -> str:
+    """Return an outcome's key in words."""
+    return OUTCOME_WORDS.get(name, name.replace("_", " "))
+
+
 def outcome_names(result: RunResult) -> list[str]:
     """Return every outcome that occurs, scored first, then in the order of the tiers."""
     names = list(dict.fromkeys(name for tier in result["tiers"].values() for name in tier["outcomes"]))
@@ -139,7 +152,7 @@ def outcome_names(result: RunResult) -> list[str]:
 
 
 def scored_share(result: RunResult) -> float | None:
-    """Return the share of evaluation sessions scored in time over all tiers, None without sessions."""
+    """Return the share of all sessions scored in time over all tiers, None without sessions."""
     counts = [tier["outcomes"] for tier in result["tiers"].values()]
     total = sum(sum(each.values()) for each in counts)
     scored = sum(count for each in counts for name, count in each.items() if is_scored(name))
@@ -199,6 +212,21 @@ def gap_sentence(result: RunResult) -> str | None:
     )
 
 
+def latency_p95_ms(result: RunResult) -> tuple[float | None, float | None]:
+    """Return the p95 latency of the fastest and the slowest tier; None if no session was answered."""
+    found = [tier["latency_ms"]["p95"] for tier in result["tiers"].values() if "p95" in tier["latency_ms"]]
+    return (min(found), max(found)) if found else (None, None)
+
+
+def system_labels(result: RunResult) -> list[str]:
+    """Return a name for each row of the comparison; what it sees is added where a name comes twice."""
+    names = [row["system"] for row in result["comparison"]]
+    return [
+        f"{row['system']} ({row['inputs']})" if names.count(row["system"]) > 1 else row["system"]
+        for row in result["comparison"]
+    ]
+
+
 def service_sentence(result: RunResult) -> str | None:
     """Return how many sessions the model answered, None if the run has no devices' figures."""
     share = scored_share(result)
@@ -215,12 +243,14 @@ def cost_sentence(result: RunResult) -> str | None:
     if not tiers:
         return None
     battery = span(tier["battery_percent_per_day"] for tier in tiers)
-    slowest, fastest = (pick(tier["latency_ms"]["p95"] for tier in tiers) for pick in (max, min))
-    text = (
-        f"{battery}% of its battery a day, depending on its tier; 95% of answers come within "
-        f"{milliseconds(fastest)} on the fastest tier and {milliseconds(slowest)} on the slowest."
-    )
-    model_bytes, report = result["model"].get("bytes"), result["traffic"].get("report_bytes")
+    text = f"{battery}% of its battery a day, depending on its tier."
+    fastest, slowest = latency_p95_ms(result)
+    if fastest is not None:
+        text += (
+            f" 95% of answers come within {milliseconds(fastest)} on the fastest tier and "
+            f"{milliseconds(slowest)} on the slowest."
+        )
+    model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
     if model_bytes and report:
         text += f" It fetches {size(model_bytes)} a release and sends {size(report)} a report."
     return text

@@ -48,7 +48,7 @@ def test_rounds_table_has_a_column_for_each_name_and_keeps_what_is_missing() -> 
     """Counts by name are columns, absent names are 0, absent numbers stay absent."""
     table = rounds_table(example_run(private=False))
     assert table["installed: 3"].tolist() == [0] * 9 + [2000] * 4
-    assert table["outcomes: too slow"].tolist() == [60] * 13
+    assert table["outcomes: too_slow"].tolist() == [60] * 13
     assert table["epsilon"].isna().all()
     assert table["epsilon"].dtype == "float64"
     assert table["released"].dropna().tolist() == [1, 2, 3, 4]

@@ -96,5 +96,31 @@ def test_scored_comes_first_among_outcomes() -> None:
     result = example_run()
     for tier in result["tiers"].values():
         tier["outcomes"] = dict(reversed(tier["outcomes"].items()))
-    assert text.outcome_names(result)[0] == "scored in time"
+    assert text.outcome_names(result)[0] == "scored"
     assert text.scored_share(result) == pytest.approx(1 - 2440 / 20_000)
+
+
+def test_outcomes_are_said_in_words() -> None:
+    """A key reads as words, also one that is not known yet."""
+    assert [text.outcome_label(name) for name in ("scored", "no_release", "battery_low")] == [
+        "scored in time",
+        "no release installed",
+        "battery low",
+    ]
+
+
+def test_systems_of_one_name_are_told_apart() -> None:
+    """What a system sees is added only where its name comes twice."""
+    labels = text.system_labels(example_run())
+    assert len(set(labels)) == len(labels)
+    assert labels[0] == "popularity"
+    assert labels[-1] == "int8 student, pooled-data bound (text, history and user model)"
+
+
+def test_a_tier_without_answers_has_no_latency() -> None:
+    """Percentiles of nothing are left out, and the sentences and the span do without."""
+    result = example_run()
+    for tier in result["tiers"].values():
+        tier["latency_ms"] = {}
+    assert text.latency_p95_ms(result) == (None, None)
+    assert "95%" not in str(text.cost_sentence(result))

@@ -1,0 +1,193 @@
+"""What a capacity forecast takes from a finished run: shares, rates and sizes, and the counts behind them."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.errors import FedbertError
+from fedbert.results import RoundRow, RunResult, TierRow, load_run
+from fedbert.units import HOURS_PER_DAY
+
+BYTES_PER_WORD = 4
+"""A masked report is a vector of 32-bit words (sums mod 2^32)."""
+
+SCORED = "scored"
+"""The outcome of a session that was answered in time (`fedbert.devices.cost_model.Outcome`)."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Figures of one device tier of the run; see `fedbert.results.TierRow`."""
+
+    name: str
+    devices: int
+    sessions: int  # learning and evaluation
+    scored_share: float
+    device_ms_per_day: float
+    mah_per_day: float
+    battery_percent_per_day: float
+
+
+@dataclass(frozen=True)
+class FetchWindows:
+    """Who could have fetched the newest release in each round's window, and who did."""
+
+    behind: Array  # [window] devices without the newest release when the window opened
+    fetched: Array  # [window]
+    before: Array  # [window, 24] hours since the release, by local hour, when the window opened
+    after: Array  # [window, 24] the same when it closed
+
+
+@dataclass(frozen=True)
+class BaseRun:
+    """The run a forecast starts from."""
+
+    name: str
+    seed: int
+    commit: str | None
+    devices: int
+    days: float
+    rounds_per_day: float
+    releases_per_day: float
+    sampling_probability: float  # accounted q of the run, over-selection included
+    control_share: float
+    sessions_per_day: float  # a device
+    scored_share: float
+    release_bytes: float
+    report_bytes: float
+    eligible: Array  # [24] share of the fleet by local hour
+    unmetered: Array  # [24]
+    session_share: Array  # [24] of the day's sessions
+    fetch: FetchWindows
+    cohort: Array  # [round]
+    cohort_eligible: Array  # [round]
+    completed: Array  # [round]
+    reported: Array  # [round]
+    round_hours_of_day: Array  # [round, 24] hours of the round's window in each local hour
+    tiers: tuple[Tier, ...]
+
+    @property
+    def report_words(self) -> float:
+        """Numbers in one report."""
+        return self.report_bytes / BYTES_PER_WORD
+
+
+def read_base_run(folder: Path) -> BaseRun:
+    """Return the forecast's view of a run folder.
+
+    Raises FedbertError if the folder is missing, not a run, unfinished or too small to forecast from.
+    """
+    if not folder.is_dir():
+        raise FedbertError(f"from(={str(folder)!r}) must be the folder of a finished run; check the path")
+    result = load_run(folder)
+    try:
+        return base_of(result)
+    except (KeyError, TypeError) as error:
+        raise FedbertError(f"{folder / 'run.json'} lacks {error}; run the scenario again") from None
+
+
+def base_of(result: RunResult) -> BaseRun:
+    """Return the forecast's view of `result`; raises FedbertError if it is unfinished or too small."""
+    if result["status"] != "finished":
+        raise FedbertError(
+            f"run {result['name']!r} must be finished (it says {result['status']!r}); run it to its end first"
+        )
+    rounds = [row for row in result["rounds"] if row["round"] > 0]
+    completed = np.array([row["completed"] for row in rounds], np.float64)
+    if completed.sum() < 1:
+        raise FedbertError(
+            f"run {result['name']!r} must have completed reports to forecast from; use more devices or rounds"
+        )
+    scenario = result["scenario"]
+    round_hours = float(scenario["round_hours"])
+    days = len(rounds) * round_hours / HOURS_PER_DAY
+    devices = int(scenario["devices"])
+    windows = np.array([window_hours(row["hour"], round_hours) for row in rounds])
+    tiers = tuple(_tier(name, row) for name, row in result["tiers"].items())
+    sessions = sum(tier.sessions for tier in tiers)
+    released = sum(row["released"] is not None and row["released"] > 0 for row in rounds)
+    hours = sorted(result["hours"], key=lambda row: row["hour"])
+    return BaseRun(
+        name=result["name"],
+        seed=int(result["seed"]),
+        commit=result["commit"],
+        devices=devices,
+        days=days,
+        rounds_per_day=HOURS_PER_DAY / round_hours,
+        releases_per_day=released / days,
+        sampling_probability=float(scenario["sampling_probability"]) * float(scenario["over_selection"]),
+        control_share=float(scenario["control_share"]),
+        sessions_per_day=float(scenario["sessions_per_day"]),
+        scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / max(1, sessions),
+        release_bytes=float(result["model"]["bytes"]),
+        report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
+        eligible=np.array([row["eligible"] for row in hours], np.float64),
+        unmetered=np.array([row["unmetered"] for row in hours], np.float64),
+        session_share=np.array([row["sessions"] for row in hours], np.float64),
+        fetch=_fetch_windows(result["rounds"], devices, float(scenario["control_share"]), round_hours),
+        cohort=np.array([row["cohort"] for row in rounds], np.float64),
+        cohort_eligible=np.array([row["eligible"] for row in rounds], np.float64),
+        completed=completed,
+        reported=np.array([row["reported"] for row in rounds], np.float64),
+        round_hours_of_day=windows,
+        tiers=tiers,
+    )
+
+
+def window_hours(end_hour: float, length_hours: float) -> Array:
+    """Return how many hours of the window that ends at local `end_hour` lie in each local hour, `[24]`."""
+    edges = np.arange(int(HOURS_PER_DAY) + 1, dtype=np.float64)
+    overlap = np.zeros(int(HOURS_PER_DAY))
+    end = end_hour % HOURS_PER_DAY or HOURS_PER_DAY
+    for shift in (0.0, HOURS_PER_DAY):
+        first, last = end - length_hours + shift, end + shift
+        overlap += np.clip(np.minimum(edges[1:], last) - np.maximum(edges[:-1], first), 0.0, None)
+    return overlap
+
+
+def _tier(name: str, row: TierRow) -> Tier:
+    sessions = sum(row["outcomes"].values())
+    return Tier(
+        name=name,
+        devices=row["devices"],
+        sessions=sessions,
+        scored_share=row["outcomes"][SCORED] / max(1, sessions),
+        device_ms_per_day=row["device_ms_per_day"],
+        mah_per_day=row["mah_per_day"],
+        battery_percent_per_day=row["battery_percent_per_day"],
+    )
+
+
+def _installed(row: RoundRow, release: int) -> int:
+    return row["installed"].get(str(release), 0)
+
+
+def _fetch_windows(
+    rounds: list[RoundRow], devices: int, control_share: float, round_hours: float
+) -> FetchWindows:
+    """Return the windows in which a release later than 0 was offered; the control group never fetches it."""
+    treated = devices * (1 - control_share)
+    behind: list[float] = []
+    fetched: list[float] = []
+    before: list[Array] = []
+    after: list[Array] = []
+    newest = 0
+    exposure = np.zeros(int(HOURS_PER_DAY))
+    for last, row in pairwise(rounds):
+        if last["released"]:
+            newest, exposure = last["released"], np.zeros(int(HOURS_PER_DAY))
+        if newest > 0:
+            fetched.append(float(row["downloads"]))
+            behind.append(max(treated - _installed(last, newest), fetched[-1]))
+            before.append(exposure)
+            exposure = exposure + window_hours(row["hour"], round_hours)
+            after.append(exposure)
+    shape = (-1, int(HOURS_PER_DAY))
+    return FetchWindows(
+        np.array(behind), np.array(fetched), np.array(before).reshape(shape), np.array(after).reshape(shape)
+    )

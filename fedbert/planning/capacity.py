@@ -1,0 +1,80 @@
+"""What a capacity forecast is made of: the plan asked for, one figure, a curve, and all of them together."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fedbert.planning.base_run import BaseRun
+from fedbert.planning.intervals import Array, Estimate
+from fedbert.units import HOURS_PER_DAY
+
+HOURS = int(HOURS_PER_DAY)
+
+Label = Literal["measured", "modelled"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is planned for; None takes the run's own rate."""
+
+    devices: int
+    release_bits_per_s: float
+    reports_per_round: int
+    rounds_per_day: float
+    releases_per_day: float
+    release_hour: float
+    over_selection: float
+    model_spread: float
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One figure with what it rests on."""
+
+    name: str
+    unit: str
+    estimate: Estimate
+    label: Label
+    assumption: str
+    hour: int | None = None
+    tier: str | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A figure by time of a roll-out or by hour: value, low and high `[point]`."""
+
+    value: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class CapacityForecast:
+    """All figures of one forecast, and the curves of its plots."""
+
+    base: BaseRun
+    plan: Plan
+    sampling_probability: float
+    forecasts: tuple[Forecast, ...]
+    rollout_hours: Array  # [point] hours since the release
+    rollout: Curve  # share of the fetching devices
+    rollout_without_cap: Curve
+
+    def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
+        """Return the forecast of that name; raises KeyError if there is none."""
+        for forecast in self.forecasts:
+            if (forecast.name, forecast.hour, forecast.tier) == (name, hour, tier):
+                return forecast
+        raise KeyError((name, hour, tier))
+
+    def by_hour(self, name: str) -> Curve:
+        """Return the hourly figures of that name, `[24]`."""
+        rows = [self.find(name, hour).estimate for hour in range(HOURS)]
+        return Curve(
+            np.array([row.value for row in rows]),
+            np.array([row.value if row.low is None else row.low for row in rows]),
+            np.array([row.value if row.high is None else row.high for row in rows]),
+        )

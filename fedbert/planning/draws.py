@@ -1,0 +1,138 @@
+"""The forecast's uncertain inputs, drawn together: row 0 is the best guess, the others make the intervals.
+
+Two sources: *sampling*, for the run is a sample of the fleet (Jeffreys' posterior of each share; rounds
+resampled for what varies between rounds), and *model spread*, for availability is modelled: a factor on the
+odds of every share, log-normal, whose 95 % range is 1 / (1 + spread) .. 1 + spread, one for all hours.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedbert.planning.base_run import BaseRun, FetchWindows
+from fedbert.planning.intervals import NORMAL_QUANTILE, Array
+from fedbert.randomness import Purpose, generator
+
+DRAWS = 400
+
+_FACTORS = np.geomspace(0.02, 20.0, 200)
+"""Fetch factors tried in the fit, about 3.5 % apart."""
+
+_FRAILTIES = np.array([1e-6, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0])
+"""Variances between devices tried in the fit."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Uncertain inputs, `[draw]` or `[draw, 24]`; row 0 is the best guess."""
+
+    eligible: Array  # [draw, 24] share of the fleet by local hour
+    fetch_rate: Array  # [draw, 24] fetches an hour of a mean device behind, by local hour
+    frailty: Array  # [draw] variance between devices of the fetch rate, relative to its mean squared
+    completion: Array  # [draw] share of the eligible of a cohort whose report arrives
+    spread: Array  # [draw] relative standard deviation of a round's reports beyond chance
+    cost: Array  # [draw] factor on modelled costs of a device
+    outcome_odds: Array  # [draw] factor on the odds that a session is scored
+
+
+def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
+    """Return `DRAWS` + 1 rows of inputs; the same arguments give the same rows."""
+    rng = generator(seed, Purpose.RESAMPLING)
+    rows = DRAWS + 1
+
+    def factors() -> Array:
+        drawn = np.exp(spread_sd(model_spread) * rng.standard_normal(rows))
+        drawn[0] = 1.0
+        return drawn
+
+    odds = factors()
+    chance = rng.uniform(size=rows)
+    eligible = _with_odds(_posterior(base.eligible, base.devices, chance), odds)
+    unmetered = _with_odds(_posterior(base.unmetered, base.devices, chance), odds)
+    rounds = len(base.completed)
+    picks = rng.multinomial(rounds, np.full(rounds, 1 / rounds), rows)
+    picks[0] = 1
+    factor, frailty = fit_fetching(base.fetch, base.unmetered, rng, rows)
+    if not len(base.fetch.behind):
+        factor = factor * factors()
+    done, lost = base.completed.sum(), (base.cohort_eligible - base.completed).sum()
+    completion = rng.beta(done + 0.5, lost + 0.5, rows)
+    completion[0] = done / (done + lost)
+    return Draws(
+        eligible=eligible,
+        fetch_rate=factor[:, None] * unmetered,
+        frailty=frailty,
+        completion=completion,
+        spread=round_spread(base, picks.astype(np.float64)),
+        cost=factors(),
+        outcome_odds=factors(),
+    )
+
+
+def spread_sd(model_spread: float) -> float:
+    """Return the standard deviation of the logarithm whose 95 % range is ± log(1 + `model_spread`)."""
+    return math.log1p(model_spread) / NORMAL_QUANTILE
+
+
+def _posterior(shares: Array, devices: int, chance: Array) -> Array:
+    """Return `[draw, 24]` quantiles at `chance` of Beta(k + 1/2, n - k + 1/2); row 0 is `shares`.
+
+    One `chance` serves all hours of a draw: they are hours of the same devices.
+    """
+    from scipy import stats
+
+    counts = shares * devices
+    draws = np.asarray(
+        stats.beta.ppf(chance[:, None], counts[None, :] + 0.5, devices - counts[None, :] + 0.5), np.float64
+    )
+    draws[0] = shares
+    return draws
+
+
+def _with_odds(shares: Array, odds: Array) -> Array:
+    return np.asarray(odds[:, None] * shares / (1 - shares + odds[:, None] * shares))
+
+
+def fit_fetching(
+    fetch: FetchWindows, unmetered: Array, rng: np.random.Generator, rows: int
+) -> tuple[Array, Array]:
+    """Return `[draw]` factors f and frailties v of the fetching model, fitted to the run's windows.
+
+    A mean device behind fetches at f x unmetered(hour) an hour. Devices differ: some are seldom on Wi-Fi.
+    With rates gamma distributed over devices with relative variance v (Vaupel, Manton and Stallard 1979),
+    the share still behind after an exposure L = f x sum of hours x unmetered is (1 + v L)^(-1/v). Maximum
+    likelihood of the binomial counts on a grid; rows after the first are fitted to windows drawn again with
+    replacement. Without a release in the run f is 1 and v almost 0.
+    """
+    windows = len(fetch.behind)
+    if windows == 0:
+        return np.ones(rows), np.full(rows, _FRAILTIES[0])
+    start = _FACTORS[:, None] * (fetch.before @ unmetered)[None, :]  # [factor, window]
+    end = _FACTORS[:, None] * (fetch.after @ unmetered)[None, :]
+    v = _FRAILTIES[:, None, None]
+    log_stay = (np.log1p(v * start) - np.log1p(v * end)) / v  # [frailty, factor, window]
+    log_fetch = np.log(np.clip(-np.expm1(log_stay), 1e-12, None))
+    likelihood = (fetch.fetched * log_fetch + (fetch.behind - fetch.fetched) * log_stay).reshape(-1, windows)
+    picks = rng.multinomial(windows, np.full(windows, 1 / windows), rows)
+    picks[0] = 1
+    best = np.argmax(picks @ likelihood.T, axis=1)
+    return _FACTORS[best % len(_FACTORS)], _FRAILTIES[best // len(_FACTORS)]
+
+
+def round_spread(base: BaseRun, picks: Array) -> Array:
+    """Return `[draw]` relative standard deviations of a round's reports beyond binomial chance.
+
+    With o reports completed, m expected of a cohort of c devices (c x mean eligible share of the window x
+    completion) and weights w (how often the draw picked the round), the method of moments gives
+    tau^2 = max(0, sum w ((o - m)^2 - m (1 - m/c)) / sum w m^2).
+    """
+    hours = base.round_hours_of_day.sum(axis=1)
+    share = base.round_hours_of_day @ base.eligible / hours
+    cohort = np.maximum(1.0, base.cohort)
+    expected = cohort * share
+    expected *= base.completed.sum() / max(1e-12, expected.sum())
+    chance = np.minimum(1.0, expected / cohort)
+    excess = (base.completed - expected) ** 2 - expected * (1 - chance)
+    variance = np.maximum(0.0, picks @ excess) / np.maximum(1e-12, picks @ expected**2)
+    return np.asarray(np.sqrt(variance), np.float64)

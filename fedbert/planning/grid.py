@@ -1,0 +1,234 @@
+"""The trade-off grid: one scenario for each (epsilon, seed), on all cores, finished cells kept.
+
+A folder holds ``grid.toml`` (the scenario without epsilon and seed) and ``cells/<epsilon>-<seed>/run.json``.
+A second call with the same scenario computes only what is missing.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedbert.errors import FedbertError
+from fedbert.planning import output
+from fedbert.planning.epsilons import epsilon_text
+from fedbert.planning.simulate import Simulate
+from fedbert.results import RunResult, load_run, save_run, write_text_atomically
+from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, build, scenario_toml
+
+GRID_FILE = "grid.toml"
+CELLS = "cells"
+FRONTIER = "frontier"
+OWN = frozenset({GRID_FILE, CELLS, f"{FRONTIER}.csv", f"{FRONTIER}.parquet", "cells.parquet", "report.html"})
+"""All that this command writes into its folder."""
+
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid."""
+
+    scenario: Scenario
+
+    @property
+    def name(self) -> str:
+        """``<epsilon>-<seed>``, also the cell's folder."""
+        return f"{epsilon_text(self.scenario.epsilon)}-{self.scenario.seed}"
+
+    @property
+    def words(self) -> str:
+        """The cell for people."""
+        return f"epsilon {epsilon_text(self.scenario.epsilon)}, seed {self.scenario.seed}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the grid is."""
+
+    done: int
+    total: int
+    last: str  # the cell that just ended, in words
+    seconds: float  # since the start of this call
+    seconds_left: float | None  # None before a first cell of this call has ended
+
+
+Report = Callable[[Progress], None]
+
+
+def plan(scenario: Scenario, epsilons: Sequence[float | None], seeds: int) -> list[Cell]:
+    """Return the cells, seed by seed, so that a stopped grid has whole columns.
+
+    Seeds are `scenario.seed`, `scenario.seed + 1`, ...; raises FedbertError where one is out of range.
+    """
+    values = scenario.model_dump()
+    return [
+        Cell(build(values | {"epsilon": epsilon, "seed": scenario.seed + step})[0])
+        for step in range(seeds)
+        for epsilon in epsilons
+    ]
+
+
+def _grid_text(scenario: Scenario) -> str:
+    return scenario_toml(scenario.model_copy(update={"epsilon": None, "seed": 0}))
+
+
+def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
+    """Make `folder` ready for the grid of `scenario`: new, taken up again, or emptied.
+
+    Raises FedbertError if the folder holds something else, or the grid of another scenario.
+    """
+    text = _grid_text(scenario)
+    if output.is_filled(folder):
+        if overwrite:
+            output.empty_folder(folder, OWN)
+        else:
+            _refuse_other(folder, text)
+    output.make_folder(folder / CELLS)
+    write_text_atomically(folder / GRID_FILE, text)
+
+
+def _refuse_other(folder: Path, text: str) -> None:
+    path = folder / GRID_FILE
+    if not path.is_file():
+        raise FedbertError(
+            f"output(={str(folder)!r}) must be empty or hold a trade-off grid; choose another --output"
+        )
+    before = path.read_text(encoding="utf-8", errors="replace")
+    if before != text:
+        old, new = set(before.splitlines()), set(text.splitlines())
+        change = "; ".join(sorted(old - new)[:1] + [f"now {line}" for line in sorted(new - old)[:1]])
+        raise FedbertError(
+            f"output(={str(folder)!r}) holds the grid of another scenario ({change}); "
+            "choose another --output or add --overwrite"
+        )
+
+
+def load_cell(folder: Path, cell: Cell) -> RunResult | None:
+    """Return a finished cell's result, or None if it is missing, unfinished or of another scenario."""
+    try:
+        result = load_run(folder / CELLS / cell.name)
+        values = {key: value for key, value in result["scenario"].items() if key in SCENARIO_KEYS}
+        same = build(values)[0] == cell.scenario
+    except (FedbertError, KeyError, AttributeError):
+        return None
+    return result if same and result.get("status") == "finished" else None
+
+
+def run_grid(
+    folder: Path,
+    cells: Sequence[Cell],
+    simulate: Simulate,
+    jobs: int,
+    report: Report = lambda _: None,
+    command: str = "",
+) -> list[RunResult]:
+    """Run what is missing of `cells` in `jobs` worker processes; return all results in the cells' order.
+
+    Raises FedbertError naming the failed cells, once the others are finished and kept. On Ctrl-C the workers
+    are stopped, finished cells stay, and KeyboardInterrupt goes on.
+    """
+    output.remove_partial(folder)
+    results = {cell.name: load_cell(folder, cell) for cell in cells}
+    missing = [cell for cell in cells if results[cell.name] is None]
+    failed: list[str] = []
+    start = time.monotonic()
+    finished_before = len(cells) - len(missing)
+    if missing:
+        report(Progress(finished_before, len(cells), "", 0.0, None))
+    with closing(_completed(missing, simulate, jobs, command)) as completed:
+        for count, (cell, outcome) in enumerate(completed, 1):
+            if isinstance(outcome, str):
+                failed.append(f"{cell.words}: {outcome}")
+            else:
+                output.make_folder(folder / CELLS / cell.name)
+                save_run(outcome, folder / CELLS / cell.name)
+                results[cell.name] = outcome
+            seconds = time.monotonic() - start
+            left = seconds / count * (len(missing) - count)
+            report(Progress(finished_before + count, len(cells), cell.words, seconds, left))
+    if failed:
+        more = f" (and {len(failed) - 1} more cells)" if len(failed) > 1 else ""
+        raise FedbertError(f"cell failed: {failed[0]}{more}; finished cells are kept, run the command again")
+    return [result for cell in cells if (result := results[cell.name]) is not None]
+
+
+def _completed(
+    cells: Sequence[Cell], simulate: Simulate, jobs: int, command: str
+) -> Generator[tuple[Cell, RunResult | str]]:
+    """Yield (cell, result or one line about its failure) as they end."""
+    if not cells:
+        return
+    execution = build({"shards": 1})[1]
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    with _one_thread_environment():
+        pool = ProcessPoolExecutor(min(jobs, len(cells)), context, initializer=_start_worker)
+        futures = {
+            pool.submit(_run_cell, simulate, cell.scenario, execution, command): cell for cell in cells
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _outcome(future)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+        pool.shutdown()
+
+
+def _outcome(future: "Future[RunResult | str]") -> RunResult | str:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return "its worker process was killed (out of memory?); try fewer --jobs"
+    except Exception as error:
+        return _one_line(error)
+
+
+def _one_line(error: Exception) -> str:
+    return (
+        str(error)
+        if isinstance(error, FedbertError)
+        else f"{type(error).__name__}: {error}".replace("\n", " ")
+    )
+
+
+def _start_worker() -> None:
+    """Let Ctrl-C end a worker without a traceback; the parent says what happened."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run_cell(simulate: Simulate, scenario: Scenario, execution: Execution, command: str) -> RunResult | str:
+    try:
+        return simulate(scenario, execution, command)
+    except Exception as error:
+        return _one_line(error)
+
+
+@contextmanager
+def _one_thread_environment() -> Iterator[None]:
+    """Give processes started inside one thread each."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

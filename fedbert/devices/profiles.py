@@ -142,9 +142,7 @@ class DeviceProfile(_Table):
         sourced = {key for key, text in self.sources.items() if text.strip()}
         for key in numbers:
             if not any(key == known or key.startswith(known + ".") for known in sourced):
-                raise ValueError(
-                    f"sources.{key!r} must say where the number is from; add a line to [sources]"
-                )
+                raise ValueError(f"sources.{key!r} must say where it is from; add it to [sources]")
         for known in self.sources:
             if not any(key == known or key.startswith(known + ".") for key in numbers):
                 raise ValueError(f"sources.{known!r} must name a key with a number; remove or correct it")
@@ -230,9 +228,7 @@ def _problem(file: str, error: dict[str, Any]) -> str:
     if kind == "missing":
         return f"{file}: {key} must be given; add the key"
     if kind == "extra_forbidden":
-        return (
-            f"{file}: {key}(={error['input']!r}) must be a known key; correct its name or unit, or remove it"
-        )
+        return f"{file}: {key}(={error['input']!r}) must be a known key; correct its name or unit"
     message = str(error["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return f"{file}: {key + ': ' if key else ''}{message}"

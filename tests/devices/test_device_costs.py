@@ -1,0 +1,219 @@
+"""Costs: the columns against one device and one loop, outcomes, and independence of blocks."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from fedbert.devices.cost_model import (
+    BUSY_HIGH,
+    BUSY_LOW,
+    BUSY_PROBABILITY,
+    HISTORY_VECTORS,
+    RUNTIME_BYTES,
+    SCORING_OPERATORS,
+    VARIATION_SIGMA,
+    CostModel,
+    Outcome,
+    variation,
+)
+from fedbert.devices.energy import charge_mah, energy_mj, energy_of_charge_mj
+from fedbert.devices.fleet import draw_fleet, standard_normal
+from fedbert.devices.operations import ModelOperations, Quadratic
+from fedbert.devices.profiles import NETWORK_KINDS, load_profiles
+from fedbert.randomness import Purpose, uniforms
+
+PROFILES = load_profiles()
+OPERATIONS = ModelOperations(
+    integer_macs=Quadratic(127_000, 786_000, 0),
+    float_macs=Quadratic(0, 128, 1024),
+    float_ops=Quadratic(3_000, 27_000, 192),
+    traffic_bytes=Quadratic(978_000, 47_000, 128),
+    operator_calls=55,
+    weight_bytes=1_862_930,
+    output_width=96,
+    peak_lengths=np.array([1.0, 32.0, 64.0]),
+    peak_bytes=np.array([3e3, 1e5, 3e5]),
+)
+MODEL = CostModel(PROFILES, OPERATIONS, artefact_bytes=1_900_000)
+COUNT = 400
+FLEET = draw_fleet(PROFILES, 11, 0, COUNT)
+ROWS = np.arange(COUNT)
+TOKENS = 3 + ROWS % 40
+UNIFORM = uniforms(11, Purpose.LATENCY, 1, 0, COUNT, 2)
+COLD = ROWS % 3 == 0
+COSTS = MODEL.session(FLEET, ROWS, TOKENS, 20, UNIFORM, COLD)
+
+
+def at(quadratic: Quadratic, tokens: float) -> float:
+    """Return a quadratic's value, written out."""
+    return quadratic.constant + quadratic.per_token * tokens + quadratic.per_token_squared * tokens**2
+
+
+@pytest.mark.parametrize("row", range(0, COUNT, 37))
+def test_a_session_as_in_the_text_book(row: int) -> None:
+    """One device and the formulas one after the other give what the columns give."""
+    profile = PROFILES[FLEET.profile[row]]
+    core, tokens = profile.big_core, int(TOKENS[row])
+    factor = math.exp(VARIATION_SIGMA * float(standard_normal(UNIFORM[row : row + 1, 0])[0]))
+    if UNIFORM[row, 1] < BUSY_PROBABILITY:
+        factor *= BUSY_LOW * (BUSY_HIGH / BUSY_LOW) ** (UNIFORM[row, 1] / BUSY_PROBABILITY)
+    factor /= FLEET.speed_factor[row]
+    compute = at(OPERATIONS.integer_macs, tokens) / (core.int8_gmacs_per_s * 1e6)
+    floats = at(OPERATIONS.float_macs, tokens) + at(OPERATIONS.float_ops, tokens)
+    compute += floats / (core.float_gmacs_per_s * 1e6)
+    memory = 1e3 * at(OPERATIONS.traffic_bytes, tokens) / core.memory_bytes_per_s
+    overhead = 55 * core.overhead_us_per_operator / 1e3
+    scoring = 20 * 96 * (1 + HISTORY_VECTORS) / (core.int8_gmacs_per_s * 1e6)
+    scoring += SCORING_OPERATORS * core.overhead_us_per_operator / 1e3
+    load = 0.0
+    if COLD[row]:
+        load = profile.load.fixed_ms + 1e3 * 1.9e6 / profile.load.flash_bytes_per_s
+        load += 1e3 * 1.9e6 / core.memory_bytes_per_s
+    latency = (load + max(compute, memory) + overhead + scoring) * factor
+    parts = (load, compute, memory, overhead, scoring)
+    names = ("load_ms", "compute_ms", "memory_ms", "overhead_ms", "scoring_ms")
+    for name, part in zip(names, parts, strict=True):
+        assert getattr(COSTS, name)[row] == pytest.approx(part * factor, rel=1e-12), name
+    assert COSTS.memory_bound[row] == (memory > compute)
+    assert COSTS.latency_ms[row] == pytest.approx(latency, rel=1e-12)
+    assert COSTS.energy_mj[row] == pytest.approx(latency * core.power_mw / 1000, rel=1e-12)
+    low, high = (1.0, 3e3), (32.0, 1e5)
+    if tokens > 32:
+        low, high = (32.0, 1e5), (64.0, 3e5)
+    activations = low[1] + (high[1] - low[1]) * (tokens - low[0]) / (high[0] - low[0])
+    peak = RUNTIME_BYTES + 1_900_000 + (20 + HISTORY_VECTORS + 1) * 96 + activations
+    assert COSTS.peak_memory_bytes[row] == int(peak)
+
+
+def test_parts_make_up_the_latency() -> None:
+    """Latency is load + the larger of compute and memory + overhead + scoring, to the bit."""
+    work = np.maximum(COSTS.compute_ms, COSTS.memory_ms)
+    assert (COSTS.latency_ms == COSTS.load_ms + work + COSTS.overhead_ms + COSTS.scoring_ms).all()
+    assert (COSTS.load_ms > 0).tolist() == COLD.tolist()
+
+
+def test_blocks_do_not_change_sessions() -> None:
+    """Any split of the sessions, down to one at a time, gives the same bits."""
+    for size in (1, 7, 133):
+        parts = [
+            MODEL.session(
+                FLEET, ROWS[i : i + size], TOKENS[i : i + size], 20, UNIFORM[i : i + size], COLD[i : i + size]
+            )
+            for i in range(0, COUNT, size)
+        ]
+        for name in COSTS._fields:
+            joined = np.concatenate([getattr(part, name) for part in parts])
+            assert joined.tobytes() == getattr(COSTS, name).tobytes(), name
+
+
+def test_longer_texts_cost_more() -> None:
+    """Time and memory rise with the length of the text."""
+    same = np.zeros(60, np.int64)
+    uniform, cold = np.full((60, 2), 0.5), np.zeros(60, np.bool_)
+    costs = MODEL.session(FLEET, same, np.arange(1, 61), 20, uniform, cold)
+    assert (np.diff(costs.latency_ms) > 0).all()
+    assert (np.diff(costs.peak_memory_bytes) > 0).all()
+
+
+def test_variation() -> None:
+    """The median session takes the model's time; one in twenty is slowed down by 1.5 to 4."""
+    assert variation(np.array([[0.5, 0.5]])).tolist() == [1.0]
+    assert variation(np.array([[0.5, 0.0499999], [0.5, 1e-12]])) == pytest.approx([4.0, 1.5], rel=1e-5)
+    factors = variation(uniforms(0, Purpose.LATENCY, 0, 0, 20_000, 2))
+    assert np.median(factors) == pytest.approx(1.0, abs=0.03)
+    assert np.quantile(factors, 0.95) > 1.4
+
+
+def test_outcomes() -> None:
+    """No release comes before memory, memory before time; both limits may be reached but not passed."""
+    latency = np.array([300.0, 300.1, 300.1, 1.0, 1.0, 1.0, 999.0])
+    peak = np.array([100, 100, 4_000_001, 4_000_000, 2_000, 2_001, 9_000_000])
+    free = np.array([10**9, 10**9, 10**9, 10**9, 2_000, 2_000, 1])
+    has = np.array([True, True, True, True, True, True, False])
+    found = MODEL.outcomes(latency, peak, free, has)
+    assert found.dtype == np.int8
+    assert [Outcome(value).name for value in found] == [
+        "SCORED",
+        "TOO_SLOW",
+        "OUT_OF_MEMORY",
+        "SCORED",
+        "SCORED",
+        "OUT_OF_MEMORY",
+        "NO_RELEASE",
+    ]
+
+
+def test_outcomes_are_sentences() -> None:
+    """Each outcome reads as one sentence of its own."""
+    sentences = [outcome.sentence for outcome in Outcome]
+    assert len(set(sentences)) == 4
+    assert all(text[0].isupper() and text.endswith(".") for text in sentences)
+
+
+def test_installing_encodes_everything_on_a_little_core() -> None:
+    """Time is the load and each text at the mean length, on the little core; storage a vector a text."""
+    rows = np.array([5, 8])
+    costs = MODEL.install(FLEET, rows, np.array([3_000, 100]), np.array([300, 5]))
+    for index, (row, count, tokens) in enumerate([(5, 300, 10.0), (8, 5, 20.0)]):
+        profile = PROFILES[FLEET.profile[row]]
+        core = profile.little_core
+        compute = at(OPERATIONS.integer_macs, tokens) / (core.int8_gmacs_per_s * 1e6)
+        floats = at(OPERATIONS.float_macs, tokens) + at(OPERATIONS.float_ops, tokens)
+        compute += floats / (core.float_gmacs_per_s * 1e6)
+        memory = 1e3 * at(OPERATIONS.traffic_bytes, tokens) / core.memory_bytes_per_s
+        load = profile.load.fixed_ms + 1e3 * 1.9e6 / profile.load.flash_bytes_per_s
+        load += 1e3 * 1.9e6 / profile.big_core.memory_bytes_per_s
+        one = max(compute, memory) + 55 * core.overhead_us_per_operator / 1e3
+        expected = (load + count * one) / FLEET.speed_factor[row]
+        assert costs.time_ms[index] == pytest.approx(expected, rel=1e-12)
+        assert costs.energy_mj[index] == pytest.approx(expected * core.power_mw / 1000, rel=1e-12)
+    assert costs.storage_bytes.tolist() == [1_900_000 + 300 * 96, 1_900_000 + 5 * 96]
+
+
+def test_installing_nothing_to_encode() -> None:
+    """A device without texts pays for the load alone."""
+    costs = MODEL.install(FLEET, np.array([1]), np.array([0]), 0)
+    assert 0 < costs.time_ms[0] < 1_000
+    assert costs.storage_bytes.tolist() == [1_900_000]
+
+
+def test_signal_and_fetch() -> None:
+    """Bytes over the device's own rate and four round trips, at the power of its radio."""
+    row = 3
+    up, down = (call(FLEET, np.array([row]), 200_000) for call in (MODEL.signal, MODEL.fetch))
+    link = getattr(PROFILES[FLEET.profile[row]].network, NETWORK_KINDS[FLEET.network_kind[row]])
+    for costs, rate, power in (
+        (up, FLEET.uplink_bits_per_s[row], link.transmit_mw),
+        (down, FLEET.downlink_bits_per_s[row], link.receive_mw),
+    ):
+        assert costs.time_ms[0] == pytest.approx(1_600_000 / rate * 1000 + 4 * link.rtt_ms, rel=1e-12)
+        assert costs.energy_mj[0] == pytest.approx(costs.time_ms[0] * power / 1000, rel=1e-12)
+
+
+def test_no_sessions_cost_nothing() -> None:
+    """An empty block is fine."""
+    none = np.zeros(0, np.int64)
+    costs = MODEL.session(FLEET, none, none, 20, np.zeros((0, 2)), np.zeros(0, np.bool_))
+    assert all(len(column) == 0 for column in costs)
+    assert len(MODEL.signal(FLEET, none, 10).time_ms) == 0
+
+
+def test_energy_units() -> None:
+    """1 W for an hour is 3.6 kJ; at 3.6 V that is 277.8 mAh, and back."""
+    assert energy_mj(1000.0, 3_600_000.0) == 3_600_000.0
+    assert charge_mah(3_600_000.0, 3.6) == pytest.approx(277.7778, abs=1e-4)
+    assert energy_of_charge_mj(charge_mah(5.0, 3.85), 3.85) == pytest.approx(5.0)
+
+
+def test_speed() -> None:
+    """At least ten million device-sessions a minute on one core, with outcomes."""
+    count = 200_000
+    fleet = draw_fleet(PROFILES, 1, 0, count)
+    rows, uniform = np.arange(count), uniforms(1, Purpose.LATENCY, 0, 0, count, 2)
+    tokens, yes = 3 + rows % 30, np.ones(count, np.bool_)
+    begin = time.process_time()
+    costs = MODEL.session(fleet, rows, tokens, 20, uniform, yes)
+    MODEL.outcomes(costs.latency_ms, costs.peak_memory_bytes, fleet.free_memory_bytes, yes)
+    assert count / (time.process_time() - begin) * 60 > 10_000_000

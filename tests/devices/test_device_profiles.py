@@ -1,0 +1,203 @@
+"""Profiles: the shipped ones are complete, and every wrong key of one's own gets one clear line."""
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from fedbert.devices.profiles import NETWORK_KINDS, TIERS, check_profiles, load_profiles
+from fedbert.errors import FedbertError
+from fedbert.paths import profiles_folder
+
+GOOD = tomllib.loads((profiles_folder() / "09_kirin_810.toml").read_text(encoding="utf-8")) | {"share": 1.0}
+
+
+def numbers(table: dict[str, Any], prefix: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return the path of every number in a profile."""
+    found: list[tuple[str | int, ...]] = []
+    for key, value in table.items():
+        if key == "sources":
+            continue
+        if isinstance(value, dict):
+            found += numbers(value, (*prefix, key))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                found += numbers(item, (*prefix, key, index))
+        elif not isinstance(value, str):
+            found.append((*prefix, key))
+    return found
+
+
+NUMBERS = numbers(GOOD)
+TEXTS = [("name",), ("tier",), ("soc",), ("clusters", 0, "core")]
+FIELDS = NUMBERS + TEXTS
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """Return a path as messages write it."""
+    return ".".join(str(part) for part in path)
+
+
+def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """Return the good profile with one value replaced, or left out if `value` is None."""
+    table = copy.deepcopy(GOOD)
+    inner: Any = table
+    for part in path[:-1]:
+        inner = inner[part]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return table
+
+
+def problems(folder: Path, table: dict[str, Any]) -> list[str]:
+    """Return the problems of a folder with one profile, and check that loading raises the first of them."""
+    (folder / "phone.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    found = check_profiles(folder)
+    assert all("\n" not in line for line in found)
+    with pytest.raises(FedbertError) as raised:
+        load_profiles(folder)
+    assert str(raised.value).startswith(found[0])
+    return found
+
+
+def test_shipped_profiles_are_complete() -> None:
+    """There are at least 12 classes over all tiers, in file order, whose shares add up to 1."""
+    profiles = load_profiles()
+    assert len(profiles) >= 12
+    assert {profile.tier for profile in profiles} == set(TIERS)
+    assert sum(profile.share for profile in profiles) == pytest.approx(1, abs=1e-6)
+    assert profiles[0].name == "Snapdragon 410 · 1 GB"
+    assert check_profiles(profiles_folder()) == []
+
+
+def test_links_are_in_the_order_of_their_names() -> None:
+    """`Network.links` and `NETWORK_KINDS` go in the same order."""
+    network = load_profiles()[0].network
+    assert network.links == tuple(getattr(network, kind) for kind in NETWORK_KINDS)
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=dotted)
+def test_a_missing_key_is_named(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    """Every key is needed: the message names file and key."""
+    found = problems(tmp_path, changed(path, None))
+    assert found[0] == f"phone.toml: {dotted(path)} must be given; add the key"
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=dotted)
+def test_a_negative_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    """No number of a profile may be negative: file, key and value are named."""
+    found = problems(tmp_path, changed(path, -1))
+    assert any(line.startswith(f"phone.toml: {dotted(path)}(=-1) must be greater than") for line in found)
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=dotted)
+def test_an_absurd_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    """A number in a wrong unit leaves the range of its key."""
+    found = problems(tmp_path, changed(path, 10**15))
+    assert any(f"{dotted(path)}(=1000000000000000) must be less than" in line for line in found)
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=dotted)
+def test_a_wrong_type_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    """A number given as text, or a text given as a number, is refused and never converted."""
+    wrong = "7" if path in NUMBERS else 7
+    found = problems(tmp_path, changed(path, wrong))
+    assert found[0].startswith(f"phone.toml: {dotted(path)}(={wrong!r}) must be ")
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=dotted)
+def test_not_a_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    """nan is not in any range."""
+    found = problems(tmp_path, changed(path, float("nan")))
+    assert found[0].startswith(f"phone.toml: {dotted(path)}(=nan) must be ")
+
+
+@pytest.mark.parametrize("table", ["", "big_core", "free_memory", "load", "network", "network.lte"])
+def test_an_unknown_key_is_refused(table: str, tmp_path: Path) -> None:
+    """A mistyped key, or one with another unit, is an error."""
+    path = (*[part for part in table.split(".") if part], "clock_mhz")
+    found = problems(tmp_path, changed(path, 2000))
+    assert found == [f"phone.toml: {dotted(path)}(=2000) must be a known key; correct its name or unit"]
+
+
+def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
+    """The tier is one of three words."""
+    found = problems(tmp_path, changed(("tier",), "cheap"))
+    assert found[0].startswith("phone.toml: tier(='cheap') must be 'entry', 'mid' or 'flagship'")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rule"),
+    [
+        (("free_memory", "p50_bytes"), 70_000_000, "p10_bytes < p50_bytes < p90_bytes"),
+        (("network", "wifi", "downlink_p10_kbit_per_s"), 9e6, "downlink_p10_kbit_per_s <"),
+        (("network", "wifi", "share"), 0.5, "shares of the four links must add up to 1, not 0.62"),
+        (("ram_bytes",), 250_000_000, "phone.toml: share of"),
+        (("sources", "ram_bytes"), None, "sources.'ram_bytes' must say where it is from"),
+        (("sources", "ram_bytes"), " ", "sources.'ram_bytes' must say where it is from"),
+        (("sources", "ram_gb"), "a guess", "sources.'ram_gb' must name a key with a number"),
+        (("free_memory", "p90_bytes"), 7_000_000_000, "must be <= ram_bytes (=6000000000)"),
+    ],
+)
+def test_values_must_agree(path: tuple[str, ...], value: Any, rule: str, tmp_path: Path) -> None:
+    """Quantiles rise, shares add up, memory fits, and every number has a source."""
+    if path == ("ram_bytes",):
+        table, rule = changed(path, value), ""
+        table["free_memory"] = {"p10_bytes": 10**8, "p50_bytes": 2 * 10**8, "p90_bytes": 3 * 10**8}
+        rule = "free_memory.p90_bytes(=300000000) must be <= ram_bytes"
+    else:
+        table = changed(path, value)
+    found = problems(tmp_path, table)
+    assert len(found) == 1
+    assert found[0].startswith("phone.toml: ")
+    assert rule in found[0]
+
+
+def test_shares_of_the_fleet_must_add_up(tmp_path: Path) -> None:
+    """The shares of all files add up to 1 within 1e-6."""
+    found = problems(tmp_path, changed(("share",), 0.999))
+    assert found == [
+        f"{tmp_path.name}: share of all 1 files must add up to 1 (within 1e-6), not 0.999; change the shares"
+    ]
+
+
+def test_names_must_differ(tmp_path: Path) -> None:
+    """Two profiles cannot have one name."""
+    (tmp_path / "first.toml").write_text(tomli_w.dumps(changed(("share",), 0.5)), encoding="utf-8")
+    found = problems(tmp_path, changed(("share",), 0.5))
+    assert found == ["phone.toml: name(='Kirin 810 · 6 GB') must differ from that of first.toml; rename one"]
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [(b"share = ", "phone.toml: file must be TOML ("), (b"\xff", "phone.toml: file must be UTF-8 text")],
+)
+def test_a_broken_file_is_named(content: bytes, rule: str, tmp_path: Path) -> None:
+    """A file that is no TOML or no text is named."""
+    (tmp_path / "phone.toml").write_bytes(content)
+    assert check_profiles(tmp_path)[0].startswith(rule)
+    with pytest.raises(FedbertError, match="file must be"):
+        load_profiles(tmp_path)
+
+
+def test_a_folder_without_profiles_is_refused(tmp_path: Path) -> None:
+    """An empty folder, and one that is not there, get a line each."""
+    with pytest.raises(FedbertError, match=r"must hold at least one \.toml file"):
+        load_profiles(tmp_path)
+    with pytest.raises(FedbertError, match="must be a folder of TOML files"):
+        load_profiles(tmp_path / "nothing")
+
+
+def test_all_problems_are_listed(tmp_path: Path) -> None:
+    """Checking lists every problem; loading raises the first and says how many more there are."""
+    table = changed(("year",), 1066)
+    table["battery_mah"] = -5
+    found = problems(tmp_path, table)
+    assert [line.split("(")[0] for line in found] == ["phone.toml: year", "phone.toml: battery_mah"]
+    with pytest.raises(FedbertError, match=r"\(and 1 more; list them with: fedbert profiles check "):
+        load_profiles(tmp_path)

@@ -118,6 +118,16 @@ def quality_by_round(result: RunResult) -> Any:
     return figure
 
 
+def _kind_colour(system: str) -> str:
+    """Return the colour of a ranking system: what runs on phones, what bounds it, what it is held against."""
+    name = system.lower()
+    if "pooled" in name:
+        return theme.PLUM
+    if name.startswith("int8"):
+        return theme.ACCENT
+    return theme.TEAL if "student" in name or "teacher" in name else theme.GREY
+
+
 def comparison(result: RunResult) -> Any:
     """nDCG@10 of every system with its interval, best at the top."""
     import plotly.graph_objects as go
@@ -133,7 +143,7 @@ def comparison(result: RunResult) -> Any:
         x=values,
         y=[name for name, _ in named],
         mode="markers+text",
-        marker={"size": 11, "color": theme.ACCENT},
+        marker={"size": 11, "color": [_kind_colour(row["system"]) for row in rows]},
         text=[f"  {value:.3f}" for value in values],
         textposition="middle right",
         cliponaxis=False,
@@ -142,7 +152,7 @@ def comparison(result: RunResult) -> Any:
             "symmetric": False,
             "array": [row["high"] - row["quality"]["ndcg@10"] for row in rows],
             "arrayminus": [row["quality"]["ndcg@10"] - row["low"] for row in rows],
-            "color": "#8fabe6",
+            "color": "#aab6ca",
             "thickness": 2,
             "width": 0,
         },

@@ -116,6 +116,8 @@ def comparison(result: RunResult) -> Section | None:
                     "nDCG@10 of each ranking system with its interval.",
                     64 + 44 * len(rows),
                 ),
+                "Blue runs on phones; purple is the bound with pooled data; green are larger models that "
+                "no phone runs; grey understands no text or matches words only.",
                 wide=True,
             ),
             Panel("All metrics", "measured", table_html(cells, columns, align="llrrrrrr"), wide=True),

@@ -79,18 +79,13 @@ def _quality(result: RunResult) -> Any:
         table.add_row(
             name, text.number(row["ndcg@10"]), f"{row['ndcg@10_low']:.3f} to {row['ndcg@10_high']:.3f}"
         )
-    gap = result["gap"]
-    if gap is not None:
-        table.add_section()
-        table.add_row("int8 student, every session scored: release 0", text.number(gap["release_0"]), "")
-        table.add_row("  final", text.number(gap["final"]), "")
-        table.add_row("  pooled-data bound", text.number(gap["pooled"]), "")
     if result["comparison"]:
         table.add_section()
+        table.add_row("every session scored by:", "", "")
     named = zip(text.system_labels(result), result["comparison"], strict=True)
     for name, system in sorted(named, key=lambda pair: -pair[1]["quality"]["ndcg@10"]):
         table.add_row(
-            name,
+            f"  {name}",
             text.number(system["quality"]["ndcg@10"]),
             f"{system['low']:.3f} to {system['high']:.3f}",
         )

@@ -63,6 +63,7 @@ def quality_by_round(result: RunResult) -> Any:
     figure.add_scatter(
         x=at + at[::-1],
         y=high + low[::-1],
+        mode="lines",
         fill="toself",
         fillcolor=theme.ACCENT_SOFT,
         line={"width": 0},

@@ -276,11 +276,8 @@ def headline(result: RunResult) -> str:
     devices = result["scenario"].get("devices")
     parts = []
     if rounds:
-        first, last = rounds[0], rounds[-1]
-        parts.append(
-            f"in {last['round']} rounds, ranking quality as users saw it went from nDCG@10 "
-            f"{first['ndcg@10']:.3f} to {last['ndcg@10']:.3f}"
-        )
+        spoken = quality_sentence(result).removesuffix(".")
+        parts.append(spoken[0].lower() + spoken[1:])
     if tiers:
         battery = span(tier["battery_percent_per_day"] for tier in tiers)
         parts.append(f"it costs a phone {battery}% of its battery a day")

@@ -124,3 +124,14 @@ def test_a_tier_without_answers_has_no_latency() -> None:
         tier["latency_ms"] = {}
     assert text.latency_p95_ms(result) == (None, None)
     assert "95%" not in str(text.cost_sentence(result))
+
+
+def test_few_rounds_are_counted_in_words() -> None:
+    """Before the first round nothing "went" anywhere; one round is no plural."""
+    result = example_run(interrupted=True)
+    result["rounds"] = result["rounds"][:1]
+    assert text.headline(result).startswith(
+        "10,000 phones: before the first round, ranking quality as users saw it was nDCG@10 0.780; it costs"
+    )
+    result["rounds"] = example_run()["rounds"][:2]
+    assert text.headline(result).startswith("10,000 phones: in one round, ranking quality")

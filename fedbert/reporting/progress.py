@@ -186,7 +186,15 @@ class RunProgress:
             figures.add_column(no_wrap=True)
         figures.add_row(*(Text(name, style="dim") for name, _ in shown))
         figures.add_row(*(Text(value, style="bold") for _, value in shown))
-        bar = ProgressBar(total=self._rounds_planned or 1, completed=self._rounds_planned - self._rounds_left)
+        bar = Table.grid(expand=True)  # a bare bar does not end its line
+        bar.add_row(
+            ProgressBar(
+                total=self._rounds_planned or 1,
+                completed=self._rounds_planned - self._rounds_left,
+                complete_style="cyan",
+                finished_style="cyan",
+            )
+        )
         parts: list[Any] = [bar, figures]
         if len(self._rows) > 1:
             trend = sparkline([row["ndcg@10"] for row in self._rows][-60:])

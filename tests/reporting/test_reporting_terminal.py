@@ -1,6 +1,7 @@
 """Rules of what a run prints, while it runs and at its end."""
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,7 @@ def test_live_progress_shows_figures_and_ends_once() -> None:
         progress.stage("round 3")
         progress.finish()
     shown = out.getvalue()
+    assert re.search(r"round +nDCG@10 +epsilon +speed +elapsed +left", re.sub(r"\x1b\[[0-9;]*m", "", shown))
     for part in ("2/4", "0.810", "0.816", "9,000 devices/s", "nDCG@10 as users see it"):
         assert part in shown
 

@@ -3,7 +3,7 @@
 With the folder of the measured data (it holds ``devices/`` and ``network/``) the excerpts under
 device_profiles/sources are written anew from it; without, the committed excerpts are used. Every number of a
 profile is then computed from the files in sources/ and gets a line in [sources]. ``--report`` prints the
-fitted constants and their errors as the Markdown table of docs/devices.md.
+tables of docs/devices.md: fitted constants and errors, availability, sessions of the shipped model.
 """
 
 import argparse
@@ -20,8 +20,11 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit, leave_one_board_out, relative_errors
-from fedbert.devices.profiles import NETWORK_KINDS, check_profiles
+from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit
+from fedbert.devices.profiles import NETWORK_KINDS, check_profiles, load_profiles
+from fedbert.devices.report import availability_table, fit_table, session_table
+from fedbert.paths import models_folder
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
 SOURCES = ROOT / "sources"
@@ -321,34 +324,27 @@ def link(kind: str, facts: dict[str, Any], modem: str, rates: list[float], power
 
 
 def report(timings: Timings, fitted: Fit) -> None:
-    """Print the fitted constants and their errors as Markdown."""
+    """Print the tables of docs/devices.md."""
     facts = tomllib.loads((SOURCES / "assumptions.toml").read_text(encoding="utf-8"))
-    print("| core | boards | rows | float MAC/cycle | int8 MAC/cycle | dense weights GB/s | median error |")
-    print("|---|---|---|---|---|---|---|")
-    errors = relative_errors(fitted, timings)
-    for index, core in enumerate(fitted.cores):
-        mine = np.array([name == core for name in timings.core])
-        boards = len({board for board, name in zip(timings.board, timings.core, strict=True) if name == core})
-        floats, int8 = fitted.macs_per_cycle[index]
-        print(
-            f"| {core} | {boards} | {mine.sum()} | {floats:.2f} | {int8:.2f} "
-            f"| {fitted.bytes_per_s[index] / 1e9:.2f} | {np.median(errors[mine]):.1%} |"
-        )
-    factors = transformer_factors(fitted, facts["transformer"])
-    print(f"\nOverhead: {fitted.overhead_cycles:,.0f} cycles a layer. ", end="")
-    print(f"TinyBERT against the fit: float x{factors['float']:.2f}, int8 x{factors['int8']:.2f}.\n")
-    print("| rows | median error | within 10 % | within 20 % | within 30 % |")
-    print("|---|---|---|---|---|")
-    for name, values in (("in the fit", errors), ("one board left out", leave_one_board_out(timings))):
-        within = " | ".join(f"{np.mean(values <= limit):.0%}" for limit in (0.1, 0.2, 0.3))
-        print(f"| {name} ({len(values)}) | {np.median(values):.1%} | {within} |")
+    folder = models_folder() / "default"
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    operations = count_operations((folder / "model.onnx").read_bytes())
+    model = CostModel(load_profiles(ROOT), operations, artefact_bytes=size)
+    tables = (
+        fit_table(timings, fitted, transformer_factors(fitted, facts["transformer"])),
+        availability_table(),
+        session_table(model),
+    )
+    print("\n\n".join("\n".join(lines) for lines in tables))
 
 
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", nargs="?", type=Path, help="folder of the measured data")
-    parser.add_argument("--report", action="store_true", help="print constants and errors, write nothing")
+    parser.add_argument(
+        "--report", action="store_true", help="print the tables of docs/devices.md, write nothing"
+    )
     arguments = parser.parse_args()
     if arguments.shared is not None and not arguments.report:
         excerpt(arguments.shared)

@@ -49,7 +49,7 @@ def made_up(noise: float = 0.0) -> Timings:
 
 
 def test_known_constants_are_found() -> None:
-    """Times that follow the formula are fitted to a few per cent (the penalty's price), constants less well."""
+    """Times that follow the formula are fitted to a few per cent, the penalty's price."""
     timings = made_up()
     fitted = fit(timings)
     assert relative_errors(fitted, timings).max() < 0.08

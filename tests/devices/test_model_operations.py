@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fedbert.devices.operations import ModelOperations, Quadratic, count_operations
 from fedbert.errors import FedbertError
+from fedbert.paths import models_folder
 
 D, H, V = 6, 2, 10
 
@@ -204,3 +205,19 @@ def test_a_wrong_model_is_refused(content: bytes, rule: str) -> None:
         count_operations(content)
     assert rule in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_the_shipped_model() -> None:
+    """Each int8 matrix of the shipped model is used once a token or once a text, and shapes all work out."""
+    content = (models_folder() / "default" / "model.onnx").read_bytes()
+    ops = count_operations(content)
+    graph = onnx.load_model_from_string(content).graph
+    size = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    place = {"QAttention": 1, "MatMulIntegerToFloat": 1, "QGemm": 3}
+    products = [size[node.input[place[node.op_type]]] for node in graph.node if node.op_type in place]
+    assert ops.integer_macs.constant + ops.integer_macs.per_token == sum(products)
+    assert ops.integer_macs.per_token_squared == 0
+    assert ops.float_macs.per_token_squared > 0
+    assert 0.95 * len(content) < ops.weight_bytes < len(content)
+    assert ops.output_width == graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    assert ops.activation_bytes(np.array([32.0]))[0] < 500_000

@@ -2,9 +2,14 @@
 
 import shutil
 from collections.abc import Collection
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedbert.errors import FedbertError, invalid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def is_filled(folder: Path) -> bool:
@@ -46,3 +51,10 @@ def remove_partial(folder: Path) -> None:
     """Remove files that a stopped writer left half written below `folder`."""
     for path in folder.rglob("*.partial"):
         path.unlink(missing_ok=True)
+
+
+def parquet_bytes(frame: "pd.DataFrame") -> bytes:
+    """Return `frame` as the bytes of a Parquet file, without its index."""
+    buffer = BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()

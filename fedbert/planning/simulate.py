@@ -1,6 +1,9 @@
 """The one place where planning meets the simulation; tests put a small function of their own in its stead."""
 
+import shlex
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from fedbert.results import RunResult
 from fedbert.scenario import Execution, Scenario
@@ -14,3 +17,26 @@ def simulate(scenario: Scenario, execution: Execution, command: str = "") -> Run
     from fedbert.simulation import run
 
     return run(scenario, execution, None, command=command).result
+
+
+def simulate_visibly(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Run the real simulation with its progress display and return its result.
+
+    Raises KeyboardInterrupt if Ctrl-C ended the run early.
+    """
+    from fedbert.reporting.progress import RunProgress
+    from fedbert.simulation import run
+
+    with RunProgress() as progress:
+        progress.start(scenario, execution)
+        output = run(scenario, execution, progress, command=command)
+    if output.interrupted:
+        raise KeyboardInterrupt
+    return output.result
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    if Path(sys.argv[0]).suffix == ".py":
+        return shlex.join(["python", *sys.argv])
+    return shlex.join(["fedbert", *sys.argv[1:]])

@@ -1,0 +1,155 @@
+"""``fedbert capacity``: what a large fleet takes to serve, forecast from a small run."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedbert.errors import FedbertError, invalid
+
+MAX_DEVICES = 10_000_000_000
+BASE_DEVICES = 10_000
+OWN = frozenset({"capacity.json", "forecast.csv", "report.html", "run"})
+"""All that this command writes into its folder."""
+
+
+def capacity(
+    devices: Annotated[int, typer.Option(help="phones to plan for")] = 8_400_000,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="RUN", help=f"folder of a finished run; default: run {BASE_DEVICES:,} now"
+        ),
+    ] = None,
+    release_mbit_per_s: Annotated[
+        float, typer.Option(help="bandwidth cap of release downloads; 1485 serves 8.4 million in 24 h")
+    ] = 1500.0,
+    reports_per_round: Annotated[int, typer.Option(help="reports that a round wants")] = 10_000,
+    rounds_per_day: Annotated[float | None, typer.Option(help="default: as in the run")] = None,
+    releases_per_day: Annotated[float, typer.Option(help="releases offered to the fleet a day")] = 1.0,
+    release_hour: Annotated[float, typer.Option(help="local hour of the first release of a day")] = 0.0,
+    over_selection: Annotated[
+        float, typer.Option(help="reports expected at a mean hour over reports wanted (Google: 1.3)")
+    ] = 1.3,
+    model_spread: Annotated[
+        float, typer.Option(help="95 % spread of modelled odds and costs; 0.2 is a factor 1/1.2 to 1.2")
+    ] = 0.2,
+    output: Annotated[Path | None, typer.Option(help="folder; default runs/capacity-DEVICES")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier forecast there")] = False,
+) -> None:
+    """Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals."""
+    asked = {
+        "devices": devices,
+        "release_mbit_per_s": release_mbit_per_s,
+        "reports_per_round": reports_per_round,
+        "rounds_per_day": rounds_per_day,
+        "releases_per_day": releases_per_day,
+        "release_hour": release_hour,
+        "over_selection": over_selection,
+        "model_spread": model_spread,
+    }
+    run_capacity(asked, from_, output, overwrite)
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "devices": (1, MAX_DEVICES),
+    "release_mbit_per_s": (0.001, 1e9),
+    "reports_per_round": (1, MAX_DEVICES),
+    "rounds_per_day": (0.01, 1_440),
+    "releases_per_day": (0.03, 24),
+    "release_hour": (0, 23.999),
+    "over_selection": (0.1, 100),
+    "model_spread": (0, 10),
+}
+"""Smallest and largest value of each flag."""
+
+
+def check(asked: dict[str, Any]) -> None:
+    """Raise FedbertError for the first value outside `LIMITS`, or more reports than devices."""
+    for name, (low, high) in LIMITS.items():
+        value = asked[name]
+        if value is not None and not (math.isfinite(value) and low <= value <= high):
+            raise invalid(name, value, f"be from {low:,g} to {high:,.10g}")
+    if asked["reports_per_round"] > asked["devices"]:
+        raise invalid(
+            "reports_per_round",
+            asked["reports_per_round"],
+            f"be <= devices (= {asked['devices']})",
+            "lower it",
+        )
+
+
+def run_capacity(
+    asked: dict[str, Any], from_: Path | None, output: Path | None, overwrite: bool, simulate: Any = None
+) -> None:
+    """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
+    check(asked)
+    from fedbert.planning.base_run import read_base_run
+    from fedbert.planning.output import empty_folder, is_filled, make_folder
+    from fedbert.planning.simulate import command_line
+
+    folder = output or Path("runs") / f"capacity-{asked['devices']}"
+    filled = is_filled(folder)
+    if filled and not overwrite:
+        raise FedbertError(
+            f"output(={str(folder)!r}) must be empty or not exist; add --overwrite or choose another --output"
+        )
+    command = command_line()
+    base = read_base_run(from_) if from_ is not None else None
+    if from_ is not None and folder.resolve() in (from_.resolve(), *from_.resolve().parents):
+        raise invalid("output", str(folder), "not hold the run of --from", "choose another --output")
+    if filled:
+        empty_folder(folder, OWN)
+    make_folder(folder)
+    if base is None:
+        base = read_base_run(_base_run(folder / "run", simulate, command))
+    _write(folder, base, asked, command)
+
+
+def _base_run(folder: Path, simulate: Any, command: str) -> Path:
+    """Run `BASE_DEVICES` devices with the defaults into `folder` and return it."""
+    from fedbert.planning.output import make_folder
+    from fedbert.planning.simulate import simulate_visibly
+    from fedbert.results import save_run
+    from fedbert.scenario import build
+
+    scenario, execution = build({"devices": BASE_DEVICES})
+    result = (simulate or simulate_visibly)(scenario, execution, command)
+    make_folder(folder)
+    save_run(result, folder)
+    return folder
+
+
+def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None:
+    import json
+
+    from rich.console import Console
+
+    from fedbert.planning.capacity import Plan
+    from fedbert.planning.capacity_page import render, terminal_tables
+    from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame
+    from fedbert.planning.forecast import forecast
+    from fedbert.results import write_text_atomically
+
+    plan = Plan(
+        devices=asked["devices"],
+        release_bits_per_s=asked["release_mbit_per_s"] * 1e6,
+        reports_per_round=asked["reports_per_round"],
+        rounds_per_day=asked["rounds_per_day"] or base.rounds_per_day,
+        releases_per_day=asked["releases_per_day"],
+        release_hour=asked["release_hour"],
+        over_selection=asked["over_selection"],
+        model_spread=asked["model_spread"],
+        seed=base.seed,
+    )
+    result = forecast(base, plan)
+    text = json.dumps(as_json(result, command), indent=1, allow_nan=False) + "\n"
+    write_text_atomically(folder / "capacity.json", text)
+    write_text_atomically(folder / "forecast.csv", frame(result).to_csv(index=False))
+    write_text_atomically(folder / "report.html", render(result, command))
+    console = Console()
+    for table in terminal_tables(result):
+        console.print(table)
+    console.print(MIX_ASSUMPTION, highlight=False)
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

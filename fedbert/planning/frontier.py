@@ -1,0 +1,136 @@
+"""From the cells of a grid to the privacy-quality frontier: one row a cell, then one row a budget with intervals.
+
+Quality is that of the int8 student of the final release on every evaluation session of the run, all of them
+scored (20 candidates, mean over evaluation sessions); release 0 and the pooled-data bound stand beside it.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fedbert.errors import FedbertError
+from fedbert.planning.epsilons import epsilon_text
+from fedbert.planning.intervals import t_interval
+from fedbert.results import Metrics, RunResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYSTEMS = {
+    "release_0": "int8 student, release 0",
+    "final": "int8 student, final",
+    "pooled": "int8 student, pooled-data bound",
+}
+"""The rows of a run's comparison that the frontier reads, by their short names."""
+
+TEXT_ONLY = "text only"
+SIGNAL = "prototypes"
+"""The only signal so far; the column is there for those to come."""
+
+KEYS = ["signal", "privacy_mode", "budget"]
+"""What makes a point of the frontier; `budget` is the epsilon as text, or "none"."""
+
+FIGURES = (
+    "ndcg@10",
+    "auc",
+    "text_only_ndcg@10",
+    "text_only_auc",
+    "release_0_ndcg@10",
+    "release_0_auc",
+    "pooled_ndcg@10",
+    "pooled_auc",
+    "closed",
+    "text_only_closed",
+    "seen_ndcg@10",
+)
+"""Figures of a cell that get a mean and an interval over seeds; shares closed are in 0..1."""
+
+
+def cell_row(result: RunResult) -> dict[str, Any]:
+    """Return the figures of one cell; raises FedbertError if the run lacks its comparison."""
+    gap = result["gap"]
+    if gap is None:
+        raise FedbertError(
+            f"run {result['name']!r} must have compared release 0, final and pooled; run it again"
+        )
+    quality = {
+        (name, text_only): _quality(result, system, text_only)
+        for name, system in SYSTEMS.items()
+        for text_only in (False, True)
+    }
+    privacy = result["privacy"]
+    epsilon = result["scenario"]["epsilon"]
+    return {
+        "signal": SIGNAL,
+        "privacy_mode": privacy["mode"],
+        "budget": epsilon_text(epsilon),
+        "epsilon": epsilon,
+        "seed": result["seed"],
+        "delta": privacy["delta"],
+        "noise_multiplier": privacy["noise_multiplier"],
+        "epsilon_spent": privacy["epsilon"],
+        "epsilon_unamplified": privacy["epsilon_unamplified"],
+        "ndcg@10": gap["final"],
+        "auc": quality["final", False]["auc"],
+        "text_only_ndcg@10": gap["text_only_final"],
+        "text_only_auc": quality["final", True]["auc"],
+        "release_0_ndcg@10": gap["release_0"],
+        "release_0_auc": quality["release_0", False]["auc"],
+        "pooled_ndcg@10": gap["pooled"],
+        "pooled_auc": quality["pooled", False]["auc"],
+        "closed": gap["closed"],
+        "text_only_closed": gap["text_only_closed"],
+        "seen_ndcg@10": result["rounds"][-1]["ndcg@10"],
+        "wall_s": result["wall_s"],
+    }
+
+
+def _quality(result: RunResult, system: str, text_only: bool) -> Metrics:
+    for row in result["comparison"]:
+        if row["system"] == system and (row["inputs"] == TEXT_ONLY) == text_only:
+            return row["quality"]
+    kind = f" ({TEXT_ONLY})" if text_only else ""
+    raise FedbertError(f"run {result['name']!r} must compare {system!r}{kind}; run it again")
+
+
+def cells_frame(results: Sequence[RunResult]) -> "pd.DataFrame":
+    """Return one row a cell, in the order given; `epsilon` is NaN for a run without privacy."""
+    import pandas as pd
+
+    frame = pd.DataFrame([cell_row(result) for result in results])
+    for name in ("epsilon", "noise_multiplier", "epsilon_spent", "epsilon_unamplified", *FIGURES):
+        frame[name] = frame[name].astype("float64")
+    return frame
+
+
+def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row a (signal, privacy mode, budget), budgets ascending, "none" last.
+
+    Each of `FIGURES` has three columns: the mean over seeds, and `_low` and `_high` of Student's t interval
+    (NaN with one seed). Privacy figures are the same for all seeds of a row.
+    """
+    import pandas as pd
+
+    rows = []
+    for key, group in cells.groupby(KEYS, sort=False):
+        row: dict[str, Any] = dict(zip(KEYS, key, strict=True))
+        row |= {
+            "epsilon": group["epsilon"].iloc[0],
+            "seeds": len(group),
+            "noise_multiplier": group["noise_multiplier"].iloc[0],
+            "epsilon_spent": group["epsilon_spent"].max(),
+            "epsilon_unamplified": group["epsilon_unamplified"].max(),
+            "delta": group["delta"].iloc[0],
+        }
+        for name in FIGURES:
+            known = group[name].dropna().to_numpy("float64")
+            if not len(known):
+                row |= {name: float("nan"), f"{name}_low": float("nan"), f"{name}_high": float("nan")}
+                continue
+            found = t_interval(known)
+            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    for name in FIGURES:
+        for column in (f"{name}_low", f"{name}_high"):
+            frame[column] = frame[column].astype("float64")
+    return frame.sort_values(["signal", "privacy_mode", "epsilon"], na_position="last", ignore_index=True)

@@ -1,0 +1,245 @@
+"""The trade-off grid for people: the terminal table and report.html. Numbers come from `frontier`."""
+
+from typing import TYPE_CHECKING, Any
+
+from fedbert.reporting import theme
+from fedbert.reporting.page import Card, Section, figure_html, render_page, table_html
+from fedbert.scenario import Scenario, scenario_toml
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+METRIC_NOTE = (
+    "nDCG@10 and AUC with 20 candidates, mean over evaluation sessions, by the int8 student that the phones "
+    "run, with every session scored."
+)
+INTERVAL_NOTE = "Intervals: 95 %, Student's t over seeds."
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or value != value
+
+
+def figure_text(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Return a quality figure with three decimals and its half interval, as in ``0.912 ± 0.004``."""
+    if value is None or _missing(value):
+        return "–"
+    if low is None or high is None or _missing(low) or _missing(high):
+        return f"{value:.3f}"
+    return f"{value:.3f} ± {(high - low) / 2:.3f}"
+
+
+def share_text(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Return a share in per cent with its half interval."""
+    if value is None or _missing(value):
+        return "–"
+    if low is None or high is None or _missing(low) or _missing(high):
+        return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f} ± {50 * (high - low):.0f} %"
+
+
+def _plain(value: float) -> str:
+    return "–" if _missing(value) else f"{value:.3g}"
+
+
+COLUMNS = (
+    "epsilon",
+    "nDCG@10",
+    "AUC",
+    "text only nDCG@10",
+    "gap closed",
+    "text only closed",
+    "noise multiplier",
+    "spent, amplified",
+    "unamplified",
+    "seeds",
+)
+
+
+def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
+    """Return the frontier's table as text, one row a budget, in `COLUMNS`."""
+
+    def three(row: Any, name: str) -> tuple[float, float, float]:
+        return row[name], row[f"{name}_low"], row[f"{name}_high"]
+
+    return [
+        [
+            row["budget"] if row["budget"] != "none" else "none (not private)",
+            figure_text(*three(row, "ndcg@10")),
+            figure_text(*three(row, "auc")),
+            figure_text(*three(row, "text_only_ndcg@10")),
+            share_text(*three(row, "closed")),
+            share_text(*three(row, "text_only_closed")),
+            _plain(row["noise_multiplier"]),
+            _plain(row["epsilon_spent"]),
+            _plain(row["epsilon_unamplified"]),
+            str(row["seeds"]),
+        ]
+        for _, row in frontier.iterrows()
+    ]
+
+
+def terminal_table(frontier: "pd.DataFrame") -> "Table":
+    """Return the table that ends the command, with release 0 and the pooled-data bound below."""
+    from rich.table import Table
+
+    table = Table(title="Final release by privacy budget: 20 candidates, mean over evaluation sessions")
+    for number, name in enumerate(COLUMNS):
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number > 0)
+    for row in table_rows(frontier):
+        table.add_row(*row)
+    table.add_section()
+    for name, key in (("release 0", "release_0"), ("pooled-data bound", "pooled")):
+        figures = [_plain_mean(frontier, f"{key}_{metric}") for metric in ("ndcg@10", "auc")]
+        table.add_row(name, *figures, *[""] * (len(COLUMNS) - 3))
+    return table
+
+
+def _plain_mean(frontier: "pd.DataFrame", name: str) -> str:
+    return figure_text(float(frontier[name].mean()))
+
+
+def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
+    """Return quality against epsilon with intervals, and lines for release 0, pooled and no privacy.
+
+    Args:
+        frontier: `frontier.frontier_frame`.
+        metric: ``ndcg@10`` or ``auc``.
+        title: the metric for people.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    private = frontier[frontier["budget"] != "none"]
+    for name, column, colour in (
+        ("text, history and user model", metric, theme.ACCENT),
+        ("text only", f"text_only_{metric}", theme.TEAL),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=private["epsilon"].tolist(),
+                y=private[column].tolist(),
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": (private[f"{column}_high"] - private[column]).fillna(0.0).tolist(),
+                    "arrayminus": (private[column] - private[f"{column}_low"]).fillna(0.0).tolist(),
+                    "thickness": 1.4,
+                    "width": 4,
+                },
+                mode="lines+markers",
+                name=f"final release, {name}",
+                line={"color": colour},
+            )
+        )
+    lines = [
+        ("release 0", frontier[f"release_0_{metric}"].mean(), theme.MUTED, "dot"),
+        ("pooled-data bound", frontier[f"pooled_{metric}"].mean(), theme.PLUM, "dash"),
+    ]
+    free = frontier[frontier["budget"] == "none"]
+    if len(free):
+        lines.append(("no privacy", free[metric].mean(), theme.AMBER, "dashdot"))
+    budgets = private["epsilon"].tolist() or [1.0]
+    ends = [min(budgets) / 1.15, max(budgets) * 1.15]
+    for name, value, colour, dash in lines:
+        figure.add_trace(
+            go.Scatter(
+                x=ends,
+                y=[float(value)] * 2,
+                mode="lines",
+                name=name,
+                line={"color": colour, "dash": dash, "width": 1.6},
+            )
+        )
+    figure.update_xaxes(
+        title="epsilon of the whole run (amplified; log scale)",
+        type="log",
+        tickvals=budgets,
+        ticktext=[f"{budget:g}" for budget in budgets],
+    )
+    figure.update_yaxes(title=title)
+    return figure
+
+
+def headline(frontier: "pd.DataFrame") -> str:
+    """Return the answer in two sentences."""
+    release_0, pooled = frontier["release_0_ndcg@10"].mean(), frontier["pooled_ndcg@10"].mean()
+    parts = [
+        f"{row['budget'] if row['budget'] != 'none' else 'no privacy'}: {row['ndcg@10']:.3f}"
+        for _, row in frontier.iterrows()
+    ]
+    return (
+        f"Release 0 ranks at nDCG@10 {release_0:.3f}; learning from all clicks in one place would reach "
+        f"{pooled:.3f}. The final release by epsilon: {', '.join(parts)}."
+    )
+
+
+def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, command: str) -> str:
+    """Return report.html of a finished grid."""
+    seeds = sorted(set(cells["seed"].tolist()))
+    best = frontier.iloc[-1]
+    sections = [
+        Section(
+            f"{title} against epsilon",
+            "measured",
+            figure_html(frontier_figure(frontier, metric, title), f"{title} of the final release by epsilon"),
+            note=f"{METRIC_NOTE} {INTERVAL_NOTE}",
+        )
+        for metric, title in (("ndcg@10", "nDCG@10"), ("auc", "AUC"))
+    ]
+    sections += [
+        Section(
+            "The frontier",
+            "measured",
+            table_html(table_rows(frontier), COLUMNS),
+            note=(
+                "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier is the "
+                "noise's standard deviation over the clip norm. " + INTERVAL_NOTE
+            ),
+        ),
+        Section(
+            "What the epsilons assume",
+            "proved",
+            table_html(
+                [
+                    ["amplified", "nobody but a device knows whether it is in a round's cohort"],
+                    ["unamplified", "the server knows every cohort; the honest figure if coins are seen"],
+                    ["unit", "one device with everything it sends in the run"],
+                    ["signal", ", ".join(sorted(set(frontier["signal"])))],
+                    ["privacy mode", ", ".join(sorted(set(frontier["privacy_mode"])))],
+                ],
+                ["word", "meaning"],
+                align="ll",
+            ),
+        ),
+        Section(
+            "The scenario",
+            None,
+            table_html(
+                [line.split(" = ", 1) for line in _grid_lines(scenario)], ["key", "value"], align="ll"
+            ),
+            note=f"Seeds {', '.join(map(str, seeds))}. Command: {command}",
+        ),
+    ]
+    cards = [
+        Card("cells", str(len(cells)), f"{len(frontier)} budgets, {len(seeds)} seeds", "measured"),
+        Card("release 0", _plain_mean(frontier, "release_0_ndcg@10"), "nDCG@10", "measured"),
+        Card(
+            "no privacy" if best["budget"] == "none" else f"epsilon {best['budget']}",
+            figure_text(best["ndcg@10"]),
+            "nDCG@10 of the final release",
+            "measured",
+        ),
+        Card("pooled-data bound", _plain_mean(frontier, "pooled_ndcg@10"), "nDCG@10", "measured"),
+    ]
+    return render_page(
+        "What privacy costs in quality", headline(frontier), cards, sections, subtitle="Trade-off report"
+    )
+
+
+def _grid_lines(scenario: Scenario) -> list[str]:
+    free = scenario.model_copy(update={"epsilon": None, "seed": 0})
+    return [
+        line for line in scenario_toml(free).splitlines() if " = " in line and not line.startswith("seed")
+    ]

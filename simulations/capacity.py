@@ -1,0 +1,8 @@
+"""Plan a large fleet: python simulations/capacity.py --devices 8400000 --from runs/NAME."""
+
+import sys
+
+from fedbert.cli import call
+
+if __name__ == "__main__":
+    sys.exit(call("capacity"))

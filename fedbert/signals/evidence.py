@@ -1,0 +1,101 @@
+"""What the server keeps of the rounds: noisy sums per item, in the space of one release.
+
+Sums are only ever divided by public numbers (the expected reports), never by the number of devices that
+really took part. When devices report in a new release's space, the evidence follows by a rotation that public
+texts fix.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.errors import FedbertError, invalid
+from fedbert.signals.prototypes import SignalLayout, split_sum
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Noisy sums of all rounds so far.
+
+    `sums` `[item, dim]` of text vectors and `counts` `[item]` of clicks carry Gaussian noise of variance
+    `sum_variance` and `count_variance` on each number (`count_variance` is infinite if the layout has no
+    counts). `expected_reports` is the public number of reports that the sampling leads one to expect.
+    `crowding` is how many items share a row of the sum, 1 where each has its own.
+    """
+
+    sums: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    sum_variance: float
+    count_variance: float
+    expected_reports: float
+    crowding: float
+
+
+def no_evidence(layout: SignalLayout) -> Evidence:
+    """Return the evidence before the first round."""
+    return Evidence(
+        sums=np.zeros((layout.items, layout.dim)),
+        counts=np.zeros(layout.items),
+        sum_variance=0.0,
+        count_variance=0.0 if layout.beta else np.inf,
+        expected_reports=0.0,
+        crowding=layout.items / layout.rows,
+    )
+
+
+def add_round(
+    evidence: Evidence,
+    layout: SignalLayout,
+    total: NDArray[np.float64],
+    sigma: float,
+    expected_reports: float,
+) -> Evidence:
+    """Return `evidence` with a round's decoded noisy sum `total` `[size]` added.
+
+    `sigma` (>= 0) is the standard deviation of the noise on each coordinate, `expected_reports` (> 0) is q
+    times the devices of the fleet. The round must be in the evidence's space; see `rotated`.
+    """
+    if total.shape != (layout.size,):
+        raise FedbertError(f"a round's sum has {total.shape[0]} numbers, its layout {layout.size}")
+    if not sigma >= 0:
+        raise invalid("sigma", sigma, "be >= 0")
+    if not expected_reports > 0:
+        raise invalid("expected_reports", expected_reports, "be > 0", "it is q times the devices")
+    sums, counts, _ = split_sum(layout, total)
+    count_noise = (sigma / layout.beta) ** 2 if layout.beta else np.inf
+    return Evidence(
+        sums=evidence.sums + sums,
+        counts=evidence.counts + counts,
+        sum_variance=evidence.sum_variance + sigma**2,
+        count_variance=evidence.count_variance + count_noise,
+        expected_reports=evidence.expected_reports + expected_reports,
+        crowding=evidence.crowding,
+    )
+
+
+def rotation(old: NDArray[np.floating], new: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the orthogonal matrix `[dim, dim]` that takes vectors of one release nearest to another's.
+
+    `old` and `new` `[text, dim]` are the same public texts in both releases. Minimises ||old R - new|| over
+    orthogonal R (Schönemann 1966, orthogonal Procrustes), so that noise stays isotropic and keeps its
+    variance.
+    """
+    if old.shape != new.shape:
+        raise FedbertError(
+            f"public vectors of two releases must have one shape, not {old.shape} and {new.shape}"
+        )
+    left, _, right = np.linalg.svd(old.T.astype(np.float64) @ new.astype(np.float64))
+    return np.asarray(left @ right, np.float64)
+
+
+def rotated(evidence: Evidence, turn: NDArray[np.float64]) -> Evidence:
+    """Return `evidence` in the space that the orthogonal matrix `turn` leads to."""
+    return Evidence(
+        sums=evidence.sums @ turn,
+        counts=evidence.counts,
+        sum_variance=evidence.sum_variance,
+        count_variance=evidence.count_variance,
+        expected_reports=evidence.expected_reports,
+        crowding=evidence.crowding,
+    )

@@ -1,0 +1,115 @@
+"""Whether a release goes out, by what a deployed server can see: public texts and noisy ranks of clicks.
+
+The ranks come from the same clipped and noised sums as the rest of the signal, so looking at them costs no
+budget of its own.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.signals.prototypes import RANK_BINS, SignalLayout, split_sum
+
+PUBLIC_TOLERANCE = 0.005
+"""How much nDCG on public validation texts a release may lose."""
+
+SIGNIFICANCE = 3.0
+"""Standard errors by which a release's clicked rank must be worse than release 0's to be rolled back."""
+
+_WORTH = 1.0 / np.arange(1, RANK_BINS + 1)
+
+
+@dataclass(frozen=True)
+class RankEvidence:
+    """Noisy histogram `[RANK_BINS]` of the ranks one release gave to the items clicked under it.
+
+    `clicks` carries Gaussian noise of variance `variance` on each bin.
+    """
+
+    clicks: NDArray[np.float64]
+    variance: float
+
+
+@dataclass(frozen=True)
+class RankScore:
+    """Mean reciprocal rank of the clicks under a release (0 to 1), and its standard error.
+
+    Without evidence the score is NaN and its error infinite.
+    """
+
+    score: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate says: `verdict` is 'released' or 'held: ...'; `roll_back` asks for release 0 again."""
+
+    verdict: str
+    roll_back: bool
+
+    @property
+    def released(self) -> bool:
+        """Whether the candidate goes out."""
+        return self.verdict == "released"
+
+
+def no_ranks() -> RankEvidence:
+    """Return the evidence of a release before its first round."""
+    return RankEvidence(np.zeros(RANK_BINS), 0.0)
+
+
+def add_ranks(
+    ranks: RankEvidence, layout: SignalLayout, total: NDArray[np.float64], sigma: float
+) -> RankEvidence:
+    """Return `ranks` with those of a round's decoded noisy sum `total` `[size]` of the same release added."""
+    if not layout.gamma:
+        return ranks
+    return RankEvidence(
+        ranks.clicks + split_sum(layout, total)[2], ranks.variance + (sigma / layout.gamma) ** 2
+    )
+
+
+def rank_score(ranks: RankEvidence) -> RankScore:
+    """Return the score of a histogram, with the error of both the noise and the number of clicks.
+
+    Errors by the delta method for a ratio of two sums. A total that the noise could have made, three of its
+    standard deviations or less, is no evidence.
+    """
+    total = float(ranks.clicks.sum())
+    if total <= 0 or total <= 3 * math.sqrt(RANK_BINS * ranks.variance):
+        return RankScore(math.nan, math.inf)
+    score = float(ranks.clicks @ _WORTH) / total
+    apart = (_WORTH - score) ** 2
+    from_noise = ranks.variance * float(apart.sum()) / total**2
+    from_clicks = float(np.maximum(ranks.clicks, 0.0) @ apart) / total**2
+    return RankScore(score, math.sqrt(from_noise + from_clicks))
+
+
+def gate(
+    candidate_public: float, current_public: float, current: RankEvidence, first: RankEvidence
+) -> Decision:
+    """Return whether a candidate is released.
+
+    `candidate_public` and `current_public` are nDCG@10 on public validation texts of the candidate and of the
+    release that is out. `current` and `first` are the clicked ranks under the release that is out and under
+    release 0. It is held if public quality falls by more than PUBLIC_TOLERANCE, and rolled back if the
+    release that is out ranks clicks worse than release 0 did by more than SIGNIFICANCE standard errors.
+    Clicks follow the order that was shown, so ranks of two releases are compared, and never read as quality
+    on their own.
+    """
+    now, start = rank_score(current), rank_score(first)
+    error = math.hypot(now.standard_error, start.standard_error)
+    if math.isfinite(error) and start.score - now.score > SIGNIFICANCE * error:
+        return Decision(
+            f"held: clicks rank worse than under release 0 ({now.score:.3f} against {start.score:.3f}, "
+            f"standard error {error:.3f})",
+            True,
+        )
+    if not candidate_public >= current_public - PUBLIC_TOLERANCE:
+        return Decision(
+            f"held: public nDCG@10 falls from {current_public:.3f} to {candidate_public:.3f}", False
+        )
+    return Decision("released", False)

@@ -1,0 +1,79 @@
+"""The release gate sees public texts and noisy ranks, and nothing else."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks, rank_score
+from fedbert.signals.prototypes import RANK_BINS, signal_layout
+
+
+def _ranks(first: float, last: float, variance: float = 0.0) -> RankEvidence:
+    """Return clicks that are all at the first or the last rank."""
+    clicks = np.zeros(RANK_BINS)
+    clicks[0], clicks[-1] = first, last
+    return RankEvidence(clicks, variance)
+
+
+def test_the_score_is_the_mean_reciprocal_rank() -> None:
+    """Half of the clicks at rank 1 and half at rank 20 score (1 + 1/20) / 2, with the binomial error."""
+    found = rank_score(_ranks(50, 50))
+    assert found.score == pytest.approx(0.525)
+    assert found.standard_error == pytest.approx(0.475 / 10)
+
+
+def test_the_error_covers_the_noise() -> None:
+    """Over many draws of the noise the score strays by the error that is given for it."""
+    rng = np.random.default_rng(0)
+    exact = np.full(RANK_BINS, 400.0)
+    truth = rank_score(RankEvidence(exact, 0.0))
+    draws = [rank_score(RankEvidence(exact + rng.normal(0, 60, RANK_BINS), 3600.0)) for _ in range(2000)]
+    spread = np.std([draw.score for draw in draws])
+    from_noise = math.sqrt(draws[0].standard_error ** 2 - truth.standard_error**2)
+    assert spread == pytest.approx(from_noise, rel=0.1)
+
+
+def test_noise_alone_is_no_evidence() -> None:
+    """An empty or drowned histogram has no score, and cannot hold a release."""
+    for ranks in (no_ranks(), _ranks(10, 10, 1e6), _ranks(-50, 10)):
+        assert math.isnan(rank_score(ranks).score)
+        assert math.isinf(rank_score(ranks).standard_error)
+        assert gate(0.8, 0.8, ranks, _ranks(1000, 0)).released
+
+
+def test_rounds_of_a_release_add_up() -> None:
+    """Two rounds' ranks and noise add; a layout without ranks leaves the evidence as it is."""
+    layout = signal_layout(2, 2, beta=0.0, gamma=0.5, clip_norm=1.0, largest_cohort=10)
+    total = np.ones(layout.size)
+    ranks = add_ranks(add_ranks(no_ranks(), layout, total, 3.0), layout, total, 3.0)
+    assert ranks.clicks == pytest.approx([2 / layout.gamma] * RANK_BINS)
+    assert ranks.variance == pytest.approx(18 / layout.gamma**2)
+    blind = signal_layout(2, 2, beta=0.0, gamma=0.0, clip_norm=1.0, largest_cohort=10)
+    assert add_ranks(ranks, blind, np.ones(blind.size), 3.0) is ranks
+
+
+def test_a_release_that_is_no_worse_goes_out() -> None:
+    """Equal or better public quality is released, and so is a loss within the tolerance."""
+    for candidate in (0.9, 0.8, 0.796):
+        assert gate(candidate, 0.8, no_ranks(), no_ranks()).verdict == "released"
+
+
+@pytest.mark.parametrize("candidate", [0.79, math.nan])
+def test_public_quality_that_falls_holds_the_release(candidate: float) -> None:
+    """A loss on public texts beyond the tolerance, or no figure at all, is held and says why."""
+    found = gate(candidate, 0.8, no_ranks(), no_ranks())
+    assert found.verdict.startswith("held: public nDCG@10 falls from 0.800")
+    assert not found.released
+    assert not found.roll_back
+
+
+def test_ranks_significantly_worse_than_at_first_roll_back() -> None:
+    """Only a difference beyond three standard errors asks for release 0 again."""
+    first = _ranks(600, 400)
+    worse = gate(0.9, 0.8, _ranks(400, 600), first)
+    assert worse.roll_back
+    assert worse.verdict.startswith("held: clicks rank worse than under release 0 (0.430 against 0.620")
+    assert gate(0.9, 0.8, _ranks(580, 420), first).released
+    assert gate(0.9, 0.8, _ranks(900, 100), first).released
+    assert gate(0.9, 0.8, _ranks(400, 600, 20_000.0), first).released

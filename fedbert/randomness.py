@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORDS_PER_COUNTER = 4
-_TO_UNIT = 2.0**-53
+_UNIT_BITS = 52
 
 
 class Purpose(IntEnum):
@@ -61,14 +61,15 @@ def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int
     bits = np.random.Philox(key=_key(seed, purpose, time))
     bits.advance(first * counters)
     raw = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
-    table = np.asarray(raw).astype(np.uint64, copy=False).reshape(count, -1)
+    table = np.asarray(raw).astype(np.uint64, copy=False).reshape(count, counters * _WORDS_PER_COUNTER)
     return table[:, :draws]
 
 
 def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.float64]:
     """Return uniform numbers in the open interval (0, 1), `[count, draws]`; see `words` for the arguments."""
-    mantissas = words(seed, purpose, time, first, count, draws) >> np.uint64(11)
-    return (mantissas.astype(np.float64) + 0.5) * _TO_UNIT
+    # 52 bits, so that adding a half is exact and neither 0 nor 1 can come out.
+    mantissas = words(seed, purpose, time, first, count, draws) >> np.uint64(64 - _UNIT_BITS)
+    return (mantissas.astype(np.float64) + 0.5) * 2.0**-_UNIT_BITS
 
 
 def generator(seed: int, purpose: int, time: int = 0) -> np.random.Generator:

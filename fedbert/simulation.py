@@ -5,7 +5,6 @@ import importlib.metadata
 import platform
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +14,9 @@ from fedbert.scenario import Execution, Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fedbert.federation.observer import RoundTruth
+    from fedbert.federation.server import RoundUpdate
 
 _SHOWN_VERSIONS = ("flwr", "torch", "onnxruntime", "transformers", "dp-accounting", "numpy", "pandas")
 
@@ -53,31 +55,58 @@ class RunOutput:
 
 
 def run(
-    scenario: Scenario, execution: Execution, progress: Progress | None = None, command: str = ""
+    scenario: Scenario,
+    execution: Execution,
+    progress: Progress | None = None,
+    command: str = "",
+    grid: Any = None,
 ) -> RunOutput:
     """Simulate `scenario` and return its result; the same scenario gives the same figures on every backend.
 
-    Ctrl-C in a round ends the run early: the result then holds the rounds that were finished. Raises
+    `grid` is a Flower Grid to run on; without one the backend of `execution` is started. Ctrl-C in a round ends the run early: the result then holds the rounds that were finished. Raises
     FedbertError for whatever is wrong with the scenario's files.
     """
-    from fedbert.federation.session import run_session
-    from fedbert.summary import summarise
+    from fedbert.federation.backends import run_inprocess, run_ray, shard_count
+    from fedbert.federation.environment import forget
+    from fedbert.federation.session import Session
+    from fedbert.summary import round_row, summarise
 
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
-    raw = run_session(scenario, execution, progress)
+    progress.stage("loading teacher and student")
+    session = Session.open(scenario)
+
+    def listener(truth: "RoundTruth", update: "RoundUpdate", wall_s: float) -> None:
+        row = round_row(session, truth, update, wall_s)
+        progress.round_done(row, scenario.devices / max(wall_s, 1e-9))
+
+    def body(on: Any) -> None:
+        session.run(on, listener, progress.stage)
+
+    try:
+        if grid is not None:
+            body(grid)
+        elif execution.backend == "ray":
+            run_ray(body, shard_count(execution, scenario.devices), execution.ray_address)
+        else:
+            run_inprocess(body, shard_count(execution, scenario.devices))
+    except KeyboardInterrupt:
+        if len(session.updates) < 2:
+            raise
+    finally:
+        forget()
     progress.stage("writing the report")
-    return summarise(
+    result, devices = summarise(
         scenario,
-        execution,
-        raw,
+        session,
         command=command,
         started=started.isoformat(timespec="seconds"),
         wall_s=time.perf_counter() - clock,
         versions=versions(),
         commit=commit(),
     )
+    return RunOutput(result, devices)
 
 
 def versions() -> dict[str, str]:

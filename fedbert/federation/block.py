@@ -19,7 +19,12 @@ from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
 from fedbert.signals.prototypes import contribution_sum, dense_contributions
 
 if TYPE_CHECKING:
-    from fedbert.federation.shard import RoundOrder, Shard, ShardState
+    from fedbert.federation.protocol import RoundOrder
+    from fedbert.federation.shard import Shard, ShardState
+
+
+UPLOAD_DEADLINE_MS = 600_000.0
+"""Longest upload of a signal, ten minutes; a phone on a slower link is late."""
 
 
 def _add_by_tier(total: NDArray[np.int64], tier: NDArray, values: NDArray) -> None:
@@ -131,7 +136,7 @@ class BlockRound:
             ClickModel(),
         )
         scored = outcome == Outcome.SCORED
-        rank = np.where(scored, clicked_rank, -1).astype(np.int8)
+        rank = np.where(scored & (clicked >= 0), clicked_rank - 1, -1).astype(np.int8)
         release = np.where(scored, installed, -1).astype(np.int16)
         kept = clicked >= 0
         offset = self.rows.start
@@ -162,6 +167,13 @@ class BlockRound:
         completed = eligible & ~interruptions(
             seed, round_, self.first, self.count, self.scenario.availability
         )
+        layout = self.environment.layout
+        sending = np.flatnonzero(completed)
+        upload_ms, energy_mj = self.environment.cost.signal(self.fleet, sending, layout.bytes_up)
+        # A phone gives up on an upload that takes too long: it is late, and has spent the energy until then.
+        completed[sending[upload_ms > UPLOAD_DEADLINE_MS]] = False
+        energy_mj = energy_mj * np.minimum(1.0, UPLOAD_DEADLINE_MS / upload_ms)
+        _add_by_tier(self.truth["signal_uj"], self.fleet.tier[sending], energy_mj)
         installed = self.state.installed[self.rows]
         text, item, rank = self._newest_clicks()
         self.reporting = completed & (installed == self.order.signal_release) & (item >= 0).any(axis=1)
@@ -173,16 +185,12 @@ class BlockRound:
         ):
             self.counts[key] += int(mask.sum())
         chosen = np.flatnonzero(self.reporting)
-        sending = np.flatnonzero(completed)
-        layout = self.environment.layout
-        _, energy_mj = self.environment.cost.signal(self.fleet, sending, layout.bytes_up)
-        _add_by_tier(self.truth["signal_uj"], self.fleet.tier[sending], energy_mj)
         if not len(chosen):
-            return np.zeros(layout.size, np.int64), len(sending), 0
+            return np.zeros(layout.size, np.int64), int(completed.sum()), 0
         vectors = self._signal_vectors(text[chosen])
         return (
             contribution_sum(layout, vectors, text[chosen], item[chosen], rank[chosen]),
-            len(sending),
+            int(completed.sum()),
             len(chosen),
         )
 

@@ -16,14 +16,12 @@ from fedbert.ei_bert.artefact import unpack
 from fedbert.federation import wire
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, shared_environment
+from fedbert.federation.protocol import MASK_DEGREE, RoundOrder
 from fedbert.federation.replay import replay
-from fedbert.federation.shard import RoundOrder, Shard, ShardState
+from fedbert.federation.shard import Shard, ShardState
 from fedbert.federation.wire import Arrays
 from fedbert.privacy.secure_sum import masked_vector, neighbour_graph
 from fedbert.scenario import Scenario
-
-MASK_DEGREE = 2
-"""Each shard shares masks with this many others; a shard's sum alone looks random to the server."""
 
 app = ClientApp()
 

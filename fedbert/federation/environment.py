@@ -15,16 +15,10 @@ from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.profiles import DeviceProfile, load_profiles
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
+from fedbert.federation.protocol import layout_of
 from fedbert.recommendation.world import World, WorldSettings, load_world
 from fedbert.scenario import Scenario
 from fedbert.signals.prototypes import SignalLayout
-
-
-def signal_layout(scenario: Scenario, items: int, dim: int) -> SignalLayout:
-    """Return the layout of a device's signal, the same on phones and server."""
-    return SignalLayout.for_catalogue(
-        items=items, dim=dim, clip_norm=scenario.clip_norm, largest_cohort=scenario.devices
-    )
 
 
 def world_settings(scenario: Scenario) -> WorldSettings:
@@ -90,7 +84,7 @@ class Environment:
     @cached_property
     def layout(self) -> SignalLayout:
         """The layout of one device's signal."""
-        return signal_layout(self.scenario, len(self.world.public.catalogue.texts), self.release_0.dim)
+        return layout_of(self.scenario, len(self.world.public.catalogue.texts), self.release_0.dim)
 
     def encoded(self, number: int, artefact: Artefact) -> EncodedRelease:
         """Return release `number`, encoding each text once in this process."""

@@ -4,7 +4,6 @@ This is the body of the ServerApp. `Server` decides, `Observer` takes notes; the
 server is handed nothing but the server part of each report.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +18,11 @@ from fedbert.errors import FedbertError
 from fedbert.federation import report as r
 from fedbert.federation import wire
 from fedbert.federation.observer import Observer, RoundTruth
+from fedbert.federation.pooled import pooled_bound
 from fedbert.federation.server import RoundUpdate, Server
 from fedbert.federation.wire import Arrays
 from fedbert.privacy.secure_sum import masked_vector, modular_sum, neighbour_graph, unmask
+from fedbert.recommendation.world import World, load_public, load_world
 from fedbert.scenario import Scenario
 
 _CHECK_TIME = 1_000_000
@@ -59,6 +60,7 @@ class Session:
 
     scenario: Scenario
     server: Server
+    world: World
     observer: Observer = field(default_factory=Observer)
     updates: list[RoundUpdate] = field(default_factory=list)
     walls_s: list[float] = field(default_factory=list)
@@ -67,6 +69,15 @@ class Session:
     oracle: Arrays = field(default_factory=dict)
     systems: list[System] = field(default_factory=list)
     replayed: NDArray[np.int32] | None = None
+
+    @classmethod
+    def open(cls, scenario: Scenario) -> "Session":
+        """Load public data, teacher and student for a run."""
+        started = time.perf_counter()
+        files = (scenario.world, scenario.items, scenario.interactions)
+        session = cls(scenario, Server(scenario, load_public(*files)), load_world(*files))
+        session.timing_s["load"] = time.perf_counter() - started
+        return session
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -135,7 +146,7 @@ class Session:
         stage("training the pooled-data bound")
         with self.timed("pooled bound"):
             self.oracle = r.add_all(self._ask(grid, wire.REPLAY, {"oracle": True}, {}))
-            pooled = self.server.pooled_bound(self.oracle["oracle"], self.oracle["oracle_clicks"])
+            pooled = pooled_bound(self.server, self.oracle["oracle"], self.oracle["oracle_clicks"])
         stage("comparing the systems")
         with self.timed("comparison vectors"):
             arrays = self._comparison(pack(pooled))
@@ -170,7 +181,7 @@ class Session:
             self._check_masks(np.concatenate(samples))
         with self.timed("server"):
             shards = len(self._shards(grid, wire.START))
-            return truth, self.server.finish(round_, server_part, shards)
+            return truth, self.server.finish(order, server_part, shards)
 
     def _check_masks(self, dense: NDArray[np.int64]) -> None:
         """Really run the masks of a small cohort, one device in eight dropping out, against the plain sum."""
@@ -188,26 +199,33 @@ class Session:
             len(chosen), len(chosen) - len(survivors), bool(np.array_equal(total, plain))
         )
 
+    def _met_texts(self, texts: int) -> NDArray[np.bool_]:
+        """Return which evaluation texts a session of rounds 1 .. N has, `[text]`; the others need no vector."""
+        if self.observer.totals is None:
+            return np.zeros(texts, np.bool_)
+        return np.asarray(self.observer.totals["text_ranks"].sum(axis=1) > 0)
+
     # -- the comparison -----------------------------------------------------------------------------------
 
     def _comparison(self, pooled: bytes) -> Arrays:
         """Name the systems and return the arrays that they rank by."""
-        from fedbert.recommendation.world import load_world
-
         final = self.server.current
         arrays: Arrays = {
             "release_0": wire.blob_to_array(pack(self.server.releases[0].artefact)),
             "final": wire.blob_to_array(pack(final)),
             "pooled": wire.blob_to_array(pooled),
         }
-        world = load_world(self.scenario.world, self.scenario.items, self.scenario.interactions)
-        texts = [world.texts[i] for i in np.flatnonzero(world.evaluation_text)]
-        items = world.public.catalogue.texts
+        ids = np.flatnonzero(self.world.evaluation_text)
+        met = np.flatnonzero(self._met_texts(len(ids)))
+        texts = [self.world.texts[i] for i in ids[met]]
+        items = self.world.public.catalogue.texts
         for name, encode in (
             ("student", self.server.models.student_vectors),
             ("teacher", self.server.models.teacher_vectors),
         ):
-            arrays[f"{name}_texts"] = _to_int8(encode(texts, "text"))
+            vectors = np.zeros((len(ids), final.dim), np.int8)
+            vectors[met] = _to_int8(encode(texts, "text"))
+            arrays[f"{name}_texts"] = vectors
             arrays[f"{name}_items"] = _to_int8(encode(items, "item"))
         self.systems = [System("popularity", "popularity of the item", {"kind": "popularity"})]
         self.systems.append(System("TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}))
@@ -241,8 +259,3 @@ class Session:
 def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     """Return unit vectors as the phones store them, `round(127 v)`."""
     return np.rint(np.asarray(vectors, np.float64) * 127).astype(np.int8)
-
-
-def finite(value: float) -> float | None:
-    """Return `value`, or None where there is none (NaN or infinite), as JSON needs it."""
-    return float(value) if math.isfinite(value) else None

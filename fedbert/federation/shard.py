@@ -18,10 +18,12 @@ from fedbert.federation import report as r
 from fedbert.federation.block import BlockRound
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
+from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.wire import Arrays
 from fedbert.randomness import Purpose, uniforms
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.sessions import Block, Kind, Requests
+from fedbert.units import MS_PER_HOUR
 
 BLOCK = 16_384
 """Devices worked on at a time."""
@@ -41,7 +43,7 @@ class ShardState:
     installed: NDArray[np.int16]  # [device] release number, -1 none
     text: NDArray[np.int32]  # [device, history] text of a remembered click, -1 none
     item: NDArray[np.int32]  # [device, history] clicked item
-    rank: NDArray[np.int8]  # [device, history] rank of the clicked item, -1 where nothing was scored
+    rank: NDArray[np.int8]  # [device, history] rank of the clicked item from 0, -1 where nothing was scored
     release: NDArray[np.int16]  # [device, history] release that had ranked it
     oracle: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))  # [item, dim]
     oracle_clicks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [item]
@@ -65,16 +67,6 @@ class ShardState:
         ):
             column[rows, :-1] = column[rows, 1:]
             column[rows, -1] = values
-
-
-@dataclass(frozen=True)
-class RoundOrder:
-    """What the server announces to every shard."""
-
-    round: int
-    signal_release: int
-    newest_release: int
-    sample_contributions: int = 0
 
 
 class Shard:
@@ -140,6 +132,7 @@ class Shard:
             rows.stop - rows.start,
             fleet,
             self.environment.release_0.total_bytes,
+            self.scenario.round_hours * MS_PER_HOUR,
         )
         return window & succeeded
 

@@ -33,8 +33,7 @@ def join_values(arguments: Sequence[str], flags: Sequence[str] = MANY_VALUES) ->
             values = []
             while waiting and not _is_flag(waiting[0]):
                 values.append(waiting.pop(0))
-            if values:
-                joined.append(",".join(values))
+            joined.append(",".join(values))
     return joined
 
 
@@ -70,7 +69,7 @@ def report_errors(command: click.Command, arguments: Sequence[str] | None = None
         sys.stderr.write(f"error: {error}\n")
         return 2
     except click.ClickException as error:
-        sys.stderr.write(f"error: {' '.join(error.format_message().split())}; see --help\n")
+        sys.stderr.write(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see --help\n")
         return 2
     except (KeyboardInterrupt, click.Abort):
         code = 130

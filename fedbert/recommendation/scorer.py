@@ -35,9 +35,8 @@ class ScoreWeights:
     user: int
 
 
-# On learning sessions with the teacher's vectors user = 4 to 6 ranks best. 2 was taken, so that habit does
-# not hide what the text learns; how large that gap should be was judged on evaluation sessions of one seed.
-FULL = ScoreWeights(text=8, history=1, user=2)
+# Chosen on learning sessions with the teacher's vectors, where user = 4 to 6 ranks best.
+FULL = ScoreWeights(text=8, history=1, user=4)
 TEXT_ONLY = ScoreWeights(text=1, history=0, user=0)
 USER_ONLY = ScoreWeights(text=0, history=0, user=1)
 

@@ -30,7 +30,7 @@ _SESSIONS_PER_CHUNK = 16384
 _SPARE_DRAWS = 16
 _GUIDES = 2**13
 _GUIDED_STEPS = 8
-_TO_UNIT = 2.0**-53
+_TO_UNIT = 2.0**-52
 
 
 class Kind(Enum):
@@ -177,7 +177,7 @@ def session_uniforms(
             here = np.flatnonzero(slot[low:high] == number)
             time = round_ * MAX_SLOTS + number
             raw = words(block.seed, purpose, time, block.first + first, last - first + 1, draws)
-            picked = raw[rows[here] - first] >> np.uint64(11)
+            picked = raw[rows[here] - first] >> np.uint64(12)
             result[low + here] = (picked + 0.5) * _TO_UNIT
     return result
 

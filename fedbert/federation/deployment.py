@@ -1,0 +1,25 @@
+"""The ServerApp of a real deployment: SuperLink and SuperNodes that somebody started."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from fedbert.federation.backends import wait_for_nodes
+
+Serve = Callable[[Any, dict[str, Any]], None]
+"""Takes a grid and the run configuration."""
+
+
+def server_app(serve: Serve) -> ServerApp:
+    """Return a ServerApp that waits for ``shards`` SuperNodes (default 2) and then calls `serve`."""
+    app = ServerApp()
+
+    @app.main()  # type: ignore[untyped-decorator]
+    def main(grid: Grid, context: Context) -> None:
+        config = dict(context.run_config)
+        wait_for_nodes(grid, int(config.get("shards", 2)))
+        serve(grid, config)
+
+    return app

@@ -1,0 +1,311 @@
+"""From the raw sums of a run to its result: rates, percentiles, intervals. No simulation happens here."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.devices.availability import hourly_shares
+from fedbert.devices.cost_model import Outcome
+from fedbert.devices.energy import charge_mah
+from fedbert.devices.fleet import draw_fleet
+from fedbert.devices.profiles import TIERS, DeviceProfile, load_profiles
+from fedbert.federation import report as r
+from fedbert.federation.observer import RoundTruth
+from fedbert.federation.server import RoundUpdate
+from fedbert.federation.session import Session
+from fedbert.machine import peak_memory_bytes
+from fedbert.recommendation.metrics import all_metrics, text_interval
+from fedbert.recommendation.sessions import activity_share
+from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, Metrics, RoundRow, RunResult, TierRow
+from fedbert.scenario import Scenario
+from fedbert.units import HOURS_PER_DAY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PERCENTILES = (50, 90, 95, 99)
+SAMPLED_DEVICES = 1_000
+HOURLY_SAMPLE = 20_000
+
+
+def _metrics(histogram: NDArray[np.int64]) -> Metrics | None:
+    """Return the metrics of a rank histogram `[rank]`; None if it is empty."""
+    return cast(Metrics, all_metrics(histogram)) if histogram.sum() else None
+
+
+def _outcomes(counts: NDArray[np.int64]) -> dict[str, int]:
+    return {outcome.name.lower(): int(counts[outcome]) for outcome in Outcome}
+
+
+def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> dict[str, float]:
+    """Return upper bin edges that hold at least p per cent of the counts."""
+    total = np.cumsum(histogram)
+    if not total[-1]:
+        return {}
+    return {f"p{p}": float(edges[np.searchsorted(total, total[-1] * p / 100)]) for p in PERCENTILES}
+
+
+def round_row(session: Session, truth: RoundTruth, update: RoundUpdate, wall_s: float) -> RoundRow:
+    """Return the row of one finished round."""
+    scenario, counts = session.scenario, truth.counts()
+    ranks = truth.truth["ranks"]
+    seen = ranks.sum(axis=(0, 1, 2))
+    quality = _metrics(seen) or cast(
+        Metrics, dict.fromkeys(("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1"), 0.0)
+    )
+    low, high = (
+        text_interval(truth.truth["text_ranks"], "ndcg@10", scenario.seed, resamples=200, time=truth.round)
+        if seen.sum()
+        else (0.0, 0.0)
+    )
+    scored = ranks[:, :, Outcome.SCORED].sum(axis=0)
+
+    def ndcg(histogram: NDArray[np.int64]) -> float | None:
+        found = _metrics(histogram)
+        return found["ndcg@10"] if found else None
+
+    layout = session.server.layout
+    return {
+        "round": truth.round,
+        "hour": (truth.round * scenario.round_hours) % HOURS_PER_DAY,
+        **quality,
+        "ndcg@10_low": low,
+        "ndcg@10_high": high,
+        "sessions": int(seen.sum()),
+        "scored_ndcg@10": ndcg(scored.sum(axis=0)),
+        "control_ndcg@10": ndcg(scored[r.CONTROL]),
+        "treated_ndcg@10": ndcg(scored[r.TREATED]),
+        "outcomes": _outcomes(ranks.sum(axis=(0, 1, 3))),
+        "epsilon": update.epsilon,
+        "epsilon_unamplified": update.epsilon_unamplified,
+        "cohort": counts["cohort"],
+        "eligible": counts["eligible"],
+        "completed": counts["completed"],
+        "dropped": counts["eligible"] - counts["completed"],
+        "reported": counts["reported"],
+        "signal_release": update.signal_release,
+        "bytes_up": counts["completed"] * layout.bytes_up,
+        "bytes_down": counts["downloads"] * session.server.releases[0].artefact.total_bytes,
+        "downloads": counts["downloads"],
+        "installed": truth.installed,
+        "server_ndcg@10": update.server_ndcg,
+        "released": update.released,
+        "gate": update.gate,
+        "round_status": update.status,
+        "loss": update.loss,
+        "wall_s": wall_s,
+    }
+
+
+def _tier_row(
+    session: Session, totals: dict[str, NDArray[Any]], tier: int, profiles: tuple[DeviceProfile, ...]
+) -> TierRow | None:
+    ranks = totals["ranks"][tier]
+    rounds = len(session.updates) - 1
+    devices = int(totals["devices"][tier]) // max(rounds, 1)
+    quality = _metrics(ranks.sum(axis=(0, 1)))
+    if not devices or quality is None:
+        return None
+    answered = int(totals["latency"][tier].sum())
+    days = rounds * session.scenario.round_hours / HOURS_PER_DAY
+    spent_uj = sum(int(totals[key][tier]) for key in ("session_uj", "install_uj", "signal_uj"))
+    spent_us = sum(int(totals[key][tier]) for key in ("session_us", "install_us"))
+    mj_per_day = spent_uj / r.MICRO / devices / days
+    own = [profile for profile in profiles if profile.tier == TIERS[tier]]
+    weight = [profile.share for profile in own]
+    capacity = float(np.average([profile.battery_mah for profile in own], weights=weight))
+    voltage = float(np.average([profile.battery_voltage_v for profile in own], weights=weight))
+    per_day = float(charge_mah(mj_per_day, voltage))
+    return {
+        "devices": devices,
+        "sessions": int(ranks.sum()),
+        "quality": quality,
+        "scored_quality": _metrics(ranks[:, Outcome.SCORED].sum(axis=0)),
+        "outcomes": _outcomes(ranks.sum(axis=(0, 2)) + totals["learning_outcomes"][tier]),
+        "latency_ms": _percentiles(totals["latency"][tier], r.latency_edges_ms()),
+        "peak_memory_bytes": _percentiles(totals["memory"][tier], r.memory_edges_bytes()),
+        "energy_mj_per_session": int(totals["session_uj"][tier]) / r.MICRO / max(answered, 1),
+        "install_ms": int(totals["install_us"][tier]) / r.MICRO / max(int(totals["installs"][tier]), 1),
+        "mah_per_day": per_day,
+        "battery_percent_per_day": 100 * per_day / capacity,
+        "device_ms_per_day": spent_us / r.MICRO / devices / days,
+    }
+
+
+def _hours(scenario: Scenario) -> list[HourRow]:
+    shares = hourly_shares(
+        scenario.availability, scenario.seed, min(HOURLY_SAMPLE, max(scenario.devices, 1000))
+    )
+    return [
+        {
+            "hour": hour,
+            "idle": float(shares["idle"][hour]),
+            "charging": float(shares["charging"][hour]),
+            "unmetered": float(shares["unmetered"][hour]),
+            "eligible": float(shares["eligible"][hour]),
+            "sessions": activity_share(float(hour), 1.0),
+        }
+        for hour in range(24)
+    ]
+
+
+def _comparison(session: Session) -> list[ComparisonRow]:
+    if session.replayed is None:
+        return []
+    rows: list[ComparisonRow] = []
+    for system, ranks in zip(session.systems, session.replayed, strict=True):
+        quality = _metrics(ranks.sum(axis=0, dtype=np.int64))
+        if quality is None:
+            return []
+        low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=400)
+        rows.append(
+            {"system": system.name, "inputs": system.inputs, "quality": quality, "low": low, "high": high}
+        )
+    return rows
+
+
+def _gap(session: Session, comparison: list[ComparisonRow]) -> Gap | None:
+    if not comparison:
+        return None
+    found = {
+        (str(system.header.get("artefact")), str(system.header.get("inputs"))): row["quality"]["ndcg@10"]
+        for system, row in zip(session.systems, comparison, strict=True)
+    }
+
+    def three(inputs: str) -> tuple[float, float, float]:
+        return found["release_0", inputs], found["final", inputs], found["pooled", inputs]
+
+    def closed(first: float, final: float, pooled: float) -> float | None:
+        return (final - first) / (pooled - first) if pooled > first else None
+
+    full, text = three("full"), three("text only")
+    return {
+        "release_0": full[0],
+        "final": full[1],
+        "pooled": full[2],
+        "closed": closed(*full),
+        "text_only_release_0": text[0],
+        "text_only_final": text[1],
+        "text_only_pooled": text[2],
+        "text_only_closed": closed(*text),
+    }
+
+
+def _histogram(table: NDArray[np.int64], edges: NDArray[np.float64], name: str) -> dict[str, list[float]]:
+    return {name: edges.tolist()} | {
+        tier: table[index].astype(float).tolist() for index, tier in enumerate(TIERS)
+    }
+
+
+def _world_facts(session: Session) -> dict[str, Any]:
+    """Return what the report says of the world; `note` is for plain sight."""
+    world, scenario = session.world, session.scenario
+    evaluation = int(world.evaluation_text.sum())
+    reused = world.users is not None and world.users < scenario.devices
+    return {
+        "name": world.name,
+        "items": len(world.public.catalogue.texts),
+        "public_texts": len(world.public.texts),
+        "private_texts": len(world.texts) - evaluation,
+        "evaluation_texts": evaluation,
+        "users": world.users,
+        "note": world.reuse_note if reused else None,
+    }
+
+
+def device_sample(scenario: Scenario, profiles: tuple[DeviceProfile, ...]) -> "pd.DataFrame":
+    """Return the first devices of the fleet, one row each, with units in the names."""
+    import pandas as pd
+
+    count = min(SAMPLED_DEVICES, scenario.devices)
+    fleet = draw_fleet(profiles, scenario.seed, 0, count)
+    return pd.DataFrame(
+        {
+            "device": np.arange(count),
+            "profile": [profiles[index].name for index in fleet.profile],
+            "tier": [TIERS[index] for index in fleet.tier],
+            "free_memory_bytes": fleet.free_memory_bytes,
+            "downlink_bits_per_s": fleet.downlink_bits_per_s,
+            "uplink_bits_per_s": fleet.uplink_bits_per_s,
+            "rtt_ms": fleet.rtt_ms,
+            "speed_factor": fleet.speed_factor,
+        }
+    )
+
+
+def summarise(
+    scenario: Scenario,
+    session: Session,
+    *,
+    command: str,
+    started: str,
+    wall_s: float,
+    versions: dict[str, str],
+    commit: str | None,
+) -> tuple[RunResult, "pd.DataFrame"]:
+    """Return the result of a session that has at least its row 0, and the sample of devices."""
+    profiles = load_profiles(scenario.profiles)
+    done = len(session.updates) - 1
+    rows = [
+        round_row(session, truth, update, wall)
+        for truth, update, wall in zip(
+            session.observer.rounds, session.updates, session.walls_s, strict=False
+        )
+    ]
+    totals = session.observer.totals or session.observer.rounds[0].truth
+    comparison = _comparison(session)
+    counts = [truth.counts() for truth in session.observer.rounds[1:]]
+    sessions = int(totals["ranks"].sum() + totals["learning_outcomes"].sum())
+    tiers = {
+        name: row
+        for index, name in enumerate(TIERS)
+        if (row := _tier_row(session, totals, index, profiles)) is not None
+    }
+    scored = int(
+        totals["ranks"][:, :, Outcome.SCORED].sum() + totals["learning_outcomes"][:, Outcome.SCORED].sum()
+    )
+    server = session.server
+    finished = done == scenario.rounds and session.replayed is not None
+    result: RunResult = {
+        "schema": SCHEMA,
+        "name": f"{scenario.world}, {scenario.devices:,} devices",
+        "command": command,
+        "seed": scenario.seed,
+        "started": started,
+        "versions": versions,
+        "commit": commit,
+        "status": "finished" if finished else f"interrupted after round {done}",
+        "labels": dict(LABELS),
+        "scenario": scenario.model_dump(mode="json"),
+        "world": _world_facts(session),
+        "model": server.model_facts(),
+        "privacy": server.privacy_row(done),
+        "rounds": rows,
+        "tiers": tiers,
+        "hours": _hours(scenario),
+        "comparison": comparison,
+        "gap": _gap(session, comparison),
+        "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),
+        "memory_histogram": _histogram(totals["memory"], r.memory_edges_bytes(), "upper_bytes"),
+        "secure_sum": vars(session.mask_check),
+        "traffic": {
+            "bytes_per_report": server.layout.bytes_up,
+            "bytes_per_release": server.releases[0].artefact.total_bytes,
+            "bytes_up": sum(row["bytes_up"] for row in rows),
+            "bytes_down": sum(row["bytes_down"] for row in rows),
+        },
+        "totals": {
+            "sessions": sessions,
+            "scored": scored,
+            "scored_share": scored / max(sessions, 1),
+            "clicks": sum(count["clicks"] for count in counts),
+            "reports": sum(count["reported"] for count in counts),
+            "downloads": sum(count["downloads"] for count in counts),
+            "devices_per_s": scenario.devices * (done + 1) / max(sum(session.walls_s), 1e-9),
+        },
+        "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
+        "wall_s": wall_s,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    return result, device_sample(scenario, profiles)

@@ -25,9 +25,11 @@ MODELLED: Badge = "modelled"
 
 def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     """Return the two tables that end the command: the whole fleet, and a device by tier."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    fleet = Table(title=f"What {result.plan.devices:,} phones take to serve", title_justify="left")
+    title = f"What {result.plan.devices:,} phones take to serve"
+    fleet = Table(title=title, title_justify="left", box=SIMPLE)
     for name in ("forecast", "value", "95 % interval", ""):
         fleet.add_column(name, justify="left" if name in ("forecast", "") else "right")
     for row in day_rows(result):
@@ -37,7 +39,7 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
             interval_text(row.estimate, row.unit),
             row.label,
         )
-    tiers = Table(title="A phone a day, by tier", title_justify="left")
+    tiers = Table(title="A phone a day, by tier", title_justify="left", box=SIMPLE)
     for name in ("tier", "forecast", "value", "95 % interval", ""):
         tiers.add_column(name, justify="right" if name in ("value", "95 % interval") else "left")
     for row in tier_rows(result):
@@ -74,7 +76,7 @@ SOFT_GREY = "rgba(152, 162, 179, 0.18)"
 
 
 def rollout_figure(result: CapacityForecast) -> Any:
-    """Return the share of devices that have a release by hours since it was made, with and without the cap."""
+    """Return the share of devices with a release by hours since it was made, with and without the cap."""
     import plotly.graph_objects as go
 
     shown = result.rollout_hours <= _horizon(result)
@@ -173,15 +175,12 @@ def headline(result: CapacityForecast) -> str:
     peak = result.find("all requests a second, busiest hour").estimate.value
     reach = result.find("hours to 95%").estimate.value
     cap = value_text(result.plan.release_bits_per_s, "bit/s")
+    reached = f"takes {value_text(reach, 'hours')} to reach" if np.isfinite(reach) else "does not reach"
+    within = "" if np.isfinite(reach) else " within 7 days"
     return (
         f"Serving {result.plan.devices:,} phones takes {value_text(down, 'bytes')} down and "
-        f"{value_text(up, 'bytes')} up a day, with {number_text(peak)} requests a second in the busiest hour. "
-        f"Under a cap of {cap} a release needs {value_text(reach, 'hours')} to reach 95 % of the phones that "
-        "fetch it."
-        if np.isfinite(reach)
-        else f"Serving {result.plan.devices:,} phones takes {value_text(down, 'bytes')} down and "
-        f"{value_text(up, 'bytes')} up a day, with {number_text(peak)} requests a second in the busiest hour. "
-        f"Under a cap of {cap} a release does not reach 95 % of the phones within 7 days."
+        f"{value_text(up, 'bytes')} up a day, with {number_text(peak)} requests a second in the busiest "
+        f"hour. Under a cap of {cap} a release {reached} 95 % of the phones that fetch it{within}."
     )
 
 

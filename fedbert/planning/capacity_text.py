@@ -16,8 +16,8 @@ SCHEMA = 1
 GIGABIT = 1e9
 
 MIX_ASSUMPTION = (
-    "Every figure scales the run's shares and rates to the larger fleet: the same mix of phones, networks and "
-    "habits, the same hours in one time zone."
+    "Every figure scales the run's shares and rates to the larger fleet: the same mix of phones, networks "
+    "and habits, the same hours in one time zone."
 )
 
 

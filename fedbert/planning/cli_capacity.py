@@ -14,28 +14,33 @@ OWN = frozenset({"capacity.json", "forecast.csv", "report.html", "run"})
 """All that this command writes into its folder."""
 
 
+def _option(text: str) -> Any:
+    return typer.Option(help=text, show_default=False)
+
+
 def capacity(
-    devices: Annotated[int, typer.Option(help="phones to plan for")] = 8_400_000,
+    devices: Annotated[int, _option("phones to plan for  [default: 8400000]")] = 8_400_000,
     from_: Annotated[
         Path | None,
-        typer.Option(
-            "--from", metavar="RUN", help=f"folder of a finished run; default: run {BASE_DEVICES:,} now"
-        ),
+        typer.Option("--from", metavar="RUN", help="folder of a finished run; default: run 10,000 devices"),
     ] = None,
     release_mbit_per_s: Annotated[
-        float, typer.Option(help="bandwidth cap of release downloads; 1485 serves 8.4 million in 24 h")
+        float,
+        _option("bandwidth cap of release downloads; 1485 serve 8.4 million in 24 h  [default: 1500]"),
     ] = 1500.0,
-    reports_per_round: Annotated[int, typer.Option(help="reports that a round wants")] = 10_000,
-    rounds_per_day: Annotated[float | None, typer.Option(help="default: as in the run")] = None,
-    releases_per_day: Annotated[float, typer.Option(help="releases offered to the fleet a day")] = 1.0,
-    release_hour: Annotated[float, typer.Option(help="local hour of the first release of a day")] = 0.0,
+    reports_per_round: Annotated[
+        int | None, _option("reports that a round wants; default 10,000, at most 1 % of the devices")
+    ] = None,
+    rounds_per_day: Annotated[float | None, _option("default: as in the run")] = None,
+    releases_per_day: Annotated[float, _option("releases offered to the fleet a day  [default: 1]")] = 1.0,
+    release_hour: Annotated[float, _option("local hour of the first release of a day  [default: 0]")] = 0.0,
     over_selection: Annotated[
-        float, typer.Option(help="reports expected at a mean hour over reports wanted (Google: 1.3)")
+        float, _option("reports expected at a mean hour over reports wanted  [default: 1.3]")
     ] = 1.3,
     model_spread: Annotated[
-        float, typer.Option(help="95 % spread of modelled odds and costs; 0.2 is a factor 1/1.2 to 1.2")
+        float, _option("95 % spread of modelled odds and costs, as in / 1.2 to x 1.2  [default: 0.2]")
     ] = 0.2,
-    output: Annotated[Path | None, typer.Option(help="folder; default runs/capacity-DEVICES")] = None,
+    output: Annotated[Path | None, _option("folder; default runs/capacity-DEVICES")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier forecast there")] = False,
 ) -> None:
     """Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals."""
@@ -67,17 +72,13 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 def check(asked: dict[str, Any]) -> None:
     """Raise FedbertError for the first value outside `LIMITS`, or more reports than devices."""
+    reports = asked["reports_per_round"]
     for name, (low, high) in LIMITS.items():
         value = asked[name]
         if value is not None and not (math.isfinite(value) and low <= value <= high):
-            raise invalid(name, value, f"be from {low:,g} to {high:,.10g}")
-    if asked["reports_per_round"] > asked["devices"]:
-        raise invalid(
-            "reports_per_round",
-            asked["reports_per_round"],
-            f"be <= devices (= {asked['devices']})",
-            "lower it",
-        )
+            raise invalid(name, value, f"be from {low:,.10g} to {high:,.11g}")
+    if reports is not None and reports > asked["devices"]:
+        raise invalid("reports_per_round", reports, f"be <= devices (= {asked['devices']})", "lower it")
 
 
 def run_capacity(
@@ -88,6 +89,7 @@ def run_capacity(
     from fedbert.planning.base_run import read_base_run
     from fedbert.planning.output import empty_folder, is_filled, make_folder
     from fedbert.planning.simulate import command_line
+    from fedbert.results import save_run
 
     folder = output or Path("runs") / f"capacity-{asked['devices']}"
     filled = is_filled(folder)
@@ -99,43 +101,39 @@ def run_capacity(
     base = read_base_run(from_) if from_ is not None else None
     if from_ is not None and folder.resolve() in (from_.resolve(), *from_.resolve().parents):
         raise invalid("output", str(folder), "not hold the run of --from", "choose another --output")
+    make_folder(folder)
+    result = None if base is not None else _base_run(simulate, command)
     if filled:
         empty_folder(folder, OWN)
-    make_folder(folder)
-    if base is None:
-        base = read_base_run(_base_run(folder / "run", simulate, command))
-    _write(folder, base, asked, command)
+    if result is not None:
+        make_folder(folder / "run")
+        save_run(result, folder / "run")
+    _write(folder, base or read_base_run(folder / "run"), asked, command)
 
 
-def _base_run(folder: Path, simulate: Any, command: str) -> Path:
-    """Run `BASE_DEVICES` devices with the defaults into `folder` and return it."""
-    from fedbert.planning.output import make_folder
+def _base_run(simulate: Any, command: str) -> Any:
+    """Run `BASE_DEVICES` devices with the defaults and return the result."""
     from fedbert.planning.simulate import simulate_visibly
-    from fedbert.results import save_run
     from fedbert.scenario import build
 
     scenario, execution = build({"devices": BASE_DEVICES})
-    result = (simulate or simulate_visibly)(scenario, execution, command)
-    make_folder(folder)
-    save_run(result, folder)
-    return folder
+    return (simulate or simulate_visibly)(scenario, execution, command)
 
 
 def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None:
     import json
 
-    from rich.console import Console
-
     from fedbert.planning.capacity import Plan
     from fedbert.planning.capacity_page import render, terminal_tables
     from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame
     from fedbert.planning.forecast import forecast
+    from fedbert.planning.output import console_for_tables
     from fedbert.results import write_text_atomically
 
     plan = Plan(
         devices=asked["devices"],
         release_bits_per_s=asked["release_mbit_per_s"] * 1e6,
-        reports_per_round=asked["reports_per_round"],
+        reports_per_round=asked["reports_per_round"] or min(10_000, -(-asked["devices"] // 100)),
         rounds_per_day=asked["rounds_per_day"] or base.rounds_per_day,
         releases_per_day=asked["releases_per_day"],
         release_hour=asked["release_hour"],
@@ -148,7 +146,7 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None
     write_text_atomically(folder / "capacity.json", text)
     write_text_atomically(folder / "forecast.csv", frame(result).to_csv(index=False))
     write_text_atomically(folder / "report.html", render(result, command))
-    console = Console()
+    console = console_for_tables()
     for table in terminal_tables(result):
         console.print(table)
     console.print(MIX_ASSUMPTION, highlight=False)

@@ -20,7 +20,8 @@ def tradeoff(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="runs a budget, with the scenario's seed and those after it")
+        int,
+        typer.Option(help="runs a budget: the first seed and those after it; default 3", show_default=False),
     ] = 3,
     config: Annotated[
         Path | None, typer.Option(help="scenario file (TOML); its epsilon gives way to --epsilons")
@@ -31,12 +32,10 @@ def tradeoff(
     seed: Annotated[str | None, typer.Option(help="first seed")] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="folder; default runs/tradeoff-WORLD-DEVICES; taken up again if stopped"),
+        typer.Option(help="folder, taken up again if stopped; default runs/tradeoff-WORLD-DEVICES"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="drop the finished cells there")] = False,
-    jobs: Annotated[
-        int | None, typer.Option(help="runs at a time, one core each; default: all cores")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="runs at a time; default: one a core")] = None,
 ) -> None:
     """Run one scenario for each privacy budget and seed; end in a table, frontier.csv and report.html.
 
@@ -92,11 +91,9 @@ def run_tradeoff(
 
 
 def _write(folder: Path, scenario: Any, results: Any, command: str) -> None:
-    from rich.console import Console
-
     from fedbert.planning.frontier import cells_frame, frontier_frame
     from fedbert.planning.grid import FRONTIER
-    from fedbert.planning.output import parquet_bytes
+    from fedbert.planning.output import console_for_tables, parquet_bytes
     from fedbert.planning.tradeoff_page import render, terminal_table
     from fedbert.results import write_bytes_atomically, write_text_atomically
 
@@ -106,6 +103,6 @@ def _write(folder: Path, scenario: Any, results: Any, command: str) -> None:
     write_bytes_atomically(folder / f"{FRONTIER}.parquet", parquet_bytes(frontier))
     write_text_atomically(folder / f"{FRONTIER}.csv", frontier.to_csv(index=False))
     write_text_atomically(folder / "report.html", render(frontier, cells, scenario, command))
-    console = Console()
+    console = console_for_tables()
     console.print(terminal_table(frontier))
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

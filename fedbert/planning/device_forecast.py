@@ -39,7 +39,7 @@ def sessions(base: BaseRun, plan: Plan, draws: Draws) -> list[Forecast]:
             "share",
             _scored(base.scored_share, base.devices, draws),
             "modelled",
-            "answered in time, in memory and with a release, as in the run; the unit of sampling is the device",
+            "answered in time, in memory and with a release, as in the run; devices are the sampled units",
         ),
         *shares,
     ]

@@ -1,4 +1,4 @@
-"""From the cells of a grid to the privacy-quality frontier: one row a cell, then one row a budget with intervals.
+"""From the cells of a grid to the frontier: one row a cell, then one row a budget with intervals.
 
 Quality is that of the int8 student of the final release on every evaluation session of the run, all of them
 scored (20 candidates, mean over evaluation sessions); release 0 and the pooled-data bound stand beside it.

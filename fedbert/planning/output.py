@@ -10,6 +10,7 @@ from fedbert.errors import FedbertError, invalid
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
 
 def is_filled(folder: Path) -> bool:
@@ -58,3 +59,11 @@ def parquet_bytes(frame: "pd.DataFrame") -> bytes:
     buffer = BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+def console_for_tables() -> "Console":
+    """Return standard output for tables: as wide as the terminal, 120 columns where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)

@@ -57,6 +57,18 @@ COLUMNS = (
 )
 
 
+TERMINAL_COLUMNS = (
+    "epsilon",
+    "nDCG@10",
+    "AUC",
+    "text only nDCG@10",
+    "gap closed",
+    "noise multiplier",
+    "unamplified",
+)
+"""What fits in 80 columns."""
+
+
 def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
     """Return the frontier's table as text, one row a budget, in `COLUMNS`."""
 
@@ -65,7 +77,7 @@ def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
 
     return [
         [
-            row["budget"] if row["budget"] != "none" else "none (not private)",
+            row["budget"],
             figure_text(*three(row, "ndcg@10")),
             figure_text(*three(row, "auc")),
             figure_text(*three(row, "text_only_ndcg@10")),
@@ -82,17 +94,23 @@ def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
 
 def terminal_table(frontier: "pd.DataFrame") -> "Table":
     """Return the table that ends the command, with release 0 and the pooled-data bound below."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(title="Final release by privacy budget: 20 candidates, mean over evaluation sessions")
-    for number, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number > 0)
+    table = Table(
+        title="Final release by epsilon (20 candidates, mean over evaluation sessions)",
+        title_justify="left",
+        box=SIMPLE,
+    )
+    for number, name in enumerate(TERMINAL_COLUMNS):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    shown = [COLUMNS.index(name) for name in TERMINAL_COLUMNS]
     for row in table_rows(frontier):
-        table.add_row(*row)
+        table.add_row(*(row[index] for index in shown))
     table.add_section()
-    for name, key in (("release 0", "release_0"), ("pooled-data bound", "pooled")):
+    for name, key in (("release 0", "release_0"), ("pooled", "pooled")):
         figures = [_plain_mean(frontier, f"{key}_{metric}") for metric in ("ndcg@10", "auc")]
-        table.add_row(name, *figures, *[""] * (len(COLUMNS) - 3))
+        table.add_row(name, *figures, *[""] * (len(TERMINAL_COLUMNS) - 3))
     return table
 
 
@@ -194,8 +212,8 @@ def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, 
             "measured",
             table_html(table_rows(frontier), COLUMNS),
             note=(
-                "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier is the "
-                "noise's standard deviation over the clip norm. " + INTERVAL_NOTE
+                "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier is "
+                "the noise's standard deviation over the clip norm. " + INTERVAL_NOTE
             ),
         ),
         Section(

@@ -1,0 +1,168 @@
+"""Small invented runs for the planning tests: RunResult in the shape of a real one, by plain formulas."""
+
+import math
+import os
+import time
+from typing import Any
+
+from fedbert.errors import FedbertError
+from fedbert.results import LABELS, SCHEMA, Metrics, RunResult
+from fedbert.scenario import Execution, Scenario
+
+RELEASE_BYTES = 1_910_000
+REPORT_BYTES = 100_000
+
+
+def quality(ndcg: float) -> Metrics:
+    """Return five metrics around one nDCG@10."""
+    return {"auc": ndcg + 0.05, "mrr": ndcg, "ndcg@5": ndcg, "ndcg@10": ndcg, "hit@1": ndcg / 2}
+
+
+def final_ndcg(epsilon: float | None, seed: int) -> float:
+    """Return the invented quality of the final release: it grows with epsilon and shifts with the seed."""
+    budget = 100.0 if epsilon is None else epsilon
+    return 0.80 + 0.1 * budget / (budget + 1) + 0.001 * (seed % 3)
+
+
+def fetched(behind: float, hours: float, unmetered: float, factor: float) -> int:
+    """Return how many of `behind` fetch within `hours` at rate factor x unmetered an hour."""
+    return round(behind * -math.expm1(-factor * unmetered * hours))
+
+
+def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Return an invented finished run of `scenario`: at all hours 30 % are eligible, 60 % unmetered."""
+    eligible, unmetered, factor = (0.3, 0.6, 0.5) if scenario.availability == "default" else (1.0, 1.0, 5.0)
+    devices, hours = scenario.devices, scenario.round_hours
+    treated = round(devices * (1 - scenario.control_share))
+    ndcg = final_ndcg(scenario.epsilon, scenario.seed)
+    rounds: list[Any] = []
+    newest, have = 0, treated
+    for number in range(scenario.rounds + 1):
+        downloads = fetched(treated - have, hours, unmetered, factor) if newest and number else 0
+        have += downloads
+        cohort = round(devices * scenario.cohort_probability) if number else 0
+        completed = round(0.9 * eligible * cohort)
+        rounds.append(
+            {
+                "round": number,
+                "hour": number * hours % 24,
+                **quality(0.8 + (ndcg - 0.8) * number / scenario.rounds),
+                "cohort": cohort,
+                "eligible": round(eligible * cohort),
+                "completed": completed,
+                "dropped": round(eligible * cohort) - completed,
+                "reported": completed,
+                "bytes_up": completed * REPORT_BYTES,
+                "bytes_down": downloads * RELEASE_BYTES,
+                "downloads": downloads,
+                "installed": {"0": devices - have, str(newest): have} if newest else {"0": devices},
+                "released": None,
+            }
+        )
+        if number and number % scenario.release_every == 0:
+            newest, have = newest + 1, 0
+            rounds[-1]["released"] = newest
+    private = scenario.epsilon is not None
+    result: Any = {
+        "schema": SCHEMA,
+        "name": "invented",
+        "command": command,
+        "seed": scenario.seed,
+        "started": "2000-01-01T00:00:00+00:00",
+        "versions": {"threads": os.environ.get("OMP_NUM_THREADS", "")},
+        "commit": None,
+        "status": "finished",
+        "labels": LABELS,
+        "scenario": scenario.model_dump(mode="json"),
+        "world": {"name": scenario.world},
+        "model": {"name": "invented", "bytes": RELEASE_BYTES},
+        "privacy": {
+            "mode": "central" if private else "none",
+            "delta": scenario.effective_delta,
+            "noise_multiplier": 2 / scenario.epsilon if scenario.epsilon else None,
+            "epsilon": scenario.epsilon,
+            "epsilon_unamplified": 9 * scenario.epsilon if scenario.epsilon else None,
+        },
+        "rounds": rounds,
+        "tiers": {
+            name: {
+                "devices": devices // 2,
+                "sessions": 2 * devices,
+                "outcomes": {
+                    "scored": round(share * 2 * devices),
+                    "too_slow": 2 * devices - round(share * 2 * devices),
+                },
+                "device_ms_per_day": milliseconds,
+                "mah_per_day": 0.5,
+                "battery_percent_per_day": 0.01,
+            }
+            for name, share, milliseconds in (("entry", 0.7, 4000.0), ("flagship", 0.9, 1000.0))
+        },
+        "hours": [
+            {
+                "hour": hour,
+                "idle": 0.8,
+                "charging": 0.5,
+                "unmetered": unmetered,
+                "eligible": eligible,
+                "sessions": 1 / 24,
+            }
+            for hour in range(24)
+        ],
+        "comparison": [
+            {
+                "system": f"int8 student, {name}",
+                "inputs": inputs,
+                "quality": quality(value - (0.1 if inputs == "text only" else 0.0)),
+                "low": 0.0,
+                "high": 1.0,
+            }
+            for name, value in (("release 0", 0.8), ("final", ndcg), ("pooled-data bound", 0.92))
+            for inputs in ("text only", "text, history and user model")
+        ],
+        "gap": {
+            "release_0": 0.8,
+            "final": ndcg,
+            "pooled": 0.92,
+            "closed": (ndcg - 0.8) / 0.12,
+            "text_only_release_0": 0.7,
+            "text_only_final": ndcg - 0.1,
+            "text_only_pooled": 0.82,
+            "text_only_closed": (ndcg - 0.8) / 0.12,
+        },
+        "wall_s": 0.1,
+    }
+    return result  # type: ignore[no-any-return]
+
+
+def failing_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Fail for epsilon 1 with the error a user may cause, else as `fake_run`."""
+    if scenario.epsilon == 1:
+        raise FedbertError("profiles(='x') must exist; check the path")
+    return fake_run(scenario, execution, command)
+
+
+def broken_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Fail with an error of two lines that is no FedbertError."""
+    raise ZeroDivisionError("first line\nsecond line")
+
+
+def killed_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """End the worker as the system does when memory runs out."""
+    os._exit(9)
+
+
+def slow_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Be quick for seed 0, then take a minute, as `fake_run` in both cases."""
+    if scenario.seed > 0:
+        time.sleep(60)
+    return fake_run(scenario, execution, command)
+
+
+def counted_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Leave a file for each call in the folder named by the variable FEDBERT_TEST_CALLS."""
+    from pathlib import Path
+
+    folder = Path(os.environ["FEDBERT_TEST_CALLS"])
+    (folder / f"{scenario.epsilon}-{scenario.seed}").touch()
+    return fake_run(scenario, execution, command)

@@ -1,0 +1,246 @@
+"""The trade-off grid: cells kept, resumed, refused, stopped, failed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import planning_fakes as fakes
+import pytest
+
+from fedbert.errors import FedbertError
+from fedbert.planning.cli_tradeoff import run_tradeoff
+from fedbert.planning.frontier import cells_frame, frontier_frame
+from fedbert.planning.grid import Progress, load_cell, open_folder, plan, run_grid
+from fedbert.planning.progress import line
+from fedbert.results import save_run
+from fedbert.scenario import Scenario, build
+
+
+def scenario(**values: Any) -> Scenario:
+    """Return a small scenario."""
+    return build({"devices": 100, "rounds": 4} | values)[0]
+
+
+def grid(folder: Path, simulate: Any, epsilons: list[str], seeds: int = 1, **flags: Any) -> None:
+    """Run the command's function with a fake simulation."""
+    overwrite = flags.pop("overwrite", False)
+    run_tradeoff(
+        {"devices": "100", "rounds": "4"} | flags, epsilons, seeds, None, folder, overwrite, 2, simulate
+    )
+
+
+def test_plan_covers_budgets_and_seeds() -> None:
+    """Each budget once a seed, seeds counted from the scenario's own."""
+    cells = plan(scenario(seed=7), [0.5, None], 2)
+    assert [cell.name for cell in cells] == ["0.5-7", "none-7", "0.5-8", "none-8"]
+
+
+def test_whole_grid_ends_in_report_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every cell is kept, workers have one thread, and the files hold the same means."""
+    grid(tmp_path, fakes.fake_run, ["0.5", "none"], 2)
+    cells = sorted(path.name for path in (tmp_path / "cells").iterdir())
+    assert cells == ["0.5-0", "0.5-1", "none-0", "none-1"]
+    run = json.loads((tmp_path / "cells" / "0.5-0" / "run.json").read_text())
+    assert run["versions"]["threads"] == "1"
+    table = pd.read_csv(tmp_path / "frontier.csv", keep_default_na=False)
+    assert table["budget"].tolist() == ["0.5", "none"]
+    expected = (fakes.final_ndcg(0.5, 0) + fakes.final_ndcg(0.5, 1)) / 2
+    assert float(table["ndcg@10"][0]) == pytest.approx(expected)
+    assert {"signal", "privacy_mode", "closed_low", "auc_high", "text_only_auc"} <= set(table.columns)
+    assert len(pd.read_parquet(tmp_path / "frontier.parquet")) == 2
+    assert len(pd.read_parquet(tmp_path / "cells.parquet")) == 4
+    page = (tmp_path / "report.html").read_text()
+    assert "pooled-data bound" in page
+    assert "noise multiplier" in page
+    captured = capsys.readouterr()
+    assert "4 of 4 cells done" in captured.err
+    assert "gap closed" in captured.out
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_second_call_computes_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished cells are taken over; new budgets and cells of a wrong seed are computed."""
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    monkeypatch.setenv("FEDBERT_TEST_CALLS", str(calls))
+    folder = tmp_path / "grid"
+    grid(folder, fakes.counted_run, ["1", "2"])
+    assert {path.name for path in calls.iterdir()} == {"1.0-0", "2.0-0"}
+    for path in calls.iterdir():
+        path.unlink()
+    copied = (folder / "cells" / "1-0" / "run.json").read_text()
+    (folder / "cells" / "2-0" / "run.json").write_text(copied)
+    grid(folder, fakes.counted_run, ["1", "2", "none"])
+    assert {path.name for path in calls.iterdir()} == {"2.0-0", "None-0"}
+
+
+def test_unfinished_and_broken_cells_are_not_taken(tmp_path: Path) -> None:
+    """A cell that was interrupted, is cut off or is of another scenario counts as missing."""
+    (cell,) = plan(scenario(), [1.0], 1)
+    place = tmp_path / "cells" / cell.name
+    place.mkdir(parents=True)
+    result = fakes.fake_run(cell.scenario, build({})[1])
+    save_run(result, place)
+    assert load_cell(tmp_path, cell) is not None
+    (other,) = plan(scenario(rounds=5), [1.0], 1)
+    assert load_cell(tmp_path, other) is None
+    result["status"] = "interrupted after round 2"
+    save_run(result, place)
+    assert load_cell(tmp_path, cell) is None
+    (place / "run.json").write_text("{")
+    assert load_cell(tmp_path, cell) is None
+
+
+def test_other_scenario_is_refused_in_one_line(tmp_path: Path) -> None:
+    """The line names what differs; --overwrite drops the old cells; epsilon and seed are not the scenario."""
+    open_folder(tmp_path, scenario(), overwrite=False)
+    open_folder(tmp_path, scenario(epsilon=2, seed=5), overwrite=False)
+    (tmp_path / "cells" / "old").mkdir()
+    with pytest.raises(FedbertError, match=r"another scenario \(rounds = 4; now rounds = 5\)[^\n]*$"):
+        open_folder(tmp_path, scenario(rounds=5), overwrite=False)
+    open_folder(tmp_path, scenario(rounds=5), overwrite=True)
+    assert not (tmp_path / "cells" / "old").exists()
+
+
+def test_foreign_folders_are_never_emptied(tmp_path: Path) -> None:
+    """A folder with anything else in it is refused, even with --overwrite; so is a file."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(FedbertError, match="choose another --output"):
+            open_folder(tmp_path, scenario(), overwrite)
+    with pytest.raises(FedbertError, match="must be a folder"):
+        open_folder(tmp_path / "thesis.tex", scenario(), False)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_failed_cell_is_one_line_and_others_are_kept(tmp_path: Path) -> None:
+    """The failed cell is named with its reason; the finished ones stay for the next call."""
+    with pytest.raises(FedbertError, match=r"^cell failed: epsilon 1, seed 0: profiles[^\n]*kept[^\n]*$"):
+        grid(tmp_path, fakes.failing_run, ["1", "2"])
+    assert (tmp_path / "cells" / "2-0" / "run.json").is_file()
+    assert not (tmp_path / "report.html").exists()
+    grid(tmp_path, fakes.fake_run, ["1", "2"])
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_unexpected_failures_are_one_line(tmp_path: Path) -> None:
+    """An exception without a message for users, and a killed worker, are one line too."""
+    cells = plan(scenario(), [1.0], 1)
+    with pytest.raises(FedbertError, match=r"^[^\n]*ZeroDivisionError: first line second line[^\n]*$"):
+        run_grid(tmp_path, cells, fakes.broken_run, 1)
+    with pytest.raises(FedbertError, match=r"^[^\n]*worker process was killed[^\n]*$"):
+        run_grid(tmp_path, cells, fakes.killed_run, 1)
+
+
+def test_environment_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread limits of the workers do not stay in the caller's environment."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    run_grid(tmp_path, plan(scenario(), [1.0], 1), fakes.fake_run, 1)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_ctrl_c_keeps_finished_cells_and_exits_130(tmp_path: Path) -> None:
+    """SIGINT ends the workers at once; what was finished is there, nothing is half written."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path.insert(0, {str(Path(__file__).parent)!r})
+            import planning_fakes as fakes
+            from fedbert.planning.cli_tradeoff import run_tradeoff
+            from fedbert.planning.command import run_command
+            from pathlib import Path
+
+            def command() -> None:
+                run_tradeoff({{"devices": "100"}}, ["1"], 3, None, Path({str(tmp_path / "grid")!r}), False, 2,
+                             fakes.slow_run)
+
+            if __name__ == "__main__":
+                sys.exit(run_command(command, []))
+            """
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    cell = tmp_path / "grid" / "cells" / "1-0" / "run.json"
+    deadline = time.monotonic() + 40
+    while not cell.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1] == "stopped; what was finished is kept"
+    assert json.loads(cell.read_text())["status"] == "finished"
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "epsilons", "seeds", "message"),
+    [
+        ({"devices": "0"}, ["1"], 1, "devices"),
+        ({"devices": "-5"}, ["1"], 1, "devices"),
+        ({"devices": "1e12"}, ["1"], 1, "devices"),
+        ({"devices": "many"}, ["1"], 1, "devices"),
+        ({}, ["0"], 1, "epsilons"),
+        ({}, ["1"], 0, "seeds"),
+        ({"world": "mars"}, ["1"], 1, "world"),
+        ({"seed": str(2**31 - 1)}, ["1"], 2, "seed"),
+    ],
+)
+def test_wrong_input_writes_nothing(
+    tmp_path: Path, flags: dict[str, str], epsilons: list[str], seeds: int, message: str
+) -> None:
+    """Each mistake is one line that names the flag, and the folder is not made."""
+    folder = tmp_path / "grid"
+    with pytest.raises(FedbertError, match=rf"^{message}[^\n]*$"):
+        run_tradeoff(flags, epsilons, seeds, None, folder, False, 1, fakes.fake_run)
+    assert not folder.exists()
+
+
+def test_frontier_means_by_hand() -> None:
+    """Three seeds of one budget: mean, Student's t interval, lines beside it."""
+    results = [fakes.fake_run(cell.scenario, build({})[1]) for cell in plan(scenario(), [1.0, None], 3)]
+    frame = frontier_frame(cells_frame(results))
+    assert frame["budget"].tolist() == ["1", "none"]
+    assert frame["seeds"].tolist() == [3, 3]
+    row = frame.iloc[0]
+    assert row["ndcg@10"] == pytest.approx(0.851)
+    assert row["ndcg@10_high"] - row["ndcg@10"] == pytest.approx(4.302653 * 0.001 / 3**0.5, rel=1e-5)
+    assert row["auc"] == pytest.approx(0.901)
+    assert row["text_only_ndcg@10"] == pytest.approx(0.751)
+    assert row["release_0_ndcg@10"] == pytest.approx(0.8)
+    assert row["pooled_auc"] == pytest.approx(0.97)
+    assert row["closed"] == pytest.approx(0.051 / 0.12)
+    assert row["noise_multiplier"] == 2.0
+    assert row["epsilon_unamplified"] == 9.0
+
+
+def test_frontier_needs_the_comparison() -> None:
+    """A run without the systems it reads is refused by name."""
+    result = fakes.fake_run(scenario(), build({})[1])
+    result["comparison"] = result["comparison"][:2]
+    with pytest.raises(FedbertError, match="int8 student, final"):
+        cells_frame([result])
+    result["gap"] = None
+    with pytest.raises(FedbertError, match="must have compared"):
+        cells_frame([result])
+
+
+def test_progress_line() -> None:
+    """Cells done, the one that ended, and the time left."""
+    assert line(Progress(1, 4, "epsilon 2, seed 0", 30, 90)) == (
+        "1 of 4 cells done (epsilon 2, seed 0), about 90 s left"
+    )
+    assert line(Progress(0, 4, "", 0, None)) == "0 of 4 cells done"

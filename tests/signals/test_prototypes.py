@@ -121,7 +121,7 @@ def test_split_sum_reads_clicks_back() -> None:
 
 
 def test_a_sketch_is_fixed_and_spreads_items() -> None:
-    """A large catalogue shares 512 rows; signs are even, all rows are used, an item reads its own sum back."""
+    """A large catalogue shares 512 rows; signs are even, all rows are used, and an item reads its own sum."""
     layout = signal_layout(5000, 8, beta=0.1, gamma=0.1, clip_norm=1.0, largest_cohort=10)
     rows, signs = sketch(layout)
     assert layout.rows == 512

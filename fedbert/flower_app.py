@@ -1,7 +1,7 @@
 """The ServerApp of ``flwr run .``: the same run as ``simulations/run.py``, on SuperNodes wherever they are.
 
-Flower's run configuration carries the scenario: each key is a flag of ``fedbert run`` with ``-`` for ``_``, as in
-``flwr run . --run-config 'devices=10000 output="runs/deployed"'``.
+Flower's run configuration carries the scenario: each key is a flag of ``fedbert run``, with ``_`` for ``-``,
+as in ``flwr run . --run-config 'devices=10000 output="runs/deployed"'``.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ _WORDS = {"": None, "none": None}
 
 
 def settings_of(run_config: dict[str, Any]) -> dict[str, Any]:
-    """Return scenario keys of a Flower run configuration; empty texts and "none" leave a key at its default."""
+    """Return the scenario keys of a run configuration; empty texts and "none" leave a key at its default."""
     return {
         name.replace("-", "_"): value
         for name, value in run_config.items()

@@ -61,8 +61,8 @@ def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int
     bits = np.random.Philox(key=_key(seed, purpose, time))
     bits.advance(first * counters)
     raw = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
-    table = np.asarray(raw).astype(np.uint64, copy=False).reshape(count, counters * _WORDS_PER_COUNTER)
-    return table[:, :draws]
+    table: NDArray[np.uint64] = np.asarray(raw).astype(np.uint64, copy=False)
+    return table.reshape(count, counters * _WORDS_PER_COUNTER)[:, :draws]
 
 
 def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.float64]:

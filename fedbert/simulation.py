@@ -63,7 +63,8 @@ def run(
 ) -> RunOutput:
     """Simulate `scenario` and return its result; the same scenario gives the same figures on every backend.
 
-    `grid` is a Flower Grid to run on; without one the backend of `execution` is started. Ctrl-C in a round ends the run early: the result then holds the rounds that were finished. Raises
+    `grid` is a Flower Grid to run on; without one the backend of `execution` is started. Ctrl-C in a round
+    ends the run early: the result then holds the rounds that were finished. Raises
     FedbertError for whatever is wrong with the scenario's files.
     """
     from fedbert.federation.backends import run_inprocess, run_ray, shard_count
@@ -121,7 +122,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout this package lies in, with ``+changes`` if it differs; None outside one."""
+    """Return the commit of the checkout this package is in, ``+changes`` if it differs; None outside one."""
     from fedbert.paths import PACKAGE
 
     def git(*words: str) -> str | None:

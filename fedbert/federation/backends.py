@@ -1,4 +1,4 @@
-"""Where the shards run: threads of this process, Ray actors through Flower's simulation runtime, or a given grid."""
+"""Where the shards run: threads of this process, or Ray actors through Flower's simulation runtime."""
 
 import contextlib
 import logging

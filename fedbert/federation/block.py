@@ -1,7 +1,7 @@
 """One block of a shard's devices in one round: sessions, costs, clicks, signal, downloads."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ UPLOAD_DEADLINE_MS = 600_000.0
 """Longest upload of a signal, ten minutes; a phone on a slower link is late."""
 
 
-def _add_by_tier(total: NDArray[np.int64], tier: NDArray, values: NDArray) -> None:
+def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[Any]) -> None:
     np.add.at(total, tier, np.rint(values * r.MICRO).astype(np.int64))
 
 
@@ -89,13 +89,13 @@ class BlockRound:
             text, history_text, self.state.item[self.rows][device], sessions.candidates[chosen], FULL
         )
 
-    def _outcomes(self, kind: Kind, sessions: Sessions, installed: NDArray) -> NDArray[np.int8]:
+    def _outcomes(self, kind: Kind, sessions: Sessions, installed: NDArray[Any]) -> NDArray[np.int8]:
         environment, tier = self.environment, self.fleet.tier
         time = 2 * self.order.round + int(kind is Kind.LEARNING)
         draws = session_uniforms(self.block, Purpose.LATENCY, time, sessions.device, sessions.slot, 2)
         costs = environment.cost.session(
             self.fleet,
-            sessions.device,
+            sessions.device.astype(np.int64),
             environment.text_tokens[sessions.text],
             sessions.candidates.shape[1],
             draws,
@@ -119,12 +119,14 @@ class BlockRound:
         _add_by_tier(self.truth["session_uj"], session_tier[ran], costs.energy_mj[ran])
         return outcome
 
-    def _judge(self, sessions: Sessions, outcome: NDArray, rank: NDArray) -> None:
+    def _judge(self, sessions: Sessions, outcome: NDArray[Any], rank: NDArray[Any]) -> None:
         tier, arm = self.fleet.tier[sessions.device], self.control[sessions.device].astype(np.int64)
         np.add.at(self.truth["ranks"], (tier, arm, outcome, rank - 1), 1)
         np.add.at(self.truth["text_ranks"], (self.environment.evaluation_index[sessions.text], rank - 1), 1)
 
-    def _click(self, sessions: Sessions, outcome: NDArray, installed: NDArray, shown: NDArray) -> None:
+    def _click(
+        self, sessions: Sessions, outcome: NDArray[Any], installed: NDArray[Any], shown: NDArray[Any]
+    ) -> None:
         np.add.at(self.truth["learning_outcomes"], (self.fleet.tier[sessions.device], outcome), 1)
         clicked, clicked_rank = clicks(
             self.block,
@@ -194,13 +196,13 @@ class BlockRound:
             len(chosen),
         )
 
-    def _newest_clicks(self) -> tuple[NDArray, NDArray, NDArray]:
+    def _newest_clicks(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         newest = slice(-self.scenario.clicks_per_report, None)
         text, item = self.state.text[self.rows, newest], self.state.item[self.rows, newest]
         same = self.state.release[self.rows, newest] == self.order.signal_release
         return text, item, np.where(same, self.state.rank[self.rows, newest], -1).astype(np.int8)
 
-    def _signal_vectors(self, text: NDArray) -> NDArray[np.int8]:
+    def _signal_vectors(self, text: NDArray[Any]) -> NDArray[np.int8]:
         release = self.releases[self.order.signal_release]
         release.ensure(text)
         return release.vectors

@@ -36,6 +36,6 @@ class EncodedRelease:
                 wanted[part[part >= 0]] = True
             new = np.flatnonzero(wanted & ~self._known)
             if len(new):
-                self.vectors[new] = self.encoder.encode([self._texts[i] for i in new])
+                self.vectors[new] = self.encoder.encode([self._texts[i] for i in new.tolist()])
                 self.scorer.refill(new)
                 self._known[new] = True

@@ -15,8 +15,8 @@ from fedbert.signals.evidence import Evidence
 def pooled_bound(server: Server, vector_sums: NDArray[np.int64], clicks: NDArray[np.int64]) -> Artefact:
     """Return the student after the run's updates towards pooled prototypes.
 
-    `vector_sums` `[item, dim]` adds up release 0's int8 text vectors over all clicks on an item, `clicks` [item]
-    counts them.
+    `vector_sums` `[item, dim]` adds up release 0's int8 text vectors over all clicks on an item, `clicks`
+    [item] counts them.
     """
     scenario = server.scenario
     models = server.models_at_start()

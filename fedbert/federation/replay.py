@@ -1,7 +1,8 @@
-"""The comparison: every evaluation session of the run, ranked again by each system, with nothing left unscored.
+"""The comparison: every evaluation session of the run, ranked again by each system, none left unscored.
 
-All systems see the same sessions, candidates and pre-clock histories, so their figures are paired. Systems are
-given by name in a header; vectors that a phone could not make (teacher, unquantised student) come as arrays.
+All systems see the same sessions, candidates and pre-clock histories, so their figures are paired. Systems
+are given by name in a header; vectors that a phone could not make (teacher, unquantised student) come as
+arrays.
 """
 
 import threading

@@ -1,7 +1,8 @@
 """The product's server: what a deployed server would hold and decide.
 
-It sees public texts, masked sums of signals and the downloads it served. It loads no private text, and nothing
-of the simulator's truth is ever passed to it: a test scrambles that truth and finds the same releases.
+It sees public texts, masked sums of signals and the downloads it served. It loads no private text, and
+nothing of the simulator's truth is ever passed to it: a test scrambles that truth and finds the same
+releases.
 """
 
 from dataclasses import dataclass, replace
@@ -111,14 +112,14 @@ class Server:
         self.installed: NDArray[np.int64] = np.zeros(1, np.int64)
         self._pending: bytes | None = None
         self._evidence = no_evidence(self.layout)
-        self._names = self.releases[0].item_vectors
+        self._names: NDArray[np.floating] = self.releases[0].item_vectors
         self._space = 0
         self._ranks: dict[int, RankEvidence] = {}
 
     # -- releases -----------------------------------------------------------------------------------------
 
     def _choose_public_texts(self) -> None:
-        """Choose the public texts that each version is judged and aligned on: labelled ones if there are any."""
+        """Choose the public texts that versions are judged and aligned on: labelled ones if there are any."""
         split = np.asarray(self.public.split)
         chosen = np.flatnonzero(self.public.item >= 0)
         if not len(chosen):
@@ -129,8 +130,8 @@ class Server:
 
     def _release(self, number: int, artefact: Artefact) -> Release:
         encoder = Int8Encoder(artefact, threads=cores())
-        items = encoder.encode(self.public.catalogue.texts, "item").astype(np.float32) / 127
-        texts = encoder.encode(self._public_texts).astype(np.float32) / 127
+        items = _unit(encoder.encode(self.public.catalogue.texts, "item"))
+        texts = _unit(encoder.encode(self._public_texts))
         held_out = self._held_out
         score = validation_ndcg(texts[held_out], self._public_items[held_out], items)
         return Release(number, artefact, items, texts[~held_out], score)
@@ -288,6 +289,11 @@ class Server:
                 for days, amplified, unamplified in (accounting.projection(plan) if private else [])
             ],
         }
+
+
+def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Return int8 vectors as the unit vectors they stand for."""
+    return np.asarray(vectors, np.float32) / np.float32(127)
 
 
 def privacy_plan(scenario: Scenario) -> accounting.PrivacyPlan:

@@ -151,8 +151,8 @@ class Session:
         with self.timed("comparison vectors"):
             arrays = self._comparison(pack(pooled))
         with self.timed("comparison"):
-            header = {"systems": [system.header for system in self.systems]}
-            self.replayed = r.add_all(self._ask(grid, wire.REPLAY, header, arrays))["ranks"]
+            systems = {"systems": [system.header for system in self.systems]}
+            self.replayed = r.add_all(self._ask(grid, wire.REPLAY, systems, arrays))["ranks"]
 
     def _round(self, grid: Any, round_: int) -> tuple[RoundTruth, RoundUpdate]:
         order, blob = self.server.order(round_)
@@ -200,7 +200,7 @@ class Session:
         )
 
     def _met_texts(self, texts: int) -> NDArray[np.bool_]:
-        """Return which evaluation texts a session of rounds 1 .. N has, `[text]`; the others need no vector."""
+        """Return which evaluation texts a session of rounds 1 .. N has, `[text]`; others need no vector."""
         if self.observer.totals is None:
             return np.zeros(texts, np.bool_)
         return np.asarray(self.observer.totals["text_ranks"].sum(axis=1) > 0)

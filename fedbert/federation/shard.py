@@ -7,6 +7,7 @@ what leaves the shard are integer sums, so any split of the fleet gives the same
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,14 @@ class ShardState:
         """Return the state that `arrays()` gave."""
         return cls(**{name: array.copy() for name, array in arrays.items()})
 
-    def remember(self, rows: NDArray, text: NDArray, item: NDArray, rank: NDArray, release: NDArray) -> None:
+    def remember(
+        self,
+        rows: NDArray[Any],
+        text: NDArray[Any],
+        item: NDArray[Any],
+        rank: NDArray[Any],
+        release: NDArray[Any],
+    ) -> None:
         """Append one click to each device of `rows` (each at most once), dropping its oldest."""
         for column, values in (
             (self.text, text),
@@ -139,7 +147,7 @@ class Shard:
     # -- before the clock ---------------------------------------------------------------------------------
 
     def remembered_before(self, rows: slice, fleet: FleetColumns) -> Requests:
-        """Return text and clicked item `[device, history]` from before the clock, newest last, -1 for none."""
+        """Return text and clicked item `[device, history]` from before the clock, newest last, -1 none."""
         return clicked_history(self.environment.world, self.world_block(rows, fleet), ClickModel())
 
     def start(self) -> ShardState:
@@ -166,7 +174,7 @@ class Shard:
             self.observe_clicks(state, state.text[rows][kept], state.item[rows][kept])
         return state
 
-    def observe_clicks(self, state: ShardState, text: NDArray, item: NDArray) -> None:
+    def observe_clicks(self, state: ShardState, text: NDArray[Any], item: NDArray[Any]) -> None:
         """Add clicks to the pooled sums of the simulator's own observer, in the space of release 0."""
         encoded = self.environment.encoded_0
         encoded.ensure(text)

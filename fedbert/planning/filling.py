@@ -9,7 +9,7 @@ import numpy as np
 
 from fedbert.planning.intervals import Array
 
-QUANTILES = 201
+QUANTILES = 101
 
 
 def sampling_probability(wanted: float, over_selection: float, devices: float, mean_yield: float) -> float:

@@ -249,17 +249,15 @@ def test_same_arguments_same_forecast(usual: CapacityForecast) -> None:
     assert forecast(base(), plan()).forecasts == usual.forecasts
 
 
-def test_intervals_widen_with_spread_and_smaller_runs(usual: CapacityForecast) -> None:
-    """A larger model spread and a smaller run both widen the interval of the eligible devices."""
+def test_intervals_widen_with_spread_and_smaller_runs() -> None:
+    """A larger model spread and a smaller run both widen the interval of the eligible share."""
 
-    def width(result: CapacityForecast) -> float:
-        row = result.find("eligible devices", 0).estimate
+    def width(devices: int, spread: float) -> float:
+        row = from_draws(draw_inputs(base(devices=devices), spread, 0).eligible[:, 0])
         return (row.high or 0.0) - (row.low or 0.0)
 
-    assert width(forecast(base(), plan(model_spread=0.5))) > 1.5 * width(usual)
-    precise = width(forecast(base(), plan(model_spread=0.0)))
-    small = width(forecast(base(devices=400), plan(model_spread=0.0)))
-    assert small > 3 * precise > 0
+    assert width(10_000, 0.5) > 1.5 * width(10_000, 0.2)
+    assert width(400, 0.0) > 3 * width(10_000, 0.0) > 0
 
 
 def test_intervals_cover_other_runs() -> None:
@@ -267,13 +265,13 @@ def test_intervals_cover_other_runs() -> None:
     rng = np.random.default_rng(1)
     run = base(devices=1000)
     held = 0
-    for seed in range(100):
+    for seed in range(60):
         sampled = replace(run, eligible=np.full(24, rng.binomial(1000, 0.3) / 1000))
         row = from_draws(draw_inputs(sampled, 0.0, seed).eligible[:, 3])
         assert row.low is not None
         assert row.high is not None
         held += row.low <= 0.3 <= row.high
-    assert 88 <= held <= 100
+    assert 51 <= held <= 60
 
 
 def test_always_available_and_tiny_fleets_forecast() -> None:

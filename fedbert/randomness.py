@@ -6,6 +6,7 @@ therefore gets the same numbers whichever shard, worker or backend asks, and in 
 """
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,8 @@ def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int
     counters = -(-draws // _WORDS_PER_COUNTER)
     bits = np.random.Philox(key=_key(seed, purpose, time))
     bits.advance(first * counters)
-    raw = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
-    table: NDArray[np.uint64] = np.asarray(raw).astype(np.uint64, copy=False)
+    raw: Any = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
+    table: NDArray[np.uint64] = np.asarray(raw, np.uint64)
     return table.reshape(count, counters * _WORDS_PER_COUNTER)[:, :draws]
 
 

@@ -124,7 +124,19 @@ class Session:
     # -- the run ------------------------------------------------------------------------------------------
 
     def run(self, grid: Any, listener: RoundListener, stage: Any) -> None:
-        """Run all rounds and the comparison."""
+        """Run all rounds, then the comparison."""
+        self.start(grid, stage)
+        for round_ in range(self.scenario.rounds + 1):
+            stage(f"round {round_} of {self.scenario.rounds}")
+            started = time.perf_counter()
+            truth, update = self.one_round(grid, round_)
+            self.updates.append(update)
+            self.walls_s.append(time.perf_counter() - started)
+            listener(truth, update, self.walls_s[-1])
+        self.compare(grid, stage)
+
+    def start(self, grid: Any, stage: Any) -> None:
+        """Give each shard its devices and release 0."""
         stage("starting the phones")
         with self.timed("start"):
             installed: NDArray[np.int64] | None = None
@@ -136,13 +148,9 @@ class Session:
         if installed is None:
             raise FedbertError("no shard answered; start at least one SuperNode")
         self.server.installed = installed
-        for round_ in range(self.scenario.rounds + 1):
-            stage(f"round {round_} of {self.scenario.rounds}")
-            started = time.perf_counter()
-            truth, update = self._round(grid, round_)
-            self.updates.append(update)
-            self.walls_s.append(time.perf_counter() - started)
-            listener(truth, update, self.walls_s[-1])
+
+    def compare(self, grid: Any, stage: Any) -> None:
+        """Train the pooled-data bound and rank all evaluation sessions by each system."""
         stage("training the pooled-data bound")
         with self.timed("pooled bound"):
             self.oracle = r.add_all(self._ask(grid, wire.REPLAY, {"oracle": True}, {}))
@@ -154,7 +162,8 @@ class Session:
             systems = {"systems": [system.header for system in self.systems]}
             self.replayed = r.add_all(self._ask(grid, wire.REPLAY, systems, arrays))["ranks"]
 
-    def _round(self, grid: Any, round_: int) -> tuple[RoundTruth, RoundUpdate]:
+    def one_round(self, grid: Any, round_: int) -> tuple[RoundTruth, RoundUpdate]:
+        """Run one round on all shards and let the server finish it."""
         order, blob = self.server.order(round_)
         header = {
             "round": order.round,

@@ -1,4 +1,4 @@
-"""A real deployment on loopback: SuperLink, two SuperNodes, `flwr run` of the bundle away from the checkout."""
+"""A real deployment on loopback: SuperLink, two SuperNodes, `flwr run` of the bundle."""
 
 import contextlib
 import json
@@ -49,18 +49,21 @@ def _program(name: str) -> str:
 
 
 def _config(values: dict[str, object]) -> str:
-    return " ".join(f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}" for key, value in values.items())
+    return " ".join(
+        f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}" for key, value in values.items()
+    )
 
 
 @pytest.mark.deployment
 def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path: Path) -> None:
-    """SuperLink and two SuperNodes run the bundle, and every figure equals the in-process run's to the bit."""
+    """SuperLink and two SuperNodes run the bundle; every figure equals the in-process run's to the bit."""
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
     fleet, control, runtime, node_a, node_b, health = _free_ports(6)
     (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\naddress = "127.0.0.1:{control}"\ninsecure = true\n'
+        f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\n'
+        f'address = "127.0.0.1:{control}"\ninsecure = true\n'
     )
     env = os.environ | {
         "FLWR_HOME": str(home),
@@ -96,7 +99,14 @@ def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path
     ):
         time.sleep(5)
         submitted = subprocess.run(
-            [_program("flwr"), "run", str(ROOT), "loop", "--run-config", _config(SETTINGS | {"output": str(output)})],
+            [
+                _program("flwr"),
+                "run",
+                str(ROOT),
+                "loop",
+                "--run-config",
+                _config(SETTINGS | {"output": str(output)}),
+            ],
             env=env,
             cwd=elsewhere,
             capture_output=True,
@@ -112,7 +122,9 @@ def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path
     here = tmp_path / "here"
     words = [word for key, value in SETTINGS.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     subprocess.run(
-        [sys.executable, str(ROOT / "simulations" / "run.py"), *words, "--output", str(here)], check=True, timeout=300
+        [sys.executable, str(ROOT / "simulations" / "run.py"), *words, "--output", str(here)],
+        check=True,
+        timeout=300,
     )
     deployed, local = (json.loads((folder / "run.json").read_text()) for folder in (output, here))
     # Outside a checkout there is no commit: the bundle ran, not this folder.

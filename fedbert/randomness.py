@@ -6,7 +6,6 @@ therefore gets the same numbers whichever shard, worker or backend asks, and in 
 """
 
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +48,7 @@ class Purpose(IntEnum):
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:
-    return np.random.SeedSequence([seed, purpose, time]).generate_state(2, np.uint64)
+    return np.asarray(np.random.SeedSequence([seed, purpose, time]).generate_state(2, np.uint64), np.uint64)
 
 
 def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.uint64]:
@@ -61,8 +60,7 @@ def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int
     counters = -(-draws // _WORDS_PER_COUNTER)
     bits = np.random.Philox(key=_key(seed, purpose, time))
     bits.advance(first * counters)
-    raw: Any = bits.random_raw(count * counters * _WORDS_PER_COUNTER)
-    table: NDArray[np.uint64] = np.asarray(raw, np.uint64)
+    table = np.asarray(bits.random_raw(count * counters * _WORDS_PER_COUNTER), np.uint64)
     return table.reshape(count, counters * _WORDS_PER_COUNTER)[:, :draws]
 
 

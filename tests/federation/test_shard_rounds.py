@@ -1,0 +1,153 @@
+"""A shard's rounds: any split gives the same sums, and a phone that runs alone gives the same scores."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fedbert.ei_bert.artefact import Artefact
+from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.federation import report as r
+from fedbert.federation.environment import Environment
+from fedbert.federation.protocol import RoundOrder
+from fedbert.federation.shard import Shard, ShardState
+from fedbert.randomness import Purpose, uniforms
+from fedbert.recommendation.scorer import FULL, USER_TABLE
+from fedbert.recommendation.sessions import Kind
+from fedbert.scenario import Scenario
+
+ORDERS = [RoundOrder(0, 0, 0), RoundOrder(1, 0, 0), RoundOrder(2, 0, 1)]
+
+
+def _run(environment: Environment, edges: list[int]) -> tuple[list[dict[str, Any]], list[ShardState]]:
+    """Run the orders on shards between `edges`; return the summed reports and the last states."""
+    # The second release is the same file: what matters here is who is told to fetch it.
+    releases = {0: environment.encoded_0, 1: environment.encoded_0}
+    shards = [Shard(environment, a, b - a) for a, b in pairwise(edges)]
+    states = [shard.start() for shard in shards]
+    totals = []
+    for order in ORDERS:
+        parts = [
+            shard.run_round(state, order, releases)[0] for shard, state in zip(shards, states, strict=True)
+        ]
+        totals.append(r.add_all(part.server for part in parts) | r.add_all(part.truth for part in parts))
+    return totals, states
+
+
+@pytest.mark.parametrize("edges", [[0, 1, 2, 47, 48], [0, 7, 14, 21, 28, 35, 42, 48]])
+def test_any_split_gives_the_same_sums(environment: Environment, edges: list[int]) -> None:
+    """The reports of uneven shards add up to the report of one shard, to the last bit."""
+    whole, _ = _run(environment, [0, 48])
+    parts, _ = _run(environment, edges)
+    for one, many in zip(whole, parts, strict=True):
+        assert one.keys() == many.keys()
+        for name in one:
+            assert np.array_equal(one[name], many[name]), name
+
+
+def test_block_size_changes_nothing(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Working through five devices at a time gives what working through all at once gives."""
+    whole, _ = _run(environment, [0, 48])
+    monkeypatch.setattr("fedbert.federation.shard.BLOCK", 5)
+    parts, _ = _run(environment, [0, 48])
+    for one, many in zip(whole, parts, strict=True):
+        assert all(np.array_equal(one[name], many[name]) for name in one)
+
+
+def _alone(encoder: Int8Encoder, text: str, role: Any = "text") -> NDArray[np.int64]:
+    return encoder.encode([text], role)[0].astype(np.int64)
+
+
+def test_phones_that_run_alone_give_the_same_order(environment: Environment, release_0: Artefact) -> None:
+    """One phone, one session, one text at a time, in plain integers: the shard's ranks are these ranks."""
+    shard = Shard(environment, 0, 48)
+    state = shard.start()
+    before = ShardState.from_arrays(state.arrays())
+    report, _ = shard.run_round(state, RoundOrder(0, 0, 0), {0: environment.encoded_0})
+    world, encoder = environment.world, Int8Encoder(release_0, threads=1)
+    names = world.public.catalogue.texts
+    rows = slice(0, 48)
+    sessions = world.sessions(shard.world_block(rows, shard.fleet(rows)), 0, Kind.EVALUATION)
+    expected = np.zeros((int(world.evaluation_text.sum()), 20), np.int64)
+    for s in range(len(sessions)):
+        device = int(sessions.device[s])
+        text = _alone(encoder, world.texts[sessions.text[s]])
+        past = [int(t) for t in before.text[device] if t >= 0]
+        clicked = [int(i) for i in before.item[device] if i >= 0]
+        scored = []
+        for item in sessions.candidates[s].tolist():
+            vector = _alone(encoder, names[item], "item")
+            history = sum(int(_alone(encoder, world.texts[t]) @ vector) for t in past)
+            score = FULL.text * int(text @ vector) + FULL.history * (history // max(len(past), 1))
+            score += FULL.user * int(USER_TABLE[clicked.count(item)])
+            scored.append((-score, int(world.public.catalogue.default_rank[item]), item))
+        rank = [item for _, _, item in sorted(scored)].index(int(sessions.item[s]))
+        expected[environment.evaluation_index[sessions.text[s]], rank] += 1
+    fits = report.truth["ranks"].sum(axis=(0, 1, 3))
+    # Sessions that were not scored show the default order; all others must agree with the phone alone.
+    differing = int(np.abs(report.truth["text_ranks"] - expected).sum()) // 2
+    assert differing <= int(fits[1:].sum())
+    assert fits[0] > 4 * int(fits[1:].sum())
+    assert fits[0] > 20
+
+
+def test_evaluation_leaves_no_trace(environment: Environment) -> None:
+    """Evaluation sessions are never a signal, a history or a click: round 0 changes no phone."""
+    shard = Shard(environment, 0, 48)
+    state = shard.start()
+    before = {name: array.copy() for name, array in state.arrays().items()}
+    report, _ = shard.run_round(state, RoundOrder(0, 0, 0), {0: environment.encoded_0})
+    assert report.truth["text_ranks"].sum() > 0
+    assert not report.server["signal"].any()
+    for name, array in state.arrays().items():
+        assert np.array_equal(array, before[name]), name
+
+
+def test_what_phones_remember_is_never_an_evaluation_text(environment: Environment) -> None:
+    """After all rounds every remembered text is a learning text, and so is every text of a signal."""
+    _, (state,) = _run(environment, [0, 48])
+    kept = state.text[state.text >= 0]
+    assert len(kept) > 100
+    assert not environment.world.evaluation_text[kept].any()
+
+
+def test_the_control_group_stays_on_release_0(environment: Environment) -> None:
+    """A control device never fetches a later release; others do."""
+    _, (state,) = _run(environment, [0, 48])
+    control = Shard(environment, 0, 48).control(slice(0, 48))
+    assert control.any()
+    assert state.installed[control].max() <= 0
+    assert state.installed[~control].max() == 1
+
+
+def test_a_round_sums_one_release_only(environment: Environment) -> None:
+    """Phones on another release than the round's add nothing to its sum."""
+    shard = Shard(environment, 0, 48)
+    state = shard.start()
+    shard.run_round(state, RoundOrder(1, 0, 0), {0: environment.encoded_0})
+    releases = {0: environment.encoded_0, 1: environment.encoded_0}
+    copy = ShardState.from_arrays(state.arrays())
+    report, _ = shard.run_round(copy, RoundOrder(3, 1, 1), releases)
+    assert report.server["reported"][0] == 0
+    assert not report.server["signal"].any()
+
+
+def test_a_cohort_is_drawn_from_the_whole_fleet(environment: Environment, small: Scenario) -> None:
+    """Coins are thrown for phones whether they are available or not; the unavailable add zero."""
+    totals, _ = _run(environment, [0, 48])
+    cohort, eligible, completed, reported = totals[1]["counts"][:4]
+    coins = uniforms(small.seed, Purpose.COHORT, 1, 0, 48, 1)[:, 0] < small.cohort_probability
+    assert cohort == coins.sum()
+    assert cohort > eligible >= completed >= reported
+
+
+def test_sample_contributions_are_the_sum(environment: Environment) -> None:
+    """The dense vectors of all reporting phones add up to the shard's sum mod 2^32."""
+    shard = Shard(environment, 0, 48)
+    report, samples = shard.run_round(
+        shard.start(), RoundOrder(1, 0, 0, sample_contributions=48), {0: environment.encoded_0}
+    )
+    assert len(samples["dense"]) == report.server["reported"][0] > 0
+    assert np.array_equal(samples["dense"].sum(axis=0).astype(np.uint32), report.server["signal"])

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.devices.profiles import load_profiles
 from fedbert.ei_bert.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import report as r
@@ -72,10 +73,12 @@ class Session:
 
     @classmethod
     def open(cls, scenario: Scenario) -> "Session":
-        """Load public data, teacher and student for a run."""
+        """Load public data, teacher and student for a run; what the user named comes first, to fail early."""
         started = time.perf_counter()
+        load_profiles(scenario.profiles)
         files = (scenario.world, scenario.items, scenario.interactions)
-        session = cls(scenario, Server(scenario, load_public(*files)), load_world(*files))
+        world = load_world(*files)
+        session = cls(scenario, Server(scenario, load_public(*files)), world)
         session.timing_s["load"] = time.perf_counter() - started
         return session
 

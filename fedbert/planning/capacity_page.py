@@ -1,10 +1,11 @@
 """The capacity forecast for people: the terminal tables and report.html."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedbert.planning.capacity import HOURS, CapacityForecast, Curve, Forecast
+from fedbert.planning.capacity import CapacityForecast, Forecast
+from fedbert.planning.capacity_plots import REQUEST_KINDS, hourly_figure, requests_figure, rollout_figure
 from fedbert.planning.capacity_text import (
     MIX_ASSUMPTION,
     day_rows,
@@ -13,13 +14,21 @@ from fedbert.planning.capacity_text import (
     tier_rows,
     value_text,
 )
-from fedbert.reporting import theme
-from fedbert.reporting.page import Badge, Card, Section, figure_html, render_page, table_html
+from fedbert.reporting.page import (
+    Badge,
+    Card,
+    Panel,
+    Section,
+    facts_html,
+    figure_html,
+    panels_html,
+    render_page,
+    table_html,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-REQUEST_KINDS = ("downloads", "report uploads", "check-ins")
 MODELLED: Badge = "modelled"
 
 
@@ -53,102 +62,6 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     return [fleet, tiers]
 
 
-def _band(figure: Any, x: list[float], curve: Curve, name: str, colour: str, fill: str) -> None:
-    """Add a line with its 95 % band."""
-    import plotly.graph_objects as go
-
-    figure.add_trace(
-        go.Scatter(
-            x=x + x[::-1],
-            y=curve.high.tolist() + curve.low.tolist()[::-1],
-            fill="toself",
-            fillcolor=fill,
-            line={"width": 0},
-            hoverinfo="skip",
-            name="95 % interval",
-            showlegend=False,
-        )
-    )
-    figure.add_trace(go.Scatter(x=x, y=curve.value.tolist(), mode="lines", name=name, line={"color": colour}))
-
-
-SOFT_GREY = "rgba(152, 162, 179, 0.18)"
-
-
-def rollout_figure(result: CapacityForecast) -> Any:
-    """Return the share of devices with a release by hours since it was made, with and without the cap."""
-    import plotly.graph_objects as go
-
-    shown = result.rollout_hours <= _horizon(result)
-    every = np.flatnonzero(shown)[::3]
-    hours = result.rollout_hours[every].tolist()
-    figure = go.Figure()
-    free, capped = _part(result.rollout_without_cap, every), _part(result.rollout, every)
-    _band(figure, hours, free, "without a cap", theme.GREY, SOFT_GREY)
-    _band(figure, hours, capped, "under the cap", theme.ACCENT, theme.ACCENT_SOFT)
-    figure.update_xaxes(title="hours since the release")
-    figure.update_yaxes(title="share of fetching devices", tickformat=".0%", range=[0, 1.02])
-    return figure
-
-
-def _part(curve: Curve, index: Any) -> Curve:
-    return Curve(curve.value[index], curve.low[index], curve.high[index])
-
-
-def _horizon(result: CapacityForecast) -> float:
-    """Return the hours worth showing: until 99 % have the release, at least a day."""
-    enough = result.rollout_hours[result.rollout.value >= 0.99]
-    last = float(result.rollout_hours[-1])
-    return min(last, max(24.0, 1.2 * float(enough[0]))) if len(enough) else last
-
-
-def requests_figure(result: CapacityForecast) -> Any:
-    """Return requests a second by local hour, stacked by kind."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for kind, colour in zip(REQUEST_KINDS, (theme.ACCENT, theme.TEAL, theme.AMBER), strict=True):
-        curve = result.by_hour(f"{kind} a second")
-        figure.add_trace(
-            go.Bar(x=list(range(HOURS)), y=curve.value.tolist(), name=kind, marker={"color": colour})
-        )
-    total = result.by_hour("all requests a second")
-    figure.add_trace(
-        go.Scatter(
-            x=list(range(HOURS)),
-            y=total.value.tolist(),
-            mode="markers",
-            marker={"color": theme.INK, "size": 4},
-            name="all, 95 % interval",
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": (total.high - total.value).tolist(),
-                "arrayminus": (total.value - total.low).tolist(),
-                "thickness": 1.2,
-            },
-        )
-    )
-    figure.update_layout(barmode="stack")
-    figure.update_xaxes(title="local hour")
-    figure.update_yaxes(title="requests a second")
-    return figure
-
-
-def hourly_figure(result: CapacityForecast, name: str, title: str, share: bool) -> Any:
-    """Return one forecast by local hour with its band; `share` makes the axis per cent."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    hours = [float(hour) for hour in range(HOURS)]
-    _band(figure, hours, result.by_hour(name), name, theme.ACCENT, theme.ACCENT_SOFT)
-    figure.update_xaxes(title="local hour")
-    figure.update_yaxes(title=title, rangemode="tozero")
-    if share:
-        figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
-    return figure
-
-
 def _table(rows: list[Forecast], with_tier: bool) -> str:
     head = ["tier"] if with_tier else []
     return table_html(
@@ -159,12 +72,25 @@ def _table(rows: list[Forecast], with_tier: bool) -> str:
                 value_text(row.estimate.value, row.unit),
                 interval_text(row.estimate, row.unit),
                 row.label,
-                row.assumption,
             ]
             for row in rows
         ],
-        [*head, "forecast", "value", "95 % interval", "kind", "assumption"],
-        align=("l" if with_tier else "") + "lrrll",
+        [*head, "forecast", "value", "95 % interval", "kind"],
+        align=("l" if with_tier else "") + "lrrl",
+    )
+
+
+def _assumptions(result: CapacityForecast) -> str:
+    """Return every assumption once, with the forecasts that rest on it."""
+    names: dict[str, list[str]] = {}
+    for row in result.forecasts:
+        shared = names.setdefault(row.assumption, [])
+        if row.name not in shared:
+            shared.append(row.name)
+    return table_html(
+        [["; ".join(shared), assumption] for assumption, shared in names.items()],
+        ["forecasts", "what they assume"],
+        align="ll",
     )
 
 
@@ -202,10 +128,10 @@ def render(result: CapacityForecast, command: str) -> str:
         f"Intervals: 95 %, from 400 draws of the run's sampling error ({base.devices:,} devices, "
         f"{len(base.completed)} rounds) and of a stated spread of ± {spread} on modelled odds and costs."
     )
+    fills = f"chance that a round gets {plan.reports_per_round:,} reports, by local hour"
+    eligible_figure = hourly_figure(result, "eligible devices", "devices", False)
+    fill_figure = hourly_figure(result, "chance that a round fills", "chance", True)
     sections = [
-        Section(
-            "The fleet", MODELLED, _table(day_rows(result), False), note=interval_note, lead=MIX_ASSUMPTION
-        ),
         Section(
             "A release reaches the fleet",
             MODELLED,
@@ -221,27 +147,28 @@ def render(result: CapacityForecast, command: str) -> str:
             ),
         ),
         Section(
-            "Eligible devices by hour",
+            "Rounds by hour",
             MODELLED,
-            figure_html(
-                hourly_figure(result, "eligible devices", "devices", False), "eligible devices by local hour"
+            panels_html(
+                Panel(
+                    "Eligible devices",
+                    MODELLED,
+                    figure_html(eligible_figure, "eligible devices by local hour"),
+                    result.find("eligible devices", 0).assumption,
+                ),
+                Panel(
+                    "Chance that a round fills",
+                    MODELLED,
+                    figure_html(fill_figure, fills),
+                    f"{plan.reports_per_round:,} reports wanted; "
+                    + result.find("chance that a round fills", 0).assumption,
+                ),
             ),
-            note=result.find("eligible devices", 0).assumption,
         ),
-        Section(
-            "Chance that a round fills",
-            MODELLED,
-            figure_html(
-                hourly_figure(result, "chance that a round fills", "chance", True),
-                f"chance that a round gets {plan.reports_per_round:,} reports, by local hour",
-            ),
-            note=(
-                f"{plan.reports_per_round:,} reports wanted. "
-                + result.find("chance that a round fills", 0).assumption
-            ),
-        ),
-        Section("A phone a day, by tier", MODELLED, _table(tier_rows(result), True), note=interval_note),
-        Section("The plan and the run", None, _plan_table(result), note=f"Command: {command}"),
+        Section("The fleet", None, _table(day_rows(result), False), interval_note, MIX_ASSUMPTION),
+        Section("A phone a day, by tier", MODELLED, _table(tier_rows(result), True), interval_note),
+        Section("What each figure assumes", None, _assumptions(result), lead=MIX_ASSUMPTION),
+        Section("The plan and the run", None, facts_html(_facts(result)), note=f"Command: {command}"),
     ]
     cards = [
         _card(result, "bytes down a day", "down a day"),
@@ -260,20 +187,19 @@ def render(result: CapacityForecast, command: str) -> str:
     )
 
 
-def _plan_table(result: CapacityForecast) -> str:
+def _facts(result: CapacityForecast) -> dict[str, str]:
     base, plan = result.base, result.plan
-    facts: list[tuple[str, str]] = [
-        ("devices", f"{plan.devices:,}"),
-        ("bandwidth cap of releases", value_text(plan.release_bits_per_s, "bit/s")),
-        ("reports wanted a round", f"{plan.reports_per_round:,}"),
-        ("over-selection", f"{plan.over_selection:g}"),
-        ("chance that a device joins a round", f"{result.sampling_probability:.3g}"),
-        ("the same in the run", f"{base.sampling_probability:.3g}"),
-        ("rounds a day", f"{plan.rounds_per_day:g} (run: {base.rounds_per_day:g})"),
-        ("releases a day", f"{plan.releases_per_day:g} (run: {base.releases_per_day:g})"),
-        ("hour of the first release", f"{plan.release_hour:g}"),
-        ("run", f"{base.name}, seed {base.seed}, {base.devices:,} devices, {base.days:g} days"),
-        ("bytes of a release", f"{base.release_bytes:,.0f}"),
-        ("bytes of a report", f"{base.report_bytes:,.0f}"),
-    ]
-    return table_html([list(fact) for fact in facts], ["what", "value"], align="ll")
+    return {
+        "devices": f"{plan.devices:,}",
+        "bandwidth cap of releases": value_text(plan.release_bits_per_s, "bit/s"),
+        "reports wanted a round": f"{plan.reports_per_round:,}",
+        "over-selection": f"{plan.over_selection:g}",
+        "chance that a device joins a round": f"{result.sampling_probability:.3g}",
+        "the same in the run": f"{base.sampling_probability:.3g}",
+        "rounds a day": f"{plan.rounds_per_day:g} (run: {base.rounds_per_day:g})",
+        "releases a day": f"{plan.releases_per_day:g} (run: {base.releases_per_day:g})",
+        "hour of the first release": f"{plan.release_hour:g}",
+        "run": f"{base.name}, seed {base.seed}, {base.devices:,} devices, {base.days:g} days",
+        "bytes of a release": f"{base.release_bytes:,.0f}",
+        "bytes of a report": f"{base.report_bytes:,.0f}",
+    }

@@ -41,14 +41,16 @@ def number_text(value: float) -> str:
     for name, size in (("billion", 1e9), ("million", 1e6)):
         if abs(value) >= size:
             return f"{value / size:,.2f} {name}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def interval_text(estimate: Estimate, unit: str) -> str:
-    """Return the interval, or a dash where the figure is plain arithmetic."""
-    if estimate.low == estimate.high:
+    """Return the interval, with the unit once where both ends have the same; plain arithmetic has none."""
+    if estimate.low is None or estimate.high is None:
         return "–"
-    return f"{value_text(estimate.low, unit)} to {value_text(estimate.high, unit)}"
+    low, high = value_text(estimate.low, unit), value_text(estimate.high, unit)
+    ending = f" {high.rpartition(' ')[2]}"
+    return f"{low.removesuffix(ending)} to {high}"
 
 
 def day_rows(result: CapacityForecast) -> list[Forecast]:

@@ -54,8 +54,7 @@ def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
     picks = rng.multinomial(rounds, np.full(rounds, 1 / rounds), rows)
     picks[0] = 1
     factor, frailty = fit_fetching(base.fetch, base.unmetered, rng, rows)
-    if not len(base.fetch.behind):
-        factor = factor * factors()
+    factor = factor * factors()
     done, lost = base.completed.sum(), (base.cohort_eligible - base.completed).sum()
     completion = rng.beta(done + 0.5, lost + 0.5, rows)
     completion[0] = done / (done + lost)

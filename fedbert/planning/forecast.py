@@ -130,7 +130,7 @@ def _rollout(
 
 
 def _exact(value: float) -> Estimate:
-    return Estimate(value, value, value)
+    return Estimate(value, None, None)
 
 
 def time_shares(capped: Rollout, fetching: float) -> dict[float, Array]:

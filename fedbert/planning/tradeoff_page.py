@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from fedbert.reporting import theme
-from fedbert.reporting.page import Card, Section, figure_html, render_page, table_html
-from fedbert.scenario import Scenario, scenario_toml
+from fedbert.reporting.page import Card, Section, facts_html, figure_html, render_page, table_html
+from fedbert.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,6 @@ COLUMNS = (
     "noise multiplier",
     "spent, amplified",
     "unamplified",
-    "seeds",
 )
 
 
@@ -86,7 +85,6 @@ def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
             _plain(row["noise_multiplier"]),
             _plain(row["epsilon_spent"]),
             _plain(row["epsilon_unamplified"]),
-            str(row["seeds"]),
         ]
         for _, row in frontier.iterrows()
     ]
@@ -213,7 +211,8 @@ def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, 
             table_html(table_rows(frontier), COLUMNS),
             note=(
                 "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier is "
-                "the noise's standard deviation over the clip norm. " + INTERVAL_NOTE
+                f"the noise's standard deviation over the clip norm. {INTERVAL_NOTE} "
+                f"{len(seeds)} seeds a budget."
             ),
         ),
         Section(
@@ -234,9 +233,7 @@ def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, 
         Section(
             "The scenario",
             None,
-            table_html(
-                [line.split(" = ", 1) for line in _grid_lines(scenario)], ["key", "value"], align="ll"
-            ),
+            facts_html(_facts(scenario)),
             note=f"Seeds {', '.join(map(str, seeds))}. Command: {command}",
         ),
     ]
@@ -256,8 +253,7 @@ def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, 
     )
 
 
-def _grid_lines(scenario: Scenario) -> list[str]:
-    free = scenario.model_copy(update={"epsilon": None, "seed": 0})
-    return [
-        line for line in scenario_toml(free).splitlines() if " = " in line and not line.startswith("seed")
-    ]
+def _facts(scenario: Scenario) -> dict[str, str]:
+    """Return the scenario's keys but those that vary over the grid."""
+    values = scenario.model_dump(mode="json", exclude_none=True, exclude={"epsilon", "seed"})
+    return {name: str(value) for name, value in values.items()}

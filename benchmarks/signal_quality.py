@@ -1,7 +1,7 @@
 """How much of the gap between names and pooled texts the signal `prototypes` closes, by the shipped student.
 
-Teaches nothing: the learnt targets themselves rank the candidates, so the figures are what an update could reach
-with its encoder left as it is. Clicks are the phones' histories before the clock; all phones are available.
+Teaches nothing: the learnt targets themselves rank the candidates, so the figures are what an update could
+reach with its encoder left as it is. Clicks are the phones' histories before the clock; all phones are available.
 
     python benchmarks/signal_quality.py --devices 10000 --clicks 4 8 --epsilons none 2 0.5 --seeds 3
 """
@@ -128,7 +128,7 @@ def main() -> None:
         for targets in (names, fit_prior(public).means, pooled)
     )
     print(
-        f"names {low:.4f}  prior {prior:.4f}  pooled texts {high:.4f}  ({catalogue.items} items, dim {encoder.dim})"
+        f"{catalogue.items} items, dim {encoder.dim}: names {low:.4f}  prior {prior:.4f}  pooled {high:.4f}"
     )
     block = Block(0, 0, flags.devices, np.zeros(flags.devices, np.int8), WorldSettings(), flags.devices)
     for clicks in flags.clicks:

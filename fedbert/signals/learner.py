@@ -22,7 +22,7 @@ from fedbert.signals.evidence import Evidence
 
 COMMON, LINEAR, SQUARED = 0.05, 0.2, 0.5
 """Shares of the residuals' covariance between two items: constant, and by the first and second power of the
-cosine of their names. The rest is each item's own. Chosen on public data; see docs/privacy.md."""
+cosine of their names. The rest is each item's own. Chosen on learning texts; see docs/privacy.md."""
 
 BOLDNESS = 3.0
 """Factor on the residuals' variance: rankings gain from less shrinkage than the mean square error does."""

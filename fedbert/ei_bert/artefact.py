@@ -66,7 +66,8 @@ def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
             files[name] = (folder / name).read_bytes()
         except OSError as error:
             raise FedbertError(
-                f"artefact {folder}: {name} cannot be read ({error.strerror}); rebuild it with simulations/compress.py"
+                f"artefact {folder}: {name} cannot be read ({error.strerror}); "
+                "rebuild it with simulations/compress.py"
             ) from error
     return _checked(files, str(folder), budget_bytes)
 
@@ -87,8 +88,8 @@ def _checked(files: dict[str, bytes], where: str, budget_bytes: int) -> Artefact
     artefact = Artefact(files, manifest)
     if artefact.total_bytes > budget_bytes:
         raise FedbertError(
-            f"artefact {where}: {format_bytes(artefact.total_bytes)} ({artefact.total_bytes} bytes) must be at most "
-            f"{budget_bytes} bytes; compress it further"
+            f"artefact {where}: {artefact.total_bytes} bytes ({format_bytes(artefact.total_bytes)}) "
+            f"must be at most {budget_bytes} bytes; compress it further"
         )
     return artefact
 

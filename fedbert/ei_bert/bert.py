@@ -4,6 +4,7 @@ attention).
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,3 +104,11 @@ def mean_pool(x: Tensor, ids: Tensor) -> Tensor:
     """Return the mean of the hidden states of a text's tokens, padding left out, `[batch, width]`."""
     mask = (ids != 0).float().unsqueeze(-1)
     return (x * mask).sum(1) / mask.sum(1)
+
+
+def fast_math() -> AbstractContextManager[object]:
+    """Return a context in which matrix products may use bfloat16, where the processor multiplies it."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    if supported is not None and supported():
+        return torch.autocast("cpu", torch.bfloat16)
+    return nullcontext()

@@ -9,6 +9,7 @@ the other held fixed.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import mean_pool
+from fedbert.ei_bert.bert import fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.student import Student
 from fedbert.ei_bert.teacher import Teacher
@@ -114,10 +115,11 @@ def pretrain(
             ids = torch.from_numpy(padded([rows[index] for index in chosen.tolist()]))
             ids[torch.from_numpy(as_item), 0] = student.shape.item_token
             goal = targets[torch.from_numpy(chosen)]
-            state, vector = student(ids)
+            with fast_math():
+                state, vector = (part.float() for part in student(ids))
             loss = agreement(state, goal) + agreement(vector, goal @ student.head.detach())
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             set_rate(optimiser, rate(step, steps, top_rate))
             optimiser.step()
@@ -146,10 +148,24 @@ class Lesson:
     choices: NDArray[np.int64]
     item_share: NDArray[np.float64]
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row."""
+        return np.fromiter((len(row) for row in self.rows), np.int64, len(self.rows))
+
+
+def _by_parts(
+    lengths: NDArray[np.int64], run: Callable[[NDArray[np.intp]], Tensor], parts: int = 4
+) -> Tensor:
+    """Return `run` of rows, in their order, in `parts` batches of like length: little is padded."""
+    order = np.argsort(lengths, kind="stable")
+    made = torch.cat([run(part) for part in np.array_split(order, parts)])
+    return made[torch.from_numpy(np.argsort(order))]
+
 
 @dataclass(frozen=True)
 class Rates:
-    """Learning rates: the student's is large, the teacher's small; `interplay` False holds the teacher still."""
+    """Learning rates: large for the student, small for the teacher, none for it without `interplay`."""
 
     student: float = 5e-4
     teacher: float = 3e-5
@@ -172,8 +188,8 @@ def cross_distil(
     """Train student and teacher against public labels and each other; the head belongs to both.
 
     A step reads `requests` labelled requests, `general` other texts and all the names that may be asked for.
-    L_S = CE + KL(p_T || p_S) + agreement(h_S, h_T); L_T = CE + KL(p_S || p_T) / 2 + MSE(v_T, v_S) + keep(h_T,
-    stock).
+    With weights left out, L_S = CE + KL(p_T || p_S) + agreement(h_S, h_T) and L_T = CE + KL(p_S || p_T) +
+    MSE(v_T, v_S) + distance(h_T, stock).
     """
     last = len(teacher.body.layers)
     top = teacher.body.layers[last - 1].requires_grad_(True)
@@ -184,7 +200,19 @@ def cross_distil(
     guide = torch.optim.AdamW(groups, lr=rates.teacher, weight_decay=0.0)
     place = {int(item): index for index, item in enumerate(lesson.choices)}
     names = lesson.names + lesson.choices
+    lengths = lesson.lengths
     running = 0.0
+
+    def teach(chosen: NDArray[np.intp], part: NDArray[np.intp]) -> Tensor:
+        x, ids = lesson.teacher_layers.get(chosen[part])
+        return mean_pool(teacher.body.run(x, ids, last - 1, last), ids).float()
+
+    def learn(chosen: NDArray[np.intp], as_item: NDArray[np.bool_], part: NDArray[np.intp]) -> Tensor:
+        ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen[part].tolist()]))
+        ids[torch.from_numpy(as_item[part]), 0] = student.shape.item_token
+        state: Tensor = student(ids)[0]
+        return state.float()
+
     student.train()
     for step in range(steps):
         draw = generator(seed, Purpose.TRAINING, 10_000 + step)
@@ -194,13 +222,11 @@ def cross_distil(
         roles = draw.random(len(chosen)) < lesson.item_share[chosen]
         roles[:requests], roles[requests + general :] = False, True
         label = torch.tensor([place[int(item)] for item in lesson.request_items[asked]])
-        ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen.tolist()]))
-        ids[torch.from_numpy(roles), 0] = student.shape.item_token
-        x, teacher_ids = lesson.teacher_layers.get(chosen)
-        with torch.set_grad_enabled(rates.interplay):
-            hidden = mean_pool(teacher.body.run(x, teacher_ids, last - 1, last), teacher_ids)
-            theirs = functional.normalize(hidden @ student.head, dim=-1)
-        state, _ = student(ids)
+        with torch.set_grad_enabled(rates.interplay), fast_math():
+            hidden = _by_parts(lengths[chosen], partial(teach, chosen))
+        with fast_math():
+            state = _by_parts(lengths[chosen], partial(learn, chosen, roles))
+        theirs = functional.normalize(hidden @ student.head, dim=-1)
         mine = functional.normalize(state @ student.head.detach(), dim=-1)
         own_choice = mine[:requests] @ mine[requests + general :].T / TEMPERATURE
         choice = theirs[:requests] @ theirs[requests + general :].T / TEMPERATURE
@@ -210,7 +236,7 @@ def cross_distil(
             + 4.0 * (agreement(state, hidden.detach()) + agreement(mine, theirs.detach()))
         )
         learner.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(own, 1.0)
         set_rate(learner, rate(step, steps, rates.student))
         learner.step()
@@ -223,7 +249,7 @@ def cross_distil(
                 + 4.0 * keep
             )
             guide.zero_grad(set_to_none=True)
-            lesson_loss.backward()
+            lesson_loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_([*top.parameters(), student.head], 1.0)
             set_rate(guide, rate(step, steps, rates.teacher))
             guide.step()

@@ -45,7 +45,7 @@ class _Graph:
         return name
 
     def scale(self, part: Range) -> tuple[str, str]:
-        return self.constant(np.float32(part.scale)[...]), self.constant(np.uint8(part.zero)[...])
+        return self.constant(np.array(part.scale, np.float32)), self.constant(np.array(part.zero, np.uint8))
 
     def to_bytes(self, x: str, part: Range) -> str:
         """Quantise a float activation."""

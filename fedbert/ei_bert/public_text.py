@@ -97,29 +97,40 @@ def load_public_text(data: Path, general_text: Path | None = None) -> PublicText
     )
 
 
-def varied(texts: Sequence[str], words: Sequence[str], count: int, seed: int) -> list[str]:
+def varied(
+    texts: Sequence[str], names: Sequence[str], words: Sequence[str], count: int, seed: int
+) -> list[str]:
     """Return `count` new texts made from public ones, for the teacher to label: no text of a user is needed.
 
-    A third are `texts` with about a third of their words exchanged for random `words` (so that the student
-    meets the whole vocabulary), a third joins the beginning of one text to the end of another, a third is a
-    part of one.
+    A quarter each are a text with a third of its words exchanged for others, half of them out of `names`,
+    half out of all `words` (so that the student meets the whole vocabulary); the beginning of one text and
+    the end of another; the beginning of a text and a name's description; a part of one text.
     """
     draw = generator(seed, Purpose.SAMPLE)
-    kind = draw.integers(0, 3, count)
+    phrases = [name.split(": ", 1)[-1].split() for name in names]
+    name_words = sorted({word for name in names for word in name.lower().replace(":", "").split()})
+    kind, named = draw.integers(0, 4, count), draw.integers(0, len(names), count)
     one, two = draw.integers(0, len(texts), (2, count))
     cut = draw.random((count, 2))
     out = []
     for index in range(count):
         first, second = texts[one[index]].split(), texts[two[index]].split()
         if kind[index] == 0:
-            change = draw.random(len(first)) < 0.35
-            fresh = draw.integers(0, len(words), len(first))
-            made = [words[new] if swap else old for old, swap, new in zip(first, change, fresh, strict=True)]
+            change = draw.random(len(first))
+            source = [name_words if place < 0.17 else words for place in change.tolist()]
+            fresh = draw.random(len(first))
+            made = [
+                some[int(new * len(some))] if place < 0.35 else old
+                for old, some, place, new in zip(first, source, change.tolist(), fresh.tolist(), strict=True)
+            ]
         elif kind[index] == 1:
             made = (
                 first[: 1 + int(cut[index, 0] * len(first))][:12]
                 + second[int(cut[index, 1] * len(second)) :][:12]
             )
+        elif kind[index] == 2:
+            made = first[: int(cut[index, 0] * 7)] + phrases[named[index]]
+            made += second[len(second) - int(cut[index, 1] * 4) :] if cut[index, 1] > 0.5 else []
         else:
             begin = int(cut[index, 0] * max(len(first) - 3, 1))
             made = first[begin : begin + 2 + int(cut[index, 1] * 8)]

@@ -67,7 +67,7 @@ class Int8Encoder:
             list(pool.map(run, reversed(pieces)))
 
     def token_counts(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.int16]:
-        """Return how many tokens of each text the model reads, specials included, after truncation, `[text]`."""
+        """Return how many tokens the model reads of each text, specials included and truncated, `[text]`."""
         return np.fromiter((len(row) for row in self._tokens.rows(texts, role)), np.int16, len(texts))
 
     def unknown_counts(self, texts: Sequence[str]) -> NDArray[np.int16]:

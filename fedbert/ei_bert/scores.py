@@ -18,7 +18,7 @@ class Scores:
         return {key: round(value, 4) for key, value in asdict(self).items()}
 
 
-def zero_shot(texts: ArrayLike, items: ArrayLike, wanted: NDArray[np.integer]) -> Scores:  # type: ignore[type-arg]
+def zero_shot(texts: ArrayLike, items: ArrayLike, wanted: NDArray[np.integer]) -> Scores:
     """Score `texts` `[text, dim]` against `items` `[item, dim]`; `wanted` `[text]` is the right item of each.
 
     With one right item the ideal gain is 1, so nDCG@10 is 1 / log2(rank + 1) for ranks to 10, else 0

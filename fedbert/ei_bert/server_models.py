@@ -6,6 +6,7 @@ from the other, and anchors on public text hold the vectors of texts where they 
 """
 
 import copy
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,11 +37,12 @@ STUDENT_FILE, TEACHER_FILE, SERVER_MANIFEST = "student.safetensors", "teacher.sa
 STUDENT_RATE, TEACHER_RATE = 3e-3, 3e-5
 _ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 64
 _CALIBRATION_TEXTS = 192
+_ITEMS_WATCHED = 512
 
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """What one update did. Cosines are weighted by the items' weights; drift is 1 - mean cosine to release 0."""
+    """What one update did. Cosines are weighted by trust in items; drift is 1 - mean cosine to release 0."""
 
     round: int
     steps: int
@@ -240,8 +242,12 @@ class ServerModels:
         return torch.cat(parts)
 
     def _cosine(self, goal: Tensor, trust: Tensor) -> float:
+        """Return the weighted mean cosine to the targets of the items of most weight, 512 at most."""
+        chosen = np.sort(np.argsort(-trust.numpy(), kind="stable")[:_ITEMS_WATCHED])
+        pick = torch.from_numpy(chosen)
         with torch.no_grad():
-            return float(((self._all_items() * goal).sum(-1) * trust).sum() / trust.sum().clamp_min(1e-9))
+            cosine = (self._student_top(self._items, chosen) * goal[pick]).sum(-1)
+            return float((cosine * trust[pick]).sum() / trust[pick].sum().clamp_min(1e-9))
 
     def _step(
         self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor
@@ -304,7 +310,7 @@ def _sample(draw: np.random.Generator, weights: NDArray[np.float32], most: int) 
 
 
 def write_server_folder(folder: Path, artefact: Artefact, student: Student, teacher: Teacher) -> None:
-    """Write what the server needs beside the stock teacher: the float student and the teacher's tuned part."""
+    """Write what the server needs beside the stock teacher: float student and the teacher's tuned part."""
     own = {key: value.half().contiguous() for key, value in student.state_dict().items() if key != "head"}
     last = teacher.body.layers[-1].state_dict()
     tuned = {f"layer.{key}": value.half().contiguous() for key, value in last.items()}
@@ -368,6 +374,4 @@ def restore(
 
 
 def _sha256(content: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(content).hexdigest()

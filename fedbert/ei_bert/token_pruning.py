@@ -6,12 +6,13 @@ forms stay so that every word can still be spelt.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.bert import attention_bias
+from fedbert.ei_bert.bert import Layer, attention_bias
 from fedbert.ei_bert.teacher import Teacher, sorted_batches
 from fedbert.ei_bert.tokenizer import ITEM, SPECIALS, Tokens
 from fedbert.errors import FedbertError
@@ -27,7 +28,7 @@ def attention_received(
             bias, x = attention_bias(ids), teacher.body.embed(ids)
             received = torch.zeros(ids.shape)
             for layer in teacher.body.layers:
-                _, attention = layer.attend(x, bias)
+                _, attention = cast(Layer, layer).attend(x, bias)
                 received += (attention * (ids != 0)[:, None, :, None]).sum((1, 2))
                 x = layer(x, bias)
             total.index_add_(0, ids.flatten().long(), received.flatten().double())

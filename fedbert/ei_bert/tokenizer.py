@@ -75,7 +75,7 @@ def by_length(
 
 
 def padded(rows: Sequence[Sequence[int]], length: int | None = None) -> NDArray[np.int32]:
-    """Return `rows` as one array `[row, length]`, filled with `[PAD]` (0); `length` defaults to the longest."""
+    """Return `rows` as one array `[row, length]`, filled with `[PAD]` (0) to `length` or the longest."""
     width = length or max(len(row) for row in rows)
     out = np.zeros((len(rows), width), np.int32)
     for index, row in enumerate(rows):

@@ -1,0 +1,119 @@
+"""The artefact: budget, hashes, transport, and one clear line for each way it can be broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedbert.ei_bert.artefact import Artefact, build_artefact, load_artefact, pack, save_artefact, unpack
+from fedbert.errors import FedbertError
+from fedbert.paths import models_folder
+
+SMALL = build_artefact(b"graph", ("[PAD]", "a"), {"shape": {"dim": 3}})
+
+
+def test_the_shipped_artefact_fits() -> None:
+    """Everything a phone fetches is at most 1,910,000 bytes, and the folder holds nothing else."""
+    folder = models_folder() / "default"
+    artefact = load_artefact(folder)
+    assert artefact.total_bytes <= 1_910_000
+    assert artefact.total_bytes == sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_the_shipped_artefact_says_what_it_is_made_of() -> None:
+    """The manifest says: public text alone, which, what teacher, what scores, what command."""
+    manifest = load_artefact(models_folder() / "default").manifest
+    assert manifest["training"]["public_text_only"] is True
+    assert set(manifest["training"]["sources_sha256"]) == {
+        "services/public.parquet",
+        "services/items.parquet",
+        "movietweetings/items.parquet",
+    }
+    assert manifest["teacher"]["sha256"].startswith("53aa51172d14")
+    assert manifest["unknown_token_share"] < 0.001
+    scores = manifest["scores"]
+    assert scores["student, int8"]["ndcg_at_10"] > scores["student, float"]["ndcg_at_10"] - 0.01
+    assert "compress.py" in manifest["command"]
+
+
+def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+    """Saving and loading keeps every byte and the hash; nothing else is left in the folder."""
+    save_artefact(SMALL, tmp_path / "model")
+    again = load_artefact(tmp_path / "model")
+    assert again == Artefact(SMALL.files, SMALL.manifest)
+    assert again.sha256 == SMALL.sha256
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        "model.onnx",
+        "vocab.txt",
+        "manifest.json",
+    }
+
+
+def test_transport_keeps_every_byte() -> None:
+    """Packing is deterministic and unpacking gives the artefact back."""
+    assert pack(SMALL) == pack(SMALL)
+    assert unpack(pack(SMALL)) == SMALL
+
+
+def test_the_hash_covers_names_and_contents() -> None:
+    """Another graph, vocabulary or manifest gives another hash."""
+    others = [
+        build_artefact(b"graph2", ("[PAD]", "a"), {"shape": {"dim": 3}}),
+        build_artefact(b"graph", ("[PAD]", "b"), {"shape": {"dim": 3}}),
+        build_artefact(b"graph", ("[PAD]", "a"), {"shape": {"dim": 4}}),
+    ]
+    assert len({SMALL.sha256, *(other.sha256 for other in others)}) == 4
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "vocab.txt", "manifest.json"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    """Each file is needed; the message names file and folder."""
+    save_artefact(SMALL, tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(FedbertError, match=name):
+        load_artefact(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "vocab.txt"])
+def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
+    """A byte more, and the manifest's hash no longer fits."""
+    save_artefact(SMALL, tmp_path)
+    with (tmp_path / name).open("ab") as handle:
+        handle.write(b"x")
+    with pytest.raises(FedbertError, match=rf"{name} has SHA-256"):
+        load_artefact(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": {}}', json.dumps({"files": {"model.onnx": 1}})])
+def test_a_foreign_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    """What is no manifest of fedbert is one line."""
+    save_artefact(SMALL, tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(FedbertError, match="not a manifest of fedbert"):
+        load_artefact(tmp_path)
+
+
+def test_an_artefact_over_the_budget_is_refused(tmp_path: Path) -> None:
+    """One byte over the budget is too much."""
+    save_artefact(SMALL, tmp_path)
+    load_artefact(tmp_path, budget_bytes=SMALL.total_bytes)
+    with pytest.raises(FedbertError, match="must be at most"):
+        load_artefact(tmp_path, budget_bytes=SMALL.total_bytes - 1)
+
+
+def test_noise_in_transport_is_refused() -> None:
+    """Bytes that are no packed artefact are one line, a changed payload too."""
+    with pytest.raises(FedbertError, match="no packed artefact"):
+        unpack(b"nothing of the kind")
+    blob = bytearray(pack(SMALL))
+    blob[blob.index(b"graph")] ^= 1
+    with pytest.raises(FedbertError):
+        unpack(bytes(blob))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """Where a file stands in the folder's place the message says so, and nothing is left behind."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(FedbertError, match="cannot be written"):
+        save_artefact(SMALL, tmp_path / "taken")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

@@ -1,7 +1,8 @@
 """How much of the gap between names and pooled texts the signal `prototypes` closes, by the shipped student.
 
 Teaches nothing: the learnt targets themselves rank the candidates, so the figures are what an update could
-reach with its encoder left as it is. Clicks are the phones' histories before the clock; all phones are available.
+reach with its encoder left as it is. Clicks are the phones' histories before the clock; all phones are
+available.
 
     python benchmarks/signal_quality.py --devices 10000 --clicks 4 8 --epsilons none 2 0.5 --seeds 3
 """

@@ -1,7 +1,7 @@
 """Masks cancel, survive drop-outs, and hide what they cover."""
 
 from itertools import combinations
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -35,17 +35,17 @@ def test_every_survivor_set_of_a_tiny_cohort() -> None:
 
 
 def test_sixty_four_devices_of_real_size_with_a_third_dropping_out() -> None:
-    """64 vectors of 40,000 numbers are masked, summed and unmasked exactly, in well under a second."""
+    """64 vectors of 40,000 numbers are masked, summed and unmasked exactly, in under a CPU second."""
     ids = [7 * number for number in range(64)]
     values = _values(64, 40_000)
-    start = perf_counter()
+    start = process_time()
     graph = neighbour_graph(5, 1, ids)
     sent = [masked_vector(values[place], ids[place], graph[ids[place]], 5, 1) for place in range(64)]
     alive = [place for place in range(64) if place % 3]
     total = unmask(modular_sum([sent[i] for i in alive]), [ids[i] for i in alive], graph, 5, 1)
-    elapsed_s = perf_counter() - start
+    elapsed_s = process_time() - start
     assert np.array_equal(total, values[alive].sum(0, dtype=np.uint32))
-    assert elapsed_s < 1.5
+    assert elapsed_s < 1.0
 
 
 def test_sums_wrap_around() -> None:

@@ -1,0 +1,148 @@
+"""Whole small runs: the same figures on every split and backend, and a server that needs no truth."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedbert.federation import report as r
+from fedbert.federation.backends import run_inprocess
+from fedbert.federation.observer import Observer
+from fedbert.federation.session import Session
+from fedbert.results import RunResult
+from fedbert.scenario import Execution, Scenario
+from fedbert.simulation import run
+
+SCENARIO = Scenario(
+    devices=130,
+    rounds=2,
+    release_every=1,
+    availability="always",
+    epsilon=20,
+    delta=1e-3,
+    sampling_probability=0.5,
+    seed=3,
+)
+
+
+def figures(result: RunResult) -> str:
+    """Return all figures of a result that a repeated run must give again, as text."""
+    kept: dict[str, Any] = {
+        key: result[key]  # type: ignore[literal-required]
+        for key in (
+            *("rounds", "tiers", "hours", "comparison", "gap", "privacy", "model", "world"),
+            *("latency_histogram", "memory_histogram", "secure_sum", "traffic"),
+        )
+    }
+    text = json.loads(json.dumps(kept))
+    for row in text["rounds"]:
+        del row["wall_s"]
+    return json.dumps(text, indent=1)
+
+
+@pytest.fixture(scope="module")
+def reference() -> RunResult:
+    """The run on one shard."""
+    return run(SCENARIO, Execution(shards=1)).result
+
+
+@pytest.mark.parametrize("shards", [1, 7, 64])
+def test_shards_and_repetition_change_no_bit(reference: RunResult, shards: int) -> None:
+    """1, 7 and 64 shards, and a second run of one seed, give the same figures to the bit."""
+    assert figures(run(SCENARIO, Execution(shards=shards)).result) == figures(reference)
+
+
+def test_ray_gives_the_same_figures(reference: RunResult) -> None:
+    """Flower's simulation runtime on Ray gives the figures of the in-process run, to the bit."""
+    assert figures(run(SCENARIO, Execution(shards=3, backend="ray")).result) == figures(reference)
+
+
+def test_a_run_holds_what_it_promises(reference: RunResult) -> None:
+    """Row 0 is the state before, epsilon grows and stays within the budget, and the masks were checked."""
+    rows = reference["rounds"]
+    assert [row["round"] for row in rows] == [0, 1, 2]
+    assert rows[0]["epsilon"] == 0
+    assert 0 < rows[1]["epsilon"] < rows[2]["epsilon"] <= 20
+    assert all(row["epsilon"] < row["epsilon_unamplified"] for row in rows[1:])
+    assert reference["secure_sum"]["equal"] is True
+    assert reference["secure_sum"]["dropped"] > 0
+    assert rows[0]["bytes_up"] == 0
+    per_report = reference["traffic"]["bytes_per_report"]
+    assert all(row["bytes_up"] == row["completed"] * per_report for row in rows)
+    assert {row["system"] for row in reference["comparison"]} >= {
+        "popularity",
+        "TF-IDF",
+        "user model only",
+        "teacher",
+    }
+
+
+def test_release_0_beats_popularity_and_tfidf(reference: RunResult) -> None:
+    """The shipped student, text alone, ranks better than popularity and TF-IDF."""
+    quality = {(row["system"], row["inputs"]): row["quality"]["ndcg@10"] for row in reference["comparison"]}
+    student = quality["int8 student, release 0", "text only"]
+    others = [value for (system, _), value in quality.items() if system in ("popularity", "TF-IDF")]
+    assert student > max(others) + 0.02
+
+
+def _releases(monkeypatch: pytest.MonkeyPatch | None) -> list[str]:
+    """Return the hashes of the releases of a run whose truth is scrambled, if a patch is given."""
+    if monkeypatch is not None:
+        random = np.random.default_rng(0)
+
+        def scrambled(arrays: dict[str, Any]) -> r.ShardReport:
+            report = plain(arrays)
+            for name, array in report.truth.items():
+                report.truth[name] = random.integers(0, 9, array.shape).astype(array.dtype)
+            return report
+
+        plain = r.ShardReport.from_arrays
+        monkeypatch.setattr(r.ShardReport, "from_arrays", staticmethod(scrambled))
+        monkeypatch.setattr(Observer, "add", lambda *_: None)
+    session = Session.open(SCENARIO)
+
+    def body(grid: Any) -> None:
+        session.start(grid, lambda _: None)
+        for round_ in range(SCENARIO.rounds + 1):
+            session.one_round(grid, round_)
+
+    run_inprocess(body, 2)
+    return [release.artefact.sha256 for release in session.server.releases]
+
+
+def test_the_server_does_not_use_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrambling all of the simulator's truth changes no release."""
+    plain = _releases(None)
+    assert len(plain) == 3
+    assert _releases(monkeypatch) == plain
+
+
+def test_a_round_with_too_few_reports_is_held_and_stays_debited() -> None:
+    """Below min_reports nothing is learnt or released; epsilon counts the round all the same."""
+    scenario = SCENARIO.model_copy(update={"min_reports": 10_000, "rounds": 1})
+    session = Session.open(scenario)
+    updates = []
+
+    def body(grid: Any) -> None:
+        session.start(grid, lambda _: None)
+        updates.extend(session.one_round(grid, round_)[1] for round_ in (0, 1))
+
+    run_inprocess(body, 1)
+    assert updates[1].status.startswith("held")
+    assert updates[1].released is None
+    assert updates[1].epsilon == pytest.approx(20, rel=2e-3)
+    assert len(session.server.releases) == 1
+
+
+def test_the_written_scenario_runs_again(tmp_path: Path, reference: RunResult) -> None:
+    """`--config` with the run folder's scenario.toml gives the same figures."""
+    from fedbert.cli import call
+    from fedbert.results import load_run
+    from fedbert.scenario import scenario_toml
+
+    path = tmp_path / "scenario.toml"
+    path.write_text(scenario_toml(SCENARIO, Execution(shards=2)))
+    assert call("run", ["--config", str(path), "--output", str(tmp_path / "again")]) == 0
+    assert figures(load_run(tmp_path / "again")) == figures(json.loads(json.dumps(reference)))

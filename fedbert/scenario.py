@@ -63,7 +63,7 @@ class Scenario(_Settings):
     )
     over_selection: float = Field(1.0, ge=1, le=10, description="factor on the sampling probability")
     clip_norm: float = Field(2.0, gt=0, le=1000, description="largest norm of one device's signal")
-    clicks_per_report: int = Field(4, ge=1, le=64, description="newest clicks that make up a signal")
+    clicks_per_report: int = Field(8, ge=1, le=64, description="newest clicks that make up a signal")
     min_reports: int = Field(10, ge=0, description="reports below which a round is held")
 
     release_every: int = Field(3, ge=1, description="rounds between two releases to devices")

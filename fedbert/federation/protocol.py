@@ -8,8 +8,8 @@ from fedbert.signals.prototypes import SignalLayout, signal_layout
 MASK_DEGREE = 2
 """Each shard shares masks with this many others; one shard's sum alone looks random to the server."""
 
-CLICK_WEIGHT = 0.35
-RANK_WEIGHT = 0.35
+CLICK_WEIGHT = 0.1
+RANK_WEIGHT = 0.1
 """What a click's count and its rank weigh in a device's vector, beside a text vector of norm 1."""
 
 

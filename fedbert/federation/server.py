@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fedbert.ei_bert.artefact import Artefact, load_artefact, pack
 from fedbert.ei_bert.runtime import Int8Encoder
@@ -176,10 +177,9 @@ class Server:
     def targets(self, evidence: Evidence, names: NDArray[np.floating], release: Release) -> Targets:
         """Return what `evidence`, in the space of `release`, teaches about the items."""
         texts = release.public_vectors.astype(np.float64)
-        return learn(
-            evidence,
-            PublicKnowledge(names.astype(np.float64), texts, self._public_items[~self._held_out]),
-        )
+        known = PublicKnowledge(names.astype(np.float64), texts, self._public_items[~self._held_out])
+        with threadpool_limits(1, "blas"):
+            return learn(evidence, known)
 
     def models_at_start(self) -> "ServerModels":
         """Return an independent copy of teacher and student as they were before the first round."""
@@ -189,7 +189,9 @@ class Server:
         """Take in one round's sum and do the cross-distillation update; return the student's loss."""
         number = order.signal_release
         if number != self._space:
-            turn = rotation(self.releases[self._space].public_vectors, self.releases[number].public_vectors)
+            old, new = self.releases[self._space], self.releases[number]
+            with threadpool_limits(1, "blas"):
+                turn = rotation(old.public_vectors, new.public_vectors)
             self._evidence, self._names = rotated(self._evidence, turn), self._names @ turn
             self._space = number
         # The expected reports, never the actual ones: how many took part is private too.

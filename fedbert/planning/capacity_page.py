@@ -11,6 +11,7 @@ from fedbert.planning.capacity_text import (
     day_rows,
     interval_text,
     number_text,
+    part_day_warning,
     tier_rows,
     value_text,
 )
@@ -19,6 +20,7 @@ from fedbert.reporting.page import (
     Card,
     Panel,
     Section,
+    alert_html,
     facts_html,
     figure_html,
     panels_html,
@@ -122,7 +124,7 @@ def _card(result: CapacityForecast, name: str, label: str) -> Card:
 
 def render(result: CapacityForecast, command: str) -> str:
     """Return report.html of a forecast."""
-    base, plan = result.base, result.plan
+    base, plan, warning = result.base, result.plan, part_day_warning(result)
     spread = f"{100 * plan.model_spread:.0f} %"
     interval_note = (
         f"Intervals: 95 %, from 400 draws of the run's sampling error ({base.devices:,} devices, "
@@ -184,6 +186,7 @@ def render(result: CapacityForecast, command: str) -> str:
         cards,
         sections,
         subtitle="Capacity forecast",
+        alerts=[alert_html("Part of a day", warning)] if warning else [],
     )
 
 

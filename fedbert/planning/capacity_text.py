@@ -21,6 +21,17 @@ MIX_ASSUMPTION = (
 )
 
 
+def part_day_warning(result: CapacityForecast) -> str | None:
+    """Return what to know about a run that is not a whole number of days, None for one that is."""
+    days = result.base.days
+    if days >= 1 and abs(days - round(days)) < 1e-9:
+        return None
+    return (
+        f"The run covered {days:.3g} days: phone cost and scored sessions a day come from those hours alone; "
+        "a run of whole days (rounds x round_hours = 24) weighs all hours."
+    )
+
+
 def value_text(value: float | None, unit: str) -> str:
     """Return one figure with its unit, short: ``16.04 TB``, ``1.49 Gbit/s``, ``93 %``."""
     if value is None:

@@ -125,7 +125,7 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None
 
     from fedbert.planning.capacity import Plan
     from fedbert.planning.capacity_page import render, terminal_tables
-    from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame
+    from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame, part_day_warning
     from fedbert.planning.forecast import forecast
     from fedbert.planning.output import console_for_tables
     from fedbert.results import write_text_atomically
@@ -150,4 +150,6 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None
     for table in terminal_tables(result):
         console.print(table)
     console.print(MIX_ASSUMPTION, highlight=False)
+    if warning := part_day_warning(result):
+        console.print(warning, highlight=False)
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

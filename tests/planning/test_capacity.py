@@ -15,7 +15,7 @@ from scipy import stats
 from fedbert.errors import FedbertError
 from fedbert.planning.base_run import BaseRun, base_of, read_base_run, window_hours
 from fedbert.planning.capacity import CapacityForecast, Plan
-from fedbert.planning.capacity_text import value_text
+from fedbert.planning.capacity_text import part_day_warning, value_text
 from fedbert.planning.cli_capacity import run_capacity
 from fedbert.planning.draws import draw_inputs, fit_fetching, round_spread
 from fedbert.planning.filling import fill_chance, sampling_probability
@@ -335,6 +335,12 @@ def test_command_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[
         run_capacity(ASKED, run, out, overwrite=False)
     run_capacity(ASKED | {"devices": 1_000_000}, run, out, overwrite=True)
     assert json.loads((out / "capacity.json").read_text())["plan"]["devices"] == 1_000_000
+
+
+def test_part_of_a_day_is_said(usual: CapacityForecast) -> None:
+    """Six rounds of two hours are half a day, and cost a day then rests on half of the hours."""
+    assert part_day_warning(usual) is None
+    assert "0.5 days" in (part_day_warning(forecast(base(rounds=6), plan())) or "")
 
 
 def test_without_from_it_runs_10_000_devices_first(tmp_path: Path) -> None:

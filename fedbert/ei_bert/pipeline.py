@@ -37,6 +37,7 @@ from fedbert.errors import FedbertError
 from fedbert.randomness import Purpose, generator
 
 _MANIFEST_ROOM = 7_000
+"""Bytes kept free for the manifest."""
 _NAMES_OFTEN = 8
 
 
@@ -121,6 +122,7 @@ def compress(
     run.cross_distil()
     scores["teacher, tuned"] = run.teacher_scores(run.student.head)
     run.round_to_half()
+    run.trim()
     scores["student, float"] = run.student_scores()
     artefact = run.export(scores, command)
     save_artefact(artefact, output)
@@ -133,6 +135,7 @@ class _Run:
 
     student: Student
     vocabulary: tuple[str, ...]
+    importance: NDArray[np.float64]
     pool: list[str]
     targets: Tensor
     item_share: NDArray[np.float64]
@@ -155,22 +158,47 @@ class _Run:
             importance += 0.8 * attention_received(self.teacher, public.titles[::4])
             with file.open("wb") as handle:
                 np.save(handle, importance)
-        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
-        size = 2_000
+        self.importance, size = importance, 2_000
         for _ in range(3):
-            self.vocabulary = pruned_vocabulary(self.teacher.vocabulary, importance, texts, size)
-            size += (self.plan.budget_bytes - _MANIFEST_ROOM - self._bytes()) // (self.plan.width + 8)
-        self.vocabulary = pruned_vocabulary(self.teacher.vocabulary, importance, texts, size)
+            self.vocabulary = self._kept(size)
+            self.start(pca=False)
+            size += self._room() // (self.plan.width + 8)
+        self.vocabulary = self._kept(size)
         unknown, mean = spelling(self.vocabulary, public.checks)
         self.reporter.result(
             "vocabulary", f"{len(self.vocabulary)} tokens, {unknown:.2%} [UNK], {mean:.1f} tokens a request"
         )
 
-    def _bytes(self) -> int:
-        self.start(pca=False)
+    def _kept(self, size: int) -> tuple[str, ...]:
+        public = self.public
+        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
+        return pruned_vocabulary(self.teacher.vocabulary, self.importance, texts, size)
+
+    def _room(self) -> int:
+        """Return how many bytes the student in hand leaves of the budget."""
         ids = torch.from_numpy(padded(Tokens(self.vocabulary).rows(self.public.names[:8])))
         model = onnx_bytes(self.student, calibrate(self.student, [ids]))
-        return build_artefact(model, self.vocabulary, {}).total_bytes
+        used = build_artefact(model, self.vocabulary, {}).total_bytes
+        return self.plan.budget_bytes - _MANIFEST_ROOM - used
+
+    def trim(self) -> None:
+        """Drop the least attended tokens until the trained student fits.
+
+        A new student's file is smaller than a trained one's: its biases are equal, and equal constants are
+        stored once. So the size is settled here.
+        """
+        while (room := self._room()) < 0:
+            size = len(self.vocabulary) - (-room // (self.plan.width + 8) + 1)
+            kept = self._kept(size)
+            place = {token: index for index, token in enumerate(self.vocabulary)}
+            state = self.student.state_dict()
+            state["body.words.weight"] = state["body.words.weight"][[place[token] for token in kept]]
+            head = nn.Parameter(self.student.head.detach().clone())
+            self.vocabulary = kept
+            self.student = Student(replace(self.student.shape, vocabulary=len(kept)), head)
+            self.student.load_state_dict(state)
+            self.student.eval()
+            self.reporter.result("trimmed vocabulary", f"{len(kept)} tokens")
 
     def teach(self) -> None:
         """Stage 2: the pool of texts and the teacher's vector of each."""

@@ -76,7 +76,7 @@ def test_items_follow_users_words_and_texts_stay(world: World) -> None:
 
 
 def test_two_runs_give_the_same_bits(world: World) -> None:
-    """Same seed, same rounds: same report, same artefact to the last byte; a clone goes on as the original."""
+    """Same seed, same rounds: same report, same artefact to the byte; a clone goes on as the original."""
     one, two = world.models.clone(), world.models.clone()
     weights = np.linspace(0, 1, 40, dtype=np.float32)
     for round_ in (1, 2):

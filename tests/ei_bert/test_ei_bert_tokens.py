@@ -63,7 +63,7 @@ def test_padding_is_zero() -> None:
 
 
 def test_attention_received_adds_up(teacher: Teacher) -> None:
-    """Each token of a text gives away 1 a layer and head, so a text's tokens receive layers x heads x tokens."""
+    """A token gives away 1 a layer and head: a text's tokens receive layers x heads x tokens."""
     texts = ["set an alarm", "how do i freeze my bank account please"]
     received = attention_received(teacher, texts)
     tokens = sum(len(row) for row in teacher.tokens.rows(texts))

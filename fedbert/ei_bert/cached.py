@@ -19,6 +19,7 @@ class CachedLayers:
     def __init__(self, body: Body, rows: Sequence[Sequence[int]], layers: int) -> None:
         self._body, self._rows, self._layers = body, rows, layers
         self._kept: dict[int, Tensor] = {}
+        self.lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -154,9 +154,7 @@ class Lesson:
         return np.fromiter((len(row) for row in self.rows), np.int64, len(self.rows))
 
 
-def _by_parts(
-    lengths: NDArray[np.int64], run: Callable[[NDArray[np.intp]], Tensor], parts: int = 4
-) -> Tensor:
+def by_parts(lengths: NDArray[np.int64], run: Callable[[NDArray[np.intp]], Tensor], parts: int = 4) -> Tensor:
     """Return `run` of rows, in their order, in `parts` batches of like length: little is padded."""
     order = np.argsort(lengths, kind="stable")
     made = torch.cat([run(part) for part in np.array_split(order, parts)])
@@ -223,9 +221,9 @@ def cross_distil(
         roles[:requests], roles[requests + general :] = False, True
         label = torch.tensor([place[int(item)] for item in lesson.request_items[asked]])
         with torch.set_grad_enabled(rates.interplay), fast_math():
-            hidden = _by_parts(lengths[chosen], partial(teach, chosen))
+            hidden = by_parts(lengths[chosen], partial(teach, chosen))
         with fast_math():
-            state = _by_parts(lengths[chosen], partial(learn, chosen, roles))
+            state = by_parts(lengths[chosen], partial(learn, chosen, roles))
         theirs = functional.normalize(hidden @ student.head, dim=-1)
         mine = functional.normalize(state @ student.head.detach(), dim=-1)
         own_choice = mine[:requests] @ mine[requests + general :].T / TEMPERATURE

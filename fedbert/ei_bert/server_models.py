@@ -24,7 +24,7 @@ from torch.nn import functional
 from fedbert.ei_bert.artefact import VOCABULARY, Artefact, build_artefact, load_artefact, write_bytes
 from fedbert.ei_bert.bert import mean_pool
 from fedbert.ei_bert.cached import CachedLayers
-from fedbert.ei_bert.cross_distillation import TEMPERATURE, divergence
+from fedbert.ei_bert.cross_distillation import TEMPERATURE, by_parts, divergence
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.quantisation import calibrate
 from fedbert.ei_bert.student import Student, StudentShape
@@ -222,15 +222,23 @@ class ServerModels:
         return build_artefact(onnx_bytes(self._student, ranges), vocabulary, manifest)
 
     def _student_top(self, cached: CachedLayers, chosen: NDArray[np.intp]) -> Tensor:
-        x, ids = cached.get(chosen)
         top = self._student.shape.layers - 1
-        pooled = mean_pool(self._student.body.run(x, ids, top, top + 1), ids)
-        return self._student.finish(pooled, ids[:, 0] == self._student.shape.item_token)[1]
+
+        def run(part: NDArray[np.intp]) -> Tensor:
+            x, ids = cached.get(chosen[part])
+            pooled = mean_pool(self._student.body.run(x, ids, top, top + 1), ids)
+            return self._student.finish(pooled, ids[:, 0] == self._student.shape.item_token)[1]
+
+        return by_parts(cached.lengths[chosen], run, _parts(chosen))
 
     def _teacher_top(self, cached: CachedLayers, chosen: NDArray[np.intp]) -> Tensor:
-        x, ids = cached.get(chosen)
         last = len(self._teacher.body.layers)
-        pooled = mean_pool(self._teacher.body.run(x, ids, last - 1, last), ids)
+
+        def run(part: NDArray[np.intp]) -> Tensor:
+            x, ids = cached.get(chosen[part])
+            return mean_pool(self._teacher.body.run(x, ids, last - 1, last), ids)
+
+        pooled = by_parts(cached.lengths[chosen], run, _parts(chosen))
         return functional.normalize(pooled @ self._student.head, dim=-1)
 
     def _all_items(self) -> Tensor:
@@ -299,6 +307,11 @@ class ServerModels:
         self._student_optimiser.step()
         self._teacher_optimiser.step()
         return float(student_loss.detach()), float(teacher_loss.detach())
+
+
+def _parts(chosen: NDArray[np.intp]) -> int:
+    """Return into how many batches of like length so many rows are worth splitting, 1 to 4."""
+    return max(1, min(4, len(chosen) // 16))
 
 
 def _sample(draw: np.random.Generator, weights: NDArray[np.float32], most: int) -> NDArray[np.intp]:

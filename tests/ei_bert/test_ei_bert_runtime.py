@@ -38,12 +38,14 @@ def test_a_phone_alone_gets_the_same_bits(encoder: Int8Encoder, texts: list[str]
     assert np.array_equal(together, alone)
 
 
-@pytest.mark.parametrize("length", [55, 64])
+@pytest.mark.parametrize("length", [48, 64])
 def test_padding_changes_nothing(
     encoder: Int8Encoder, artefact: Artefact, texts: list[str], length: int
 ) -> None:
     """Float vectors of padded rows are those of unpadded rows to 1e-5, and rank the same."""
-    rows = Tokens(tuple(artefact.files["vocab.txt"].decode().splitlines())).rows(texts)
+    every = Tokens(tuple(artefact.files["vocab.txt"].decode().splitlines())).rows(texts)
+    rows = [row for row in every if len(row) <= 48]
+    assert len(rows) > 240
     alone = np.concatenate([encoder.float_vectors(np.array([row], np.int32)) for row in rows])
     wide = encoder.float_vectors(padded(rows, length))
     assert np.abs(alone - wide).max() <= 1e-5

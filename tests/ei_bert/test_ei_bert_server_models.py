@@ -20,25 +20,26 @@ Floats = NDArray[np.float32]
 
 
 class World:
-    """The public services with their training texts, and texts of other services that must not move."""
+    """Forty services with texts that release 0 never saw, and texts of others, which must not move."""
 
     def __init__(self) -> None:
         items = pd.read_parquet(data_folder() / "services" / "items.parquet")
         public = pd.read_parquet(data_folder() / "services" / "public.parquet")
         private = pd.read_parquet(data_folder() / "services" / "private.parquet")
-        chosen = items.item[items.public].tolist()[:40]
+        chosen = items.item[~items.public].tolist()[:40]
         self.names = items.text[chosen].tolist()
-        requests = public[(public.split == "train") & public.item.isin(chosen)].groupby("item").head(12)
+        learning = private[private.split == "learning"]
+        requests = learning[learning.item.isin(chosen)].groupby("item").head(12)
         self.texts = requests.text.tolist()
         self.items = np.array([chosen.index(item) for item in requests.item])
-        self.other = private[private.split == "learning"].text.sample(150, random_state=3).tolist()
+        self.other = learning[~learning.item.isin(chosen)].text.sample(150, random_state=3).tolist()
         self.models = ServerModels.load(
             models_folder() / "default",
             models_folder() / "default-server",
             None,
             self.names,
-            self.texts,
-            self.items,
+            public.text.tolist(),
+            public.item.to_numpy(),
             seed=3,
             threads=1,
         )

@@ -70,7 +70,7 @@ class Scenario(_Settings):
     control_share: float = Field(
         0.05, ge=0, le=0.5, description="share of devices that stay on release 0, for comparison"
     )
-    update_steps: int = Field(8, ge=1, le=1000, description="cross-distillation steps after each round")
+    update_steps: int = Field(5, ge=1, le=1000, description="cross-distillation steps after each round")
     student_learning_rate: float = Field(3e-3, gt=0, le=1, description="step size of the student")
     teacher_learning_rate: float = Field(3e-5, ge=0, le=1, description="step size of the teacher")
     verify_masks: int = Field(

@@ -6,6 +6,7 @@ releases.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +45,19 @@ ALIGNMENT_TEXTS = 4_000
 
 @dataclass(frozen=True)
 class Release:
-    """One release of the student, with what the server computes from it once."""
+    """One release of the student, or a candidate, with what the server computes from it once."""
 
     number: int
     artefact: Artefact
+    encoder: Int8Encoder
     item_vectors: NDArray[np.float32]  # [item, dim]
-    public_vectors: NDArray[np.float32]  # [public text, dim]
+    public_texts: tuple[str, ...]
     validation_ndcg: float
+
+    @cached_property
+    def public_vectors(self) -> NDArray[np.float32]:
+        """Vectors of the public texts that releases are aligned on, `[public text, dim]`."""
+        return _unit(self.encoder.encode(self.public_texts))
 
 
 @dataclass(frozen=True)
@@ -125,17 +132,17 @@ class Server:
         chosen = np.flatnonzero(self.public.item >= 0)
         if not len(chosen):
             chosen = np.arange(min(len(split), ALIGNMENT_TEXTS))
-        self._public_texts = [self.public.texts[i] for i in chosen]
-        self._public_items = np.asarray(self.public.item)[chosen]
-        self._held_out = split[chosen] == "validation"
+        learnt, judged = (chosen[(split[chosen] == "validation") == held_out] for held_out in (False, True))
+        self._public_texts = tuple(self.public.texts[i] for i in learnt.tolist())
+        self._public_items = np.asarray(self.public.item)[learnt]
+        self._judged_texts = tuple(self.public.texts[i] for i in judged.tolist())
+        self._judged_items = np.asarray(self.public.item)[judged]
 
     def _release(self, number: int, artefact: Artefact) -> Release:
         encoder = Int8Encoder(artefact, threads=cores())
         items = _unit(encoder.encode(self.public.catalogue.texts, "item"))
-        texts = _unit(encoder.encode(self._public_texts))
-        held_out = self._held_out
-        score = validation_ndcg(texts[held_out], self._public_items[held_out], items)
-        return Release(number, artefact, items, texts[~held_out], score)
+        score = validation_ndcg(_unit(encoder.encode(self._judged_texts)), self._judged_items, items)
+        return Release(number, artefact, encoder, items, self._public_texts, score)
 
     def order(self, round_: int) -> tuple[RoundOrder, bytes | None]:
         """Return what the shards are told, and the release made since the last round, if any.
@@ -177,7 +184,7 @@ class Server:
     def targets(self, evidence: Evidence, names: NDArray[np.floating], release: Release) -> Targets:
         """Return what `evidence`, in the space of `release`, teaches about the items."""
         texts = release.public_vectors.astype(np.float64)
-        known = PublicKnowledge(names.astype(np.float64), texts, self._public_items[~self._held_out])
+        known = PublicKnowledge(names.astype(np.float64), texts, self._public_items)
         with threadpool_limits(1, "blas"):
             return learn(evidence, known)
 

@@ -42,6 +42,17 @@ def _started(command: list[str], env: dict[str, str], log: Path) -> Iterator[sub
                 process.wait()
 
 
+def _wait_for(port: int, patience_s: float = 60.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"nothing answers on port {port}"
+            time.sleep(0.2)
+
+
 def _program(name: str) -> str:
     found = shutil.which(name, path=str(Path(sys.executable).parent))
     assert found is not None
@@ -60,10 +71,10 @@ def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
-    fleet, control, runtime, node_a, node_b, health = _free_ports(6)
+    port, node_a, node_b = _free_ports(3)
     (home / "config.toml").write_text(
         f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\n'
-        f'address = "127.0.0.1:{control}"\ninsecure = true\n'
+        f'address = "127.0.0.1:{port}"\ninsecure = true\n'
     )
     env = os.environ | {
         "FLWR_HOME": str(home),
@@ -75,21 +86,15 @@ def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path
         _program("flower-superlink"),
         "--insecure",
         "--disable-runtime-dependency-installation",
-        "--fleet-api-address",
-        f"127.0.0.1:{fleet}",
-        "--control-api-address",
-        f"127.0.0.1:{control}",
         "--host",
         "127.0.0.1",
         "--port",
-        str(runtime),
-        "--health-server-address",
-        f"127.0.0.1:{health}",
+        str(port),
     ]
 
-    def supernode(port: int) -> list[str]:
+    def supernode(own: int) -> list[str]:
         program = _program("flower-supernode")
-        return [program, "--insecure", "--superlink", f"127.0.0.1:{fleet}", "--port", str(port)]
+        return [program, "--insecure", "--superlink", f"127.0.0.1:{port}", "--port", str(own)]
 
     output = tmp_path / "deployed"
     with (
@@ -97,7 +102,7 @@ def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path
         _started(supernode(node_a), env, tmp_path / "a.log"),
         _started(supernode(node_b), env, tmp_path / "b.log"),
     ):
-        time.sleep(5)
+        _wait_for(port)
         submitted = subprocess.run(
             [
                 _program("flwr"),

@@ -37,7 +37,7 @@ class Scenario(_Settings):
     interactions: Path | None = Field(
         None, description="file (user, item, timestamp) of the interactions world"
     )
-    non_iid: float = Field(1.0, ge=0, le=100, description="how far tastes differ; 0 = all alike")
+    non_iid: float = Field(0.5, ge=0, le=100, description="how far tastes differ; 0 = all alike")
     tier_correlation: float = Field(0.5, ge=0, le=5, description="how far tastes depend on the device tier")
     sessions_per_day: float = Field(4.0, gt=0, le=48, description="sessions a device and day")
     evaluation_share: float = Field(
@@ -70,7 +70,7 @@ class Scenario(_Settings):
     control_share: float = Field(
         0.05, ge=0, le=0.5, description="share of devices that stay on release 0, for comparison"
     )
-    update_steps: int = Field(5, ge=1, le=1000, description="cross-distillation steps after each round")
+    update_steps: int = Field(4, ge=1, le=1000, description="cross-distillation steps after each round")
     student_learning_rate: float = Field(3e-3, gt=0, le=1, description="step size of the student")
     teacher_learning_rate: float = Field(3e-5, ge=0, le=1, description="step size of the teacher")
     verify_masks: int = Field(

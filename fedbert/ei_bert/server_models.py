@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fedbert.ei_bert.artefact import VOCABULARY, Artefact, build_artefact, load_artefact, write_bytes
-from fedbert.ei_bert.bert import mean_pool
+from fedbert.ei_bert.bert import fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import TEMPERATURE, by_parts, divergence
 from fedbert.ei_bert.export import onnx_bytes
@@ -157,10 +157,12 @@ class ServerModels:
         """
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_math():
             for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), 2048):
-                pooled = mean_pool(self._teacher.body(ids), ids)
-                out[torch.from_numpy(chosen)] = functional.normalize(pooled @ self._student.head, dim=-1)
+                pooled = mean_pool(self._teacher.body(ids).float(), ids)
+                out[torch.from_numpy(chosen)] = functional.normalize(
+                    (pooled @ self._student.head).float(), dim=-1
+                )
         return out.numpy()
 
     def clone(self) -> "ServerModels":
@@ -168,6 +170,8 @@ class ServerModels:
         shared = (self._items, self._anchors, self._teacher_items, self._teacher_anchors)
         memo: dict[int, object] = {id(part): part for part in (*shared, self._artefact, self._tokens)}
         memo |= {id(part): part for part in (self._teacher.tokens, self._teacher.vocabulary)}
+        for module in (self._student, self._teacher.body):
+            memo |= {id(part): part for part in module.parameters() if not part.requires_grad}
         return copy.deepcopy(self, memo)
 
     def update(

@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from fedbert.ei_bert.artefact import unpack
 from fedbert.federation import wire
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.environment import Environment, shared_environment
+from fedbert.federation.environment import Environment, keep_releases, shared_environment
 from fedbert.federation.protocol import MASK_DEGREE, RoundOrder
 from fedbert.federation.replay import replay
 from fedbert.federation.shard import Shard, ShardState
@@ -30,16 +30,19 @@ def _record(arrays: Arrays) -> ArrayRecord:
     return ArrayRecord({name: FlowerArray(np.ascontiguousarray(array)) for name, array in arrays.items()})
 
 
-def _load(context: Context) -> tuple[Environment, Shard, dict[int, EncodedRelease]]:
+def _load(context: Context) -> tuple[Environment, Shard]:
     header = context.state.config_records["shard"]
-    blobs = context.state.array_records["releases"]
-    release_0 = blobs["0"].numpy().tobytes()
-    environment = shared_environment(Scenario.model_validate_json(str(header["scenario"])), release_0)
-    releases = {
-        int(number): environment.encoded(int(number), unpack(blob.numpy().tobytes()))
-        for number, blob in blobs.items()
+    scenario = Scenario.model_validate_json(str(header["scenario"]))
+    release_0 = context.state.array_records["releases"]["0"].numpy().tobytes()
+    environment = shared_environment(scenario, release_0)
+    return environment, Shard(environment, int(header["first"]), int(header["count"]))
+
+
+def _releases(context: Context, environment: Environment) -> dict[int, EncodedRelease]:
+    return {
+        int(number): environment.encoded(unpack(blob.numpy().tobytes()))
+        for number, blob in context.state.array_records["releases"].items()
     }
-    return environment, Shard(environment, int(header["first"]), int(header["count"])), releases
 
 
 @app.query("start")  # type: ignore[untyped-decorator]
@@ -50,7 +53,7 @@ def start(message: Message, context: Context) -> Message:
         {key: header[key] for key in ("scenario", "first", "count", "index", "shards")}
     )
     context.state["releases"] = _record({"0": arrays["release"]})
-    _, shard, _ = _load(context)
+    _, shard = _load(context)
     state = shard.start()
     context.state["devices"] = _record(state.arrays())
     installed = np.bincount(state.installed.astype(np.int64) + 1, minlength=2)
@@ -64,14 +67,14 @@ def run_round(message: Message, context: Context) -> Message:
     if "release" in arrays:
         number = str(header["newest_release"])
         context.state.array_records["releases"][number] = FlowerArray(arrays["release"])
-    _, shard, releases = _load(context)
+    environment, shard = _load(context)
     state = ShardState.from_arrays(
         {name: value.numpy() for name, value in context.state.array_records["devices"].items()}
     )
     order = RoundOrder(
         header["round"], header["signal_release"], header["newest_release"], header["sample_contributions"]
     )
-    report, samples = shard.run_round(state, order, releases)
+    report, samples = shard.run_round(state, order, _releases(context, environment))
     context.state["devices"] = _record(state.arrays())
     answer: dict[str, Any] = report.arrays() | {f"sample.{name}": array for name, array in samples.items()}
     answer["server.signal"] = _mask(report.server["signal"], context, header["round"], shard.scenario.seed)
@@ -89,7 +92,9 @@ def _mask(signal: np.ndarray, context: Context, round_: int, seed: int) -> np.nd
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
     header, arrays = wire.from_records(message.content)
-    environment, shard, _ = _load(context)
+    environment, shard = _load(context)
+    # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
+    keep_releases({environment.release_0.sha256})
     answer: Arrays = {}
     if header.get("oracle"):
         devices = context.state.array_records["devices"]

@@ -61,7 +61,7 @@ class Environment:
     @cached_property
     def encoded_0(self) -> EncodedRelease:
         """Release 0 with the texts it has encoded so far."""
-        return self.encoded(0, self.release_0)
+        return self.encoded(self.release_0)
 
     @cached_property
     def text_tokens(self) -> NDArray[np.int64]:
@@ -86,8 +86,8 @@ class Environment:
         """The layout of one device's signal."""
         return layout_of(self.scenario, len(self.world.public.catalogue.texts), self.release_0.dim)
 
-    def encoded(self, number: int, artefact: Artefact) -> EncodedRelease:
-        """Return release `number`, encoding each text once in this process."""
+    def encoded(self, artefact: Artefact) -> EncodedRelease:
+        """Return a release that encodes each text once in this process."""
         key = artefact.sha256
         with _LOCK:
             if key not in _RELEASES:
@@ -112,6 +112,13 @@ def shared_environment(scenario: Scenario, release_0_blob: bytes) -> Environment
             _ = created.text_tokens, created.catalogue_tokens, created.layout, created.evaluation_index
             _ENVIRONMENTS[key] = created
         return _ENVIRONMENTS[key]
+
+
+def keep_releases(kept: set[str]) -> None:
+    """Drop the encoded releases of this process but those with a SHA-256 in `kept`."""
+    with _LOCK:
+        for key in set(_RELEASES) - kept:
+            del _RELEASES[key]
 
 
 def forget() -> None:

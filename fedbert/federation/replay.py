@@ -59,7 +59,7 @@ class _System:
         self._scorer: TextScorer | None = None
         if self._kind == "release":
             artefact = unpack(arrays[system["artefact"]].tobytes())
-            self._release = environment.encoded(-1, artefact)
+            self._release = environment.encoded(artefact)
         elif self._kind == "vectors":
             # Vectors of the evaluation texts alone, in the order of their ids: text-only systems.
             texts = np.zeros((len(environment.world.texts), arrays[system["texts"]].shape[1]), np.int8)

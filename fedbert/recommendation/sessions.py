@@ -28,6 +28,9 @@ _MEAN_ACTIVITY = (1.0 + ACTIVITY_SWING) / 2
 _DEVICES_PER_CHUNK = 4096
 _SESSIONS_PER_CHUNK = 16384
 _SPARE_DRAWS = 16
+NEAREST = 10
+"""The nearest names from which half of a list is drawn: candidates that are hard to tell apart."""
+
 _GUIDES = 2**13
 _GUIDED_STEPS = 8
 _TO_UNIT = 2.0**-52
@@ -201,7 +204,7 @@ def draw_candidates(
     """Return `[s, candidates]` distinct items for sessions whose truth is `item` [s], in random order.
 
     A phone can do this with the public catalogue and its own session: the truth; half of the list from the
-    truth's 20 neighbours by name; the rest by popularity. Popular draws that are already in the list are
+    truth's nearest neighbours by name; the rest by popularity. Popular draws that are already in the list are
     passed over (spare draws, then the most popular items, so the number of draws is fixed). `draw` is
     `[s, candidate_draws(candidates)]` in (0, 1).
     """
@@ -243,7 +246,7 @@ def _candidates(
 ) -> NDArray[np.int32]:
     near = candidates // 2
     popular_end = draw.shape[1] - candidates
-    chosen = np.argsort(draw[:, :20], axis=1)[:, :near]
+    chosen = np.argsort(draw[:, :NEAREST], axis=1)[:, :near]
     neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
     popular = draw_by_weight(cumulative, draw[:, 20:popular_end])
     pool = np.concatenate([item[:, None], neighbours, popular], axis=1)

@@ -289,7 +289,7 @@ class Server:
             "sampling_probability": plan.sampling_probability,
             "noise_multiplier": plan.noise_multiplier if private else None,
             "clip_norm": plan.clip_norm,
-            "delta": plan.delta,
+            "delta": self.scenario.effective_delta,
             "epsilon": reach,
             "epsilon_unamplified": full,
             "assumptions": dict(accounting.assumptions(plan)),

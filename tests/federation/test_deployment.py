@@ -73,8 +73,7 @@ def test_a_deployment_on_loopback_gives_the_figures_of_a_run_in_process(tmp_path
     elsewhere.mkdir()
     port, node_a, node_b = _free_ports(3)
     (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\n'
-        f'address = "127.0.0.1:{port}"\ninsecure = true\n'
+        f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
     )
     env = os.environ | {
         "FLWR_HOME": str(home),

@@ -11,6 +11,7 @@ from fedbert.recommendation import sessions as module
 from fedbert.recommendation.catalogue import Catalogue, make_catalogue
 from fedbert.recommendation.services import ServicesWorld
 from fedbert.recommendation.sessions import (
+    NEAREST,
     Block,
     Kind,
     Sessions,
@@ -155,7 +156,7 @@ def plain_candidates(goods: Catalogue, item: int, draw: np.ndarray, size: int) -
     """Return one session's candidates as a phone alone would draw them."""
     near = size // 2
     chosen = [item]
-    chosen += [int(goods.neighbours[item][place]) for place in np.argsort(draw[:20])[:near]]
+    chosen += [int(goods.neighbours[item][place]) for place in np.argsort(draw[:NEAREST])[:near]]
     bounds = np.cumsum(goods.popularity)
     bounds /= bounds[-1]
     for number in draw[20:-size]:

@@ -28,13 +28,15 @@ FRONTIER = "frontier"
 OWN = frozenset({GRID_FILE, CELLS, f"{FRONTIER}.csv", f"{FRONTIER}.parquet", "cells.parquet", "report.html"})
 """All that this command writes into its folder."""
 
-ONE_THREAD = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-)
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""One thread a worker. The server's training keeps its two, on which its bits depend, waiting without a spin."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _completed(
     execution = build({"shards": 1})[1]
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with _one_thread_environment():
+    with _worker_environment():
         pool = ProcessPoolExecutor(min(jobs, len(cells)), context, initializer=_start_worker)
         futures = {
             pool.submit(_run_cell, simulate, cell.scenario, execution, command): cell for cell in cells
@@ -220,10 +222,10 @@ def _run_cell(simulate: Simulate, scenario: Scenario, execution: Execution, comm
 
 
 @contextmanager
-def _one_thread_environment() -> Iterator[None]:
-    """Give processes started inside one thread each."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+def _worker_environment() -> Iterator[None]:
+    """Give processes started inside the workers' environment."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:

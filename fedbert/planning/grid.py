@@ -36,7 +36,7 @@ WORKER_ENVIRONMENT = {
     "RAYON_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-"""One thread a worker. The server's training keeps its two, on which its bits depend, waiting without a spin."""
+"""One thread a worker. The server's training keeps its two, on which its bits depend; they wait passively."""
 
 
 @dataclass(frozen=True)

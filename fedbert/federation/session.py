@@ -189,7 +189,7 @@ class Session:
         if server_part is None or truth_part is None:
             raise FedbertError("no shard answered; start at least one SuperNode")
         truth = self.observer.add(round_, truth_part, server_part["installed"])
-        if samples:
+        if any(len(sample) for sample in samples):
             self._check_masks(np.concatenate(samples))
         with self.timed("server"):
             shards = len(self._shards(grid, wire.START))

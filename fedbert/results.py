@@ -81,7 +81,7 @@ class TierRow(TypedDict):
     sessions: int
     quality: Metrics  # as users saw it
     scored_quality: Metrics | None
-    outcomes: dict[str, int]
+    outcomes: dict[str, int]  # learning and evaluation sessions together
     latency_ms: dict[str, float]  # p50 p90 p95 p99 of answered sessions, from fixed bins of 2 %
     peak_memory_bytes: dict[str, float]  # p50 p90 p95 p99
     energy_mj_per_session: float

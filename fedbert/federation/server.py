@@ -202,7 +202,7 @@ class Server:
             self._evidence, self._names = rotated(self._evidence, turn), self._names @ turn
             self._space = number
         # The expected reports, never the actual ones: how many took part is private too.
-        expected = self.plan.sampling_probability * self.scenario.devices
+        expected = self.plan.round_rate * self.scenario.devices
         self._evidence = add_round(self._evidence, self.layout, noisy, sigma, expected)
         self._ranks[number] = add_ranks(self._ranks.get(number, no_ranks()), self.layout, noisy, sigma)
         targets = self.targets(self._evidence, self._names, self.releases[number])

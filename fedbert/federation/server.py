@@ -39,6 +39,8 @@ TRAINING_THREADS = 2
 """torch threads of the server on every backend: the bits of a sum depend on them."""
 
 
+PRIVACY_UNIT = "one device: whether it is in the fleet at all, with everything it ever reports"
+
 ALIGNMENT_TEXTS = 4_000
 """Most public texts by which two releases' spaces are aligned where none has an item."""
 
@@ -292,7 +294,7 @@ class Server:
             "delta": self.scenario.effective_delta,
             "epsilon": reach,
             "epsilon_unamplified": full,
-            "assumptions": dict(accounting.assumptions(plan)),
+            "assumptions": accounting.assumptions(plan) | {"unit": PRIVACY_UNIT},
             "projections": [
                 {"days": days, "epsilon": amplified, "epsilon_unamplified": unamplified}
                 for days, amplified, unamplified in (accounting.projection(plan) if private else [])

@@ -11,6 +11,7 @@ from fedbert.devices.energy import charge_mah
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.profiles import TIERS, DeviceProfile, load_profiles
 from fedbert.federation import report as r
+from fedbert.federation.budget import privacy_row
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate
 from fedbert.federation.session import Session
@@ -280,7 +281,7 @@ def summarise(
         "scenario": scenario.model_dump(mode="json"),
         "world": _world_facts(session),
         "model": server.model_facts(),
-        "privacy": server.privacy_row(done),
+        "privacy": privacy_row(server.plan, scenario.effective_delta, done),
         "rounds": rows,
         "tiers": tiers,
         "hours": _hours(scenario),

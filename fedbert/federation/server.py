@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from fedbert.ei_bert.artefact import Artefact, load_artefact, pack
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.errors import FedbertError
+from fedbert.federation.budget import privacy_plan
 from fedbert.federation.protocol import MASK_DEGREE, RoundOrder, layout_of
 from fedbert.federation.wire import Arrays
 from fedbert.machine import cores
@@ -26,7 +27,6 @@ from fedbert.privacy.mechanisms import decode, gaussian_noise
 from fedbert.privacy.secure_sum import neighbour_graph, unmask
 from fedbert.recommendation.catalogue import PublicData
 from fedbert.recommendation.metrics import metric_by_rank
-from fedbert.results import PrivacyRow
 from fedbert.scenario import Scenario
 from fedbert.signals.evidence import Evidence, add_round, no_evidence, rotated, rotation
 from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 TRAINING_THREADS = 2
 """torch threads of the server on every backend: the bits of a sum depend on them."""
 
-
-PRIVACY_UNIT = "one device: whether it is in the fleet at all, with everything it ever reports"
 
 ALIGNMENT_TEXTS = 4_000
 """Most public texts by which two releases' spaces are aligned where none has an item."""
@@ -275,58 +273,10 @@ class Server:
             "public_validation_ndcg@10": self.releases[0].validation_ndcg,
         }
 
-    def privacy_row(self, rounds: int) -> PrivacyRow:
-        """Return the privacy of the first `rounds` rounds."""
-        plan, private = self.plan, self.plan.mode != "none"
-        reach = accounting.epsilon(plan, rounds) if private else None
-        full = accounting.epsilon_unamplified(plan, rounds) if private else None
-        return {
-            "mode": plan.mode,
-            "statement": (
-                f"({reach:.3g}, {plan.delta:.0e})-differentially private for each device over {rounds} rounds"
-                if reach is not None
-                else "not private: no epsilon was set, so the sums carry no noise"
-            ),
-            "sampler": plan.sampler,
-            "sampling_probability": plan.sampling_probability,
-            "noise_multiplier": plan.noise_multiplier if private else None,
-            "clip_norm": plan.clip_norm,
-            "delta": self.scenario.effective_delta,
-            "epsilon": reach,
-            "epsilon_unamplified": full,
-            "assumptions": accounting.assumptions(plan) | {"unit": PRIVACY_UNIT},
-            "projections": [
-                {"days": days, "epsilon": amplified, "epsilon_unamplified": unamplified}
-                for days, amplified, unamplified in (accounting.projection(plan) if private else [])
-            ],
-        }
-
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     """Return int8 vectors as the unit vectors they stand for."""
     return np.asarray(vectors, np.float32) / np.float32(127)
-
-
-def privacy_plan(scenario: Scenario) -> accounting.PrivacyPlan:
-    """Return how the scenario samples, clips and noises; the noise is calibrated for its rounds."""
-    if scenario.epsilon is None:
-        return accounting.not_private(
-            scenario.sampler,
-            scenario.cohort_probability,
-            scenario.clip_norm,
-            scenario.rounds,
-            scenario.rounds_per_day,
-        )
-    return accounting.calibrate(
-        scenario.epsilon,
-        scenario.effective_delta,
-        sampling_probability=scenario.cohort_probability,
-        rounds=scenario.rounds,
-        clip_norm=scenario.clip_norm,
-        sampler=scenario.sampler,
-        rounds_per_day=scenario.rounds_per_day,
-        devices=scenario.devices,
-    )
 
 
 def validation_ndcg(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from flwr.app import Array as FlowerArray
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message
+from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
 from fedbert.ei_bert.artefact import unpack
@@ -24,10 +24,6 @@ from fedbert.privacy.secure_sum import masked_vector, neighbour_graph
 from fedbert.scenario import Scenario
 
 app = ClientApp()
-
-
-def _record(arrays: Arrays) -> ArrayRecord:
-    return ArrayRecord({name: FlowerArray(np.ascontiguousarray(array)) for name, array in arrays.items()})
 
 
 def _load(context: Context) -> tuple[Environment, Shard]:
@@ -52,10 +48,10 @@ def start(message: Message, context: Context) -> Message:
     context.state["shard"] = ConfigRecord(
         {key: header[key] for key in ("scenario", "first", "count", "index", "shards")}
     )
-    context.state["releases"] = _record({"0": arrays["release"]})
+    context.state["releases"] = wire.array_record({"0": arrays["release"]})
     _, shard = _load(context)
     state = shard.start()
-    context.state["devices"] = _record(state.arrays())
+    context.state["devices"] = wire.array_record(state.arrays())
     installed = np.bincount(state.installed.astype(np.int64) + 1, minlength=2)
     return Message(wire.to_records({}, {"installed": installed}), reply_to=message)
 
@@ -75,7 +71,7 @@ def run_round(message: Message, context: Context) -> Message:
         header["round"], header["signal_release"], header["newest_release"], header["sample_contributions"]
     )
     report, samples = shard.run_round(state, order, _releases(context, environment))
-    context.state["devices"] = _record(state.arrays())
+    context.state["devices"] = wire.array_record(state.arrays())
     answer: dict[str, Any] = report.arrays() | {f"sample.{name}": array for name, array in samples.items()}
     answer["server.signal"] = _mask(report.server["signal"], context, header["round"], shard.scenario.seed)
     return Message(wire.to_records({}, answer), reply_to=message)

@@ -25,8 +25,6 @@ LATENCY_BINS = 460
 MEMORY_BINS = 400
 _BIN_RATIO = 1.02
 
-SERVER_KEYS = ("signal", "reported", "completed", "installed")
-
 COHORT_KEYS = ("cohort", "eligible", "completed", "reported", "downloads", "clicks", "learning_sessions")
 
 

@@ -16,10 +16,14 @@ REPLAY = "evaluate.replay"
 START = "query.start"
 
 
+def array_record(arrays: Mapping[str, NDArray[Any]]) -> ArrayRecord:
+    """Return named arrays as a Flower record; an array's dtype and shape survive, an empty one too."""
+    return ArrayRecord({name: FlowerArray(np.ascontiguousarray(array)) for name, array in arrays.items()})
+
+
 def to_records(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RecordDict:
-    """Return a message's content; an array's dtype and shape survive, an empty one too."""
-    record = ArrayRecord({name: FlowerArray(np.ascontiguousarray(array)) for name, array in arrays.items()})
-    return RecordDict({"header": ConfigRecord({"json": json.dumps(header)}), "arrays": record})
+    """Return a message's content."""
+    return RecordDict({"header": ConfigRecord({"json": json.dumps(header)}), "arrays": array_record(arrays)})
 
 
 def from_records(content: RecordDict) -> tuple[dict[str, Any], Arrays]:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.randomness import Purpose, generator
-
-METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
+from fedbert.results import METRICS
 
 _RESAMPLES_PER_BLOCK = 64
 

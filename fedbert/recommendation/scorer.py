@@ -60,18 +60,12 @@ class TextScorer:
         self._texts = text_vectors
         self._items = item_vectors
         small = len(text_vectors) * len(item_vectors) <= table_entries
-        self._table = self._all_dots() if small else None
-
-    def _all_dots(self) -> NDArray[np.int16] | NDArray[np.int32]:
-        largest = _largest_norm(self._texts) * _largest_norm(self._items)
-        table = np.empty(
-            (len(self._texts), len(self._items)), np.int16 if largest < np.iinfo(np.int16).max else np.int32
+        shape = (len(text_vectors), len(item_vectors))
+        self._table: NDArray[np.int16] | NDArray[np.int32] | None = (
+            np.zeros(shape, np.int16) if small else None
         )
-        items = self._items.T.astype(self._exact)
-        rows = max(1, 4_000_000 // max(1, len(self._items)))
-        for start in range(0, len(table), rows):
-            table[start : start + rows] = self._texts[start : start + rows].astype(self._exact) @ items
-        return table
+        if text_vectors.any():
+            self.refill(np.arange(len(text_vectors)))
 
     def refill(self, rows: NDArray[np.intp]) -> None:
         """Take note that the text vectors of `rows` [n] were written in place since the scorer was made.

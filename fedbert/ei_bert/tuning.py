@@ -1,0 +1,128 @@
+"""Fine-tuning of the teacher: its upper layers and one linear head for each task, all tasks together."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedbert.ei_bert.bert import fast_math, mean_pool
+from fedbert.ei_bert.cached import CachedLayers
+from fedbert.ei_bert.cross_distillation import batches, rate, set_rate
+from fedbert.ei_bert.tasks import Task
+from fedbert.ei_bert.teacher import Teacher, sorted_batches
+from fedbert.randomness import Purpose, generator
+
+_SMOOTHING = 0.05
+
+
+class Heads(nn.ModuleDict):
+    """One linear head for each task, on a vector of `width` features."""
+
+    def __init__(self, tasks: Sequence[Task], width: int) -> None:
+        super().__init__({task.name: nn.Linear(width, len(task.labels)) for task in tasks})
+
+
+def joined(tasks: Sequence[Task]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the training texts of all tasks, and the task and the label of each, `[text]`."""
+    texts = [text for task in tasks for text in task.train.texts]
+    which = np.repeat(np.arange(len(tasks)), [len(task.train) for task in tasks])
+    return texts, which, np.concatenate([task.train.labels for task in tasks])
+
+
+def choice_loss(
+    heads: Heads, names: Sequence[str], state: Tensor, which: Tensor, label: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    """Return the mean cross-entropy of `state` `[row, width]`, each row by the head of its own task."""
+    total = state.new_zeros(())
+    for index, name in enumerate(names):
+        rows = which == index
+        if bool(rows.any()):
+            logits = heads[name](state[rows])
+            total = total + functional.cross_entropy(
+                logits, label[rows], reduction="sum", label_smoothing=smoothing
+            )
+    return total / len(which)
+
+
+def fine_tune(
+    teacher: Teacher,
+    tasks: Sequence[Task],
+    seed: int,
+    epochs: int = 3,
+    trained_layers: int = 4,
+    top_rate: float = 6e-5,
+    head_rate: float = 2e-3,
+    batch_tokens: int = 640,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Heads:
+    """Tune the upper `trained_layers` of `teacher` in place and return its heads.
+
+    The layers below stay as they were, and their outputs are computed once a text. AdamW with a linear rise and a
+    cosine fall; label smoothing .05.
+    """
+    texts, which, label = joined(tasks)
+    names = [task.name for task in tasks]
+    body, depth = teacher.body, len(teacher.body.layers)
+    trained_layers = min(trained_layers, depth)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        heads = Heads(tasks, teacher.width)
+    for head in heads.values():
+        nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+    rows = teacher.tokens.rows(texts)
+    first = depth - trained_layers
+    cached = CachedLayers(body, rows, first)
+    upper = [p for layer in list(body.layers)[first:] for p in layer.parameters()]
+    for parameter in upper:
+        parameter.requires_grad_(True)
+    groups = [
+        {"params": upper, "factor": 1.0, "weight_decay": 0.01},
+        {"params": list(heads.parameters()), "factor": head_rate / top_rate, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=top_rate)
+    orders = [
+        list(batches(rows, batch_tokens, generator(seed, Purpose.TRAINING, 20_000 + epoch)))
+        for epoch in range(epochs)
+    ]
+    steps, step, running = sum(map(len, orders)), 0, math.nan
+    for order in orders:
+        for chosen in order:
+            x, ids = cached.get(chosen)
+            pick = torch.from_numpy(chosen)
+            with fast_math():
+                state = mean_pool(body.run(x, ids, first, depth), ids).float()
+            loss = choice_loss(
+                heads, names, state, torch.from_numpy(which)[pick], torch.from_numpy(label)[pick], _SMOOTHING
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(upper, 1.0)
+            set_rate(optimiser, rate(step, steps, top_rate))
+            optimiser.step()
+            step += 1
+            value = float(loss.detach())
+            running = value if math.isnan(running) else 0.98 * running + 0.02 * value
+            if progress is not None and (step % 20 == 0 or step == steps):
+                progress(step, steps, running)
+    body.requires_grad_(False)
+    return heads.requires_grad_(False)
+
+
+def pooled_states(teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048) -> Tensor:
+    """Return the teacher's mean-pooled last hidden states of `texts`, `[text, width]`, not normalised."""
+    rows = teacher.tokens.rows(texts)
+    out = torch.empty(len(rows), teacher.width)
+    with torch.inference_mode(), fast_math():
+        for chosen, ids in sorted_batches(rows, batch_tokens):
+            out[torch.from_numpy(chosen)] = mean_pool(teacher.body(ids), ids).float()
+    return out
+
+
+def accuracy(head: nn.Module, states: Tensor, labels: NDArray[np.int64]) -> float:
+    """Return the share of `states` `[text, width]` whose highest logit is their label."""
+    with torch.inference_mode():
+        return float((head(states).argmax(-1).numpy() == labels).mean())

@@ -17,7 +17,12 @@ Observe = Callable[[str, Tensor], None]
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a BERT body; widths are numbers of features."""
+    """The sizes of a BERT body; widths are numbers of features.
+
+    `embedding` is the width of the word embeddings (0: that of the layers); a narrower one meets a matrix
+    `[embedding, width]` first (the factorised embedding of ALBERT). `shared` passes through one layer's weights
+    `layers` times.
+    """
 
     vocabulary: int
     layers: int
@@ -27,6 +32,8 @@ class Shape:
     positions: int
     activation: Literal["gelu", "relu"] = "relu"
     epsilon: float = 1e-12
+    embedding: int = 0
+    shared: bool = False
 
 
 class Layer(nn.Module):
@@ -73,14 +80,24 @@ class Body(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.words = nn.Embedding(shape.vocabulary, shape.width)
+        narrow = shape.embedding or shape.width
+        self.words = nn.Embedding(shape.vocabulary, narrow)
+        self.widen = nn.Linear(narrow, shape.width, bias=False) if narrow != shape.width else None
         self.places = nn.Embedding(shape.positions, shape.width)
         self.norm = nn.LayerNorm(shape.width, eps=shape.epsilon)
-        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        first = Layer(shape)
+        passes = range(1, shape.layers)
+        # A module list may hold one layer many times: it then has one set of parameters and one gradient.
+        self.layers = nn.ModuleList([first, *(first if shape.shared else Layer(shape) for _ in passes)])
 
-    def embed(self, ids: Tensor) -> Tensor:
+    def embed(self, ids: Tensor, observe: Observe | None = None) -> Tensor:
         """Return the normalised embeddings of `ids`, `[batch, token, width]`."""
-        normed: Tensor = self.norm(self.words(ids) + self.places.weight[: ids.shape[1]])
+        words = self.words(ids)
+        if self.widen is not None:
+            if observe is not None:
+                observe("words", words)
+            words = self.widen(words)
+        normed: Tensor = self.norm(words + self.places.weight[: ids.shape[1]])
         return normed
 
     def run(self, x: Tensor, ids: Tensor, first: int, last: int, observe: Observe | None = None) -> Tensor:
@@ -92,7 +109,7 @@ class Body(nn.Module):
 
     def forward(self, ids: Tensor, observe: Observe | None = None) -> Tensor:
         """Return the last hidden states of `ids`."""
-        return self.run(self.embed(ids), ids, 0, len(self.layers), observe)
+        return self.run(self.embed(ids, observe), ids, 0, len(self.layers), observe)
 
 
 def attention_bias(ids: Tensor) -> Tensor:

@@ -117,7 +117,9 @@ def pretrain(
             goal = targets[torch.from_numpy(chosen)]
             with fast_math():
                 state, vector = (part.float() for part in student(ids))
-            loss = agreement(state, goal) + agreement(vector, goal @ student.head.detach())
+            loss = agreement(state, goal)
+            if not student.shape.pooled:
+                loss = loss + agreement(vector, goal @ student.head.detach())
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -18,7 +18,12 @@ from fedbert.ei_bert.tokenizer import MAX_TOKENS
 
 @dataclass(frozen=True)
 class StudentShape:
-    """Sizes of a student; `dim` is the width of the shared output space, `adapter` the item adapter's."""
+    """Sizes of a student; `dim` is the width of its vectors, `adapter` the item adapter's (0: none).
+
+    A `pooled` student's vector is the mean hidden state itself (`dim` is then `width`), for heads that are
+    plugged in; else it is the unit vector of the head's shared space. `embedding` (0: `width`) and `shared` are
+    those of `bert.Shape`.
+    """
 
     vocabulary: int = 7_000
     layers: int = 4
@@ -29,6 +34,9 @@ class StudentShape:
     dim: int = 96
     item_token: int = 4
     teacher_width: int = 384
+    embedding: int = 0
+    shared: bool = False
+    pooled: bool = False
 
     def as_dict(self) -> dict[str, int]:
         """Return the sizes by name, as they stand in the manifest."""
@@ -42,12 +50,23 @@ class Student(nn.Module):
         super().__init__()
         self.shape = shape
         self.body = Body(
-            Shape(shape.vocabulary, shape.layers, shape.width, shape.heads, shape.inner, MAX_TOKENS, "relu")
+            Shape(
+                vocabulary=shape.vocabulary,
+                layers=shape.layers,
+                width=shape.width,
+                heads=shape.heads,
+                inner=shape.inner,
+                positions=MAX_TOKENS,
+                activation="relu",
+                embedding=shape.embedding,
+                shared=shape.shared,
+            )
         )
         self.project = nn.Linear(shape.width, shape.teacher_width)
-        self.adapter_in = nn.Linear(shape.width, shape.adapter)
-        self.adapter_out = nn.Linear(shape.adapter, shape.teacher_width, bias=False)
-        nn.init.zeros_(self.adapter_out.weight)
+        if shape.adapter:
+            self.adapter_in = nn.Linear(shape.width, shape.adapter)
+            self.adapter_out = nn.Linear(shape.adapter, shape.teacher_width, bias=False)
+            nn.init.zeros_(self.adapter_out.weight)
         self.head = head
 
     def pooled(self, ids: Tensor, observe: Observe | None = None) -> Tensor:
@@ -57,24 +76,27 @@ class Student(nn.Module):
     def finish(
         self, pooled: Tensor, is_item: Tensor, observe: Observe | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return (state in the teacher's width, unit vector `[row, dim]`) from pooled states."""
-        inner = functional.relu(self.adapter_in(pooled))
+        """Return (state in the teacher's width, vector `[row, dim]`) from pooled states."""
         if observe is not None:
             observe("pooled", pooled)
-            observe("adapter", inner)
-        state = self.project(pooled) + self.adapter_out(inner) * is_item.to(pooled.dtype).unsqueeze(-1)
-        return state, functional.normalize(state @ self.head, dim=-1)
+        state = self.project(pooled)
+        if self.shape.adapter:
+            inner = functional.relu(self.adapter_in(pooled))
+            if observe is not None:
+                observe("adapter", inner)
+            state = state + self.adapter_out(inner) * is_item.to(pooled.dtype).unsqueeze(-1)
+        return state, pooled if self.shape.pooled else functional.normalize(state @ self.head, dim=-1)
 
     def forward(self, ids: Tensor, observe: Observe | None = None) -> tuple[Tensor, Tensor]:
-        """Return (state in the teacher's width `[row, 384]`, unit vector `[row, dim]`) of token ids."""
+        """Return (state in the teacher's width `[row, 384]`, vector `[row, dim]`) of token ids."""
         return self.finish(self.pooled(ids, observe), ids[:, 0] == self.shape.item_token, observe)
 
 
 def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: int) -> Student:
     """Return a new student; `words` `[vocabulary, teacher width]` are the teacher's embeddings of its tokens.
 
-    The word embeddings start as the leading singular directions of `words` (a factorised embedding whose
-    second factor is learnt by the first layer), scaled to unit variance.
+    The word embeddings start as the leading singular directions of `words`, scaled: a factorised embedding whose
+    second factor is learnt, by the first layer or by a matrix of its own if the embedding is narrower.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -84,8 +106,10 @@ def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: 
                 nn.init.normal_(module.weight, std=0.04)
                 nn.init.zeros_(module.bias)
         nn.init.normal_(student.body.places.weight, std=0.02)
+        if student.body.widen is not None:
+            nn.init.orthogonal_(student.body.widen.weight)
     _, _, directions = torch.linalg.svd(words - words.mean(0), full_matrices=False)
-    start = (words - words.mean(0)) @ directions[: shape.width].T
+    start = (words - words.mean(0)) @ directions[: shape.embedding or shape.width].T
     with torch.no_grad():
         student.body.words.weight.copy_(start / start.std() * 0.1)
     return student

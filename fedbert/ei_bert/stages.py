@@ -1,0 +1,109 @@
+"""Stages with files between them: each has a folder named after everything that determines what it makes.
+
+A stage that is done leaves `stage.json`, which holds its record and the hashes of its files. A stage that was
+interrupted leaves no such file and is gone on with, from its checkpoint if it has one.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedbert.ei_bert.teacher import sha256_of
+from fedbert.errors import FedbertError
+
+_DONE = "stage.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished stage: its folder, what it found out, what it took and a hash over its files."""
+
+    name: str
+    folder: Path
+    record: Mapping[str, Any]
+    seconds: float
+    sha256: str
+
+
+def run_stage(
+    work: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+) -> Done:
+    """Return the stage `name`, made by `make(folder)` if it was not made from the same `inputs` before.
+
+    `inputs` must hold all that decides the outcome, hashes of earlier stages included. `make` writes the files and
+    returns the record. Raises FedbertError if `work` cannot be written, or a file was changed since.
+    """
+    key = hashlib.sha256(json.dumps([name, inputs], sort_keys=True).encode()).hexdigest()[:12]
+    folder = work / f"{name}-{key}"
+    done = folder / _DONE
+    if done.is_file():
+        return _read(name, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        begun = time.perf_counter()
+        record = make(folder)
+        files = {
+            path.relative_to(folder).as_posix(): sha256_of(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not path.name.startswith("checkpoint")
+        }
+        whole = {
+            "stage": name,
+            "inputs": inputs,
+            "record": record,
+            "seconds": round(time.perf_counter() - begun, 1),
+            "files": files,
+        }
+        for path in folder.glob("checkpoint*"):
+            path.unlink()
+        temporary = done.with_suffix(".part")
+        temporary.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", "utf-8")
+        temporary.replace(done)
+    except OSError as error:
+        raise FedbertError(
+            f"{folder} cannot be written ({error.strerror}); free space or give --work another folder"
+        ) from error
+    return _read(name, folder)
+
+
+def _read(name: str, folder: Path) -> Done:
+    try:
+        whole = json.loads((folder / _DONE).read_text("utf-8"))
+        record, seconds, files = whole["record"], float(whole["seconds"]), dict(whole["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FedbertError(f"{folder / _DONE} is no record of a stage; delete {folder} to make it anew") from error
+    for file, expected in files.items():
+        if not (folder / file).is_file() or sha256_of(folder / file) != expected:
+            raise FedbertError(
+                f"stage {name}: {folder / file} is not what the stage wrote; delete {folder} to make it anew"
+            )
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return Done(name, folder, record, seconds, digest)
+
+
+def save_tensors(value: object, file: Path) -> None:
+    """Write what torch can save under a temporary name, then rename it."""
+    temporary = file.with_suffix(".part")
+    try:
+        torch.save(value, temporary)
+        temporary.replace(file)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise FedbertError(
+            f"{file} cannot be written ({error}); free space or give --work another folder"
+        ) from error
+
+
+def load_tensors(file: Path) -> Any:
+    """Read what `save_tensors` wrote; raises FedbertError for a damaged file."""
+    try:
+        return torch.load(file, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        first = str(error).splitlines()[0][:80]
+        raise FedbertError(f"{file} cannot be read ({first}); delete its folder to make it anew") from error

@@ -1,0 +1,310 @@
+"""Training of a student on classification tasks by any `Method`, from a tuned teacher."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedbert.ei_bert.bert import Layer, attention_bias, fast_math, mean_pool
+from fedbert.ei_bert.cached import CachedLayers
+from fedbert.ei_bert.cross_distillation import batches, divergence, rate, set_rate
+from fedbert.ei_bert.methods import Method
+from fedbert.ei_bert.student import Student
+from fedbert.ei_bert.tasks import Part
+from fedbert.ei_bert.teacher import Teacher, sorted_batches
+from fedbert.ei_bert.tokenizer import Tokens, padded
+from fedbert.ei_bert.tuning import Heads
+from fedbert.randomness import Purpose, generator
+
+_TRAINED_TEACHER_LAYERS = 1
+
+
+@dataclass(frozen=True)
+class TaskLesson:
+    """Texts to learn from. `rows` are the student's tokens; `task` and `label` are -1 where there is none.
+
+    `states` `[text, teacher width]` are the tuned teacher's pooled states. `teacher_ids` `[student vocabulary]` maps
+    the student's tokens to the teacher's, so that the teacher can read the very same tokens.
+    """
+
+    rows: Sequence[Sequence[int]]
+    task: NDArray[np.int64]
+    label: NDArray[np.int64]
+    states: Tensor
+    teacher_ids: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Top learning rates of the student and, in interplay, of the teacher; `batch_tokens` a step."""
+
+    student: float = 1.5e-3
+    teacher: float = 1e-5
+    batch_tokens: int = 1_536
+
+
+def own_heads(method: Method, heads: Heads, seed: int) -> Heads:
+    """Return the heads that a student starts with: the teacher's, a copy of them, or new ones."""
+    if method.integrate and not method.interplay:
+        return heads
+    own = copy.deepcopy(heads)
+    if not method.warm and not method.integrate:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for head in own.values():
+                cast(nn.Linear, head).reset_parameters()
+    return own.requires_grad_(True)
+
+
+class _Trainer:
+    """One student's training; `step` does one step on chosen texts."""
+
+    def __init__(
+        self,
+        student: Student,
+        heads: Heads,
+        teacher: Teacher,
+        lesson: TaskLesson,
+        method: Method,
+        rates: Rates,
+        seed: int,
+    ) -> None:
+        self.student, self.lesson, self.method, self.rates = student, lesson, method, rates
+        self.names = list(heads.keys())
+        self.teacher_heads = copy.deepcopy(heads).requires_grad_(method.interplay)
+        self.heads = self.teacher_heads if method.integrate else own_heads(method, heads, seed)
+        self.learnt = [p for p in student.parameters() if p is not student.head]
+        groups: list[dict[str, Any]] = [{"params": self.learnt, "factor": 1.0}]
+        if not method.integrate:
+            groups.append({"params": list(self.heads.parameters()), "factor": 1.0})
+        if method.hidden:
+            self.maps = _maps(student, teacher, seed)
+            groups.append({"params": list(self.maps.parameters()), "factor": 1.0})
+            self.body = teacher.body
+        self.optimiser = torch.optim.AdamW(groups, lr=rates.student, weight_decay=0.01)
+        if method.interplay:
+            self.body = copy.deepcopy(teacher.body)
+            self.depth = len(self.body.layers)
+            self.first = self.depth - min(_TRAINED_TEACHER_LAYERS, self.depth)
+            rows = [lesson.teacher_ids[np.array(row)].tolist() for row in lesson.rows]
+            self.cached = CachedLayers(self.body, rows, self.first)
+            self.upper = [p for layer in list(self.body.layers)[self.first :] for p in layer.parameters()]
+            for parameter in self.upper:
+                parameter.requires_grad_(True)
+            self.guide = torch.optim.AdamW(
+                [*self.upper, *self.teacher_heads.parameters()], lr=rates.teacher, weight_decay=0.0
+            )
+
+    def step(self, chosen: NDArray[np.intp], step: int, steps: int) -> float:
+        lesson, method = self.lesson, self.method
+        pick = torch.from_numpy(chosen)
+        ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen.tolist()]))
+        task, label = torch.from_numpy(lesson.task)[pick], torch.from_numpy(lesson.label)[pick]
+        with torch.set_grad_enabled(method.interplay), fast_math():
+            if method.interplay:
+                x, their_ids = self.cached.get(chosen)
+                hidden = mean_pool(self.body.run(x, their_ids, self.first, self.depth), their_ids).float()
+            else:
+                hidden = lesson.states[pick].float()
+        extra = torch.zeros(())
+        with fast_math():
+            if method.hidden:
+                state, extra = _layerwise(self.student, self.body, self.maps, ids, lesson.teacher_ids)
+            else:
+                state = self.student(ids)[0].float()
+        goal = hidden.detach()
+        terms = _Terms(self.names, task, label, method.temperature)
+        heads = self.heads
+        if method.integrate and method.interplay:
+            # The head is the teacher's parameter: the student's loss must not move it.
+            heads = copy.deepcopy(self.teacher_heads).requires_grad_(False)
+        theirs = terms.logits(self.teacher_heads, goal)
+        mine = terms.logits(heads, state)
+        loss = method.hidden * extra
+        if method.cross_entropy:
+            loss = loss + method.cross_entropy * terms.cross_entropy(mine)
+        if method.divergence:
+            loss = loss + method.divergence * terms.divergence(mine, [part.detach() for part in theirs])
+        if method.states:
+            loss = loss + method.states * relative_error(state, goal)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.learnt, 1.0)
+        set_rate(self.optimiser, rate(step, steps, self.rates.student, min(100, steps // 10 + 1)))
+        self.optimiser.step()
+        if method.interplay:
+            self._teach(terms, hidden, state.detach(), [part.detach() for part in mine], step, steps)
+        return float(loss.detach())
+
+    def _teach(
+        self, terms: "_Terms", hidden: Tensor, state: Tensor, mine: list[Tensor], step: int, steps: int
+    ) -> None:
+        theirs = terms.logits(self.teacher_heads, hidden)
+        loss = (
+            terms.cross_entropy(theirs)
+            + 0.5 * terms.divergence(theirs, mine)
+            + 0.5 * relative_error(hidden, state)
+        )
+        self.guide.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.upper, 1.0)
+        set_rate(self.guide, rate(step, steps, self.rates.teacher, min(100, steps // 10 + 1)))
+        self.guide.step()
+
+
+class _Terms:
+    """The losses of one batch, in which each row belongs to one task or to none (-1)."""
+
+    def __init__(self, names: Sequence[str], task: Tensor, label: Tensor, temperature: float) -> None:
+        self.temperature, self.count = temperature, max(int((task >= 0).sum()), 1)
+        self.names, self.rows = names, [torch.nonzero(task == index)[:, 0] for index in range(len(names))]
+        self.labels = [label[rows] for rows in self.rows]
+
+    def logits(self, heads: Heads, state: Tensor) -> list[Tensor]:
+        """Return each task's logits of its own rows."""
+        return [heads[name](state[rows]) for name, rows in zip(self.names, self.rows, strict=True)]
+
+    def cross_entropy(self, logits: list[Tensor]) -> Tensor:
+        """Return the mean over all rows of a task; rows without a label (-1) count as 0."""
+        parts = [
+            functional.cross_entropy(part, label, reduction="sum", ignore_index=-1)
+            for part, label in zip(logits, self.labels, strict=True)
+            if len(part)
+        ]
+        return torch.stack(parts).sum() / self.count if parts else torch.zeros(())
+
+    def divergence(self, learner: list[Tensor], guide: list[Tensor]) -> Tensor:
+        """Return temperature^2 KL(guide || learner) (Hinton et al. 2015), the mean over all rows of a task."""
+        t = self.temperature
+        parts = [
+            divergence(mine / t, theirs / t) * len(mine)
+            for mine, theirs in zip(learner, guide, strict=True)
+            if len(mine)
+        ]
+        return t * t * torch.stack(parts).sum() / self.count if parts else torch.zeros(())
+
+
+def relative_error(state: Tensor, goal: Tensor) -> Tensor:
+    """Return the squared error of `state` `[row, width]` over the squared norm of `goal`, mean over rows."""
+    return (((state - goal) ** 2).sum(-1) / (goal**2).sum(-1).clamp_min(1e-6).detach()).mean()
+
+
+def _maps(student: Student, teacher: Teacher, seed: int) -> nn.ModuleList:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        shape = student.shape
+        return nn.ModuleList(nn.Linear(shape.width, teacher.width) for _ in range(shape.layers + 1))
+
+
+def _layerwise(
+    student: Student, body: nn.Module, maps: nn.ModuleList, ids: Tensor, teacher_ids: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Return (pooled state through the student's projection, TinyBERT's losses of embeddings, layers, attentions).
+
+    Layer m of M looks at the teacher's layer m * N / M; attentions are compared as the mean over heads, since the
+    two have different numbers of heads.
+    """
+    their_ids = torch.from_numpy(teacher_ids)[ids.long()] * (ids != 0)
+    mask = (ids != 0).float()
+    bias, their_bias = attention_bias(ids), attention_bias(their_ids)
+    count = mask.sum()
+    with torch.no_grad():
+        theirs, attentions = [body.embed(their_ids)], []  # type: ignore[operator]
+        for layer in cast(nn.ModuleList, body.layers):
+            attentions.append(cast(Layer, layer).attend(theirs[-1], their_bias)[1].mean(1))
+            theirs.append(layer(theirs[-1], their_bias))
+    depth, steps = len(student.body.layers), len(attentions)
+
+    def far(x: Tensor, goal: Tensor) -> Tensor:
+        error = ((x - goal) ** 2).mean(-1) / (goal**2).mean(-1).clamp_min(1e-6)
+        return (error * mask).sum() / count
+
+    x = student.body.embed(ids)
+    loss = far(maps[0](x), theirs[0])
+    for index, layer in enumerate(student.body.layers):
+        at = (index + 1) * steps // depth
+        attention = cast(Layer, layer).attend(x, bias)[1].mean(1)
+        error = ((attention - attentions[at - 1]) ** 2).sum(-1)
+        loss = loss + (error * mask).sum() / count
+        x = layer(x, bias)
+        loss = loss + far(maps[index + 1](x), theirs[at])
+    return student.finish(mean_pool(x, ids), ids[:, 0] == -1)[0], loss / (depth + 1)
+
+
+def distil(
+    student: Student,
+    heads: Heads,
+    teacher: Teacher,
+    lesson: TaskLesson,
+    method: Method,
+    steps: int,
+    seed: int,
+    rates: Rates | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
+    load: Mapping[str, Any] | None = None,
+    save: Callable[[int, Mapping[str, Any]], None] | None = None,
+) -> Heads:
+    """Train `student` in place for `steps` steps and return the heads to use with its states `[row, teacher width]`.
+
+    `heads` are the tuned teacher's. Neither they nor `teacher` change: interplay moves copies. The batches depend on
+    (seed, epoch) alone; `load` goes on from what `save` was given (methods without interplay only).
+    """
+    rates = rates or Rates()
+    trainer = _Trainer(student, heads, teacher, lesson, method, rates, seed)
+    begun = 0
+    if load is not None:
+        begun = int(load["step"])
+        student.load_state_dict(load["student"])
+        trainer.heads.load_state_dict(load["heads"])
+        trainer.optimiser.load_state_dict(load["optimiser"])
+    student.train()
+    step, epoch, running = 0, 0, math.nan
+    while step < steps:
+        draw = generator(seed, Purpose.TRAINING, 30_000 + epoch)
+        epoch += 1
+        for chosen in batches(lesson.rows, rates.batch_tokens, draw):
+            if step >= steps:
+                break
+            step += 1
+            if step <= begun:
+                continue
+            value = trainer.step(chosen, step - 1, steps)
+            running = value if math.isnan(running) else 0.98 * running + 0.02 * value
+            if progress is not None and (step % 20 == 0 or step == steps):
+                progress(step, steps, running)
+            if save is not None and not method.interplay and (step % 500 == 0 or step == steps):
+                state = {"step": step, "student": student.state_dict(), "heads": trainer.heads.state_dict()}
+                save(step, {**state, "optimiser": trainer.optimiser.state_dict()})
+    student.eval()
+    return copy.deepcopy(trainer.heads).requires_grad_(False)
+
+
+def student_states(student: Student, tokens: Tokens, texts: Sequence[str]) -> Tensor:
+    """Return the float student's states `[text, teacher width]`."""
+    rows = tokens.rows(texts)
+    out = torch.empty(len(rows), student.shape.teacher_width)
+    with torch.inference_mode():
+        for chosen, ids in sorted_batches(rows, 4_096):
+            out[torch.from_numpy(chosen)] = student(ids)[0]
+    return out
+
+
+def student_accuracy(student: Student, tokens: Tokens, head: nn.Module, part: Part) -> float:
+    """Return the share of the texts of `part` whose highest logit is their label."""
+    states = student_states(student, tokens, part.texts)
+    with torch.inference_mode():
+        return float((head(states).argmax(-1).numpy() == part.labels).mean())
+
+
+def folded(student: Student, head: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Return (weight `[width, class]`, bias `[class]`) of projection and head as one matrix on the pooled state."""
+    project = student.project
+    with torch.no_grad():
+        return project.weight.T @ head.weight.T, project.bias @ head.weight.T + head.bias

@@ -1,22 +1,26 @@
-"""The artefact a phone fetches: an ONNX file, a vocabulary and a manifest that vouches for both."""
+"""The artefact a phone fetches: an ONNX file, a vocabulary, heads of tasks if it has any, and a manifest that
+vouches for all of them.
+"""
 
 import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedbert.errors import FedbertError
+from fedbert.errors import FedbertError, invalid
 from fedbert.units import format_bytes
 
 BUDGET_BYTES = 1_910_000
 MODEL, VOCABULARY, MANIFEST = "model.onnx", "vocab.txt", "manifest.json"
-_FILES = (MODEL, VOCABULARY, MANIFEST)
+HEADS = "heads"
+_HEAD = re.compile(rf"{HEADS}/[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -44,42 +48,93 @@ class Artefact:
         """Width of the vectors that the model makes."""
         return int(self.manifest["shape"]["dim"])
 
+    @property
+    def heads(self) -> dict[str, bytes]:
+        """The file of each task's head, by the task's name."""
+        return {_task(name): body for name, body in self.files.items() if _HEAD.fullmatch(name)}
 
-def build_artefact(model: bytes, vocabulary: tuple[str, ...], manifest: Mapping[str, Any]) -> Artefact:
-    """Return the artefact of `model` and `vocabulary`; the files' sizes and hashes join `manifest`."""
+
+def build_artefact(
+    model: bytes,
+    vocabulary: tuple[str, ...],
+    manifest: Mapping[str, Any],
+    heads: Mapping[str, bytes] | None = None,
+) -> Artefact:
+    """Return the artefact of `model`, `vocabulary` and the `heads` of tasks (safetensors, by task name).
+
+    The files' sizes and hashes join `manifest`. Raises FedbertError for a task name that is no file name.
+    """
     files = {MODEL: model, VOCABULARY: ("\n".join(vocabulary) + "\n").encode()}
+    for task, body in (heads or {}).items():
+        name = head_file(task)
+        if not _HEAD.fullmatch(name):
+            raise invalid("task", task, "be letters, digits, '.', '_' or '-'", "rename the task")
+        files[name] = body
+    return _sealed(files, manifest)
+
+
+def with_heads(artefact: Artefact, heads: Mapping[str, bytes]) -> Artefact:
+    """Return `artefact` with `heads` (safetensors, by task name) in place of its own; the encoder stays."""
+    vocabulary = tuple(artefact.files[VOCABULARY].decode().splitlines())
+    return build_artefact(artefact.files[MODEL], vocabulary, artefact.manifest, heads)
+
+
+def head_file(task: str) -> str:
+    """Return the name of a task's head in an artefact."""
+    return f"{HEADS}/{task}.safetensors"
+
+
+def _task(name: str) -> str:
+    return name.removeprefix(f"{HEADS}/").removesuffix(".safetensors")
+
+
+def _sealed(files: dict[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
     entries = {name: {"bytes": len(body), "sha256": _digest(body)} for name, body in files.items()}
     whole = {**manifest, "files": entries}
-    files[MANIFEST] = (json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
-    return Artefact(files, whole)
+    text = json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return Artefact({**files, MANIFEST: text.encode()}, whole)
 
 
 def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
     """Read the artefact in `folder` and check it against its manifest.
 
-    Raises FedbertError in one line if a file is missing, differs from its hash, or all are over
-    `budget_bytes`.
+    Raises FedbertError in one line if a file is missing, differs from its hash, if a head is there that the
+    manifest does not name, or if all are over `budget_bytes`.
     """
-    files: dict[str, bytes] = {}
-    for name in _FILES:
+
+    def read(name: str) -> bytes:
         try:
-            files[name] = (folder / name).read_bytes()
+            return (folder / name).read_bytes()
         except OSError as error:
             raise FedbertError(
                 f"artefact {folder}: {name} cannot be read ({error.strerror}); "
                 "rebuild it with simulations/compress.py"
             ) from error
-    return _checked(files, str(folder), budget_bytes)
+
+    there = {f"{HEADS}/{path.name}" for path in (folder / HEADS).glob("*.safetensors")}
+    return _checked(read, there, str(folder), budget_bytes)
 
 
-def _checked(files: dict[str, bytes], where: str, budget_bytes: int) -> Artefact:
+def _checked(read: Callable[[str], bytes], there: set[str], where: str, budget_bytes: int) -> Artefact:
+    """Return the artefact whose files `read` gives; `there` are the names of the heads that lie beside it."""
+    files = {MANIFEST: read(MANIFEST)}
     try:
         manifest = json.loads(files[MANIFEST])
-        entries = {name: str(manifest["files"][name]["sha256"]) for name in _FILES[:2]}
+        entries = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
         int(manifest["shape"]["dim"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FedbertError(f"artefact {where}: {MANIFEST} is not a manifest of fedbert ({error})") from error
+    # A name in a manifest becomes a path: only names that an artefact can have are read.
+    foreign = {name for name in entries if name not in (MODEL, VOCABULARY) and not _HEAD.fullmatch(name)}
+    if foreign or not {MODEL, VOCABULARY} <= entries.keys():
+        what = f"names {min(foreign)}" if foreign else f"lacks {MODEL} or {VOCABULARY}"
+        raise FedbertError(f"artefact {where}: {MANIFEST} is not a manifest of fedbert ({what})")
+    if unnamed := there - entries.keys():
+        raise FedbertError(
+            f"artefact {where}: {min(unnamed)} is not in its manifest; save it with the artefact or remove it"
+        )
     for name, expected in entries.items():
+        files[name] = read(name)
         if _digest(files[name]) != expected:
             raise FedbertError(
                 f"artefact {where}: {name} has SHA-256 {_digest(files[name])[:12]}…, its manifest says "
@@ -95,9 +150,15 @@ def _checked(files: dict[str, bytes], where: str, budget_bytes: int) -> Artefact
 
 
 def save_artefact(artefact: Artefact, folder: Path) -> None:
-    """Write the artefact's files into `folder`, each under a temporary name first, the manifest last."""
-    for name in _FILES:
+    """Write the artefact's files into `folder`, each under a temporary name first, the manifest last.
+
+    Heads that another artefact left in the folder are removed.
+    """
+    for name in sorted(artefact.files, key=lambda name: (name == MANIFEST, name)):
         write_bytes(folder / name, artefact.files[name])
+    for path in (folder / HEADS).glob("*.safetensors"):
+        if f"{HEADS}/{path.name}" not in artefact.files:
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -132,12 +193,12 @@ def unpack(blob: bytes, budget_bytes: int = BUDGET_BYTES) -> Artefact:
     """Return the artefact that `pack` made into `blob`, checked as `load_artefact` does."""
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            files = {name: archive.read(name) for name in _FILES}
+            there = {name for name in archive.namelist() if name.startswith(f"{HEADS}/")}
+            return _checked(archive.read, there, "in transport", budget_bytes)
     except (zipfile.BadZipFile, KeyError) as error:
         raise FedbertError(
             f"artefact in transport: {len(blob)} bytes that are no packed artefact ({error})"
         ) from error
-    return _checked(files, "in transport", budget_bytes)
 
 
 def _digest(content: bytes) -> str:

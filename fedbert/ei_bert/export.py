@@ -1,9 +1,9 @@
 """Writes the int8 student as an ONNX graph, node by node.
 
-The graph takes `ids` int32 `[row, token]` (0 is padding) and gives `vector` float32 `[row, dim]` of unit
-length. It uses ONNX Runtime's fused int8 operators (QAttention, QGemm, MatMulIntegerToFloat,
-SkipLayerNormalization), all with constant scales; the byte ranges come from `quantisation`. Head and
-projection are folded into one matrix.
+The graph takes `ids` int32 `[row, token]` (0 is padding) and gives `vector` float32 `[row, dim]`: of unit
+length, or the mean hidden state of a pooled student. It uses ONNX Runtime's fused int8 operators (QAttention,
+QGemm, MatMulIntegerToFloat, SkipLayerNormalization), all with constant scales; the byte ranges come from
+`quantisation`. Head and projection are folded into one matrix; a layer that is passed twice is stored once.
 """
 
 from collections.abc import Mapping
@@ -100,16 +100,26 @@ def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
     )
     total = graph.add("MatMul", [weights, x])
     count = graph.add("ReduceSum", [weights, graph.constant(np.array([2], np.int64))], keepdims=1)
-    mean = graph.add("Reshape", [graph.add("Div", [total, count]), flat])
-    _head(graph, student, ranges, mean)
+    mean = graph.add("Div", [total, count])
+    if shape.pooled:
+        graph.add("Reshape", [mean, flat], output="vector")
+        return _model(graph, shape.width)
+    _head(graph, student, ranges, graph.add("Reshape", [mean, flat]))
     return _model(graph, shape.dim)
 
 
 def _embeddings(graph: _Graph, student: Student) -> str:
     body = student.body
     words, places = quantise_weight(body.words.weight, 127), quantise_weight(body.places.weight, 127)
-    word = graph.add("Gather", [graph.constant(words.values), "ids"])
-    word = graph.add("DequantizeLinear", [word, graph.constant(words.scales)], axis=2)
+    if body.widen is None:
+        word = graph.add("Gather", [graph.constant(words.values), "ids"])
+        word = graph.add("DequantizeLinear", [word, graph.constant(words.scales)], axis=2)
+    else:
+        # The bytes of the table meet the matrix as they are: their scales are folded into its rows.
+        folded = quantise_weight(words.scales[:, None] * _array(body.widen.weight).T)
+        table = (words.values.astype(np.int16) + 128).astype(np.uint8)
+        word = graph.add("Gather", [graph.constant(table), "ids"])
+        word = graph.to_float(word, Range(1.0, 128), folded)
     length = graph.add("Shape", ["ids"], start=1)
     zero = graph.constant(np.array([0], np.int64))
     place = graph.add("Slice", [graph.constant(places.values), zero, length, zero])

@@ -1,10 +1,10 @@
-"""Runs the int8 student in ONNX Runtime: texts to int8 unit vectors.
+"""Runs the int8 student in ONNX Runtime: texts to int8 unit vectors, or to a pooled student's hidden states.
 
 Rows of one batch have one length, so nothing is padded, and all activation scales are constants of the model:
 a text's vector is the same bits alone, in any batch and on any number of threads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,7 +20,7 @@ _TEXTS_AT_ONCE = 65_536
 
 
 class Int8Encoder:
-    """The student as a phone runs it. `dim` is the width of its vectors."""
+    """The student as a phone runs it. `dim` is its vectors' width, `pooled` says they are hidden states."""
 
     def __init__(self, artefact: Artefact, threads: int = 1) -> None:
         if threads < 1:
@@ -42,31 +42,57 @@ class Int8Encoder:
         self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
         self._threads = threads
         self.dim = artefact.dim
+        self.pooled = bool(artefact.manifest["shape"].get("pooled", False))
 
     def float_vectors(self, ids: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the unit vectors `[row, dim]` of token ids `[row, token]`; 0 is padding."""
+        """Return the vectors `[row, dim]` of token ids `[row, token]`; 0 is padding."""
         return np.asarray(self._session.run(None, {"ids": ids})[0], np.float32)
 
     def encode(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.int8]:
-        """Return `round(127 v)` of each text's unit vector v, `[text, dim]`."""
+        """Return `round(127 v)` of each text's unit vector v, `[text, dim]`.
+
+        Raises FedbertError for a pooled student, whose vectors have no unit length: use `vectors`.
+        """
+        if self.pooled:
+            raise FedbertError(
+                "encode must have an artefact of unit vectors, this one is pooled; use vectors"
+            )
         out = np.empty((len(texts), self.dim), np.int8)
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = out[start : start + _TEXTS_AT_ONCE]
-            self._encode_into(part, self._tokens.rows(texts[start : start + len(part)], role))
+
+        def store(chosen: NDArray[np.intp], vectors: NDArray[np.float32]) -> None:
+            out[chosen] = np.rint(vectors * np.float32(127.0)).astype(np.int8)
+
+        self._run(texts, role, store)
         return out
 
-    def _encode_into(self, out: NDArray[np.int8], rows: list[list[int]]) -> None:
-        def run(piece: tuple[NDArray[np.intp], NDArray[np.int32]]) -> None:
-            chosen, ids = piece
-            out[chosen] = np.rint(self.float_vectors(ids) * np.float32(127.0)).astype(np.int8)
+    def vectors(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.float32]:
+        """Return each text's vector, `[text, dim]`: the mean hidden state of a pooled student, else of unit
+        length.
+        """
+        out = np.empty((len(texts), self.dim), np.float32)
+        self._run(texts, role, out.__setitem__)
+        return out
 
-        pieces = list(by_length(rows, _BATCH_TOKENS))
-        if self._threads == 1 or len(pieces) == 1:
-            for piece in pieces:
-                run(piece)
-            return
-        with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(run, reversed(pieces)))
+    def _run(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        store: Callable[[NDArray[np.intp], NDArray[np.float32]], None],
+    ) -> None:
+        """Give `store` the indices and the vectors of batches of one length, until all texts are done."""
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            rows = self._tokens.rows(texts[start : start + _TEXTS_AT_ONCE], role)
+            pieces = list(by_length(rows, _BATCH_TOKENS))
+
+            def run(piece: tuple[NDArray[np.intp], NDArray[np.int32]], start: int = start) -> None:
+                store(piece[0] + start, self.float_vectors(piece[1]))
+
+            if self._threads == 1 or len(pieces) == 1:
+                for piece in pieces:
+                    run(piece)
+                continue
+            with ThreadPoolExecutor(self._threads) as pool:
+                list(pool.map(run, reversed(pieces)))
 
     def token_counts(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.int16]:
         """Return how many tokens the model reads of each text, specials included and truncated, `[text]`."""

@@ -5,11 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from fedbert.ei_bert.artefact import Artefact, build_artefact, load_artefact, pack, save_artefact, unpack
+from fedbert.ei_bert.artefact import (
+    Artefact,
+    build_artefact,
+    load_artefact,
+    pack,
+    save_artefact,
+    unpack,
+    with_heads,
+)
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 
 SMALL = build_artefact(b"graph", ("[PAD]", "a"), {"shape": {"dim": 3}})
+HEADED = with_heads(SMALL, {"news": b"four", "banking77": b"eight..."})
 
 
 def test_the_shipped_artefact_fits() -> None:
@@ -117,3 +126,61 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(FedbertError, match="cannot be written"):
         save_artefact(SMALL, tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_heads_are_files_of_the_artefact(tmp_path: Path) -> None:
+    """Heads count towards the bytes, have their hash in the manifest, survive folder and transport."""
+    save_artefact(HEADED, tmp_path)
+    assert HEADED.heads == {"news": b"four", "banking77": b"eight..."}
+    assert HEADED.manifest["files"]["heads/news.safetensors"]["bytes"] == 4
+    assert load_artefact(tmp_path) == unpack(pack(HEADED)) == HEADED
+    assert HEADED.total_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert HEADED.files["model.onnx"] == SMALL.files["model.onnx"]
+    assert with_heads(HEADED, {}) == SMALL
+
+
+def test_heads_of_another_artefact_do_not_stay(tmp_path: Path) -> None:
+    """Saving over a folder removes the heads that the artefact does not have."""
+    save_artefact(HEADED, tmp_path)
+    save_artefact(SMALL, tmp_path)
+    assert load_artefact(tmp_path) == SMALL
+
+
+def test_a_changed_or_missing_head_is_refused(tmp_path: Path) -> None:
+    """A head is checked as the other files are."""
+    save_artefact(HEADED, tmp_path)
+    head = tmp_path / "heads" / "news.safetensors"
+    head.write_bytes(b"fore")
+    with pytest.raises(FedbertError, match=r"heads/news\.safetensors has SHA-256"):
+        load_artefact(tmp_path)
+    head.unlink()
+    with pytest.raises(FedbertError, match=r"heads/news\.safetensors cannot be read"):
+        load_artefact(tmp_path)
+
+
+def test_a_head_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    """A head beside the artefact whose hash stands nowhere is not loaded silently, nor left out silently."""
+    save_artefact(HEADED, tmp_path)
+    (tmp_path / "heads" / "extra.safetensors").write_bytes(b"?")
+    with pytest.raises(FedbertError, match=r"extra\.safetensors is not in its manifest"):
+        load_artefact(tmp_path)
+
+
+@pytest.mark.parametrize("task", ["", "../up", "a/b", ".hidden", "a b"])
+def test_a_task_is_a_file_name(task: str) -> None:
+    """A task that would leave the folder or hide in it is refused by name."""
+    with pytest.raises(FedbertError, match=r"task\(="):
+        with_heads(SMALL, {task: b""})
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/passwd", "heads/../../outside.safetensors", "other.bin"]
+)
+def test_a_manifest_names_only_files_of_an_artefact(tmp_path: Path, name: str) -> None:
+    """A manifest cannot make the reader open other files."""
+    save_artefact(SMALL, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": 1, "sha256": "0"}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FedbertError, match="not a manifest of fedbert"):
+        load_artefact(tmp_path)

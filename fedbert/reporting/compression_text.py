@@ -1,0 +1,246 @@
+"""Sentences and figures of a compression as people read them; shared by the page and the Markdown table."""
+
+from collections.abc import Sequence
+
+from fedbert.reporting import text
+from fedbert.reporting.compression_numbers import (
+    HELPS,
+    HURTS,
+    SAME,
+    UNKNOWN,
+    Difference,
+    Record,
+    Spread,
+    by_verdict,
+    change,
+    differences,
+    final_stage,
+    forms,
+    kept,
+    per_seed,
+    reached,
+    t_spread,
+    tasks,
+)
+
+INTERVAL_NOTE = (
+    "Intervals: 95%, Student's t over seeds; one seed has none. They hold the chance of initialisation and "
+    "order of training, not that of which texts are in a test set."
+)
+
+Count = int | float | None
+
+
+def percent_points(spread: Spread | None) -> str:
+    """Return a share in per cent with its half interval, as in "95.02 ± 0.31"; none reads "–"."""
+    if spread is None:
+        return text.NONE
+    if spread.low is None or spread.high is None:
+        return f"{100 * spread.mean:.2f}"
+    return f"{100 * spread.mean:.2f} ± {50 * (spread.high - spread.low):.2f}"
+
+
+def share_kept(spread: Spread | None) -> str:
+    """Return a share with its interval, as in "98.90% (98.52 to 99.28)"."""
+    if spread is None:
+        return text.NONE
+    return f"{100 * spread.mean:.2f}%{_bounds(spread, '.2f')}"
+
+
+def points(spread: Spread | None) -> str:
+    """Return a difference in percentage points with its interval, as in "+0.40 (+0.10 to +0.70)"."""
+    if spread is None:
+        return text.NONE
+    return f"{_signed(100 * spread.mean)}{_bounds(spread, '+.2f')}"
+
+
+def _bounds(spread: Spread, form: str) -> str:
+    if spread.low is None or spread.high is None:
+        return ""
+    low, high = (f"{100 * value:{form}}".replace("-", "−") for value in (spread.low, spread.high))
+    return f" ({low} to {high})"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as "a", "a and b" or "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def share(value: Count) -> str:
+    """Return a share in [0, 1] as per cent, with more decimals the closer it is to 0."""
+    return text.NONE if value is None else f"{text.significant(100 * value, 3)}%"
+
+
+def count(value: Count) -> str:
+    """Return a count with thousands separators."""
+    return text.NONE if value is None else f"{value:,.0f}"
+
+
+def exact_bytes(value: Count) -> str:
+    """Return bytes in full, as in "1,904,000 B": budgets are kept or missed by a few."""
+    return text.NONE if value is None else f"{value:,.0f} B"
+
+
+def shape_name(shape: Record) -> str:
+    """Return a student's shape in a few words, as in "4 × 128, inner 512, V 7,200"."""
+    words = [f"{shape.get('layers', text.NONE)} × {shape.get('width', text.NONE)}"]
+    words += [f"inner {shape['inner']}"] if shape.get("inner") else []
+    embedding = shape.get("embedding")
+    words += [f"embedding {embedding}"] if embedding and embedding != shape.get("width") else []
+    words += ["shared layer"] if shape.get("shared") else []
+    words += [f"V {count(shape['vocabulary'])}"] if shape.get("vocabulary") else []
+    return ", ".join(words)
+
+
+def seeds(record: Record) -> str:
+    """Return the seeds as "seed 0" or "seeds 0, 1, 2"; nothing if there are none."""
+    each = record.get("seeds") or []
+    return f"{'seed' if len(each) == 1 else 'seeds'} {', '.join(map(str, each))}" if each else ""
+
+
+def size_sentence(record: Record) -> str:
+    """Return how many bytes the student has, on disk, to download and in memory."""
+    total, teacher = record.get("total_bytes"), record.get("teacher") or {}
+    if total is None:
+        return ""
+    sentence = f"{text.size(total)} on disk"
+    if record.get("download_bytes") is not None:
+        sentence += f", {text.size(record['download_bytes'])} to download"
+    if record.get("memory_bytes") is not None:
+        sentence += f", {text.size(record['memory_bytes'])} in memory"
+    if teacher.get("bytes"):
+        sentence += (
+            f": {text.significant(teacher['bytes'] / total, 2)} times smaller than the teacher on disk "
+            f"({text.size(teacher['bytes'])})"
+        )
+    return sentence + "."
+
+
+def accuracy_sentence(record: Record) -> str:
+    """Return how much of the teacher's accuracy is kept on each task, or the accuracy without a teacher."""
+    final, teacher = final_stage(record), record.get("teacher") or {}
+    if final is None:
+        return ""
+    shares = [(task, kept(final, teacher, task)) for task in tasks(record)]
+    known = [f"{share_kept(spread)} on {task}" for task, spread in shares if spread is not None]
+    if known:
+        return (
+            f"It keeps {listed(known)} of the accuracy of its teacher {teacher.get('name') or ''}".strip()
+            + "."
+        )
+    plain = [(task, t_spread(per_seed(final, task))) for task in tasks(record)]
+    found = [f"{share_kept(spread)} on {task}" for task, spread in plain if spread is not None]
+    return f"Its accuracy is {listed(found)}." if found else ""
+
+
+def headline(record: Record) -> str:
+    """Return the answer in two or three sentences."""
+    parts = [size_sentence(record), accuracy_sentence(record)]
+    if len(record.get("seeds") or []) > 1 and parts[1]:
+        parts.append(f"Means over {len(record['seeds'])} seeds with 95% intervals.")
+    return " ".join(part for part in parts if part) or "Nothing was measured."
+
+
+def _with_figures(found: Sequence[Difference]) -> str:
+    return listed([f"{each.task} {points(each.spread)}" for each in found])
+
+
+def ablation_statements(record: Record) -> list[str]:
+    """Return one sentence an arm: where it helps, where it hurts, where nothing was measurable.
+
+    An arm helps (hurts) on a task if the interval of its difference to the reference excludes 0; figures are
+    percentage points.
+    """
+    sentences = []
+    for arm, verdicts in by_verdict(differences(record)).items():
+        said = [
+            f"{verb} on {_with_figures(verdicts[verdict])}"
+            for verdict, verb in ((HELPS, "helps"), (HURTS, "hurts"))
+            if verdict in verdicts
+        ]
+        if SAME in verdicts:
+            said.append(f"no measurable difference on {_with_figures(verdicts[SAME])}")
+        if UNKNOWN in verdicts:
+            said.append(f"one seed, so no verdict, on {_with_figures(verdicts[UNKNOWN])}")
+        sentences.append(f"{arm}: {'; '.join(said)}.")
+    return sentences
+
+
+def what_helped(record: Record) -> str:
+    """Return in two or three short sentences which arms beat the reference, and which do not."""
+    grouped = by_verdict(differences(record))
+    if not grouped:
+        return ""
+    if all(set(verdicts) == {UNKNOWN} for verdicts in grouped.values()):
+        return "One seed has no interval: what helps cannot be said."
+    reference = (record.get("ablation") or {}).get("reference") or "the reference"
+    said = []
+    for verdict, verb in ((HELPS, "Better"), (HURTS, "Worse")):
+        arms = [
+            f"{arm} ({listed([each.task for each in verdicts[verdict]])})"
+            for arm, verdicts in grouped.items()
+            if verdict in verdicts
+        ]
+        said.append(
+            f"{verb} than {reference}: {listed(arms)}." if arms else f"{verb} than {reference}: nothing."
+        )
+    same = [arm for arm, verdicts in grouped.items() if not {HELPS, HURTS} & verdicts.keys()]
+    if same:
+        said.append(f"No measurable difference: {listed(same)}.")
+    return " ".join(said)
+
+
+def quantisation_sentence(record: Record) -> str:
+    """Return what each quantised form costs against the first, in percentage points."""
+    rows = forms(record)
+    if len(rows) < 2:
+        return ""
+    said = []
+    for row in rows[1:]:
+        costs = [(task, change(row, rows[0], task)) for task in tasks(record)]
+        known = [f"{task} {points(spread)}" for task, spread in costs if spread is not None]
+        if known:
+            said.append(f"{row.get('form')} against {rows[0].get('form')}: {listed(known)} points.")
+    return " ".join(said)
+
+
+def targets_sentence(record: Record) -> str:
+    """Return how many targets were reached, and which were not."""
+    verdicts = [(str(target.get("what", "")), reached(target)) for target in record.get("targets") or []]
+    if not verdicts:
+        return ""
+    met = sum(verdict is True for _, verdict in verdicts)
+    sentence = f"{met} of {len(verdicts)} targets reached."
+    for verdict, word in ((False, "Missed"), (None, "Not measured")):
+        names = [what for what, each in verdicts if each is verdict]
+        sentence += f" {word}: {'; '.join(names)}." if names else ""
+    return sentence
+
+
+def target_figures(asked: object, got: object) -> tuple[str, str]:
+    """Return the two figures of a target with as many digits as it takes to tell them apart."""
+    pair = [value if isinstance(value, int | float) else None for value in (asked, got)]
+    digits = 4
+    shown = [text.significant(value, digits) for value in pair]
+    while shown[0] == shown[1] and pair[0] != pair[1] and digits < 12:
+        digits += 1
+        shown = [_digits(value, digits) for value in pair]
+    return shown[0], shown[1]
+
+
+def _digits(value: Count, digits: int) -> str:
+    return text.NONE if value is None else f"{value:.{digits}g}"
+
+
+def answers(record: Record) -> dict[str, str]:
+    """Return the short answers that stand under the headline, by question."""
+    worth = {
+        "What does each part win?": what_helped(record),
+        "What does quantisation cost?": quantisation_sentence(record),
+        "Was the aim reached?": targets_sentence(record),
+    }
+    return {question: answer for question, answer in worth.items() if answer}

@@ -1,0 +1,148 @@
+"""`EiBert`: a released student for anyone's program. Texts to vectors and labels in numpy and ONNX Runtime,
+without torch; a new task is a head fitted on frozen vectors, saved beside the others.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.ei_bert.artefact import BUDGET_BYTES, Artefact, load_artefact, save_artefact, with_heads
+from fedbert.ei_bert.heads import Head, fit_head, head_bytes, read_head, softmax
+from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.errors import FedbertError, invalid
+from fedbert.paths import models_folder
+from fedbert.units import format_bytes
+
+
+class EiBert:
+    """A released student and the heads of its tasks."""
+
+    def __init__(self, artefact: Artefact, threads: int = 1, budget_bytes: int = BUDGET_BYTES) -> None:
+        """Start the encoder of `artefact`; `budget_bytes` bounds all of its files when a head is added.
+
+        Raises FedbertError for a graph or a head that cannot be used, and for `threads` < 1.
+        """
+        self._encoder = Int8Encoder(artefact, threads)
+        self._budget_bytes = budget_bytes
+        self._heads = {task: read_head(body, task) for task, body in artefact.heads.items()}
+        self.artefact = artefact
+        for task, head in self._heads.items():
+            if head.dim != self.dim:
+                raise FedbertError(f"head {task}: reads vectors of {head.dim}, the encoder makes {self.dim}")
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, threads: int = 1, budget_bytes: int = BUDGET_BYTES
+    ) -> "EiBert":
+        """Load the artefact in `folder`, or the shipped model of that name, checked against its manifest.
+
+        Raises FedbertError in one line if it is missing, changed or over `budget_bytes`.
+        """
+        return cls(load_artefact(model_folder(folder), budget_bytes), threads, budget_bytes)
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self._encoder.dim
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that have a head, sorted."""
+        return tuple(sorted(self._heads))
+
+    def labels(self, task: str) -> tuple[str, ...]:
+        """Return the label names of `task`, in the order of its probabilities."""
+        return self.head(task).labels
+
+    def head(self, task: str) -> Head:
+        """Return the head of `task`; raises FedbertError, naming the tasks there are, if it has none."""
+        if task not in self._heads:
+            there = f"be one of {', '.join(self.tasks)}" if self._heads else "have a head, and none is here"
+            raise invalid("task", task, there, "add it with add_head")
+        return self._heads[task]
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors of `texts`, `[text, dim]`: the same bits alone and in any batch.
+
+        They are the mean hidden states of a pooled student, else of unit length.
+        """
+        if isinstance(texts, str):
+            raise invalid("texts", texts, "be a list of texts", "put the text into a list")
+        return self._encoder.vectors(texts)
+
+    def probabilities(self, texts: Sequence[str], task: str) -> NDArray[np.float64]:
+        """Return the probabilities of the labels of `task`, `[text, class]`; each row sums to 1."""
+        return softmax(self.head(task).logits(self.encode(texts)))
+
+    def classify(self, texts: Sequence[str], task: str) -> list[str]:
+        """Return the most probable label of each text; of equal ones, the first."""
+        head = self.head(task)
+        return [head.labels[index] for index in head.logits(self.encode(texts)).argmax(1).tolist()]
+
+    def fit_head(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        task: str,
+        seed: int = 0,
+        strength: float | None = None,
+    ) -> Head:
+        """Fit the head of `task` on `texts` and their `labels`, add it and return it; the encoder stays.
+
+        See `heads.fit_head` for `strength` and the errors, `add_head` for the budget.
+        """
+        if len(texts) != len(labels):
+            raise FedbertError(f"head {task}: {len(texts)} texts must have as many labels, not {len(labels)}")
+        names = sorted(set(labels))
+        place = {name: index for index, name in enumerate(names)}
+        wanted = np.array([place[label] for label in labels], np.int64)
+        head = fit_head(self.encode(texts), wanted, names, task, seed, strength)
+        self.add_head(head)
+        return head
+
+    def add_head(self, head: Head) -> None:
+        """Add `head`, or put it in place of its task's older one.
+
+        Raises FedbertError, and adds nothing, if the head is of another width, its task is no file name, or
+        all files together would be over the budget.
+        """
+        if head.dim != self.dim:
+            raise FedbertError(f"head {head.task}: reads vectors of {head.dim}, the encoder makes {self.dim}")
+        heads = {**self._heads, head.task: head}
+        whole = with_heads(self.artefact, {task: head_bytes(each) for task, each in heads.items()})
+        if whole.total_bytes > self._budget_bytes:
+            raise FedbertError(
+                f"head {head.task}: with it the artefact is {whole.total_bytes} bytes "
+                f"({format_bytes(whole.total_bytes)}), must be at most {self._budget_bytes}; "
+                "raise budget_bytes or leave out a head"
+            )
+        self._heads, self.artefact = heads, whole
+
+    def remove_head(self, task: str) -> None:
+        """Take out the head of `task`; raises FedbertError if it has none."""
+        self.head(task)
+        self._heads = {name: head for name, head in self._heads.items() if name != task}
+        self.artefact = with_heads(
+            self.artefact, {name: head_bytes(head) for name, head in self._heads.items()}
+        )
+
+    def save(self, folder: Path | str) -> None:
+        """Write encoder, heads and manifest into `folder`, each whole or not at all, the manifest last."""
+        save_artefact(self.artefact, Path(folder))
+
+
+def model_folder(model: Path | str) -> Path:
+    """Return the folder of `model`: a path, or the name of a shipped model such as ``default``.
+
+    Raises FedbertError if it is neither.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    shipped = models_folder() / str(model)
+    if path.name == str(model) and (shipped / "manifest.json").is_file():
+        return shipped
+    names = sorted(p.parent.name for p in models_folder().glob("*/manifest.json"))
+    raise invalid("model", str(model), f"be a folder or one of {', '.join(names)}")

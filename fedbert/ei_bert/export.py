@@ -1,9 +1,9 @@
 """Writes the int8 student as an ONNX graph, node by node.
 
 The graph takes `ids` int32 `[row, token]` (0 is padding) and gives `vector` float32 `[row, dim]`: of unit
-length, or the mean hidden state of a pooled student. It uses ONNX Runtime's fused int8 operators (QAttention,
-QGemm, MatMulIntegerToFloat, SkipLayerNormalization), all with constant scales; the byte ranges come from
-`quantisation`. Head and projection are folded into one matrix; a layer that is passed twice is stored once.
+length, or the mean hidden state of a pooled student. It uses ONNX Runtime's int8 operators QAttention and
+MatMulIntegerToFloat, all with constant scales; the byte ranges come from `quantisation`. Head and projection
+are folded into one matrix; a layer that is passed twice is stored once.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
+from fedbert.ei_bert.bert import Layer
 from fedbert.ei_bert.quantisation import Range, Weight, quantise_weight
 from fedbert.ei_bert.student import Student
 
@@ -62,28 +64,23 @@ class _Graph:
         tail = [] if bias is None else [self.constant(bias)]
         return self.add("MatMulIntegerToFloat", [x, values, scale, scales, zero, zeros, *tail], _CONTRIB)
 
-    def relu_bytes(self, x: str, part: Range, weight: Weight, bias: NDArray[np.float32], out: Range) -> str:
-        """Bytes times an int8 matrix, plus bias, negative values cut, back to bytes."""
-        values, scales, zeros = self.weight(weight)
-        whole = (
-            np.rint(bias / (np.float32(part.scale) * weight.scales)).clip(-(2**30), 2**30).astype(np.int32)
+    def scaled(self, x: str, scales: NDArray[np.float32]) -> str:
+        """Bytes `[..., column]` to float by a scale a column; of constants ONNX Runtime does it once."""
+        return self.add("Mul", [self.add("Cast", [x], to=TensorProto.FLOAT), self.constant(scales)])
+
+    def norm(self, x: str, y: str, module: nn.LayerNorm) -> str:
+        """Normalise `x + y`.
+
+        The sum is a Sum: ONNX Runtime fuses Add and LayerNormalization into an operator five times as slow.
+        """
+        weights = [self.constant(_array(module.weight)), self.constant(_array(module.bias))]
+        return self.add(
+            "LayerNormalization", [self.add("Sum", [x, y]), *weights], axis=-1, epsilon=module.eps
         )
-        scale, zero = self.scale(part)
-        inputs = [
-            x,
-            scale,
-            zero,
-            values,
-            scales,
-            zeros,
-            self.constant(whole),
-            *self.scale(Range(out.scale, 0)),
-        ]
-        return self.add("QGemm", inputs, _CONTRIB, transA=0, transB=0, alpha=1.0)
 
 
-def _array(value: object) -> NDArray[np.float32]:
-    return np.asarray(value.detach().numpy(), np.float32)  # type: ignore[attr-defined]
+def _array(value: Tensor) -> NDArray[np.float32]:
+    return np.asarray(value.detach().numpy(), np.float32)
 
 
 def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
@@ -92,9 +89,8 @@ def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
     mask = graph.add("Sign", ["ids"])
     x = _embeddings(graph, student)
     flat = graph.constant(np.array([-1, shape.width], np.int64))
-    sizes = graph.add("Shape", [x])
-    for index in range(shape.layers):
-        x = _layer(graph, body.layers[index], index, ranges, x, mask, flat, sizes)
+    for index, layer in enumerate(body.layers):
+        x = _layer(graph, layer, index, ranges, x, mask)
     weights = graph.add(
         "Cast", [graph.add("Unsqueeze", [mask, graph.constant(np.array([1], np.int64))])], to=1
     )
@@ -110,64 +106,41 @@ def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
 
 def _embeddings(graph: _Graph, student: Student) -> str:
     body = student.body
-    words, places = quantise_weight(body.words.weight, 127), quantise_weight(body.places.weight, 127)
+    words = quantise_weight(body.words.weight, 127)
     if body.widen is None:
-        word = graph.add("Gather", [graph.constant(words.values), "ids"])
-        word = graph.add("DequantizeLinear", [word, graph.constant(words.scales)], axis=2)
+        word = graph.scaled(graph.add("Gather", [graph.constant(words.values), "ids"]), words.scales)
     else:
         # The bytes of the table meet the matrix as they are: their scales are folded into its rows.
         folded = quantise_weight(words.scales[:, None] * _array(body.widen.weight).T)
         table = (words.values.astype(np.int16) + 128).astype(np.uint8)
         word = graph.add("Gather", [graph.constant(table), "ids"])
         word = graph.to_float(word, Range(1.0, 128), folded)
-    length = graph.add("Shape", ["ids"], start=1)
+    places = quantise_weight(body.places.weight, 127)
+    place = graph.scaled(graph.constant(places.values), places.scales)
     zero = graph.constant(np.array([0], np.int64))
-    place = graph.add("Slice", [graph.constant(places.values), zero, length, zero])
-    place = graph.add("DequantizeLinear", [place, graph.constant(places.scales)], axis=1)
-    norm = [graph.constant(_array(body.norm.weight)), graph.constant(_array(body.norm.bias))]
-    total = graph.add("Add", [word, place])
-    return graph.add("LayerNormalization", [total, *norm], axis=-1, epsilon=body.shape.epsilon)
+    place = graph.add("Slice", [place, zero, graph.add("Shape", ["ids"], start=1), zero])
+    return graph.norm(word, place, body.norm)
 
 
 def _layer(
-    graph: _Graph,
-    layer: object,
-    index: int,
-    ranges: Mapping[str, Range],
-    x: str,
-    mask: str,
-    flat: str,
-    sizes: str,
+    graph: _Graph, layer: nn.Module, index: int, ranges: Mapping[str, Range], x: str, mask: str
 ) -> str:
-    name, part = f"layer{index}", layer
-    at = {key: ranges[f"{name}.{key}"] for key in ("input", "mixed", "middle", "inner")}
-    matrix = {key: quantise_weight(getattr(part, key).weight.T) for key in ("packed", "out", "up", "down")}
-    bias = {key: _array(getattr(part, key).bias) for key in matrix}
-
-    def norm(old: str, new: str, key: str, extra: NDArray[np.float32]) -> str:
-        module = getattr(part, key)
-        inputs = [new, old, *(graph.constant(a) for a in (_array(module.weight), _array(module.bias), extra))]
-        return graph.add("SkipLayerNormalization", inputs, _CONTRIB, epsilon=module.eps)
-
+    assert isinstance(layer, Layer)
+    at = {key: ranges[f"layer{index}.{key}"] for key in ("input", "mixed", "middle", "inner")}
+    # Quantising with the zero at byte 0 is also the ReLU.
+    inner_at = Range(at["inner"].scale, 0)
+    matrix = {key: quantise_weight(getattr(layer, key).weight.T) for key in ("packed", "out", "up", "down")}
+    bias = {key: _array(getattr(layer, key).bias) for key in matrix}
     values, scales, zeros = graph.weight(matrix["packed"])
     scale, zero = graph.scale(at["input"])
-    inputs = [
-        graph.to_bytes(x, at["input"]),
-        values,
-        graph.constant(bias["packed"]),
-        scale,
-        scales,
-        mask,
-        zero,
-        zeros,
-    ]
-    mixed = graph.add("QAttention", inputs, _CONTRIB, num_heads=getattr(part, "heads"))  # noqa: B009
-    mixed = graph.to_float(graph.to_bytes(mixed, at["mixed"]), at["mixed"], matrix["out"])
-    middle = norm(x, mixed, "norm_attention", bias["out"])
-    rows = graph.add("Reshape", [graph.to_bytes(middle, at["middle"]), flat])
-    inner = graph.relu_bytes(rows, at["middle"], matrix["up"], bias["up"], at["inner"])
-    down = graph.to_float(inner, Range(at["inner"].scale, 0), matrix["down"])
-    return norm(middle, graph.add("Reshape", [down, sizes]), "norm_feed", bias["down"])
+    whole, packed_bias = graph.to_bytes(x, at["input"]), graph.constant(bias["packed"])
+    inputs = [whole, values, packed_bias, scale, scales, mask, zero, zeros]
+    mixed = graph.add("QAttention", inputs, _CONTRIB, num_heads=layer.heads)
+    mixed = graph.to_float(graph.to_bytes(mixed, at["mixed"]), at["mixed"], matrix["out"], bias["out"])
+    middle = graph.norm(x, mixed, layer.norm_attention)
+    inner = graph.to_float(graph.to_bytes(middle, at["middle"]), at["middle"], matrix["up"], bias["up"])
+    down = graph.to_float(graph.to_bytes(inner, inner_at), inner_at, matrix["down"], bias["down"])
+    return graph.norm(middle, down, layer.norm_feed)
 
 
 def _head(graph: _Graph, student: Student, ranges: Mapping[str, Range], mean: str) -> None:
@@ -178,8 +151,8 @@ def _head(graph: _Graph, student: Student, ranges: Mapping[str, Range], mean: st
     if student.shape.adapter:
         up, down = student.adapter_in, quantise_weight(_array(student.adapter_out.weight).T @ head)
         out = Range(ranges["adapter"].scale, 0)
-        inner = graph.relu_bytes(pooled, ranges["pooled"], quantise_weight(up.weight.T), _array(up.bias), out)
-        extra = graph.to_float(inner, out, down)
+        inner = graph.to_float(pooled, ranges["pooled"], quantise_weight(up.weight.T), _array(up.bias))
+        extra = graph.to_float(graph.to_bytes(inner, out), out, down)
         one, zero = (graph.constant(np.array([n], np.int64)) for n in (1, 0))
         first = graph.add("Slice", ["ids", zero, one, one])
         is_item = graph.add("Equal", [first, graph.constant(np.array(student.shape.item_token, np.int32))])

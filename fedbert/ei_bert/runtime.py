@@ -82,6 +82,9 @@ class Int8Encoder:
         """Give `store` the indices and the vectors of batches of one length, until all texts are done."""
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             rows = self._tokens.rows(texts[start : start + _TEXTS_AT_ONCE], role)
+            if len(rows) == 1:  # as a phone asks, without the bookkeeping of batches
+                store(np.array([start]), self.float_vectors(np.array(rows, np.int32)))
+                continue
             pieces = list(by_length(rows, _BATCH_TOKENS))
 
             def run(piece: tuple[NDArray[np.intp], NDArray[np.int32]], start: int = start) -> None:

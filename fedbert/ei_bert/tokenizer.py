@@ -4,16 +4,22 @@ The post-processor of a published tokenizer file hard-codes the ids of the full 
 both are rebuilt here: specials are looked up by name, and nothing is padded.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
 
+from fedbert.ei_bert.artefact import write_bytes
 from fedbert.errors import FedbertError
 
 Role = Literal["text", "item"]
@@ -21,6 +27,35 @@ Role = Literal["text", "item"]
 PAD, UNKNOWN, TEXT, SEPARATOR, ITEM = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[ITEM]"
 SPECIALS = (PAD, UNKNOWN, TEXT, SEPARATOR, ITEM)
 MAX_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """How texts are read before they are split, as BERT's own tokenizer names it.
+
+    `strip_accents` None means: if `lowercase`. With `chinese_characters` each ideograph is a word of its own.
+    """
+
+    lowercase: bool = True
+    strip_accents: bool | None = None
+    chinese_characters: bool = True
+
+    def normaliser(self) -> BertNormalizer:
+        """Return what turns a text into the characters that are split; control characters go."""
+        return BertNormalizer(
+            clean_text=True,
+            handle_chinese_chars=self.chinese_characters,
+            strip_accents=self.strip_accents,
+            lowercase=self.lowercase,
+        )
+
+    def words(self, text: str) -> list[str]:
+        """Return the words of `text`, before they are split into tokens."""
+        parts = BertPreTokenizer().pre_tokenize_str(self.normaliser().normalize_str(text))
+        return [word for word, _ in parts]
+
+
+UNCASED = TextRules()
 
 
 class Tokens:
@@ -31,23 +66,22 @@ class Tokens:
     """
 
     def __init__(
-        self, vocabulary: Sequence[str], max_tokens: int = MAX_TOKENS, lowercase: bool = True
+        self,
+        vocabulary: Sequence[str],
+        max_tokens: int = MAX_TOKENS,
+        lowercase: bool = True,
+        rules: TextRules | None = None,
     ) -> None:
-        ids = {token: index for index, token in enumerate(vocabulary)}
-        missing = [token for token in SPECIALS[:4] if token not in ids]
-        if missing:
-            raise FedbertError(
-                f"vocabulary must hold the token {missing[0]}; use a BERT WordPiece vocabulary"
-            )
-        if ids[PAD] != 0:
-            raise FedbertError("vocabulary must begin with [PAD]; rebuild it with simulations/compress.py")
+        """Read texts by `rules`; without them by BERT's own, lower case or not.
+
+        Raises FedbertError if a special token is missing or `[PAD]` is not the first.
+        """
+        ids = _ids(vocabulary)
         self.max_tokens = max_tokens
         self.unknown = ids[UNKNOWN]
         self.separator = ids[SEPARATOR]
         self.first = {"text": ids[TEXT], "item": ids.get(ITEM, ids[TEXT])}
-        self._tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
-        self._tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
-        self._tokenizer.pre_tokenizer = BertPreTokenizer()
+        self._tokenizer = _wordpiece(ids, rules or TextRules(lowercase))
 
     def rows(self, texts: Sequence[str], role: Role = "text") -> list[list[int]]:
         """Return the token ids of each text, specials included, at most `max_tokens` long, unpadded."""
@@ -81,3 +115,73 @@ def padded(rows: Sequence[Sequence[int]], length: int | None = None) -> NDArray[
     for index, row in enumerate(rows):
         out[index, : len(row)] = row
     return out
+
+
+def _ids(vocabulary: Sequence[str]) -> dict[str, int]:
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    missing = [token for token in SPECIALS[:4] if token not in ids]
+    if missing:
+        raise FedbertError(f"vocabulary must hold the token {missing[0]}; use a BERT WordPiece vocabulary")
+    if ids[PAD] != 0:
+        raise FedbertError("vocabulary must begin with [PAD]; rebuild it with simulations/compress.py")
+    return ids
+
+
+def _wordpiece(ids: dict[str, int], rules: TextRules) -> Tokenizer:
+    tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
+    tokenizer.normalizer = rules.normaliser()
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return tokenizer
+
+
+def tokenizer_json(
+    vocabulary: Sequence[str],
+    lowercase: bool = True,
+    max_tokens: int = MAX_TOKENS,
+    rules: TextRules | None = None,
+) -> bytes:
+    """Return a file of the `tokenizers` library that gives the ids of `Tokens.rows`, role `text`.
+
+    It cuts at `max_tokens` and pads nothing. The specials are no "added tokens": a text that says "[SEP]" is
+    spelt, not obeyed. Raises FedbertError as `Tokens` does.
+    """
+    ids = _ids(vocabulary)
+    tokenizer = _wordpiece(ids, rules or TextRules(lowercase))
+    tokenizer.decoder = WordPieceDecoder(prefix="##")
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{TEXT} $A {SEPARATOR}",
+        pair=f"{TEXT} $A {SEPARATOR} $B:1 {SEPARATOR}:1",
+        special_tokens=[(token, ids[token]) for token in (TEXT, SEPARATOR)],
+    )
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer.to_str().encode()
+
+
+def write_tokenizer(
+    folder: Path,
+    vocabulary: Sequence[str],
+    lowercase: bool = True,
+    max_tokens: int = MAX_TOKENS,
+    rules: TextRules | None = None,
+) -> None:
+    """Write the four files from which `transformers.AutoTokenizer` makes the tokenizer of `Tokens`.
+
+    `folder` is made if it is missing. Raises FedbertError if a file cannot be written.
+    """
+    rules = rules or TextRules(lowercase)
+    specials = {"pad_token": PAD, "unk_token": UNKNOWN, "cls_token": TEXT, "sep_token": SEPARATOR}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_tokens,
+        "do_lower_case": rules.lowercase,
+        "strip_accents": rules.strip_accents,
+        "tokenize_chinese_chars": rules.chinese_characters,
+        "split_special_tokens": True,
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+        **specials,
+    }
+    write_bytes(folder / "tokenizer.json", tokenizer_json(vocabulary, max_tokens=max_tokens, rules=rules))
+    write_bytes(folder / "vocab.txt", ("\n".join(vocabulary) + "\n").encode())
+    for name, value in (("special_tokens_map.json", specials), ("tokenizer_config.json", config)):
+        write_bytes(folder / name, (json.dumps(value, indent=1) + "\n").encode())

@@ -93,7 +93,7 @@ def test_characters_of_the_texts_stay(teacher: Teacher) -> None:
 
 def test_too_small_a_vocabulary_is_refused(teacher: Teacher) -> None:
     """A size below specials and characters is an error with the least size in it."""
-    with pytest.raises(FedbertError, match=r"vocabulary size\(=20\) must be over"):
+    with pytest.raises(FedbertError, match=r"vocabulary size\(=20\) must be at least 109, "):
         pruned_vocabulary(teacher.vocabulary, np.ones(len(teacher.vocabulary)), [], 20)
 
 

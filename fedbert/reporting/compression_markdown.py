@@ -36,7 +36,7 @@ def _stages(record: Record) -> str:
         rows.append(["**share of the teacher's, %**", "", *(f"**{said.percent_points(s)}**" for s in shares)])
     if not rows:
         return ""
-    return _table(["after", "on disk", *(f"{escape_markdown(name)}, %" for name in names)], rows)
+    return _table(["after", "bytes", *(f"{escape_markdown(name)}, %" for name in names)], rows)
 
 
 def _fence(command: str) -> str:

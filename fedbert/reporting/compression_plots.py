@@ -3,7 +3,6 @@
 Names come from files of the user, and plotly reads a subset of HTML in every text: `plain` escapes them.
 """
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -20,6 +19,9 @@ from fedbert.reporting.compression_numbers import (
     tasks,
 )
 from fedbert.reporting.compression_text import shape_name, share
+
+GAP = "\u00a0\u00a0"
+"""Between a name and its row; plotly puts no suffix after names that are given."""
 
 
 def plain(name: object, most: int = 44) -> str:
@@ -60,9 +62,8 @@ def rows_by_name(names: Sequence[object], most: int = 44, grid: bool = True) -> 
     """Return the axis of horizontal rows by name, the first at the bottom; equal names stay apart."""
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [plain(name, most) for name in names],
+        "ticktext": [plain(name, most) + GAP for name in names],
         "range": [-0.6, len(names) - 0.4],
-        "ticksuffix": "  ",
         "tickfont": {"size": 12.5, "color": theme.INK},
         "gridcolor": "#eef1f5",
         "showgrid": grid,
@@ -145,19 +146,17 @@ def stage_accuracy(record: Record) -> Any:
 
 
 def stage_bytes(record: Record) -> Any:
-    """Bytes after every stage, and the budget; the axis is logarithmic when sizes lie far apart."""
+    """Bytes of the teacher and after every stage, with the budget as a line."""
     teacher = record.get("teacher") or {}
     named = [("teacher", teacher.get("bytes"), theme.PLUM)]
     named += [(str(s.get("stage", "")), s.get("bytes"), theme.ACCENT) for s in record.get("stages") or []]
     rows = [(name, float(size), text.size(size), colour) for name, size, colour in named if size]
-    figure = _horizontal_bars(rows, "bytes on disk", 84)
-    sizes = [size for _, size, _, _ in rows]
-    logarithmic = bool(sizes) and max(sizes) > 12 * min(sizes)
+    figure = _horizontal_bars(rows, "bytes", 84)
     budget = record.get("budget_bytes")
     if budget:
         figure.add_vline(x=budget, line={"color": theme.RUST, "width": 1.4, "dash": "dash"})
         figure.add_annotation(
-            x=math.log10(budget) if logarithmic else budget,
+            x=budget,
             y=1,
             yref="paper",
             yanchor="bottom",
@@ -166,9 +165,6 @@ def stage_bytes(record: Record) -> Any:
             showarrow=False,
         )
     figure.update_layout(margin={"t": 28, "r": 84}, xaxis={"tickformat": "~s"})
-    if logarithmic:
-        ends = [math.log10(min(sizes) / 2), math.log10(max(sizes))]
-        figure.update_xaxes(type="log", title={"text": "bytes on disk, log scale"}, dtick=1, range=ends)
     return figure
 
 
@@ -211,7 +207,7 @@ def shapes(rows: Sequence[Record]) -> Any:
     figure.update_layout(
         showlegend=False,
         xaxis={"title": {"text": "pre-distillation loss"}, "showgrid": True},
-        yaxis=rows_by_name([shape_name(row.get("shape") or {}) for row in ordered]),
+        yaxis=rows_by_name([shape_name(row.get("shape") or {}) for row in ordered], 60),
         margin={"t": 8},
     )
     return figure
@@ -237,7 +233,7 @@ def loss(curve: Sequence[Sequence[float]]) -> Any:
     )
     values = [value for _, value in curve if value is not None]
     if values and min(values) > 0 and max(values) > 10 * min(values):
-        figure.update_yaxes(type="log", title={"text": "loss, log scale"})
+        figure.update_yaxes(type="log", title={"text": "loss, log scale"}, dtick="D2")
     return figure
 
 

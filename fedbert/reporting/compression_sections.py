@@ -64,7 +64,7 @@ def _stage_table(record: Record) -> str:
             ]
         )
     stressed = [index for index, stage in enumerate(stages, 1 if teacher else 0) if stage is final]
-    columns = ["after", "on disk", *(f"{name}, %" for name in names), "time", "note"]
+    columns = ["after", "bytes", *(f"{name}, %" for name in names), "time", "note"]
     return table_html(rows, columns, align="l" + "r" * (len(columns) - 2) + "l", emphasis=stressed)
 
 
@@ -93,7 +93,22 @@ def stages(record: Record) -> Section | None:
                 "Bytes",
                 "measured",
                 figure_html(plots.stage_bytes(record), "Bytes after every stage.", height),
-                "On disk, with everything that ships: weights, scales, graph, vocabulary, heads, manifest.",
+                "The notes of the table below say what each figure counts.",
+                wide=True,
+            )
+        )
+    names, changes = tasks(record), said.stage_changes(record)
+    if changes:
+        cells: list[list[Cell]] = [
+            [stage, before, *(said.points(found.get(task)) for task in names)]
+            for stage, before, found in changes
+        ]
+        every.append(
+            Panel(
+                "What each stage wins and costs, in points of accuracy",
+                "measured",
+                table_html(cells, ["stage", "against", *names], align="ll" + "r" * len(names)),
+                "Paired by seed; a stage with one seed stands beside every seed of the next.",
                 wide=True,
             )
         )
@@ -132,8 +147,8 @@ def ablation(record: Record) -> Section | None:
                     130 + 54 * len({each.arm for each in found}),
                 ),
                 "Paired by seed. Filled: the 95% interval excludes 0. Hollow: it does "
-                f"not, or there is none. {len(found)} comparisons, not corrected for their number: one in "
-                "twenty excludes 0 by chance.",
+                f"not, or there is none. {len(found)} comparisons, not corrected for their number: about one "
+                "in twenty would exclude 0 by chance alone.",
                 wide=True,
             )
         )

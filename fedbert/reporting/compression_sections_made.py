@@ -53,20 +53,20 @@ def latency(record: Record) -> Section | None:
         "Speed on this machine",
         "measured",
         table_html(
-            rows, ["tokens", "texts a batch", "threads", "a batch takes", "texts a second"], align="rrrrr"
+            rows, ["tokens", "texts a batch", "threads", "time a text", "texts a second"], align="rrrrr"
         ),
-        f"Timed on {machine}, not on a phone.",
+        f"Timed on {machine}, not on a phone; in batches, the time of a batch over its texts.",
     )
 
 
 def confusion(record: Record) -> Section | None:
     """Pairs of labels the student confuses more often than its teacher."""
-    by_task = {name: rows for name, rows in (record.get("confusion") or {}).items() if rows}
+    by_task = record.get("confusion") or {}
     if not by_task:
         return None
     panels = []
     for name, rows in by_task.items():
-        grown = grown_confusions(rows)
+        grown = grown_confusions(rows or [])
         cells: list[list[Cell]] = [
             [
                 str(r["true"]),

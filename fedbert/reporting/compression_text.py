@@ -1,6 +1,7 @@
 """Sentences and figures of a compression as people read them; shared by the page and the Markdown table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from fedbert.reporting import text
 from fedbert.reporting.compression_numbers import (
@@ -114,7 +115,7 @@ def size_sentence(record: Record) -> str:
         sentence += f", {text.size(record['memory_bytes'])} in memory"
     if teacher.get("bytes"):
         sentence += (
-            f": {text.significant(teacher['bytes'] / total, 2)} times smaller than the teacher on disk "
+            f": {text.significant(teacher['bytes'] / total, 2)} times smaller than its teacher "
             f"({text.size(teacher['bytes'])})"
         )
     return sentence + "."
@@ -170,6 +171,11 @@ def ablation_statements(record: Record) -> list[str]:
     return sentences
 
 
+def _where(found: Sequence[Difference], verdicts: Mapping[str, Sequence[Difference]]) -> str:
+    """Return the names of the tasks, or "every set" if there is no other verdict on the arm."""
+    return "every set" if len(verdicts) == 1 and len(found) > 1 else listed([each.task for each in found])
+
+
 def what_helped(record: Record) -> str:
     """Return in two or three short sentences which arms beat the reference, and which do not."""
     grouped = by_verdict(differences(record))
@@ -181,7 +187,7 @@ def what_helped(record: Record) -> str:
     said = []
     for verdict, verb in ((HELPS, "Better"), (HURTS, "Worse")):
         arms = [
-            f"{arm} ({listed([each.task for each in verdicts[verdict]])})"
+            f"{arm} ({_where(verdicts[verdict], verdicts)})"
             for arm, verdicts in grouped.items()
             if verdict in verdicts
         ]
@@ -194,18 +200,33 @@ def what_helped(record: Record) -> str:
     return " ".join(said)
 
 
+def stage_changes(record: Record) -> list[tuple[str, str, dict[str, Spread]]]:
+    """Return (stage, measured stage before it, change of accuracy by task) in the order of the pipeline."""
+    measured = [stage for stage in record.get("stages") or [] if stage.get("accuracy")]
+    rows = []
+    for before, after in pairwise(measured):
+        found = {task: change(after, before, task) for task in tasks(record)}
+        known = {task: spread for task, spread in found.items() if spread is not None}
+        rows.append((str(after.get("stage", "")), str(before.get("stage", "")), known))
+    return rows
+
+
 def quantisation_sentence(record: Record) -> str:
-    """Return what each quantised form costs against the first, in percentage points."""
+    """Return what quantisation costs: the stage over its seeds, else the second form against the first."""
+    for stage, before, found in stage_changes(record):
+        if stage.lower().startswith(("quantis", "quantiz")) and found:
+            return _cost(stage, before, found)
     rows = forms(record)
     if len(rows) < 2:
         return ""
-    said = []
-    for row in rows[1:]:
-        costs = [(task, change(row, rows[0], task)) for task in tasks(record)]
-        known = [f"{task} {points(spread)}" for task, spread in costs if spread is not None]
-        if known:
-            said.append(f"{row.get('form')} against {rows[0].get('form')}: {listed(known)} points.")
-    return " ".join(said)
+    costs = {task: change(rows[1], rows[0], task) for task in tasks(record)}
+    known = {task: spread for task, spread in costs.items() if spread is not None}
+    return _cost(str(rows[1].get("form", "")), str(rows[0].get("form", "")), known) if known else ""
+
+
+def _cost(what: str, reference: str, found: Mapping[str, Spread]) -> str:
+    figures = listed([f"{task} {points(spread)}" for task, spread in found.items()])
+    return f"In points of accuracy, {what} against {reference}: {figures}."
 
 
 def targets_sentence(record: Record) -> str:

@@ -2,8 +2,8 @@
 
 The graph takes `ids` int32 `[row, token]` (0 is padding) and gives `vector` float32 `[row, dim]`: of unit
 length, or the mean hidden state of a pooled student. It uses ONNX Runtime's int8 operators QAttention and
-MatMulIntegerToFloat, all with constant scales; the byte ranges come from `quantisation`. Head and projection
-are folded into one matrix; a layer that is passed twice is stored once.
+MatMulIntegerToFloat, all with constant scales; the byte ranges come from `quantisation`, 4-bit values from
+`nibbles`. Head and projection are folded into one matrix; a layer that is passed twice is stored once.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from fedbert.ei_bert.bert import Layer
-from fedbert.ei_bert.quantisation import Range, Weight, quantise_weight
+from fedbert.ei_bert.bert import Body, Layer
+from fedbert.ei_bert.nibbles import MatrixNibbles, embedding_nibbles, matrix_nibbles, packed
+from fedbert.ei_bert.quantisation import INT8, Quantisation, Range, Weight, byte_range, quantise_weight
 from fedbert.ei_bert.student import Student
 
 _CONTRIB = "com.microsoft"
-_OPSET, _IR = 17, 9
+_OPSET, _IR = 21, 10  # the first with 4-bit integers
 
 
 class _Graph:
@@ -29,6 +30,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: list[onnx.TensorProto] = []
         self._known: dict[tuple[str, bytes], str] = {}
+        self._matrices: dict[tuple[str, str], str] = {}
 
     def constant(self, value: NDArray[np.generic]) -> str:
         """Return the name of an initialiser of this value; equal values are stored once."""
@@ -36,6 +38,16 @@ class _Graph:
         if key not in self._known:
             self._known[key] = f"c{len(self.initialisers)}"
             self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(value), self._known[key]))
+        return self._known[key]
+
+    def nibbles(self, codes: NDArray[np.int8]) -> str:
+        """Return the name of an initialiser of 4-bit integers."""
+        raw = packed(codes)
+        key = (f"int4{codes.shape}", raw)
+        if key not in self._known:
+            self._known[key] = f"c{len(self.initialisers)}"
+            made = helper.make_tensor(self._known[key], TensorProto.INT4, codes.shape, raw, raw=True)
+            self.initialisers.append(made)
         return self._known[key]
 
     def add(
@@ -53,11 +65,33 @@ class _Graph:
         """Quantise a float activation."""
         return self.add("QuantizeLinear", [x, *self.scale(part)])
 
-    def weight(self, weight: Weight) -> tuple[str, str, str]:
+    def weight(self, weight: Weight | MatrixNibbles) -> tuple[str, str, str]:
+        """Return the names of a matrix's bytes, scales and zeros."""
         zeros = np.zeros(weight.scales.shape, np.int8)
-        return self.constant(weight.values), self.constant(weight.scales), self.constant(zeros)
+        values = self.constant(weight.values) if isinstance(weight, Weight) else self._multiplied(weight)
+        return values, self.constant(weight.scales), self.constant(zeros)
 
-    def to_float(self, x: str, part: Range, weight: Weight, bias: NDArray[np.float32] | None = None) -> str:
+    def _multiplied(self, weight: MatrixNibbles) -> str:
+        """Codes times multiples, to bytes; ONNX Runtime does it once, when it loads the file."""
+        blocks, out = weight.multiples.shape
+        codes, multiples = (
+            self.nibbles(part)
+            for part in (weight.codes.reshape(blocks, -1, out), weight.multiples.reshape(blocks, 1, out))
+        )
+        if (codes, multiples) not in self._matrices:
+            floats = [self.add("Cast", [part], to=TensorProto.FLOAT) for part in (codes, multiples)]
+            shape = self.constant(np.array(weight.codes.shape, np.int64))
+            whole = self.add("Reshape", [self.add("Mul", floats), shape])
+            self._matrices[codes, multiples] = self.add("Cast", [whole], to=TensorProto.INT8)
+        return self._matrices[codes, multiples]
+
+    def to_float(
+        self,
+        x: str,
+        part: Range,
+        weight: Weight | MatrixNibbles,
+        bias: NDArray[np.float32] | None = None,
+    ) -> str:
         """Bytes times an int8 matrix, to float."""
         values, scales, zeros = self.weight(weight)
         scale, zero = self.scale(part)
@@ -83,14 +117,14 @@ def _array(value: Tensor) -> NDArray[np.float32]:
     return np.asarray(value.detach().numpy(), np.float32)
 
 
-def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
-    """Return `student` as the bytes of an int8 ONNX model, given its calibrated activation ranges."""
+def onnx_bytes(student: Student, ranges: Mapping[str, Range], quantisation: Quantisation = INT8) -> bytes:
+    """Return `student` as the bytes of an ONNX model, given its calibrated activation ranges."""
     graph, shape, body = _Graph(), student.shape, student.body
     mask = graph.add("Sign", ["ids"])
-    x = _embeddings(graph, student)
+    x = _embeddings(graph, student, quantisation)
     flat = graph.constant(np.array([-1, shape.width], np.int64))
     for index, layer in enumerate(body.layers):
-        x = _layer(graph, layer, index, ranges, x, mask)
+        x = _layer(graph, layer, index, ranges, quantisation, x, mask)
     weights = graph.add(
         "Cast", [graph.add("Unsqueeze", [mask, graph.constant(np.array([1], np.int64))])], to=1
     )
@@ -104,17 +138,12 @@ def onnx_bytes(student: Student, ranges: Mapping[str, Range]) -> bytes:
     return _model(graph, shape.dim)
 
 
-def _embeddings(graph: _Graph, student: Student) -> str:
+def _embeddings(graph: _Graph, student: Student, quantisation: Quantisation) -> str:
     body = student.body
-    words = quantise_weight(body.words.weight, 127)
-    if body.widen is None:
-        word = graph.scaled(graph.add("Gather", [graph.constant(words.values), "ids"]), words.scales)
+    if quantisation.embedding_bits == 8:
+        word = _words_of_bytes(graph, body)
     else:
-        # The bytes of the table meet the matrix as they are: their scales are folded into its rows.
-        folded = quantise_weight(words.scales[:, None] * _array(body.widen.weight).T)
-        table = (words.values.astype(np.int16) + 128).astype(np.uint8)
-        word = graph.add("Gather", [graph.constant(table), "ids"])
-        word = graph.to_float(word, Range(1.0, 128), folded)
+        word = _words_of_nibbles(graph, body, quantisation.block)
     places = quantise_weight(body.places.weight, 127)
     place = graph.scaled(graph.constant(places.values), places.scales)
     zero = graph.constant(np.array([0], np.int64))
@@ -122,14 +151,52 @@ def _embeddings(graph: _Graph, student: Student) -> str:
     return graph.norm(word, place, body.norm)
 
 
+def _words_of_bytes(graph: _Graph, body: Body) -> str:
+    words = quantise_weight(body.words.weight, 127)
+    if body.widen is None:
+        return graph.scaled(graph.add("Gather", [graph.constant(words.values), "ids"]), words.scales)
+    # The bytes of the table meet the matrix as they are: their scales are folded into its rows.
+    folded = quantise_weight(words.scales[:, None] * _array(body.widen.weight).T)
+    table = (words.values.astype(np.int16) + 128).astype(np.uint8)
+    return graph.to_float(graph.add("Gather", [graph.constant(table), "ids"]), Range(1.0, 128), folded)
+
+
+def _words_of_nibbles(graph: _Graph, body: Body, block: int) -> str:
+    words = embedding_nibbles(body.words.weight, block)
+    inputs = [graph.nibbles(words.codes), "ids", graph.constant(words.scales)]
+    word = graph.add(
+        "GatherBlockQuantized", inputs, _CONTRIB, gather_axis=0, quantize_axis=1, block_size=block
+    )
+    if body.widen is None:
+        return graph.scaled(word, words.columns)
+    # All values that there can be are known: the range holds them, no text is needed to find it.
+    at = byte_range(min(float(words.normal.min()), 0.0), max(float(words.normal.max()), 0.0))
+    folded = quantise_weight(words.columns[:, None] * _array(body.widen.weight).T)
+    word = graph.add("Cast", [word], to=TensorProto.FLOAT)
+    return graph.to_float(graph.to_bytes(word, at), at, folded)
+
+
+def _matrix(matrix: Tensor, quantisation: Quantisation) -> Weight | MatrixNibbles:
+    if quantisation.weight_bits == 8:
+        return quantise_weight(matrix)
+    return matrix_nibbles(matrix, quantisation.block)
+
+
 def _layer(
-    graph: _Graph, layer: nn.Module, index: int, ranges: Mapping[str, Range], x: str, mask: str
+    graph: _Graph,
+    layer: nn.Module,
+    index: int,
+    ranges: Mapping[str, Range],
+    quantisation: Quantisation,
+    x: str,
+    mask: str,
 ) -> str:
     assert isinstance(layer, Layer)
     at = {key: ranges[f"layer{index}.{key}"] for key in ("input", "mixed", "middle", "inner")}
     # Quantising with the zero at byte 0 is also the ReLU.
     inner_at = Range(at["inner"].scale, 0)
-    matrix = {key: quantise_weight(getattr(layer, key).weight.T) for key in ("packed", "out", "up", "down")}
+    keys = ("packed", "out", "up", "down")
+    matrix = {key: _matrix(getattr(layer, key).weight.T, quantisation) for key in keys}
     bias = {key: _array(getattr(layer, key).bias) for key in matrix}
     values, scales, zeros = graph.weight(matrix["packed"])
     scale, zero = graph.scale(at["input"])

@@ -6,15 +6,44 @@ that a text's score never depends on what else is in its batch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedbert.errors import invalid
+
 WEIGHT_LIMIT = 63
 _TAIL = 5e-5
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """Bits of word embeddings and of layers' matrices, 8 or 4, and how many 4-bit values share a scale.
+
+    `block` is a power of two, 16 to 256. All else of a student is int8. Raises FedbertError for other
+    numbers.
+    """
+
+    embedding_bits: int = 8
+    weight_bits: int = 8
+    block: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("embedding_bits", "weight_bits"):
+            if getattr(self, name) not in (4, 8):
+                raise invalid(name, getattr(self, name), "be 8 or 4")
+        if self.block not in (16, 32, 64, 128, 256):
+            raise invalid("block", self.block, "be 16, 32, 64, 128 or 256", "smaller is finer and larger")
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the numbers by name, as they stand in the manifest; `Quantisation(**...)` reads them."""
+        return asdict(self)
+
+
+INT8 = Quantisation()
 
 
 @dataclass(frozen=True)
@@ -31,6 +60,12 @@ class Weight:
 
     values: NDArray[np.int8]
     scales: NDArray[np.float32]
+
+
+def byte_range(low: float, high: float) -> Range:
+    """Return the range of one byte from `low` <= 0 to `high` >= 0, in which zero is a value."""
+    scale = float(np.float32(max(high - low, 1e-6) / 255.0))
+    return Range(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
 
 
 def quantise_weight(matrix: Tensor | NDArray[np.float32], limit: int = WEIGHT_LIMIT) -> Weight:
@@ -61,11 +96,7 @@ class Calibration:
 
     def ranges(self) -> dict[str, Range]:
         """Return the range of each activation, as one byte each; zero is always a value of it."""
-        out = {}
-        for name, low in self._low.items():
-            scale = float(np.float32(max(self._high[name] - low, 1e-6) / 255.0))
-            out[name] = Range(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
-        return out
+        return {name: byte_range(low, self._high[name]) for name, low in self._low.items()}
 
 
 def calibrate(

@@ -1,6 +1,7 @@
 """The exported graph of every kind of student: near the float student, the same bits alone and in a batch."""
 
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedbert.ei_bert.export import onnx_bytes
-from fedbert.ei_bert.quantisation import calibrate
+from fedbert.ei_bert.nibbles import embedding_nibbles, matrix_nibbles
+from fedbert.ei_bert.quantisation import INT8, Quantisation, calibrate
 from fedbert.ei_bert.student import Student, StudentShape
 
 UNIT = StudentShape(
@@ -21,12 +23,15 @@ POOLED = replace(UNIT, pooled=True, adapter=0, dim=32)
 KINDS = {
     "unit": UNIT,
     "unit, no adapter": replace(UNIT, adapter=0),
-    "unit, factorised": replace(UNIT, embedding=8),
+    "unit, factorised": replace(UNIT, embedding=16),
     "pooled": POOLED,
     "pooled, shared": replace(POOLED, shared=True, layers=3),
-    "pooled, factorised": replace(POOLED, embedding=8),
-    "pooled, factorised, shared": replace(POOLED, embedding=8, shared=True, layers=3),
+    "pooled, factorised": replace(POOLED, embedding=16),
+    "pooled, factorised, shared": replace(POOLED, embedding=16, shared=True, layers=3),
 }
+
+
+NIBBLES = Quantisation(embedding_bits=4, weight_bits=4, block=16)
 
 
 def rows(count: int, length: int, seed: int = 0) -> NDArray[np.int32]:
@@ -57,9 +62,9 @@ def float_vectors(student: Student, ids: NDArray[np.int32]) -> NDArray[np.float3
     return np.asarray(out.numpy(), np.float32)
 
 
-def export(student: Student) -> bytes:
+def export(student: Student, quantisation: Quantisation = INT8) -> bytes:
     """The student's file, calibrated on forty rows."""
-    return onnx_bytes(student, calibrate(student, [torch.from_numpy(rows(40, 12))]))
+    return onnx_bytes(student, calibrate(student, [torch.from_numpy(rows(40, 12))]), quantisation)
 
 
 def run(model: bytes, ids: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -71,17 +76,43 @@ def run(model: bytes, ids: NDArray[np.int32]) -> NDArray[np.float32]:
 def test_the_graph_says_what_the_student_says(kind: str) -> None:
     """The int8 graph's vectors have a cosine of .995 with the float student's, and the same length."""
     student, ids = make(KINDS[kind]), rows(30, 12, seed=1)
-    mine, theirs = run(export(student), ids), float_vectors(student, ids)
-    lengths = np.linalg.norm(mine, axis=1), np.linalg.norm(theirs, axis=1)
-    assert mine.shape == (30, student.shape.dim)
-    assert ((mine * theirs).sum(1) / lengths[0] / lengths[1]).min() > 0.995
-    assert np.abs(lengths[0] / lengths[1] - 1).max() < 0.05
+    cosines, lengths = compare(run(export(student), ids), float_vectors(student, ids))
+    assert cosines.shape == (30,)
+    assert cosines.min() > 0.995
+    assert np.abs(lengths - 1).max() < 0.05
+
+
+def compare(
+    a: NDArray[np.float32], b: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The cosines of rows, and the ratio of their lengths."""
+    one, other = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    return (a * b).sum(1) / one / other, one / other
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_alone_and_among_256_the_bits_are_the_same(kind: str) -> None:
+def test_four_bits_in_the_graph_are_the_references(kind: str) -> None:
+    """The 4-bit graph says what the float student says whose table and matrices are rounded alike."""
+    student, ids = make(KINDS[kind]), rows(30, 12, seed=1)
+    model = export(student, NIBBLES)
+    with torch.no_grad():
+        table = embedding_nibbles(student.body.words.weight, 16)
+        student.body.words.weight.copy_(torch.from_numpy(table.normal * table.columns))
+        for layer in set(student.body.layers):
+            for key in ("packed", "out", "up", "down"):
+                weight = getattr(layer, key).weight
+                made = matrix_nibbles(weight.T, 16)
+                weight.copy_(torch.from_numpy(made.values * made.scales).T)
+    cosines, lengths = compare(run(model, ids), float_vectors(student, ids))
+    assert cosines.min() > 0.995
+    assert np.abs(lengths - 1).max() < 0.05
+
+
+@pytest.mark.parametrize("quantisation", [INT8, NIBBLES], ids=["int8", "4 bits"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_alone_and_among_256_the_bits_are_the_same(kind: str, quantisation: Quantisation) -> None:
     """A row alone, the row in a batch of 256, and 256 rows in another order have the same bits."""
-    session = onnxruntime.InferenceSession(export(make(KINDS[kind])))
+    session = onnxruntime.InferenceSession(export(make(KINDS[kind]), quantisation))
     for length in (1, 7, 16):
         ids = rows(256, length, seed=length)
         whole = session.run(None, {"ids": ids})[0]
@@ -90,10 +121,11 @@ def test_alone_and_among_256_the_bits_are_the_same(kind: str) -> None:
         assert np.array_equal(session.run(None, {"ids": ids[::-1].copy()})[0][::-1], whole)
 
 
+@pytest.mark.parametrize("quantisation", [INT8, NIBBLES], ids=["int8", "4 bits"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_padding_changes_no_ranking(kind: str) -> None:
+def test_padding_changes_no_ranking(kind: str, quantisation: Quantisation) -> None:
     """Rows padded to 64 tokens rank twenty others as the unpadded rows do."""
-    model, ids = export(make(KINDS[kind])), rows(40, 9)
+    model, ids = export(make(KINDS[kind]), quantisation), rows(40, 9)
     wide = np.zeros((40, 64), np.int32)
     wide[:, :9] = ids
     short, long = run(model, ids), run(model, wide)
@@ -113,10 +145,37 @@ def test_a_shared_layer_is_stored_once() -> None:
     assert sorted(matrices) == sorted([(300, 64), (64, 64), (64, 192), (64, 128), (128, 64), (64, 64)])
 
 
+def test_four_bits_take_half_the_bytes() -> None:
+    """4-bit embeddings take 9/16 of int8's bytes with blocks of 32; matrices 17/32, stored once if shared."""
+    shape = replace(POOLED, vocabulary=3_000, width=64, dim=64, inner=256, heads=2, layers=4, shared=True)
+    student = make(shape)
+    whole, words = len(export(student)), len(export(student, Quantisation(embedding_bits=4)))
+    both = len(export(student, Quantisation(embedding_bits=4, weight_bits=4)))
+    assert whole - words == pytest.approx(3_000 * 64 * 7 / 16, abs=500)
+    assert words - both == pytest.approx(12 * 64 * 64 * 15 / 32, abs=2_500)
+
+
+def test_the_graph_is_folded_when_it_is_loaded() -> None:
+    """With 4-bit matrices ONNX Runtime runs the operators that it runs with int8 ones, and no others."""
+    student = make(KINDS["pooled"])
+    ran = [operators(export(student, Quantisation(weight_bits=bits))) for bits in (8, 4)]
+    assert ran[0] == ran[1]
+
+
+def operators(model: bytes) -> list[str]:
+    """The operators that are left once ONNX Runtime has loaded a file."""
+    with TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = f"{folder}/loaded.onnx"
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model, options)
+        return [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+
+
 def test_a_factorised_table_is_narrow() -> None:
-    """With an embedding of 8 the file holds a table `[300, 8]` and a matrix `[8, 32]`, both of bytes."""
+    """With an embedding of 16 the file holds a table `[300, 16]` and a matrix `[16, 32]`, both of bytes."""
     constants = onnx.load_from_string(export(make(KINDS["pooled, factorised"]))).graph.initializer
     kinds = {tuple(c.dims): c.data_type for c in constants}
-    assert kinds[(300, 8)] == onnx.TensorProto.UINT8
-    assert kinds[(8, 32)] == onnx.TensorProto.INT8
+    assert kinds[(300, 16)] == onnx.TensorProto.UINT8
+    assert kinds[(16, 32)] == onnx.TensorProto.INT8
     assert (300, 32) not in kinds

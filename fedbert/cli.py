@@ -17,7 +17,7 @@ _COMMANDS = {
     "run": ("fedbert.cli_run", "run", "simulate a fleet, round by round"),
     "tradeoff": ("fedbert.planning.cli_tradeoff", "tradeoff", "privacy against quality, over seeds"),
     "capacity": ("fedbert.planning.cli_capacity", "capacity", "what a large fleet takes to serve"),
-    "compress": ("fedbert.ei_bert.cli_compress", "compress", "make a student from a teacher"),
+    "compress": ("fedbert.cli_compress", "compress", "make a student from a teacher"),
     "report": ("fedbert.cli_report", "report", "write a run's report.html again"),
     "profiles": ("fedbert.cli_profiles", "profiles", "check a folder of device profiles"),
 }

@@ -31,7 +31,9 @@ def main(source: Path) -> None:
     ):
         text, label, split = (list(column) for column in zip(*rows, strict=True))
         columns = {"text": pa.array(text), "label": pa.array(label), "split": pa.array(split)}
-        table = pa.table({key: value.dictionary_encode() if key != "text" else value for key, value in columns.items()})
+        table = pa.table(
+            {key: value.dictionary_encode() if key != "text" else value for key, value in columns.items()}
+        )
         pq.write_table(table, output / f"{name}.parquet", compression="zstd", compression_level=19)
         shutil.copyfile(source / name / "LICENSE", output / f"LICENSE-{name}.txt")
         print(f"{name}: {len(rows)} texts, {len(set(label))} labels")

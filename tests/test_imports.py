@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "fedbert"
 
 LAYERS = [
-    {"flower_app", "cli", "cli_run", "cli_report", "cli_profiles"},
+    {"flower_app", "cli", "cli_run", "cli_report", "cli_profiles", "cli_compress", "compress_screen"},
     {"reporting", "planning"},
     {"simulation"},
     {"summary"},

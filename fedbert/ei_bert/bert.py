@@ -20,8 +20,8 @@ class Shape:
     """The sizes of a BERT body; widths are numbers of features.
 
     `embedding` is the width of the word embeddings (0: that of the layers); a narrower one meets a matrix
-    `[embedding, width]` first (the factorised embedding of ALBERT). `shared` passes through one layer's weights
-    `layers` times.
+    `[embedding, width]` first (the factorised embedding of ALBERT). `shared` passes through one layer's
+    weights `layers` times.
     """
 
     vocabulary: int

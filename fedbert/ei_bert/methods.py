@@ -1,9 +1,10 @@
-"""How a student learns its tasks: EI-BERT's cross-distillation, its two halves alone, and what it is compared with.
+"""How a student learns its tasks: EI-BERT's cross-distillation, its two halves alone, and what it is
+compared with.
 
-Cross-distillation has two parts. *Parameter integration*: the teacher's task heads stay inside the student, which
-learns to feed them. *Dynamic interplay*: the teacher goes on learning at a small rate and follows the student, with
-mean squared error between states and KL divergence between choices in both directions. A method is data; all
-methods start from the same pre-distilled student and get the same texts and steps.
+Cross-distillation has two parts. *Parameter integration*: the teacher's task heads stay inside the student,
+which learns to feed them. *Dynamic interplay*: the teacher goes on learning at a small rate and follows the
+student, with mean squared error between states and KL divergence between choices in both directions. A
+method is data; all methods start from the same pre-distilled student and get the same texts and steps.
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +14,10 @@ from dataclasses import dataclass, replace
 class Method:
     """Weights of the losses, and which parts of cross-distillation are used.
 
-    `cross_entropy` is against the labels, `divergence` (KL, at `temperature`) against the teacher's choices, `states`
-    (squared error, relative to the teacher's norm) against its sentence vectors, `hidden` against its hidden states
-    and attentions, layer by layer (TinyBERT). `warm` starts the student's own head as the teacher's; `integrate`
-    keeps it the teacher's; `interplay` lets the teacher learn too.
+    `cross_entropy` is against the labels, `divergence` (KL, at `temperature`) against the teacher's choices,
+    `states` (squared error, relative to the teacher's norm) against its sentence vectors, `hidden` against
+    its hidden states and attentions, layer by layer (TinyBERT). `warm` starts the student's own head as the
+    teacher's; `integrate` keeps it the teacher's; `interplay` lets the teacher learn too.
     """
 
     name: str

@@ -1,17 +1,17 @@
-"""The whole compression, stage by stage: teacher and public text in, artefact and server folder out.
+"""The compression of the model that runs start from: teacher and public text in, artefact and server folder
+out.
 
-1. token pruning, 2. the teacher's vectors of public text, 3. pre-training, 4. cross-distillation, 5. int8
-export. What a stage makes is kept in a work folder named after everything that determines it, so that a
-stopped run goes on where it was.
+1. token pruning, 2. the teacher's vectors of public text, 3. pre-distillation, 4. cross-distillation on
+public requests and the catalogue's names, 5. int8 export. Each stage has a folder of its own (`stages`), so
+that a stopped run goes on where it was. Students of classification tasks have a pipeline of their own
+(`task_pipeline`).
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -25,20 +25,28 @@ from fedbert.ei_bert.bert import fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.public_text import PublicText, load_public_text, varied
-from fedbert.ei_bert.quantisation import calibrate
+from fedbert.ei_bert.quantisation import Quantisation, calibrate
+from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.scores import zero_shot
 from fedbert.ei_bert.server_models import write_server_folder
+from fedbert.ei_bert.stages import Done, load_tensors, run_stage, save_tensors
 from fedbert.ei_bert.student import Student, StudentShape, start_student
+from fedbert.ei_bert.task_plan import Architecture
 from fedbert.ei_bert.teacher import Teacher, load_teacher, sentence_vectors, sorted_batches
-from fedbert.ei_bert.token_pruning import attention_received, pruned_vocabulary, spelling, teacher_rows
+from fedbert.ei_bert.token_pruning import METHODS as RANKINGS
+from fedbert.ei_bert.token_pruning import Method as Ranking
+from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
 from fedbert.ei_bert.tokenizer import Tokens, padded
-from fedbert.errors import FedbertError
+from fedbert.ei_bert.vocabulary_fit import fit_vocabulary, trimmed
+from fedbert.errors import FedbertError, invalid
 from fedbert.randomness import Purpose, generator
 
 _MANIFEST_ROOM = 7_000
 """Bytes kept free for the manifest."""
 _NAMES_OFTEN = 8
+_TEXT_WORDS = 7_000
+"""New texts take words from so many of the most attended tokens, whatever the student's size."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,13 @@ class Plan:
     dim: int = 96
     layers: int = 4
     width: int = 128
+    heads: int = 4
     inner: int = 512
+    embedding: int = 0
+    shared: bool = False
     adapter: int = 512
+    embedding_bits: int = 8
+    pruning: Ranking = "attention"
     varied_texts: int = 120_000
     pretrain_steps: int = 4_000
     pretrain_rate: float = 2e-3
@@ -58,22 +71,62 @@ class Plan:
     cross_texts: int = 12_000
     seed: int = 0
 
+    def check(self) -> None:
+        """Raise FedbertError if the sizes do not fit each other."""
+        if self.pruning not in RANKINGS:
+            raise invalid("pruning", self.pruning, f"be one of {', '.join(RANKINGS)}")
+        Architecture(self.layers, self.width, self.heads, self.inner, self.embedding, self.shared)
+
     def fast(self) -> "Plan":
-        """Return the plan of a trial run: the same stages in about two minutes, and a poor student."""
+        """Return the plan of a trial run: the same stages in some minutes, and a poor student."""
         return replace(self, varied_texts=2_000, pretrain_steps=300, cross_steps=30, cross_texts=2_000)
 
+    def shape(self, vocabulary: int, teacher_width: int) -> StudentShape:
+        """Return the student's shape with so many tokens."""
+        return StudentShape(
+            vocabulary=vocabulary,
+            layers=self.layers,
+            width=self.width,
+            heads=self.heads,
+            inner=self.inner,
+            adapter=self.adapter,
+            dim=self.dim,
+            teacher_width=teacher_width,
+            embedding=0 if self.embedding == self.width else self.embedding,
+            shared=self.shared,
+        )
 
-class Reporter(Protocol):
-    """Shows how far the pipeline is."""
+    @property
+    def token_bytes(self) -> int:
+        """About what one more token takes: its embedding, its scale or so, and its line of the vocabulary."""
+        return (self.embedding or self.width) * self.embedding_bits // 8 + 8
 
-    def stage(self, name: str) -> None:
-        """Begin the stage `name`."""
 
-    def progress(self, done: int, total: int, loss: float) -> None:
-        """Say that `done` of `total` steps of the stage are over."""
-
-    def result(self, name: str, text: str) -> None:
-        """Say what a stage came to."""
+PLANS = {
+    "default": Plan(),
+    "small": Plan(
+        budget_bytes=1_000_000,
+        layers=2,
+        width=128,
+        heads=4,
+        inner=512,
+        embedding=80,
+        adapter=256,
+        varied_texts=60_000,
+        pretrain_steps=2_000,
+    ),
+    "tiny": Plan(
+        budget_bytes=500_000,
+        layers=2,
+        width=80,
+        heads=5,
+        inner=320,
+        embedding=48,
+        adapter=128,
+        varied_texts=60_000,
+        pretrain_steps=2_000,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -101,18 +154,11 @@ def compress(
     `work` keeps checkpoints; they are picked up by the next call with the same inputs. Raises FedbertError.
     """
     plan, begun = plan or Plan(), time.perf_counter()
+    plan.check()
     torch.set_num_threads(threads)
     public = load_public_text(data, general_text)
     guide = load_teacher(teacher)
-    key = json.dumps([asdict(plan), public.sources, guide.sha256], sort_keys=True)
-    folder = work / hashlib.sha256(key.encode()).hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FedbertError(
-            f"{folder} cannot be made ({error.strerror}); give --work another folder"
-        ) from error
-    run = _Run(plan, public, guide, folder, reporter)
+    run = _Run(plan, public, guide, work, reporter)
     scores: dict[str, Any] = {"teacher, untuned": run.teacher_scores(None)}
     run.prune()
     run.teach()
@@ -136,6 +182,8 @@ class _Run:
     student: Student
     vocabulary: tuple[str, ...]
     importance: NDArray[np.float64]
+    taught: Done
+    pretrained: Done
     pool: list[str]
     targets: Tensor
     item_share: NDArray[np.float64]
@@ -146,25 +194,39 @@ class _Run:
         self.plan, self.public, self.teacher, self.work, self.reporter = plan, public, teacher, work, reporter
         self.stock = {key: value.clone() for key, value in teacher.body.layers[-1].state_dict().items()}
 
+    def _inputs(self, *names: str, **more: Any) -> dict[str, Any]:
+        """Return what a stage's outcome depends on: data, teacher, some settings of the plan, earlier
+        stages.
+        """
+        plan = {name: getattr(self.plan, name) for name in names}
+        return {"data": self.public.sources, "teacher": self.teacher.sha256, **plan, **more}
+
     def prune(self) -> None:
-        """Stage 1: rank tokens by attention received and keep as many as the budget allows."""
+        """Stage 1: rank tokens by what they matter and keep as many as the budget allows."""
         self.reporter.stage("token pruning")
-        public, file = self.public, self.work / "attention.npy"
-        if file.is_file():
-            importance = np.load(file)
-        else:
-            importance = attention_received(self.teacher, [*public.requests, *public.sentences])
-            importance += 20.0 * attention_received(self.teacher, public.names)
-            importance += 0.8 * attention_received(self.teacher, public.titles[::4])
-            with file.open("wb") as handle:
-                np.save(handle, importance)
-        self.importance, size = importance, 2_000
-        for _ in range(3):
-            self.vocabulary = self._kept(size)
+        public, how = self.public, self.plan.pruning
+
+        def make(folder: Path) -> dict[str, Any]:
+            found = importance(how, self.teacher, [*public.requests, *public.sentences])
+            found += 20.0 * importance(how, self.teacher, public.names)
+            found += 0.8 * importance(how, self.teacher, public.titles[::4])
+            with (folder / "importance.npy").open("wb") as handle:
+                np.save(handle, found)
+            return {"method": how}
+
+        done = run_stage(self.work, "run-tokens", self._inputs("pruning"), make)
+        self.importance = np.load(done.folder / "importance.npy")
+        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
+        smallest = smallest_size(self.teacher.vocabulary, texts, self.teacher.rules)
+
+        def used(vocabulary: tuple[str, ...]) -> int:
+            self.vocabulary = vocabulary
             self.start(pca=False)
-            size += self._room() // (self.plan.width + 8)
+            return self._used()
+
+        size = fit_vocabulary(self._kept, smallest, used, self.plan.budget_bytes - _MANIFEST_ROOM)
         self.vocabulary = self._kept(size)
-        unknown, mean = spelling(self.vocabulary, public.checks)
+        unknown, mean = spelling(self.vocabulary, public.checks, self.teacher.rules)
         self.reporter.result(
             "vocabulary", f"{len(self.vocabulary)} tokens, {unknown:.2%} [UNK], {mean:.1f} tokens a request"
         )
@@ -172,14 +234,18 @@ class _Run:
     def _kept(self, size: int) -> tuple[str, ...]:
         public = self.public
         texts = [*public.requests, *public.sentences, *public.names, *public.titles]
-        return pruned_vocabulary(self.teacher.vocabulary, self.importance, texts, size)
+        return pruned_vocabulary(self.teacher.vocabulary, self.importance, texts, size, self.teacher.rules)
 
-    def _room(self) -> int:
-        """Return how many bytes the student in hand leaves of the budget."""
-        ids = torch.from_numpy(padded(Tokens(self.vocabulary).rows(self.public.names[:8])))
-        model = onnx_bytes(self.student, calibrate(self.student, [ids]))
-        used = build_artefact(model, self.vocabulary, {}).total_bytes
-        return self.plan.budget_bytes - _MANIFEST_ROOM - used
+    def _used(self) -> int:
+        """Return how many bytes the student in hand takes, manifest apart."""
+        ids = torch.from_numpy(
+            padded(Tokens(self.vocabulary, rules=self.teacher.rules).rows(self.public.names[:8]))
+        )
+        model = onnx_bytes(self.student, calibrate(self.student, [ids]), quantisation=self._quantisation())
+        return build_artefact(model, self.vocabulary, {}).total_bytes
+
+    def _quantisation(self) -> Quantisation:
+        return Quantisation(embedding_bits=self.plan.embedding_bits)
 
     def trim(self) -> None:
         """Drop the least attended tokens until the trained student fits.
@@ -187,24 +253,18 @@ class _Run:
         A new student's file is smaller than a trained one's: its biases are equal, and equal constants are
         stored once. So the size is settled here.
         """
-        while (room := self._room()) < 0:
-            size = len(self.vocabulary) - (-room // (self.plan.width + 8) + 1)
-            kept = self._kept(size)
-            place = {token: index for index, token in enumerate(self.vocabulary)}
-            state = self.student.state_dict()
-            state["body.words.weight"] = state["body.words.weight"][[place[token] for token in kept]]
-            head = nn.Parameter(self.student.head.detach().clone())
+        while (over := self._used() - self.plan.budget_bytes + _MANIFEST_ROOM) > 0:
+            kept = self._kept(len(self.vocabulary) - (over // self.plan.token_bytes + 1))
+            self.student = trimmed(self.student, self.vocabulary, kept)
             self.vocabulary = kept
-            self.student = Student(replace(self.student.shape, vocabulary=len(kept)), head)
-            self.student.load_state_dict(state)
-            self.student.eval()
             self.reporter.result("trimmed vocabulary", f"{len(kept)} tokens")
 
     def teach(self) -> None:
         """Stage 2: the pool of texts and the teacher's vector of each."""
         self.reporter.stage("teacher's vectors")
         public, plan = self.public, self.plan
-        words = [token for token in self.vocabulary if token.isalpha() and len(token) > 2]
+        common = self._kept(min(_TEXT_WORDS, len(self.teacher.vocabulary)))
+        words = [token for token in common if token.isalpha() and len(token) > 2]
         basis = [*public.requests, *public.requests, *public.sentences, *public.names * 10]
         made = varied(basis, public.names, words, plan.varied_texts, plan.seed)
         names = [*public.names] * _NAMES_OFTEN
@@ -212,13 +272,15 @@ class _Run:
         named = len(public.requests) + len(public.sentences)
         self.item_share = np.full(len(self.pool), 0.2)
         self.item_share[named : named + len(names) + len(public.titles)] = 0.75
-        file = self.work / "targets.pt"
-        if file.is_file():
-            self.targets = torch.load(file, weights_only=True).float()
-            return
-        with fast_math():
-            self.targets = sentence_vectors(self.teacher, self.pool).float()
-        _save(self.targets.half(), file)
+
+        def make(folder: Path) -> dict[str, Any]:
+            with fast_math():
+                save_tensors(sentence_vectors(self.teacher, self.pool).half(), folder / "vectors.pt")
+            return {"texts": len(self.pool)}
+
+        inputs = self._inputs("varied_texts", "seed", "pruning", names_often=_NAMES_OFTEN)
+        self.taught = run_stage(self.work, "run-texts", inputs, make)
+        self.targets = load_tensors(self.taught.folder / "vectors.pt").float()
 
     def start(self, pca: bool = True) -> None:
         """Make the untrained student; its head starts as principal directions of requests and names."""
@@ -229,66 +291,84 @@ class _Run:
             names = self.targets[named : named + len(self.public.names)]
             basis = torch.cat([self.targets[: len(self.public.requests)], names.repeat(10, 1)])
             head = torch.linalg.svd(basis, full_matrices=False)[2][: plan.dim].T.contiguous()
-        shape = StudentShape(
-            vocabulary=len(self.vocabulary),
-            layers=plan.layers,
-            width=plan.width,
-            heads=plan.width // 32,
-            inner=plan.inner,
-            adapter=plan.adapter,
-            dim=plan.dim,
-            teacher_width=width,
-        )
+        shape = plan.shape(len(self.vocabulary), width)
         chosen = torch.from_numpy(teacher_rows(self.teacher.vocabulary, self.vocabulary))
         words = self.teacher.body.words.weight[chosen]
         self.student = start_student(shape, words, nn.Parameter(head), plan.seed).eval()
 
     def pretrain(self) -> None:
         """Stage 3: the student learns the teacher's sentence vectors."""
-        self.reporter.stage("pre-training")
-        file, begun, state = self.work / "pretrained.pt", 0, None
-        if file.is_file():
-            kept = torch.load(file, weights_only=True)
-            self.student.load_state_dict(kept["student"])
-            begun, state = kept["step"], kept["optimiser"]
+        self.reporter.stage("pre-distillation")
+        plan = self.plan
 
-        def save(step: int, optimiser: torch.optim.Optimizer) -> None:
-            _save(
-                {"step": step, "student": self.student.state_dict(), "optimiser": optimiser.state_dict()},
-                file,
+        def make(folder: Path) -> dict[str, Any]:
+            checkpoint = folder / "checkpoint.pt"
+            kept: dict[str, Any] = {"step": 0, "optimiser": None}
+            if checkpoint.is_file():
+                kept = load_tensors(checkpoint)
+            if kept["step"]:
+                self.student.load_state_dict(kept["student"])
+
+            def save(step: int, optimiser: torch.optim.Optimizer) -> None:
+                state = {
+                    "step": step,
+                    "student": self.student.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                }
+                save_tensors(state, checkpoint)
+
+            distillation.pretrain(
+                self.student,
+                Tokens(self.vocabulary, rules=self.teacher.rules).rows(self.pool),
+                self.targets,
+                self.item_share,
+                plan.pretrain_steps,
+                plan.seed,
+                top_rate=plan.pretrain_rate,
+                start=kept["step"],
+                optimiser_state=kept["optimiser"],
+                progress=self.reporter.progress,
+                save=save,
             )
+            save_tensors(self.student.state_dict(), folder / "student.pt")
+            return {"steps": plan.pretrain_steps}
 
-        distillation.pretrain(
-            self.student,
-            Tokens(self.vocabulary).rows(self.pool),
-            self.targets,
-            self.item_share,
-            self.plan.pretrain_steps,
-            self.plan.seed,
-            top_rate=self.plan.pretrain_rate,
-            start=begun,
-            optimiser_state=state,
-            progress=self.reporter.progress,
-            save=save,
-        )
+        settings = ("budget_bytes", "embedding_bits", "pretrain_steps", "pretrain_rate", "seed")
+        inputs = self._inputs(*settings, texts=self.taught.sha256, shape=self.student.shape.as_dict())
+        self.pretrained = run_stage(self.work, "run-predistilled", inputs, make)
+        self.student.load_state_dict(load_tensors(self.pretrained.folder / "student.pt"))
 
     def cross_distil(self) -> None:
         """Stage 4: student and teacher learn from public requests and from each other."""
         self.reporter.stage("cross-distillation")
-        file, plan, public = self.work / "crossed.pt", self.plan, self.public
-        if file.is_file():
-            kept = torch.load(file, weights_only=True)
-            self.student.load_state_dict(kept["student"])
-            self.teacher.body.layers[-1].load_state_dict(kept["teacher"])
-            return
+        plan = self.plan
+
+        def make(folder: Path) -> dict[str, Any]:
+            lesson = self._lesson()
+            progress = self.reporter.progress
+            distillation.cross_distil(
+                self.student, self.teacher, lesson, plan.cross_steps, plan.seed, progress=progress
+            )
+            layer = self.teacher.body.layers[-1].state_dict()
+            save_tensors({"student": self.student.state_dict(), "teacher": layer}, folder / "models.pt")
+            return {"steps": plan.cross_steps}
+
+        inputs = self._inputs("cross_steps", "cross_texts", "seed", start=self.pretrained.sha256)
+        done = run_stage(self.work, "run-crossed", inputs, make)
+        kept = load_tensors(done.folder / "models.pt")
+        self.student.load_state_dict(kept["student"])
+        self.teacher.body.layers[-1].load_state_dict(kept["teacher"])
+
+    def _lesson(self) -> distillation.Lesson:
+        plan, public = self.plan, self.public
         fixed = len(public.requests) + len(public.sentences) + len(public.names)
         others = generator(plan.seed, Purpose.SAMPLE, 1).permutation(len(self.pool) - fixed)[
             : plan.cross_texts
         ]
         chosen = np.concatenate([np.arange(fixed), fixed + others])
         texts = [self.pool[index] for index in chosen.tolist()]
-        lesson = distillation.Lesson(
-            rows=Tokens(self.vocabulary).rows(texts),
+        return distillation.Lesson(
+            rows=Tokens(self.vocabulary, rules=self.teacher.rules).rows(texts),
             teacher_layers=CachedLayers(
                 self.teacher.body, self.teacher.tokens.rows(texts), len(self.teacher.body.layers) - 1
             ),
@@ -297,12 +377,6 @@ class _Run:
             names=fixed - len(public.names),
             choices=public.public_items,
             item_share=self.item_share[chosen],
-        )
-        distillation.cross_distil(
-            self.student, self.teacher, lesson, plan.cross_steps, plan.seed, progress=self.reporter.progress
-        )
-        _save(
-            {"student": self.student.state_dict(), "teacher": self.teacher.body.layers[-1].state_dict()}, file
         )
 
     def round_to_half(self) -> None:
@@ -314,7 +388,7 @@ class _Run:
 
     def student_scores(self) -> dict[str, float]:
         """Return the float student's scores on public validation requests over all names."""
-        tokens = Tokens(self.vocabulary)
+        tokens = Tokens(self.vocabulary, rules=self.teacher.rules)
 
         def vectors(rows: list[list[int]]) -> Tensor:
             out = torch.empty(len(rows), self.plan.dim)
@@ -353,11 +427,15 @@ class _Run:
     def export(self, scores: dict[str, Any], command: str) -> Artefact:
         """Stage 5: calibrated int8, measured as a phone would run it, with a manifest that says so."""
         self.reporter.stage("int8 export")
-        public, tokens, shape = self.public, Tokens(self.vocabulary), self.student.shape
+        public, tokens, shape = (
+            self.public,
+            Tokens(self.vocabulary, rules=self.teacher.rules),
+            self.student.shape,
+        )
         some = [*public.requests[::40], *public.sentences[::200]]
         calibration = [tokens.rows(some), tokens.rows(public.names[:96], "item")]
         ranges = calibrate(self.student, [torch.from_numpy(padded(rows)) for rows in calibration])
-        model = onnx_bytes(self.student, ranges)
+        model = onnx_bytes(self.student, ranges, quantisation=self._quantisation())
         trial = build_artefact(model, self.vocabulary, {"shape": shape.as_dict()})
         encoder = Int8Encoder(trial, torch.get_num_threads())
         begun = time.perf_counter()
@@ -370,12 +448,14 @@ class _Run:
         scores["student, int8"] = self._said(
             "student, int8", zero_shot(unit[0], unit[1], public.check_items).as_dict()
         )
-        unknown, mean = spelling(self.vocabulary, public.checks)
+        unknown, mean = spelling(self.vocabulary, public.checks, self.teacher.rules)
         manifest: Mapping[str, Any] = {
             "model": "EI-BERT student, int8",
             "shape": shape.as_dict(),
             "parameters": sum(p.numel() for p in self.student.parameters()) - shape.teacher_width * shape.dim,
             "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256},
+            "trained_on": {"public_text_only": True, "tasks": {}},
+            "quantisation": {"embedding_bits": self.plan.embedding_bits, "weight_bits": 8},
             "training": {
                 "public_text_only": True,
                 "sources_sha256": public.sources,
@@ -407,15 +487,3 @@ class _Run:
                 "raise --budget-bytes"
             )
         return artefact
-
-
-def _save(value: object, file: Path) -> None:
-    temporary = file.with_suffix(".part")
-    try:
-        torch.save(value, temporary)
-        temporary.replace(file)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise FedbertError(
-            f"{file} cannot be written ({error}); free space or give --work another folder"
-        ) from error

@@ -71,15 +71,7 @@ def load_public_text(data: Path, general_text: Path | None = None) -> PublicText
                 f"{data / 'services/public.parquet'}: no row has split {key!r}; rebuild the world"
             )
     sentences = [str(texts[index]) for index in part["general"]]
-    if general_text is not None:
-        try:
-            lines = general_text.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FedbertError(
-                f"{general_text} cannot be read as UTF-8 text ({type(error).__name__})"
-            ) from error
-        sources[general_text.name] = sha256_of(general_text)
-        sentences += [line.strip() for line in lines if line.strip()]
+    sentences += _lines(general_text, sources)
 
     def item_of(chosen: list[int]) -> NDArray[np.int64]:
         return np.array([items[index] for index in chosen], np.int64)
@@ -95,6 +87,29 @@ def load_public_text(data: Path, general_text: Path | None = None) -> PublicText
         titles=tuple(str(title) for title in titles),
         sources=sources,
     )
+
+
+def general_sentences(data: Path, general_text: Path | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the general sentences of `data` and of `general_text`, and the hashes of their files."""
+    file = data / "services" / "public.parquet"
+    texts, splits = _columns(file, ("text", "split"))
+    sources = {"services/public.parquet": sha256_of(file)}
+    sentences = [str(text) for text, split in zip(texts, splits, strict=True) if split == "general"]
+    return (*sentences, *_lines(general_text, sources)), sources
+
+
+def _lines(general_text: Path | None, sources: dict[str, str]) -> list[str]:
+    """Return the lines of `general_text` that are not empty, and add its hash to `sources`."""
+    if general_text is None:
+        return []
+    try:
+        lines = general_text.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FedbertError(
+            f"{general_text} cannot be read as UTF-8 text ({type(error).__name__}); save it in that encoding"
+        ) from error
+    sources[general_text.name] = sha256_of(general_text)
+    return [line.strip() for line in lines if line.strip()]
 
 
 def varied(

@@ -1,7 +1,8 @@
 """New texts made from old ones, for the teacher to label: no further data is needed.
 
-Distillation matches two functions, so any text on which they should agree will do (Beyer et al. 2022, "Knowledge
-distillation: a good teacher is patient and consistent"); TinyBERT (Jiao et al. 2020) makes them by exchanging words.
+Distillation matches two functions, so any text on which they should agree will do (Beyer et al. 2022,
+"Knowledge distillation: a good teacher is patient and consistent"); TinyBERT (Jiao et al. 2020) makes them by
+exchanging words.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ def remixed(
     """Return `count` new texts and the text each began as, `[count]`.
 
     Of four texts, one has a quarter of its words exchanged for words of other texts of its group, one is the
-    beginning of it and the end of another of its group, one a part of it, and one lacks some words and has two
-    neighbours swapped. `groups` `[text]` says which texts may mix (a task's, say).
+    beginning of it and the end of another of its group, one a part of it, and one lacks some words and has
+    two neighbours swapped. `groups` `[text]` says which texts may mix (a task's, say).
     """
     draw = generator(seed, Purpose.SAMPLE, 7)
     words = [text.split() for text in texts]
@@ -43,7 +44,9 @@ def remixed(
             low = int(draw.random() * max(len(first) - 2, 1))
             made = first[low : low + 2 + int(draw.random() * len(first))]
         else:
-            made = [word for word, lost in zip(first, draw.random(len(first)), strict=True) if lost > _DROPPED]
+            made = [
+                word for word, lost in zip(first, draw.random(len(first)), strict=True) if lost > _DROPPED
+            ]
             if len(made) > 2:
                 at = int(draw.integers(len(made) - 1))
                 made[at], made[at + 1] = made[at + 1], made[at]

@@ -36,8 +36,9 @@ def run_stage(
 ) -> Done:
     """Return the stage `name`, made by `make(folder)` if it was not made from the same `inputs` before.
 
-    `inputs` must hold all that decides the outcome, hashes of earlier stages included. `make` writes the files and
-    returns the record. Raises FedbertError if `work` cannot be written, or a file was changed since.
+    `inputs` must hold all that decides the outcome, hashes of earlier stages included. `make` writes the
+    files and returns the record. Raises FedbertError if `work` cannot be written, or a file was changed
+    since.
     """
     key = hashlib.sha256(json.dumps([name, inputs], sort_keys=True).encode()).hexdigest()[:12]
     folder = work / f"{name}-{key}"
@@ -77,7 +78,9 @@ def _read(name: str, folder: Path) -> Done:
         whole = json.loads((folder / _DONE).read_text("utf-8"))
         record, seconds, files = whole["record"], float(whole["seconds"]), dict(whole["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FedbertError(f"{folder / _DONE} is no record of a stage; delete {folder} to make it anew") from error
+        raise FedbertError(
+            f"{folder / _DONE} is no record of a stage; delete {folder} to make it anew"
+        ) from error
     for file, expected in files.items():
         if not (folder / file).is_file() or sha256_of(folder / file) != expected:
             raise FedbertError(

@@ -21,8 +21,8 @@ class StudentShape:
     """Sizes of a student; `dim` is the width of its vectors, `adapter` the item adapter's (0: none).
 
     A `pooled` student's vector is the mean hidden state itself (`dim` is then `width`), for heads that are
-    plugged in; else it is the unit vector of the head's shared space. `embedding` (0: `width`) and `shared` are
-    those of `bert.Shape`.
+    plugged in; else it is the unit vector of the head's shared space. `embedding` (0: `width`) and `shared`
+    are those of `bert.Shape`.
     """
 
     vocabulary: int = 7_000
@@ -95,8 +95,8 @@ class Student(nn.Module):
 def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: int) -> Student:
     """Return a new student; `words` `[vocabulary, teacher width]` are the teacher's embeddings of its tokens.
 
-    The word embeddings start as the leading singular directions of `words`, scaled: a factorised embedding whose
-    second factor is learnt, by the first layer or by a matrix of its own if the embedding is narrower.
+    The word embeddings start as the leading singular directions of `words`, scaled: a factorised embedding
+    whose second factor is learnt, by the first layer or by a matrix of its own if the embedding is narrower.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -104,12 +104,15 @@ def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: 
         for module in student.body.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.04)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(student.body.places.weight, std=0.02)
         if student.body.widen is not None:
             nn.init.orthogonal_(student.body.widen.weight)
     _, _, directions = torch.linalg.svd(words - words.mean(0), full_matrices=False)
     start = (words - words.mean(0)) @ directions[: shape.embedding or shape.width].T
+    # Fewer tokens than features have fewer directions: the features left over start at 0.
+    start = functional.pad(start, (0, (shape.embedding or shape.width) - start.shape[1]))
     with torch.no_grad():
         student.body.words.weight.copy_(start / start.std() * 0.1)
     return student

@@ -30,8 +30,9 @@ _TRAINED_TEACHER_LAYERS = 1
 class TaskLesson:
     """Texts to learn from. `rows` are the student's tokens; `task` and `label` are -1 where there is none.
 
-    `states` `[text, teacher width]` are the tuned teacher's pooled states. `teacher_ids` `[student vocabulary]` maps
-    the student's tokens to the teacher's, so that the teacher can read the very same tokens.
+    `states` `[text, teacher width]` are the tuned teacher's pooled states. `teacher_ids` `[student
+    vocabulary]` maps the student's tokens to the teacher's, so that the teacher can read the very same
+    tokens.
     """
 
     rows: Sequence[Sequence[int]]
@@ -181,7 +182,9 @@ class _Terms:
         return torch.stack(parts).sum() / self.count if parts else torch.zeros(())
 
     def divergence(self, learner: list[Tensor], guide: list[Tensor]) -> Tensor:
-        """Return temperature^2 KL(guide || learner) (Hinton et al. 2015), the mean over all rows of a task."""
+        """Return temperature^2 KL(guide || learner) (Hinton et al. 2015), the mean over all rows of a
+        task.
+        """
         t = self.temperature
         parts = [
             divergence(mine / t, theirs / t) * len(mine)
@@ -206,10 +209,11 @@ def _maps(student: Student, teacher: Teacher, seed: int) -> nn.ModuleList:
 def _layerwise(
     student: Student, body: nn.Module, maps: nn.ModuleList, ids: Tensor, teacher_ids: NDArray[np.int64]
 ) -> tuple[Tensor, Tensor]:
-    """Return (pooled state through the student's projection, TinyBERT's losses of embeddings, layers, attentions).
+    """Return (pooled state through the student's projection, TinyBERT's losses of embeddings, layers,
+    attentions).
 
-    Layer m of M looks at the teacher's layer m * N / M; attentions are compared as the mean over heads, since the
-    two have different numbers of heads.
+    Layer m of M looks at the teacher's layer m * N / M; attentions are compared as the mean over heads,
+    since the two have different numbers of heads.
     """
     their_ids = torch.from_numpy(teacher_ids)[ids.long()] * (ids != 0)
     mask = (ids != 0).float()
@@ -251,10 +255,11 @@ def distil(
     load: Mapping[str, Any] | None = None,
     save: Callable[[int, Mapping[str, Any]], None] | None = None,
 ) -> Heads:
-    """Train `student` in place for `steps` steps and return the heads to use with its states `[row, teacher width]`.
+    """Train `student` in place for `steps` steps and return the heads to use with its states `[row, teacher
+    width]`.
 
-    `heads` are the tuned teacher's. Neither they nor `teacher` change: interplay moves copies. The batches depend on
-    (seed, epoch) alone; `load` goes on from what `save` was given (methods without interplay only).
+    `heads` are the tuned teacher's. Neither they nor `teacher` change: interplay moves copies. The batches
+    depend on (seed, epoch) alone; `load` goes on from what `save` was given (methods without interplay only).
     """
     rates = rates or Rates()
     trainer = _Trainer(student, heads, teacher, lesson, method, rates, seed)
@@ -304,7 +309,9 @@ def student_accuracy(student: Student, tokens: Tokens, head: nn.Module, part: Pa
 
 
 def folded(student: Student, head: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Return (weight `[width, class]`, bias `[class]`) of projection and head as one matrix on the pooled state."""
+    """Return (weight `[width, class]`, bias `[class]`) of projection and head as one matrix on the pooled
+    state.
+    """
     project = student.project
     with torch.no_grad():
         return project.weight.T @ head.weight.T, project.bias @ head.weight.T + head.bias

@@ -75,7 +75,9 @@ def load_task(path: Path) -> Task:
     for column in ("text", "label"):
         if column not in table.columns:
             found = ", ".join(map(str, table.columns[:6]))
-            raise FedbertError(f"{path}: column {column} is missing (found {found}); name it in the first line")
+            raise FedbertError(
+                f"{path}: column {column} is missing (found {found}); name it in the first line"
+            )
     rows = table[["text", "label"]].astype(object).where(table[["text", "label"]].notna(), "")
     texts = [str(text).strip() for text in rows["text"]]
     labels = [str(label).strip() for label in rows["label"]]
@@ -87,7 +89,9 @@ def load_task(path: Path) -> Task:
             )
     names = tuple(sorted(set(labels)))
     if len(names) < 2:
-        raise FedbertError(f"{path}: labels must be of at least 2 classes, found {len(names)}; check column label")
+        raise FedbertError(
+            f"{path}: labels must be of at least 2 classes, found {len(names)}; check column label"
+        )
     splits = _splits(path, table, labels)
     place = {name: index for index, name in enumerate(names)}
     parts = {

@@ -61,8 +61,8 @@ def fine_tune(
 ) -> Heads:
     """Tune the upper `trained_layers` of `teacher` in place and return its heads.
 
-    The layers below stay as they were, and their outputs are computed once a text. AdamW with a linear rise and a
-    cosine fall; label smoothing .05.
+    The layers below stay as they were, and their outputs are computed once a text. AdamW with a linear rise
+    and a cosine fall; label smoothing .05.
     """
     texts, which, label = joined(tasks)
     names = [task.name for task in tasks]

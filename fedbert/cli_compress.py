@@ -1,0 +1,292 @@
+"""``fedbert compress``: from a teacher and texts to an int8 student, its stages shown as they run."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from fedbert.compress_screen import Screen
+from fedbert.errors import FedbertError, invalid
+from fedbert.machine import cores
+from fedbert.paths import data_folder
+
+SIZES = ("default", "small", "tiny")
+_WIDEST = 256
+
+
+def make(
+    output: Annotated[Path, typer.Option(help="folder of the artefact that phones fetch")] = Path(
+        "runs/model"
+    ),
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV or Parquet file of text,label[,split], or a folder of such; repeat for several tasks. "
+            "Without it the student is made that runs start from"
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(help="preset: default (1.91 MB), small (1 MB) or tiny (.5 MB)")
+    ] = "default",
+    teacher: Annotated[
+        str | None, typer.Option(help="folder or hub name of a BERT-like encoder; default: the installed one")
+    ] = None,
+    budget_bytes: Annotated[
+        int | None, typer.Option(help="limit of all files together; default: the size's")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(help="passes through a layer")] = None,
+    width: Annotated[int | None, typer.Option(help="features of the hidden states")] = None,
+    inner: Annotated[int | None, typer.Option(help="features inside a feed-forward part")] = None,
+    heads: Annotated[int | None, typer.Option(help="attention heads")] = None,
+    embedding: Annotated[int | None, typer.Option(help="width of word embeddings, 0 for WIDTH")] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="one layer's weights for all passes (ALBERT)")
+    ] = False,
+    dim: Annotated[int, typer.Option(help="width of vectors without --data, 8 to 256")] = 96,
+    pruning: Annotated[
+        str, typer.Option(help="what ranks tokens: attention, frequency or attention_per_occurrence")
+    ] = "attention",
+    method: Annotated[
+        str | None, typer.Option(help="how tasks are learnt; default: the one that measured best")
+    ] = None,
+    embedding_bits: Annotated[int | None, typer.Option(help="bits of an embedding's value, 8 or 4")] = None,
+    weight_bits: Annotated[int | None, typer.Option(help="bits of a weight, 8 or 4")] = None,
+    entropy_coded: Annotated[
+        bool, typer.Option("--entropy-coded", help="store the model file entropy coded: a smaller download")
+    ] = False,
+    pretrain_steps: Annotated[int | None, typer.Option(help="steps of the pre-distillation")] = None,
+    cross_steps: Annotated[int | None, typer.Option(help="steps of the cross-distillation")] = None,
+    seed: Annotated[int, typer.Option(help="seed of every random choice")] = 0,
+    seeds: Annotated[int, typer.Option(help="with --data: cross-distillations, SEED and the next ones")] = 1,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="with --data: compare all methods under one budget of steps")
+    ] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="about a sixth of the work, for a first student")
+    ] = False,
+    general_text: Annotated[Path | None, typer.Option(help="file of further sentences, one a line")] = None,
+    public: Annotated[
+        Path | None, typer.Option(help="folder with services/public.parquet; default: the shipped one")
+    ] = None,
+    server_output: Annotated[
+        Path | None, typer.Option(help="without --data: the server's float weights; default OUTPUT-server")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="threads of torch; default: all cores")] = None,
+    work: Annotated[
+        Path, typer.Option(help="folder of the stages' files; a stopped run goes on from them")
+    ] = Path(".cache/compress"),
+) -> None:
+    """Compress a teacher into a student within a byte budget: prune, distil, quantise, export, report."""
+    if size not in SIZES:
+        raise invalid("size", size, f"be one of {', '.join(SIZES)}")
+    for name, value, low in (("seed", seed, 0), ("seeds", seeds, 1), ("threads", threads, 1)):
+        if value is not None and value < low:
+            raise invalid(name, value, f"be at least {low}")
+    for name, value in (("pretrain_steps", pretrain_steps), ("cross_steps", cross_steps)):
+        if value is not None and value < 1:
+            raise invalid(name, value, "be at least 1")
+    if not 8 <= dim <= _WIDEST:
+        raise invalid("dim", dim, f"be within 8..{_WIDEST}")
+    count = threads or cores()
+    line = shlex.join(["python", "simulations/compress.py", *sys.argv[1:]])
+    sizes = {
+        "layers": layers,
+        "width": width,
+        "inner": inner,
+        "heads": heads,
+        "embedding": embedding,
+        "shared": shared or None,
+    }
+    steps = {"pretrain_steps": pretrain_steps, "cross_steps": cross_steps, "budget_bytes": budget_bytes}
+    common = {"output": output, "work": work, "threads": count, "command": line}
+    if data:
+        bits = {
+            "method": method,
+            "embedding_bits": embedding_bits,
+            "weight_bits": weight_bits,
+            "pruning": pruning,
+        }
+        plan = {**steps, **bits, "entropy_coded": entropy_coded or None}
+        _tasks(
+            data,
+            size,
+            teacher,
+            general_text,
+            public,
+            plan,
+            sizes,
+            fast,
+            range(seed, seed + seeds),
+            ablation,
+            common,
+        )
+        return
+    for name, used in (
+        ("seeds", seeds > 1),
+        ("ablation", ablation),
+        ("method", method),
+        ("weight_bits", weight_bits),
+    ):
+        if used:
+            raise FedbertError(f"--{name.replace('_', '-')} needs tasks; give --data FILE")
+    plan = {**steps, "dim": dim, "seed": seed, "embedding_bits": embedding_bits, "pruning": pruning}
+    server = server_output or output.with_name(f"{output.name}-server")
+    _catalogue(size, teacher, general_text, public, {**plan, **sizes}, fast, server, common)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _tasks(
+    data: Sequence[Path],
+    size: str,
+    teacher: str | None,
+    general_text: Path | None,
+    public: Path | None,
+    plan: dict[str, Any],
+    sizes: dict[str, Any],
+    fast: bool,
+    seeds: Sequence[int],
+    ablation: bool,
+    common: dict[str, Any],
+) -> None:
+    from fedbert.ei_bert.public_text import general_sentences
+    from fedbert.ei_bert.task_compression import compress_tasks
+    from fedbert.ei_bert.task_pipeline import Inputs
+    from fedbert.ei_bert.task_plan import PRESETS
+    from fedbert.ei_bert.tasks import load_tasks
+    from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.reporting.compression import write_compression_report
+    from fedbert.simulation import commit, versions
+
+    chosen = PRESETS[size]
+    chosen = replace(chosen, architecture=replace(chosen.architecture, **_given(sizes)), **_given(plan))
+    tasks = load_tasks(data)
+    sentences, sources = general_sentences(public or data_folder(), general_text)
+    inputs = Inputs(load_teacher(teacher), tasks, sentences, sources)
+    output: Path = common["output"]
+    with Screen() as screen:
+        record = compress_tasks(
+            inputs,
+            chosen.fast() if fast else chosen,
+            reporter=screen,
+            title=output.name,
+            seeds=tuple(seeds),
+            with_ablation=ablation,
+            **common,
+        )
+    record["environment"] = {**versions(), "cores": cores(), "commit": commit()}
+    folder = output.with_name(f"{output.name}-report")
+    write_compression_report(record, folder)
+    typer.echo(
+        f"{output}: {record['total_bytes']:,} bytes, sha256 {record['sha256']}, {record['seconds']:.0f} s"
+    )
+    typer.echo(f"{folder / 'report.html'}: what each stage cost and won")
+
+
+def _catalogue(
+    size: str,
+    teacher: str | None,
+    general_text: Path | None,
+    public: Path | None,
+    plan: dict[str, Any],
+    fast: bool,
+    server: Path,
+    common: dict[str, Any],
+) -> None:
+    from fedbert.ei_bert.pipeline import PLANS, compress
+
+    chosen = replace(PLANS[size], **_given(plan))
+    chosen.check()
+    with Screen() as screen:
+        made = compress(
+            server_output=server,
+            data=public or data_folder(),
+            reporter=screen,
+            teacher=teacher,
+            general_text=general_text,
+            plan=chosen.fast() if fast else chosen,
+            **common,
+        )
+    artefact, output = made.artefact, common["output"]
+    typer.echo(f"{output}: {artefact.total_bytes:,} bytes, sha256 {artefact.sha256}, {made.seconds:.0f} s")
+    typer.echo(f"{server}: what a server needs to go on training it")
+
+
+def search(
+    data: Annotated[list[Path], typer.Option(help="tasks as for make; repeat for several")],
+    output: Annotated[Path, typer.Option(help="file of the record, .json")] = Path("runs/search.json"),
+    budget_bytes: Annotated[int, typer.Option(help="limit of all files together")] = 1_910_000,
+    steps: Annotated[int, typer.Option(help="steps of pre-distillation a shape")] = 500,
+    teacher: Annotated[str | None, typer.Option(help="folder or hub name of a BERT-like encoder")] = None,
+    threads: Annotated[int | None, typer.Option(help="threads of torch; default: all cores")] = None,
+    work: Annotated[Path, typer.Option(help="folder of the stages' files")] = Path(".cache/compress"),
+) -> None:
+    """Compare student shapes under a byte budget by their loss after a little pre-distillation, and by
+    speed.
+    """
+    from fedbert.ei_bert.public_text import general_sentences
+    from fedbert.ei_bert.shape_search import search_shapes
+    from fedbert.ei_bert.task_pipeline import Inputs
+    from fedbert.ei_bert.tasks import load_tasks
+    from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.results import write_text_atomically
+
+    sentences, sources = general_sentences(data_folder(), None)
+    inputs = Inputs(load_teacher(teacher), load_tasks(data), sentences, sources)
+    with Screen() as screen:
+        rows = search_shapes(inputs, budget_bytes, steps, work, screen, threads or cores())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(output, json.dumps({"search": rows}, indent=1) + "\n")
+    for row in rows:
+        shape = ", ".join(f"{name} {value}" for name, value in row["shape"].items())
+        typer.echo(
+            f"{'* ' if row['chosen'] else '  '}loss {row['loss']:.4f}, {row['bytes']:,} bytes, "
+            f"{row['texts_per_s']:,} texts/s: {shape}"
+        )
+
+
+class _DefaultToMake(click.Group):
+    """A group in which options without a command go to ``make``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+def _command(name: str, function: Any) -> click.Command:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(name)(function)
+    return typer.main.get_command(app)
+
+
+def _probe() -> click.Command:
+    from fedbert.ei_bert.cli_probe import probe
+
+    return _command("probe", probe)
+
+
+def _add_head() -> click.Command:
+    from fedbert.ei_bert.cli_head import add_head
+
+    return _command("add-head", add_head)
+
+
+compress = _DefaultToMake(
+    "compress",
+    commands={
+        "make": _command("make", make),
+        "search": _command("search", search),
+        "probe": _probe(),
+        "add-head": _add_head(),
+    },
+    help="Compress a teacher into a student. Options without a command go to make: see make --help.",
+)

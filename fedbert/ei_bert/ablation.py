@@ -1,0 +1,75 @@
+"""The ablation: every method from the same pre-distilled student, with the same texts, steps and seeds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+from torch import Tensor
+
+from fedbert.ei_bert.methods import METHODS, WARM_KD
+from fedbert.ei_bert.stages import Done
+from fedbert.ei_bert.tuning import Heads
+
+if TYPE_CHECKING:
+    from fedbert.ei_bert.task_pipeline import TaskPipeline, Trained
+
+
+def ablation(
+    pipeline: "TaskPipeline",
+    start: "Trained",
+    heads: Heads,
+    states: tuple[Tensor, Done],
+    seeds: Sequence[int],
+    steps: int,
+) -> dict[str, Any]:
+    """Train every method for `steps` on the labelled texts with each seed; return accuracies and
+    differences.
+    """
+    arms = []
+    for method in METHODS.values():
+        made = [
+            pipeline.cross_distil(start, heads, states, seed, method, steps, labelled_only=True)
+            for seed in seeds
+        ]
+        arms.append(
+            {
+                "arm": method.name,
+                "accuracy": {
+                    task.name: [one.done.record["accuracy"]["test"][task.name] for one in made]
+                    for task in pipeline.inputs.tasks
+                },
+                "seconds": [one.done.record["training_s"] for one in made],
+            }
+        )
+    names = [task.name for task in pipeline.inputs.tasks]
+    return {
+        "steps": steps,
+        "texts": sum(len(task.train) for task in pipeline.inputs.tasks),
+        "arms": arms,
+        "reference": WARM_KD.name,
+        "differences": differences(arms, names, WARM_KD.name),
+    }
+
+
+def differences(arms: Sequence[dict[str, Any]], tasks: Sequence[str], reference: str) -> list[dict[str, Any]]:
+    """Return each arm's mean difference to `reference` by task, paired by seed, with Student's t interval
+    (95 %).
+
+    With one seed there is no interval: `low`, `high` and `p` are left out.
+    """
+    base = next(arm for arm in arms if arm["arm"] == reference)
+    rows = []
+    for arm in arms:
+        if arm is base:
+            continue
+        for task in tasks:
+            gaps = np.array(arm["accuracy"][task]) - np.array(base["accuracy"][task])
+            row: dict[str, Any] = {"arm": arm["arm"], "task": task, "mean": float(gaps.mean())}
+            if len(gaps) > 1:
+                spread = float(gaps.std(ddof=1)) / len(gaps) ** 0.5
+                half = float(stats.t.ppf(0.975, len(gaps) - 1)) * spread
+                p = float(2 * stats.t.sf(abs(row["mean"]) / spread, len(gaps) - 1)) if spread else None
+                row |= {"low": row["mean"] - half, "high": row["mean"] + half, "p": p}
+            rows.append(row)
+    return rows

@@ -1,0 +1,440 @@
+"""The compression of a teacher for classification tasks, stage by stage, each in a folder of its own.
+
+1. tuning of the teacher on all tasks, 2. texts and the teacher's states of them, 3. hard token pruning,
+4. task-agnostic pre-distillation from the teacher as published, 5. cross-distillation from the tuned one,
+6. calibrated int8 and export. Tasks share one encoder; each has a head of a few kB.
+"""
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fedbert.ei_bert.artefact import Artefact, build_artefact
+from fedbert.ei_bert.cross_distillation import pretrain
+from fedbert.ei_bert.export import onnx_bytes
+from fedbert.ei_bert.heads import fit_head, head_bytes, quantise_head
+from fedbert.ei_bert.methods import Method
+from fedbert.ei_bert.quantisation import Quantisation, calibrate
+from fedbert.ei_bert.remix import remixed
+from fedbert.ei_bert.reporter import Reporter
+from fedbert.ei_bert.stages import Done, load_tensors, run_stage, save_tensors
+from fedbert.ei_bert.student import Student, start_student
+from fedbert.ei_bert.task_distillation import (
+    Rates,
+    TaskLesson,
+    distil,
+    folded,
+    student_accuracy,
+    student_states,
+)
+from fedbert.ei_bert.task_plan import TaskPlan
+from fedbert.ei_bert.tasks import Task
+from fedbert.ei_bert.teacher import Teacher
+from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
+from fedbert.ei_bert.tokenizer import Tokens, padded
+from fedbert.ei_bert.tuning import Heads, accuracy, fine_tune, joined, pooled_states
+from fedbert.ei_bert.vocabulary_fit import fit_vocabulary, trimmed
+from fedbert.errors import FedbertError
+
+MANIFEST_ROOM = 6_000
+"""Bytes kept free for the manifest and what a trained file takes more than a new one."""
+_CALIBRATION_TEXTS = 512
+_TEACHER_SEED = 0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a compression starts from. `sentences` are general texts, `sources` the hashes of their files."""
+
+    teacher: Teacher
+    tasks: tuple[Task, ...]
+    sentences: tuple[str, ...]
+    sources: Mapping[str, str]
+
+    def key(self) -> dict[str, Any]:
+        """Return what identifies the inputs."""
+        tasks = {task.name: task.sha256 for task in self.tasks}
+        return {"teacher": self.teacher.sha256, "tasks": tasks, "sentences": dict(self.sources)}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained float student with its vocabulary and its heads on states of the teacher's width."""
+
+    student: Student
+    vocabulary: tuple[str, ...]
+    heads: Heads
+    done: Done
+
+
+class TaskPipeline:
+    """The stages of one plan; each method returns what its stage made, from its files if they are there."""
+
+    def __init__(
+        self, inputs: Inputs, plan: TaskPlan, work: Path, reporter: Reporter, threads: int = 2
+    ) -> None:
+        if not inputs.tasks:
+            raise FedbertError("data must name at least one file of text,label[,split]")
+        torch.set_num_threads(threads)
+        self.inputs, self.plan, self.work, self.reporter, self.threads = inputs, plan, work, reporter, threads
+        self.tuned = copy.deepcopy(inputs.teacher)
+
+    # --- 1. the teacher ---
+
+    def tune(self) -> tuple[Heads, Done]:
+        """Stage 1: tune the teacher's upper layers and one head a task; `self.tuned` is then the tuned
+        teacher.
+        """
+        plan, tasks = self.plan, self.inputs.tasks
+        self.reporter.stage("tuning of the teacher")
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            heads = fine_tune(
+                self.tuned,
+                tasks,
+                _TEACHER_SEED,
+                epochs=plan.tune_epochs,
+                trained_layers=plan.tune_layers,
+                progress=self.reporter.progress,
+            )
+            save_tensors(
+                {"body": self.tuned.body.state_dict(), "heads": heads.state_dict()}, folder / "teacher.pt"
+            )
+            return {"accuracy": self._teacher_accuracy(heads)}
+
+        chosen = {"epochs": plan.tune_epochs, "layers": plan.tune_layers, "seed": _TEACHER_SEED}
+        done = run_stage(self.work, "teacher", {**self.inputs.key(), **chosen}, make)
+        kept = load_tensors(done.folder / "teacher.pt")
+        self.tuned.body.load_state_dict(kept["body"])
+        heads = Heads(tasks, self.tuned.width)
+        heads.load_state_dict(kept["heads"])
+        self._say("teacher, tuned", done.record["accuracy"]["test"])
+        return heads.requires_grad_(False), done
+
+    def _teacher_accuracy(self, heads: Heads) -> dict[str, dict[str, float]]:
+        out: dict[str, dict[str, float]] = {}
+        for split in ("validation", "test"):
+            for task in self.inputs.tasks:
+                part = task.part(split)
+                if len(part):
+                    states = pooled_states(self.tuned, part.texts)
+                    out.setdefault(split, {})[task.name] = accuracy(heads[task.name], states, part.labels)
+        return out
+
+    # --- 2. texts and states ---
+
+    def texts(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+        """Return all texts, training texts first, with the task and label of each, -1 for none."""
+        texts, task, label = joined(self.inputs.tasks)
+        general = list(self.inputs.sentences)
+        groups = np.concatenate([task, np.full(len(general), -1)])
+        basis = [*texts, *general]
+        made, source = remixed(basis, groups, self.plan.remixed_texts, _TEACHER_SEED)
+        labels = np.concatenate([label, np.full(len(general) + len(made), -1)])
+        return [*basis, *made], np.concatenate([groups, groups[source]]), labels
+
+    def states(self, tuned: Done | None) -> tuple[Tensor, Done]:
+        """Stage 2: the pooled states `[text, width]` of all texts, by the tuned teacher or the one as
+        published.
+        """
+        which = "tuned" if tuned else "published"
+        self.reporter.stage(f"states of the teacher, {which}")
+        teacher = self.tuned if tuned else self.inputs.teacher
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            texts, parts, size = self.texts()[0], [], 4_000
+            for low in range(0, len(texts), size):
+                parts.append(pooled_states(teacher, texts[low : low + size]).half())
+                self.reporter.progress(min(low + size, len(texts)), len(texts), 0.0)
+            save_tensors(torch.cat(parts), folder / "states.pt")
+            return {"texts": len(texts)}
+
+        chosen = {"remixed": self.plan.remixed_texts, "tuned": tuned.sha256 if tuned else ""}
+        done = run_stage(self.work, "states", {**self.inputs.key(), **chosen}, make)
+        return load_tensors(done.folder / "states.pt"), done
+
+    # --- 3. tokens ---
+
+    def importance(self) -> tuple[NDArray[np.float64], Done]:
+        """Stage 3: the importance of each of the teacher's tokens over training texts and general
+        sentences.
+        """
+        self.reporter.stage("token pruning")
+        basis, how = self.basis(), self.plan.pruning
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            found = importance(how, self.inputs.teacher, basis)
+            with (folder / "importance.npy").open("wb") as handle:
+                np.save(handle, found)
+            return {"method": how, "texts": len(basis)}
+
+        done = run_stage(self.work, "tokens", {**self.inputs.key(), "method": self.plan.pruning}, make)
+        return np.load(done.folder / "importance.npy"), done
+
+    def _kept(self, found: NDArray[np.float64], size: int) -> tuple[str, ...]:
+        teacher = self.inputs.teacher
+        return pruned_vocabulary(teacher.vocabulary, found, self.basis(), size, teacher.rules)
+
+    def basis(self) -> list[str]:
+        """Return the texts as they are: training texts of all tasks, then general sentences."""
+        return [*joined(self.inputs.tasks)[0], *self.inputs.sentences]
+
+    def vocabulary(self, found: NDArray[np.float64]) -> tuple[str, ...]:
+        """Return the tokens that the budget has room for beside this architecture."""
+
+        def kept(size: int) -> tuple[str, ...]:
+            return self._kept(found, size)
+
+        def used(vocabulary: tuple[str, ...]) -> int:
+            return self.untrained_artefact(self.new_student(vocabulary, 0), vocabulary).total_bytes
+
+        teacher = self.inputs.teacher
+        smallest = smallest_size(teacher.vocabulary, self.basis(), teacher.rules)
+        size = fit_vocabulary(kept, smallest, used, self.plan.budget_bytes - MANIFEST_ROOM)
+        return kept(size)
+
+    def new_student(self, vocabulary: tuple[str, ...], seed: int) -> Student:
+        """Return an untrained student of the plan's architecture."""
+        teacher = self.inputs.teacher
+        rows = torch.from_numpy(teacher_rows(teacher.vocabulary, vocabulary))
+        shape = self.plan.architecture.shape(len(vocabulary), teacher.width)
+        head = nn.Parameter(torch.zeros(teacher.width, 0), requires_grad=False)
+        return start_student(shape, teacher.body.words.weight[rows], head, seed).eval()
+
+    # --- 4. pre-distillation ---
+
+    def pretrain(
+        self, found: tuple[NDArray[np.float64], Done], states: tuple[Tensor, Done], seed: int
+    ) -> Trained:
+        """Stage 4: the student learns the published teacher's sentence vectors; it knows no task yet."""
+        plan = self.plan
+        self.reporter.stage("pre-distillation")
+        inputs = {
+            **self.inputs.key(),
+            "tokens": found[1].sha256,
+            "states": states[1].sha256,
+            "architecture": asdict(plan.architecture),
+            "budget": plan.budget_bytes,
+            "bits": [plan.embedding_bits, plan.weight_bits],
+            "steps": plan.pretrain_steps,
+            "rate": plan.pretrain_rate,
+            "seed": seed,
+        }
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            vocabulary = self.vocabulary(found[0])
+            tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
+            student = self.new_student(vocabulary, seed)
+            texts = self.texts()[0]
+            losses = _Losses(self.reporter)
+            checkpoint = folder / "checkpoint.pt"
+            kept: dict[str, Any] = {"step": 0, "optimiser": None}
+            if checkpoint.is_file():
+                kept = load_tensors(checkpoint)
+            if kept["step"]:
+                student.load_state_dict(kept["student"])
+
+            def save(step: int, optimiser: torch.optim.Optimizer) -> None:
+                state = {"step": step, "student": student.state_dict(), "optimiser": optimiser.state_dict()}
+                save_tensors(state, checkpoint)
+
+            pretrain(
+                student,
+                tokens.rows(texts),
+                states[0].float(),
+                np.zeros(len(texts)),
+                plan.pretrain_steps,
+                seed,
+                top_rate=plan.pretrain_rate,
+                start=kept["step"],
+                optimiser_state=kept["optimiser"],
+                progress=losses.progress,
+                save=save,
+            )
+            save_tensors(student.state_dict(), folder / "student.pt")
+            (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
+            unknown, mean = spelling(vocabulary, self.basis(), self.inputs.teacher.rules)
+            return {"vocabulary": len(vocabulary), "losses": losses.kept, "unknown": unknown, "tokens": mean}
+
+        done = run_stage(self.work, "predistilled", inputs, make)
+        vocabulary = tuple((done.folder / "vocab.txt").read_text("utf-8").splitlines())
+        student = self.new_student(vocabulary, seed)
+        student.load_state_dict(load_tensors(done.folder / "student.pt"))
+        self.reporter.result("vocabulary", f"{len(vocabulary)} tokens")
+        return Trained(student, vocabulary, Heads((), 1), done)
+
+    # --- 5. cross-distillation ---
+
+    def lesson(self, vocabulary: tuple[str, ...], states: Tensor, labelled_only: bool = False) -> TaskLesson:
+        """Return the texts of the cross-distillation with what is known of each."""
+        texts, task, label = self.texts()
+        count = len(joined(self.inputs.tasks)[0]) if labelled_only else len(texts)
+        tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
+        return TaskLesson(
+            rows=tokens.rows(texts[:count]),
+            task=task[:count],
+            label=label[:count],
+            states=states[:count],
+            teacher_ids=teacher_rows(self.inputs.teacher.vocabulary, vocabulary),
+        )
+
+    def cross_distil(
+        self,
+        start: Trained,
+        heads: Heads,
+        states: tuple[Tensor, Done],
+        seed: int,
+        method: Method | None = None,
+        steps: int = 0,
+        labelled_only: bool = False,
+    ) -> Trained:
+        """Stage 5: the student learns the tasks by `method` (default: the plan's)."""
+        plan, how = self.plan, method or self.plan.how
+        steps = steps or plan.cross_steps
+        self.reporter.stage(f"{how.name}, seed {seed}")
+        inputs = {
+            "start": start.done.sha256,
+            "states": states[1].sha256,
+            "method": asdict(how),
+            "steps": steps,
+            "rate": plan.cross_rate,
+            "labelled_only": labelled_only,
+            "seed": seed,
+        }
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            student = copy.deepcopy(start.student)
+            losses = _Losses(self.reporter)
+            checkpoint = folder / "checkpoint.pt"
+            begun = time.perf_counter()
+            own = distil(
+                student,
+                heads,
+                self.tuned,
+                self.lesson(start.vocabulary, states[0], labelled_only or how.interplay or how.hidden > 0),
+                how,
+                steps,
+                seed,
+                Rates(student=plan.cross_rate),
+                progress=losses.progress,
+                load=load_tensors(checkpoint) if checkpoint.is_file() else None,
+                save=lambda _, state: save_tensors(state, checkpoint),
+            )
+            took = time.perf_counter() - begun
+            save_tensors({"student": student.state_dict(), "heads": own.state_dict()}, folder / "student.pt")
+            found = self.float_accuracy(Trained(student, start.vocabulary, own, start.done))
+            return {"accuracy": found, "losses": losses.kept, "training_s": round(took, 1)}
+
+        done = run_stage(self.work, "crossed", inputs, make)
+        kept = load_tensors(done.folder / "student.pt")
+        student, own = copy.deepcopy(start.student), Heads(self.inputs.tasks, self.inputs.teacher.width)
+        student.load_state_dict(kept["student"])
+        own.load_state_dict(kept["heads"])
+        self._say(f"{how.name}, float", done.record["accuracy"]["test"])
+        return Trained(student.eval(), start.vocabulary, own.requires_grad_(False), done)
+
+    def float_accuracy(self, trained: Trained) -> dict[str, dict[str, float]]:
+        """Return the float student's accuracy by split and task."""
+        tokens = Tokens(trained.vocabulary, rules=self.inputs.teacher.rules)
+        out: dict[str, dict[str, float]] = {}
+        for split in ("validation", "test"):
+            for task in self.inputs.tasks:
+                part = task.part(split)
+                if len(part):
+                    head = trained.heads[task.name]
+                    out.setdefault(split, {})[task.name] = student_accuracy(
+                        trained.student, tokens, head, part
+                    )
+        return out
+
+    def probed(self, trained: Trained) -> Heads:
+        """Return heads fitted on the frozen states of a student that knows no task: what pre-distillation is
+        worth.
+        """
+        tokens = Tokens(trained.vocabulary, rules=self.inputs.teacher.rules)
+        heads = Heads(self.inputs.tasks, self.inputs.teacher.width)
+        for task in self.inputs.tasks:
+            states = student_states(trained.student, tokens, task.train.texts).numpy()
+            fitted = fit_head(states, task.train.labels, task.labels, task.name, 0)
+            head = cast(nn.Linear, heads[task.name])
+            with torch.no_grad():
+                head.weight.copy_(torch.from_numpy((fitted.weight * fitted.scale).T))
+                head.bias.copy_(torch.from_numpy(fitted.bias))
+        return heads.requires_grad_(False)
+
+    # --- 6. quantisation and export ---
+
+    def export(self, trained: Trained, manifest: Mapping[str, Any]) -> tuple[Trained, Artefact]:
+        """Stage 6: calibrated int8; the least attended tokens go if the trained file is over the budget."""
+        self.reporter.stage("quantisation and export")
+        found = self.importance()[0]
+        artefact = self._artefact(trained.student, trained.vocabulary, trained.heads, manifest)
+        while (over := artefact.total_bytes - self.plan.budget_bytes) > 0:
+            size = len(trained.vocabulary) - (over // 100 + 1)
+            kept = self._kept(found, size)
+            student = trimmed(trained.student, trained.vocabulary, kept)
+            trained = Trained(student, kept, trained.heads, trained.done)
+            artefact = self._artefact(trained.student, trained.vocabulary, trained.heads, manifest)
+            self.reporter.result("trimmed vocabulary", f"{len(kept)} tokens")
+        return trained, artefact
+
+    def quantisation(self) -> Quantisation:
+        """Return the plan's numbers of bits."""
+        return Quantisation(embedding_bits=self.plan.embedding_bits, weight_bits=self.plan.weight_bits)
+
+    def untrained_artefact(self, student: Student, vocabulary: tuple[str, ...]) -> Artefact:
+        """Return the files of `student` with new heads: what it takes in bytes and time."""
+        return self._artefact(student, vocabulary, None, {})
+
+    def quantised(self, trained: Trained, quantisation: Quantisation) -> Artefact:
+        """Return a trained student in another form of quantisation; it may be over the budget."""
+        return self._artefact(trained.student, trained.vocabulary, trained.heads, {}, quantisation)
+
+    def _artefact(
+        self,
+        student: Student,
+        vocabulary: tuple[str, ...],
+        heads: Heads | None,
+        manifest: Mapping[str, Any],
+        quantisation: Quantisation | None = None,
+    ) -> Artefact:
+        texts = joined(self.inputs.tasks)[0]
+        some = texts[:: max(len(texts) // _CALIBRATION_TEXTS, 1)]
+        rows = Tokens(vocabulary, rules=self.inputs.teacher.rules).rows(some)
+        ranges = calibrate(student, [torch.from_numpy(padded(rows))])
+        model = onnx_bytes(student, ranges, quantisation=quantisation or self.quantisation())
+        files = {}
+        for task in self.inputs.tasks:
+            linear = (
+                cast(nn.Linear, heads[task.name])
+                if heads
+                else nn.Linear(student.shape.teacher_width, len(task.labels))
+            )
+            weight, bias = folded(student, linear)
+            head = quantise_head(weight.detach().numpy(), bias.detach().numpy(), task.labels, task.name)
+            files[task.name] = head_bytes(head)
+        whole = {"shape": student.shape.as_dict(), **manifest}
+        return build_artefact(model, vocabulary, whole, heads=files)
+
+    def _say(self, who: str, scores: Mapping[str, float]) -> None:
+        self.reporter.result(who, ", ".join(f"{name} {value:.2%}" for name, value in scores.items()))
+
+
+class _Losses:
+    """Passes progress on and keeps some points of the curve."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter, self.kept = reporter, cast(list[list[float]], [])
+
+    def progress(self, done: int, total: int, loss: float) -> None:
+        self.reporter.progress(done, total, loss)
+        if done % max(total // 50, 1) < 20 or done == total:
+            self.kept.append([done, round(loss, 5)])

@@ -1,0 +1,57 @@
+"""How many tokens a byte budget leaves room for: sizes are measured on files, not estimated."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from fedbert.ei_bert.student import Student
+from fedbert.errors import FedbertError
+
+Kept = Callable[[int], tuple[str, ...]]
+"""Gives the vocabulary of a size; raises FedbertError if it is too small for the characters."""
+
+_FIRST = 2_000
+
+
+def fit_vocabulary(
+    kept: Kept, smallest: int, used: Callable[[tuple[str, ...]], int], budget_bytes: int
+) -> int:
+    """Return the largest size whose file fits: `used(vocabulary)` is the bytes of all files with an
+    untrained student.
+
+    Raises FedbertError, with the smallest budget that would do, if `smallest` tokens do not fit.
+    """
+    low, high = smallest, max(_FIRST, smallest + 500)
+    least, more = used(kept(low)), used(kept(high))
+    if least > budget_bytes:
+        raise FedbertError(
+            f"budget_bytes(={budget_bytes}) must be at least {least} for this architecture, "
+            "with characters as its only tokens; raise it or give fewer or narrower layers"
+        )
+    size = low
+    for _ in range(4):
+        each = max((more - least) / max(high - low, 1), 1.0)
+        size = max(int(high + (budget_bytes - more) / each), smallest)
+        vocabulary = kept(size)
+        found = used(vocabulary)
+        if len(vocabulary) < size:
+            return len(vocabulary)
+        low, least, high, more = (high, more, size, found) if size != high else (low, least, high, found)
+        if 0 <= budget_bytes - found < 2 * each:
+            break
+    while used(kept(size)) > budget_bytes and size > smallest:
+        size -= max(int((used(kept(size)) - budget_bytes) / 100), 1)
+    return max(size, smallest)
+
+
+def trimmed(student: Student, vocabulary: tuple[str, ...], kept: tuple[str, ...]) -> Student:
+    """Return `student` with only the tokens `kept` of its `vocabulary`."""
+    place = {token: index for index, token in enumerate(vocabulary)}
+    state = student.state_dict()
+    state["body.words.weight"] = state["body.words.weight"][[place[token] for token in kept]]
+    smaller = Student(
+        replace(student.shape, vocabulary=len(kept)), torch.nn.Parameter(student.head.detach().clone())
+    )
+    smaller.load_state_dict(state)
+    return smaller.eval()

@@ -134,15 +134,14 @@ class EiBert:
 
 
 def model_folder(model: Path | str) -> Path:
-    """Return the folder of `model`: a path, or the name of a shipped model such as ``default``.
+    """Return the folder of `model`: the name of a shipped model such as ``default``, or a path.
 
     Raises FedbertError if it is neither.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path
-    shipped = models_folder() / str(model)
+    shipped, path = models_folder() / str(model), Path(model).expanduser()
     if path.name == str(model) and (shipped / "manifest.json").is_file():
         return shipped
+    if path.is_dir():
+        return path
     names = sorted(p.parent.name for p in models_folder().glob("*/manifest.json"))
     raise invalid("model", str(model), f"be a folder or one of {', '.join(names)}")

@@ -142,12 +142,13 @@ def test_a_broken_head_in_a_folder_is_named(pooled: Artefact) -> None:
 
 
 def test_a_model_is_a_folder_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`default` is the shipped one unless a folder has that name; anything else names what there is."""
+    """`default` is the shipped one, `./default` a folder; anything else names what there is."""
     monkeypatch.chdir(tmp_path)
     assert model_folder("default") == models_folder() / "default"
     assert EiBert.from_pretrained("default").encode(["set an alarm"]).shape == (1, 96)
     (tmp_path / "default").mkdir()
-    assert model_folder("default") == Path("default")
+    assert model_folder("default") == models_folder() / "default"
+    assert model_folder(tmp_path / "default") == tmp_path / "default"
     for wrong in ("nowhere", "../models/default", "nowhere/default"):
         with pytest.raises(FedbertError, match=r"must be a folder or one of .*default"):
             model_folder(wrong)

@@ -19,7 +19,6 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
-    BertTokenizer,
     PretrainedConfig,
     PreTrainedModel,
 )
@@ -29,7 +28,7 @@ from transformers.utils.generic import can_return_tuple
 from fedbert.ei_bert.bert import Body, Shape, mean_pool
 from fedbert.ei_bert.heads import Head
 from fedbert.ei_bert.student import Student
-from fedbert.ei_bert.tokenizer import MAX_TOKENS, PAD, SEPARATOR, TEXT, UNKNOWN
+from fedbert.ei_bert.tokenizer import MAX_TOKENS, TextRules, write_tokenizer
 from fedbert.errors import FedbertError, invalid
 
 MODEL_TYPE = "ei_bert"
@@ -184,9 +183,11 @@ def save_transformers(
     heads: Mapping[str, Head],
     folder: Path,
     lowercase: bool = True,
+    rules: TextRules | None = None,
 ) -> None:
     """Write `student`, its tokenizer and `heads` (by task) as a folder of `save_pretrained`.
 
+    `lowercase` or, where more is told, `rules` say how texts become tokens (`tokenizer.write_tokenizer`).
     All files are made before the first is put into `folder`. The adapter for items' names is left out: texts
     do not pass it. Raises FedbertError if the vocabulary is not of the student's size, a head is of another
     width, or the folder cannot be written.
@@ -213,23 +214,11 @@ def save_transformers(
         dtype="float32",
     )
     config.architectures = ["EiBertForSequenceClassification" if heads else "EiBertModel"]
-    tokenizer = BertTokenizer(
-        vocab={token: index for index, token in enumerate(vocabulary)},
-        do_lower_case=lowercase,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        cls_token=TEXT,
-        sep_token=SEPARATOR,
-        # A pruned vocabulary has no [MASK]; naming one would add a token that the model does not know.
-        mask_token=None,
-        model_max_length=MAX_TOKENS,
-    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export.") as made:
             config.save_pretrained(made)
-            tokenizer.save_pretrained(made)
-            (Path(made) / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
+            write_tokenizer(Path(made), vocabulary, lowercase, rules=rules)
             save_file(_state(student, heads), Path(made) / "model.safetensors", metadata={"format": "pt"})
             for path in sorted(Path(made).iterdir()):
                 path.chmod(0o644)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -38,7 +37,7 @@ from fedbert.ei_bert.token_pruning import METHODS as RANKINGS
 from fedbert.ei_bert.token_pruning import Method as Ranking
 from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
 from fedbert.ei_bert.tokenizer import Tokens, padded
-from fedbert.ei_bert.vocabulary_fit import fit_vocabulary, trimmed
+from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError, invalid
 from fedbert.randomness import Purpose, generator
 
@@ -159,8 +158,8 @@ def compress(
     public = load_public_text(data, general_text)
     guide = load_teacher(teacher)
     run = _Run(plan, public, guide, work, reporter)
-    scores: dict[str, Any] = {"teacher, untuned": run.teacher_scores(None)}
     run.prune()
+    scores: dict[str, Any] = {"teacher, untuned": run.teacher_scores(None)}
     run.teach()
     run.start()
     run.pretrain()
@@ -206,6 +205,18 @@ class _Run:
         self.reporter.stage("token pruning")
         public, how = self.public, self.plan.pruning
 
+        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
+        smallest = smallest_size(self.teacher.vocabulary, texts, self.teacher.rules)
+        room = self.plan.budget_bytes - _MANIFEST_ROOM
+
+        def used(vocabulary: tuple[str, ...]) -> int:
+            self.vocabulary = vocabulary
+            self.start(pca=False)
+            return self._used()
+
+        self.importance = np.zeros(len(self.teacher.vocabulary))
+        check_budget(self._kept(smallest), lambda some: used(some) + _MANIFEST_ROOM, self.plan.budget_bytes)
+
         def make(folder: Path) -> dict[str, Any]:
             found = importance(how, self.teacher, [*public.requests, *public.sentences])
             found += 20.0 * importance(how, self.teacher, public.names)
@@ -216,15 +227,7 @@ class _Run:
 
         done = run_stage(self.work, "run-tokens", self._inputs("pruning"), make)
         self.importance = np.load(done.folder / "importance.npy")
-        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
-        smallest = smallest_size(self.teacher.vocabulary, texts, self.teacher.rules)
-
-        def used(vocabulary: tuple[str, ...]) -> int:
-            self.vocabulary = vocabulary
-            self.start(pca=False)
-            return self._used()
-
-        size = fit_vocabulary(self._kept, smallest, used, self.plan.budget_bytes - _MANIFEST_ROOM)
+        size = fit_vocabulary(self._kept, smallest, used, room)
         self.vocabulary = self._kept(size)
         unknown, mean = spelling(self.vocabulary, public.checks, self.teacher.rules)
         self.reporter.result(
@@ -438,9 +441,6 @@ class _Run:
         model = onnx_bytes(self.student, ranges, quantisation=self._quantisation())
         trial = build_artefact(model, self.vocabulary, {"shape": shape.as_dict()})
         encoder = Int8Encoder(trial, torch.get_num_threads())
-        begun = time.perf_counter()
-        encoder.encode(public.requests)
-        seconds = time.perf_counter() - begun
         texts, names = encoder.encode(public.checks), encoder.encode(public.names, "item")
         unit = [
             part / np.linalg.norm(part.astype(np.float32), axis=1, keepdims=True) for part in (texts, names)
@@ -473,11 +473,6 @@ class _Run:
             },
             "unknown_token_share": round(unknown, 6),
             "tokens_per_request": round(mean, 2),
-            "measured": {
-                "texts_per_s": round(len(public.requests) / seconds),
-                "threads": torch.get_num_threads(),
-                "runtime": f"onnxruntime {onnxruntime.__version__}",
-            },
             "command": command,
         }
         artefact = build_artefact(model, self.vocabulary, manifest)

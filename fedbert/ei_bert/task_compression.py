@@ -49,6 +49,7 @@ def compress_tasks(
     """
     begun = time.perf_counter()
     pipeline = TaskPipeline(inputs, plan, work, reporter, threads)
+    pipeline.check_budget()
     heads, tuning = pipeline.tune()
     published, tuned = pipeline.states(None), pipeline.states(tuning)
     found = pipeline.importance()

@@ -41,7 +41,7 @@ from fedbert.ei_bert.teacher import Teacher
 from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
 from fedbert.ei_bert.tokenizer import Tokens, padded
 from fedbert.ei_bert.tuning import Heads, accuracy, fine_tune, joined, pooled_states
-from fedbert.ei_bert.vocabulary_fit import fit_vocabulary, trimmed
+from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError
 
 MANIFEST_ROOM = 6_000
@@ -193,13 +193,22 @@ class TaskPipeline:
         def kept(size: int) -> tuple[str, ...]:
             return self._kept(found, size)
 
-        def used(vocabulary: tuple[str, ...]) -> int:
-            return self.untrained_artefact(self.new_student(vocabulary, 0), vocabulary).total_bytes
-
         teacher = self.inputs.teacher
         smallest = smallest_size(teacher.vocabulary, self.basis(), teacher.rules)
-        size = fit_vocabulary(kept, smallest, used, self.plan.budget_bytes - MANIFEST_ROOM)
+        size = fit_vocabulary(kept, smallest, self._used, self.plan.budget_bytes - MANIFEST_ROOM)
         return kept(size)
+
+    def check_budget(self) -> None:
+        """Raise FedbertError, with the smallest budget that would do, if not even characters fit; takes
+        seconds.
+        """
+        teacher = self.inputs.teacher
+        smallest = smallest_size(teacher.vocabulary, self.basis(), teacher.rules)
+        characters = self._kept(np.zeros(len(teacher.vocabulary)), smallest)
+        check_budget(characters, lambda some: self._used(some) + MANIFEST_ROOM, self.plan.budget_bytes)
+
+    def _used(self, vocabulary: tuple[str, ...]) -> int:
+        return self.untrained_artefact(self.new_student(vocabulary, 0), vocabulary).total_bytes
 
     def new_student(self, vocabulary: tuple[str, ...], seed: int) -> Student:
         """Return an untrained student of the plan's architecture."""

@@ -11,24 +11,20 @@ from fedbert.errors import FedbertError
 Kept = Callable[[int], tuple[str, ...]]
 """Gives the vocabulary of a size; raises FedbertError if it is too small for the characters."""
 
+Used = Callable[[tuple[str, ...]], int]
+"""Gives the bytes of all files of an untrained student with this vocabulary."""
+
 _FIRST = 2_000
 
 
-def fit_vocabulary(
-    kept: Kept, smallest: int, used: Callable[[tuple[str, ...]], int], budget_bytes: int
-) -> int:
+def fit_vocabulary(kept: Kept, smallest: int, used: Used, budget_bytes: int) -> int:
     """Return the largest size whose file fits: `used(vocabulary)` is the bytes of all files with an
     untrained student.
 
     Raises FedbertError, with the smallest budget that would do, if `smallest` tokens do not fit.
     """
     low, high = smallest, max(_FIRST, smallest + 500)
-    least, more = used(kept(low)), used(kept(high))
-    if least > budget_bytes:
-        raise FedbertError(
-            f"budget_bytes(={budget_bytes}) must be at least {least} for this architecture, "
-            "with characters as its only tokens; raise it or give fewer or narrower layers"
-        )
+    least, more = check_budget(kept(low), used, budget_bytes), used(kept(high))
     size = low
     for _ in range(4):
         each = max((more - least) / max(high - low, 1), 1.0)
@@ -43,6 +39,17 @@ def fit_vocabulary(
     while used(kept(size)) > budget_bytes and size > smallest:
         size -= max(int((used(kept(size)) - budget_bytes) / 100), 1)
     return max(size, smallest)
+
+
+def check_budget(characters: tuple[str, ...], used: Used, budget_bytes: int) -> int:
+    """Return the bytes with `characters` as the only tokens; raises FedbertError if these do not fit."""
+    least = used(characters)
+    if least > budget_bytes:
+        raise FedbertError(
+            f"budget_bytes(={budget_bytes}) must be at least {least} for this architecture, "
+            "with characters as its only tokens; raise it or give fewer or narrower layers"
+        )
+    return least
 
 
 def trimmed(student: Student, vocabulary: tuple[str, ...], kept: tuple[str, ...]) -> Student:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fedbert.ei_bert.artefact import Artefact, load_artefact, pack
+from fedbert.ei_bert.pretrained import model_folder
 from fedbert.ei_bert.runtime import Int8Encoder
-from fedbert.errors import FedbertError
+from fedbert.errors import invalid
 from fedbert.federation.budget import privacy_plan
 from fedbert.federation.protocol import MASK_DEGREE, RoundOrder, layout_of
 from fedbert.federation.wire import Arrays
 from fedbert.machine import cores
-from fedbert.paths import models_folder
 from fedbert.privacy import accounting
 from fedbert.privacy.mechanisms import decode, gaussian_noise
 from fedbert.privacy.secure_sum import neighbour_graph, unmask
@@ -80,14 +80,7 @@ def model_folders(model: str) -> tuple[Path, Path]:
 
     The server folder lies beside the artefact with ``-server`` behind its name.
     """
-    shipped = models_folder() / model
-    folder = shipped if shipped.is_dir() and "/" not in model else Path(model)
-    if not folder.is_dir():
-        names = sorted(path.name for path in models_folder().iterdir() if (path / "manifest.json").is_file())
-        raise FedbertError(
-            f"model(={model!r}) must be an artefact folder or one of {', '.join(names)}; "
-            "make one with simulations/compress.py"
-        )
+    folder = model_folder(model)
     return folder, folder.with_name(folder.name + "-server")
 
 
@@ -101,6 +94,13 @@ class Server:
         self.scenario, self.public = scenario, public
         folder, server_folder = model_folders(scenario.model)
         artefact = load_artefact(folder)
+        if artefact.manifest["shape"].get("pooled"):
+            raise invalid(
+                "model",
+                scenario.model,
+                "be one that a run may start from",
+                "this one has seen texts that a run keeps private: take default, small or tiny",
+            )
         self.plan = privacy_plan(scenario)
         self.models = ServerModels.load(
             folder,

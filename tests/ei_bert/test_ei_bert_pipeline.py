@@ -1,6 +1,5 @@
 """The compression from end to end with a teacher of two layers, and the command's errors."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from safetensors.torch import save_file
+from ei_bert_fakes import Silent
 
 from fedbert.cli import call
 from fedbert.ei_bert import pipeline
@@ -18,12 +16,10 @@ from fedbert.ei_bert.pipeline import Plan, compress
 from fedbert.ei_bert.public_text import load_public_text, varied
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.server_models import ServerModels
-from fedbert.ei_bert.tokenizer import SPECIALS
 from fedbert.errors import FedbertError
 
 NAMES = ["Alarm: set an alarm", "Bank: freeze an account", "Music: play a song"]
 REQUESTS = ["wake me at six", "block my bank account", "play a song for me"]
-WORDS = sorted({word.strip(":").lower() for text in [*NAMES, *REQUESTS] for word in text.split()})
 PLAN = replace(
     Plan(),
     dim=8,
@@ -36,69 +32,6 @@ PLAN = replace(
     cross_steps=2,
     cross_texts=20,
 )
-
-
-class Silent:
-    """Shows nothing, remembers stages and steps."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.steps = 0
-
-    def stage(self, name: str) -> None:
-        """Remember the stage."""
-        self.stages.append(name)
-
-    def progress(self, done: int, total: int, loss: float) -> None:
-        """Remember the step."""
-        self.steps = done
-
-    def result(self, name: str, text: str) -> None:
-        """Show nothing."""
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with a BERT of two layers, 128 wide, with random weights."""
-    folder = tmp_path_factory.mktemp("teacher")
-    letters = [mark + letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789:?" for mark in ("", "##")]
-    vocabulary = [*SPECIALS[:4], "[MASK]", *letters, *WORDS]
-    vocabulary = list(dict.fromkeys(vocabulary))
-    config = {
-        "model_type": "bert",
-        "vocab_size": len(vocabulary),
-        "num_hidden_layers": 2,
-        "hidden_size": 128,
-        "num_attention_heads": 4,
-        "intermediate_size": 256,
-        "max_position_embeddings": 64,
-    }
-    sizes = {"words": len(vocabulary), "position": 64, "token_type": 2}
-    torch.manual_seed(0)
-    state = {
-        f"embeddings.{name.replace('words', 'word')}_embeddings.weight": torch.randn(n, 128)
-        for name, n in sizes.items()
-    }
-    shapes = {
-        "attention.self.query": (128, 128),
-        "attention.self.key": (128, 128),
-        "attention.self.value": (128, 128),
-        "attention.output.dense": (128, 128),
-        "intermediate.dense": (256, 128),
-        "output.dense": (128, 256),
-    }
-    norms = ["embeddings.LayerNorm"]
-    for layer in range(2):
-        for name, shape in shapes.items():
-            state[f"encoder.layer.{layer}.{name}.weight"] = torch.randn(shape) * 0.05
-            state[f"encoder.layer.{layer}.{name}.bias"] = torch.zeros(shape[0])
-        norms += [f"encoder.layer.{layer}.{part}.LayerNorm" for part in ("attention.output", "output")]
-    for name in norms:
-        state[f"{name}.weight"], state[f"{name}.bias"] = torch.ones(128), torch.zeros(128)
-    save_file(state, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    return str(folder)
 
 
 @pytest.fixture
@@ -117,16 +50,23 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, teacher: str) -> None:
+def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_teacher: str) -> None:
     """From teacher and text to an artefact that encodes and a server folder that goes with it."""
     shown = Silent()
     made = compress(
-        tmp_path / "m", tmp_path / "s", data, tmp_path / "w", shown, teacher=teacher, plan=PLAN, threads=1
+        tmp_path / "m",
+        tmp_path / "s",
+        data,
+        tmp_path / "w",
+        shown,
+        teacher=small_teacher,
+        plan=PLAN,
+        threads=1,
     )
     assert len(shown.stages) == 5
     assert load_artefact(tmp_path / "m").sha256 == made.artefact.sha256
     assert Int8Encoder(made.artefact).encode(NAMES, "item").shape == (3, 8)
-    models = ServerModels.load(tmp_path / "m", tmp_path / "s", teacher, NAMES, REQUESTS, None, 0, 1)
+    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, NAMES, REQUESTS, None, 0, 1)
     report = models.update(1, np.eye(3, 8, dtype=np.float32), np.ones(3, np.float32), 2)
     assert report.item_cosine_after > report.item_cosine_before
     with pytest.raises(FedbertError, match="do not fit"):
@@ -134,7 +74,7 @@ def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, teacher: 
 
 
 def test_a_stopped_run_ends_as_an_unbroken_one(
-    tmp_path: Path, data: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Path, small_teacher: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in cross-distillation and begun again, the artefact is the same to the last byte but for its
     speed.
@@ -147,7 +87,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
             data,
             tmp_path / work,
             Silent(),
-            teacher=teacher,
+            teacher=small_teacher,
             plan=PLAN,
             threads=1,
         )
@@ -207,7 +147,14 @@ def test_general_text_is_read_and_vouched_for(tmp_path: Path, data: Path) -> Non
         (["--seed", "-1"], "seed(=-1)"),
         (["--budget-bytes", "1000"], "budget_bytes(=1000)"),
         (["--teacher", "nowhere-at-all"], "nowhere-at-all"),
-        (["--data", "nowhere"], "services/public.parquet"),
+        (["--public", "nowhere"], "services/public.parquet"),
+        (["--size", "huge"], "size(='huge')"),
+        (["--layers", "0"], "layers(=0)"),
+        (["--width", "100"], "heads(=4)"),
+        (["--pruning", "luck"], "pruning(='luck')"),
+        (["--ablation"], "--ablation needs tasks"),
+        (["--seeds", "2"], "--seeds needs tasks"),
+        (["--data", "nowhere.csv"], "nowhere.csv cannot be read"),
         (["--general-text", "nowhere.txt"], "nowhere.txt"),
         (["--no-such-flag"], "--no-such-flag"),
     ],

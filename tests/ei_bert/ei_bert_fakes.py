@@ -1,0 +1,72 @@
+"""A small random teacher, and a reporter that remembers, for tests of compressions."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from fedbert.ei_bert.tokenizer import SPECIALS
+
+_WORDS = "set alarm freeze an account play a song wake me at six block my bank for music about the and"
+
+
+class Silent:
+    """Shows nothing, remembers stages and steps."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.steps = 0
+
+    def stage(self, name: str) -> None:
+        """Remember the stage."""
+        self.stages.append(name)
+
+    def progress(self, done: int, total: int, loss: float) -> None:
+        """Remember the step."""
+        self.steps = done
+
+    def result(self, name: str, text: str) -> None:
+        """Show nothing."""
+
+
+def write_teacher(folder: Path) -> str:
+    """Write a BERT of two layers, 128 wide, with random weights."""
+    letters = [mark + letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789:?" for mark in ("", "##")]
+    vocabulary = [*SPECIALS[:4], "[MASK]", *letters, *_WORDS.split()]
+    vocabulary = list(dict.fromkeys(vocabulary))
+    config = {
+        "model_type": "bert",
+        "vocab_size": len(vocabulary),
+        "num_hidden_layers": 2,
+        "hidden_size": 128,
+        "num_attention_heads": 4,
+        "intermediate_size": 256,
+        "max_position_embeddings": 64,
+    }
+    sizes = {"words": len(vocabulary), "position": 64, "token_type": 2}
+    torch.manual_seed(0)
+    state = {
+        f"embeddings.{name.replace('words', 'word')}_embeddings.weight": torch.randn(n, 128)
+        for name, n in sizes.items()
+    }
+    shapes = {
+        "attention.self.query": (128, 128),
+        "attention.self.key": (128, 128),
+        "attention.self.value": (128, 128),
+        "attention.output.dense": (128, 128),
+        "intermediate.dense": (256, 128),
+        "output.dense": (128, 256),
+    }
+    norms = ["embeddings.LayerNorm"]
+    for layer in range(2):
+        for name, shape in shapes.items():
+            state[f"encoder.layer.{layer}.{name}.weight"] = torch.randn(shape) * 0.05
+            state[f"encoder.layer.{layer}.{name}.bias"] = torch.zeros(shape[0])
+        norms += [f"encoder.layer.{layer}.{part}.LayerNorm" for part in ("attention.output", "output")]
+    for name in norms:
+        state[f"{name}.weight"], state[f"{name}.bias"] = torch.ones(128), torch.zeros(128)
+    save_file(state, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    return str(folder)

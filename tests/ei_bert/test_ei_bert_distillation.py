@@ -1,0 +1,184 @@
+"""Losses, methods and texts of the distillation for tasks, against plain loops."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fedbert.ei_bert.ablation import differences
+from fedbert.ei_bert.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
+from fedbert.ei_bert.remix import remixed
+from fedbert.ei_bert.student import Student, StudentShape, start_student
+from fedbert.ei_bert.task_distillation import (
+    Rates,
+    TaskLesson,
+    _Terms,
+    distil,
+    folded,
+    relative_error,
+    student_states,
+)
+from fedbert.ei_bert.tasks import Part, Task
+from fedbert.ei_bert.teacher import Teacher, load_teacher
+from fedbert.ei_bert.token_pruning import teacher_rows
+from fedbert.ei_bert.tokenizer import ITEM, SPECIALS, Tokens
+from fedbert.ei_bert.tuning import Heads, fine_tune, pooled_states
+
+TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
+LABELS = np.array([0, 1, 0, 0, 1])
+
+
+def _task(name: str = "one") -> Task:
+    part = Part(TEXTS, LABELS)
+    return Task(name, ("no", "yes"), part, Part((), LABELS[:0]), part, "0" * 64)
+
+
+@pytest.fixture(scope="module")
+def guide(small_teacher: str) -> Teacher:
+    """The small teacher."""
+    return load_teacher(small_teacher)
+
+
+@pytest.fixture(scope="module")
+def start(guide: Teacher) -> tuple[Student, Tokens, TaskLesson, Heads]:
+    """An untrained student with the teacher's whole vocabulary, a lesson of five texts, and random heads."""
+    kept = (*SPECIALS, *(token for token in guide.vocabulary if token not in SPECIALS))
+    assert ITEM in kept
+    rows = teacher_rows(guide.vocabulary, kept)
+    shape = StudentShape(len(kept), 2, 32, 4, 48, adapter=0, dim=32, teacher_width=128, pooled=True)
+    words = guide.body.words.weight[torch.from_numpy(rows)]
+    student = start_student(shape, words, nn.Parameter(torch.zeros(128, 0), requires_grad=False), 0)
+    tokens = Tokens(kept)
+    lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, pooled_states(guide, TEXTS), rows)
+    torch.manual_seed(0)
+    return student, tokens, lesson, Heads([_task()], 128)
+
+
+def test_losses_are_those_of_a_plain_loop() -> None:
+    """Cross-entropy and KL of each row by its own task's head; a row of no task or label counts for
+    neither.
+    """
+    torch.manual_seed(1)
+    heads = Heads([_task("a"), _task("b")], 3)
+    state, theirs = torch.randn(4, 3), torch.randn(4, 3)
+    task, label = torch.tensor([0, 1, -1, 1]), torch.tensor([1, 0, -1, -1])
+    terms = _Terms(["a", "b"], task, label, 2.0)
+    mine, guide = terms.logits(heads, state), terms.logits(heads, theirs)
+    entropy = divergence = 0.0
+    for row in (0, 1, 3):
+        head = heads["ab"[int(task[row])]]
+        p, q = torch.softmax(head(state[row]), -1), torch.softmax(head(theirs[row]), -1)
+        if label[row] >= 0:
+            entropy -= float(torch.log(p[label[row]]))
+        p, q = (torch.softmax(head(part[row]) / 2, -1) for part in (state, theirs))
+        divergence += 4 * float((q * (q / p).log()).sum())
+    assert float(terms.cross_entropy(mine)) == pytest.approx(entropy / 3, rel=1e-5)
+    assert float(terms.divergence(mine, guide)) == pytest.approx(divergence / 3, rel=1e-5)
+
+
+def test_relative_error_is_one_for_a_state_of_zeros() -> None:
+    """The error is measured in the norm of what is aimed at, whatever its scale."""
+    goal = torch.tensor([[3.0, 4.0], [30.0, 40.0]])
+    assert float(relative_error(torch.zeros(2, 2), goal)) == pytest.approx(1.0)
+    assert float(relative_error(goal * 0.5, goal)) == pytest.approx(0.25)
+
+
+def test_projection_and_head_fold_into_one_matrix(start: tuple[Student, Tokens, TaskLesson, Heads]) -> None:
+    """Pooled state times the folded matrix gives the logits of projection, then head."""
+    student, tokens, _, heads = start
+    head = heads["one"]
+    assert isinstance(head, nn.Linear)
+    weight, bias = folded(student, head)
+    ids = torch.tensor(tokens.rows(TEXTS[:1]), dtype=torch.int32)
+    state, pooled = student(ids)
+    assert torch.allclose(pooled @ weight + bias, head(state), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_and_leaves_its_inputs_alone(
+    name: str, guide: Teacher, start: tuple[Student, Tokens, TaskLesson, Heads]
+) -> None:
+    """After some steps the five texts are told apart; teacher and heads given are as they were."""
+    first, tokens, lesson, heads = start
+    student, before = copy.deepcopy(first), copy.deepcopy(heads.state_dict())
+    body = copy.deepcopy(guide.body.state_dict())
+    # The teacher's heads are random here, so only methods that look at labels can tell the texts apart.
+    method = replace(METHODS[name], cross_entropy=1.0, divergence=0.1 * METHODS[name].divergence)
+    own = distil(student, heads, guide, lesson, method, 60, 0, Rates(student=3e-3))
+    states = student_states(student, tokens, TEXTS)
+    assert own["one"](states).argmax(-1).tolist() == LABELS.tolist()
+    assert all(torch.equal(value, before[key]) for key, value in heads.state_dict().items())
+    assert all(torch.equal(value, body[key]) for key, value in guide.body.state_dict().items())
+
+
+def test_integration_keeps_the_teachers_head_and_the_others_do_not(
+    guide: Teacher, start: tuple[Student, Tokens, TaskLesson, Heads]
+) -> None:
+    """Integration: the head stays to the bit. Interplay moves it at the teacher's small rate. KD moves it."""
+    first, _, lesson, heads = start
+
+    def moved(method: Method) -> float:
+        own = distil(copy.deepcopy(first), heads, guide, lesson, method, 3, 0, Rates(1e-2, 1e-5))
+        return float((own["one"].weight - heads["one"].weight).detach().abs().max())
+
+    assert moved(INTEGRATION) == 0.0
+    assert 0.0 < moved(FULL) < 1e-4
+    assert moved(WARM_KD) > 1e-3
+
+
+def test_a_stopped_distillation_ends_as_an_unbroken_one(
+    guide: Teacher, start: tuple[Student, Tokens, TaskLesson, Heads]
+) -> None:
+    """Gone on with from what was saved at step 500, the student is the same to the bit."""
+    first, _, lesson, heads = start
+    saved: dict[int, dict[str, object]] = {}
+    whole = copy.deepcopy(first)
+
+    def save(step: int, state: object) -> None:
+        saved[step] = copy.deepcopy(dict(state))  # type: ignore[call-overload]
+
+    distil(whole, heads, guide, lesson, INTEGRATION, 502, 0, save=save)
+    again = copy.deepcopy(first)
+    distil(again, heads, guide, lesson, INTEGRATION, 502, 0, load=saved[500])
+    pairs = zip(whole.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in pairs)
+
+
+def test_fine_tuning_tells_the_texts_apart(small_teacher: str) -> None:
+    """Lower layers stay; a head for the task comes out that knows the training texts."""
+    teacher = load_teacher(small_teacher)
+    lower = copy.deepcopy(teacher.body.layers[0].state_dict())
+    heads = fine_tune(teacher, [_task()], 0, epochs=40, trained_layers=1, top_rate=1e-3)
+    found = heads["one"](pooled_states(teacher, TEXTS)).argmax(-1)
+    assert found.tolist() == LABELS.tolist()
+    assert all(torch.equal(value, lower[key]) for key, value in teacher.body.layers[0].state_dict().items())
+
+
+def test_remixed_texts_take_words_of_their_own_group() -> None:
+    """No word crosses groups; one seed gives one list; every text says where it began."""
+    texts, groups = ["a b c d", "e f g", "v w x", "y z"], np.array([0, 0, 1, 1])
+    made, source = remixed(texts, groups, 400, 3)
+    assert made == remixed(texts, groups, 400, 3)[0]
+    assert made != remixed(texts, groups, 400, 4)[0]
+    own = ({*"abcdefg"}, {*"vwxyz"})
+    assert all(set(text.split()) <= own[groups[index]] for text, index in zip(made, source, strict=True))
+    assert all(made)
+    assert len(set(made)) > 60
+
+
+def test_differences_are_paired_by_seed() -> None:
+    """Mean, interval and p are those of scipy's paired t test; one seed has a mean alone."""
+    from scipy import stats
+
+    base, other = [0.90, 0.92, 0.91], [0.93, 0.94, 0.95]
+    arms = [{"arm": "kd", "accuracy": {"t": base}}, {"arm": "new", "accuracy": {"t": other}}]
+    (row,) = differences(arms, ["t"], "kd")
+    test = stats.ttest_rel(other, base)
+    interval = test.confidence_interval(0.95)
+    assert row["p"] == pytest.approx(float(test.pvalue))
+    assert (row["low"], row["high"]) == pytest.approx((float(interval.low), float(interval.high)))
+    single = [{"arm": arm["arm"], "accuracy": {"t": arm["accuracy"]["t"][:1]}} for arm in arms]  # type: ignore[index]
+    assert differences(single, ["t"], "kd") == [{"arm": "new", "task": "t", "mean": pytest.approx(0.03)}]

@@ -1,0 +1,94 @@
+"""Reading classification sets: what is understood, and one clear line for what is not."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fedbert.ei_bert.tasks import load_task, load_tasks
+from fedbert.errors import FedbertError
+
+ROWS = [(f"text {index} of {label}", label) for label in ("b", "a") for index in range(5)]
+
+
+def _write(path: Path, rows: list[tuple[str, ...]], columns: list[str]) -> Path:
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    return path
+
+
+def test_without_splits_every_fifth_text_of_a_label_is_test(tmp_path: Path) -> None:
+    """Labels are sorted; of five texts a label has, the fifth is held out."""
+    task = load_task(_write(tmp_path / "set.csv", ROWS, ["text", "label"]))
+    assert (task.name, task.labels) == ("set", ("a", "b"))
+    assert task.test.texts == ("text 4 of b", "text 4 of a")
+    assert task.test.labels.tolist() == [1, 0]
+    assert (len(task.train), len(task.validation)) == (8, 0)
+
+
+def test_splits_are_read_by_their_usual_names(tmp_path: Path) -> None:
+    """`val`, `valid` and `dev` are validation; CSV and Parquet give the same task but for the file's hash."""
+    rows = [
+        (f"{label} {split}", label, split)
+        for label in "ab"
+        for split in ("train", "val", "dev", "test", "test")
+    ]
+    columns = ["text", "label", "split"]
+    one = load_task(_write(tmp_path / "set.csv", rows, columns))
+    pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "set.parquet")
+    two = load_task(tmp_path / "set.parquet")
+    assert (len(one.train), len(one.validation), len(one.test)) == (2, 4, 4)
+    assert one.validation.texts == two.validation.texts
+    assert one.sha256 != two.sha256
+
+
+def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
+    """Each file is a task by the name of its file; other files are passed over."""
+    for name in ("one", "two"):
+        _write(tmp_path / f"{name}.csv", ROWS, ["text", "label"])
+    (tmp_path / "LICENSE.txt").write_text("free")
+    assert [task.name for task in load_tasks([tmp_path])] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "words"),
+    [
+        (ROWS, ["text", "kind"], "column label is missing"),
+        ([*ROWS, ("", "a")], ["text", "label"], "text is empty in row 11"),
+        ([*ROWS, ("x", " ")], ["text", "label"], "label is empty in row 11"),
+        (ROWS[:5], ["text", "label"], "at least 2 classes, found 1"),
+        ([*ROWS, ("x", "c")], ["text", "label"], "label 'c' has no text in split test"),
+        ([(*row, "train") for row in ROWS], ["text", "label", "split"], "'a' has no text in split test"),
+        ([(*row, "trial") for row in ROWS], ["text", "label", "split"], "split 'trial' must be train"),
+    ],
+)
+def test_a_set_that_cannot_be_used_is_one_line(
+    tmp_path: Path, rows: list[tuple[str, ...]], columns: list[str], words: str
+) -> None:
+    """The line names the file and what is wrong with it."""
+    path = _write(tmp_path / "set.csv", rows, columns)
+    with pytest.raises(FedbertError) as caught:
+        load_task(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_encoding_is_one_line(tmp_path: Path) -> None:
+    """Latin-1 bytes are named by their place."""
+    path = tmp_path / "set.csv"
+    path.write_bytes("text,label\ncafé,a\nthé,b\n".encode("latin-1"))
+    with pytest.raises(FedbertError, match="is not UTF-8; save the file"):
+        load_task(path)
+
+
+def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
+    """A missing file, another kind of file, an empty folder, a broken Parquet file, two files of one name."""
+    (tmp_path / "set.parquet").write_bytes(b"nothing")
+    (tmp_path / "empty").mkdir()
+    for name in ("none.csv", "set.json", "set.parquet", "empty"):
+        with pytest.raises(FedbertError, match=name):
+            load_tasks([tmp_path / name])
+    (tmp_path / "set.parquet").unlink()
+    same = [_write(folder / "set.csv", ROWS, ["text", "label"]) for folder in (tmp_path, tmp_path / "empty")]
+    with pytest.raises(FedbertError, match="two files are named set"):
+        load_tasks(same)

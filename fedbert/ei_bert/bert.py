@@ -123,6 +123,16 @@ def mean_pool(x: Tensor, ids: Tensor) -> Tensor:
     return (x * mask).sum(1) / mask.sum(1)
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Return where the weights of `module` are."""
+    return next(module.parameters()).device
+
+
+def best_device() -> torch.device:
+    """Return the GPU that torch can use, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def fast_math() -> AbstractContextManager[object]:
     """Return a context in which matrix products may use bfloat16, where the processor multiplies it."""
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedbert.ei_bert.bert import Body
+from fedbert.ei_bert.bert import Body, device_of
 from fedbert.ei_bert.teacher import sorted_batches
 
 
@@ -31,12 +31,14 @@ class CachedLayers:
         pad = torch.nn.utils.rnn.pad_sequence
         states = pad([self._kept[index] for index in wanted], batch_first=True)
         ids = pad([torch.tensor(self._rows[index], dtype=torch.int32) for index in wanted], batch_first=True)
-        return states.float(), ids
+        device = device_of(self._body)
+        return states.float().to(device), ids.to(device)
 
     def _compute(self, missing: list[int]) -> None:
         rows = [self._rows[index] for index in missing]
         with torch.no_grad():
             for chosen, ids in sorted_batches(rows, 2048):
-                x = self._body.run(self._body.embed(ids), ids, 0, self._layers).half()
+                there = ids.to(device_of(self._body))
+                x = self._body.run(self._body.embed(there), there, 0, self._layers).half().cpu()
                 for place, index in enumerate(chosen.tolist()):
                     self._kept[missing[index]] = x[place, : len(rows[index])].clone()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fedbert.ei_bert import cross_distillation as distillation
 from fedbert.ei_bert.artefact import BUDGET_BYTES, Artefact, build_artefact, save_artefact
-from fedbert.ei_bert.bert import fast_math, mean_pool
+from fedbert.ei_bert.bert import best_device, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.public_text import PublicText, load_public_text, varied
@@ -305,6 +305,7 @@ class _Run:
         plan = self.plan
 
         def make(folder: Path) -> dict[str, Any]:
+            self.student.to(best_device())
             checkpoint = folder / "checkpoint.pt"
             kept: dict[str, Any] = {"step": 0, "optimiser": None}
             if checkpoint.is_file():
@@ -333,7 +334,7 @@ class _Run:
                 progress=self.reporter.progress,
                 save=save,
             )
-            save_tensors(self.student.state_dict(), folder / "student.pt")
+            save_tensors(self.student.cpu().state_dict(), folder / "student.pt")
             return {"steps": plan.pretrain_steps}
 
         settings = ("budget_bytes", "embedding_bits", "pretrain_steps", "pretrain_rate", "seed")

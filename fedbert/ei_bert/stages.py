@@ -109,4 +109,6 @@ def load_tensors(file: Path) -> Any:
         return torch.load(file, weights_only=True)
     except Exception as error:
         # A damaged file makes torch's reader raise almost anything, IndexError included.
-        raise FedbertError(f"{file} cannot be read ({type(error).__name__}); delete its folder to make it anew") from error
+        raise FedbertError(
+            f"{file} cannot be read ({type(error).__name__}); delete its folder to make it anew"
+        ) from error

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import Layer, attention_bias, fast_math, mean_pool
+from fedbert.ei_bert.bert import Layer, attention_bias, device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import batches, divergence, rate, set_rate
 from fedbert.ei_bert.methods import Method
@@ -79,19 +79,20 @@ class _Trainer:
     ) -> None:
         self.student, self.lesson, self.method, self.rates = student, lesson, method, rates
         self.names = list(heads.keys())
-        self.teacher_heads = copy.deepcopy(heads).requires_grad_(method.interplay)
-        self.heads = self.teacher_heads if method.integrate else own_heads(method, heads, seed)
+        device = device_of(student)
+        self.teacher_heads = copy.deepcopy(heads).to(device).requires_grad_(method.interplay)
+        self.heads = self.teacher_heads if method.integrate else own_heads(method, heads, seed).to(device)
         self.learnt = [p for p in student.parameters() if p is not student.head]
         groups: list[dict[str, Any]] = [{"params": self.learnt, "factor": 1.0}]
         if not method.integrate:
             groups.append({"params": list(self.heads.parameters()), "factor": 1.0})
         if method.hidden:
-            self.maps = _maps(student, teacher, seed)
+            self.maps = _maps(student, teacher, seed).to(device)
             groups.append({"params": list(self.maps.parameters()), "factor": 1.0})
-            self.body = teacher.body
+            self.body = copy.deepcopy(teacher.body).to(device)
         self.optimiser = torch.optim.AdamW(groups, lr=rates.student, weight_decay=0.01)
         if method.interplay:
-            self.body = copy.deepcopy(teacher.body)
+            self.body = copy.deepcopy(teacher.body).to(device)
             self.depth = len(self.body.layers)
             self.first = self.depth - min(_TRAINED_TEACHER_LAYERS, self.depth)
             rows = [lesson.teacher_ids[np.array(row)].tolist() for row in lesson.rows]
@@ -106,15 +107,17 @@ class _Trainer:
     def step(self, chosen: NDArray[np.intp], step: int, steps: int) -> float:
         lesson, method = self.lesson, self.method
         pick = torch.from_numpy(chosen)
-        ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen.tolist()]))
-        task, label = torch.from_numpy(lesson.task)[pick], torch.from_numpy(lesson.label)[pick]
+        device = device_of(self.student)
+        ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen.tolist()])).to(device)
+        task = torch.from_numpy(lesson.task)[pick].to(device)
+        label = torch.from_numpy(lesson.label)[pick].to(device)
         with torch.set_grad_enabled(method.interplay), fast_math():
             if method.interplay:
                 x, their_ids = self.cached.get(chosen)
                 hidden = mean_pool(self.body.run(x, their_ids, self.first, self.depth), their_ids).float()
             else:
-                hidden = lesson.states[pick].float()
-        extra = torch.zeros(())
+                hidden = lesson.states[pick].float().to(device)
+        extra = torch.zeros((), device=device)
         with fast_math():
             if method.hidden:
                 state, extra = _layerwise(self.student, self.body, self.maps, ids, lesson.teacher_ids)
@@ -179,7 +182,7 @@ class _Terms:
             for part, label in zip(logits, self.labels, strict=True)
             if len(part)
         ]
-        return torch.stack(parts).sum() / self.count if parts else torch.zeros(())
+        return torch.stack(parts).sum() / self.count if parts else logits[0].sum()
 
     def divergence(self, learner: list[Tensor], guide: list[Tensor]) -> Tensor:
         """Return temperature^2 KL(guide || learner) (Hinton et al. 2015), the mean over all rows of a
@@ -191,7 +194,7 @@ class _Terms:
             for mine, theirs in zip(learner, guide, strict=True)
             if len(mine)
         ]
-        return t * t * torch.stack(parts).sum() / self.count if parts else torch.zeros(())
+        return t * t * torch.stack(parts).sum() / self.count if parts else learner[0].sum()
 
 
 def relative_error(state: Tensor, goal: Tensor) -> Tensor:
@@ -215,7 +218,7 @@ def _layerwise(
     Layer m of M looks at the teacher's layer m * N / M; attentions are compared as the mean over heads,
     since the two have different numbers of heads.
     """
-    their_ids = torch.from_numpy(teacher_ids)[ids.long()] * (ids != 0)
+    their_ids = torch.from_numpy(teacher_ids).to(ids.device)[ids.long()] * (ids != 0)
     mask = (ids != 0).float()
     bias, their_bias = attention_bias(ids), attention_bias(their_ids)
     count = mask.sum()
@@ -288,7 +291,7 @@ def distil(
                 state = {"step": step, "student": student.state_dict(), "heads": trainer.heads.state_dict()}
                 save(step, {**state, "optimiser": trainer.optimiser.state_dict()})
     student.eval()
-    return copy.deepcopy(trainer.heads).requires_grad_(False)
+    return copy.deepcopy(trainer.heads).cpu().requires_grad_(False)
 
 
 def student_states(student: Student, tokens: Tokens, texts: Sequence[str]) -> Tensor:
@@ -297,7 +300,7 @@ def student_states(student: Student, tokens: Tokens, texts: Sequence[str]) -> Te
     out = torch.empty(len(rows), student.shape.teacher_width)
     with torch.inference_mode():
         for chosen, ids in sorted_batches(rows, 4_096):
-            out[torch.from_numpy(chosen)] = student(ids)[0]
+            out[torch.from_numpy(chosen)] = student(ids.to(device_of(student)))[0].cpu()
     return out
 
 

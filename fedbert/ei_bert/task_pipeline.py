@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fedbert.ei_bert.artefact import Artefact, build_artefact
+from fedbert.ei_bert.bert import best_device
 from fedbert.ei_bert.cross_distillation import pretrain
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.heads import fit_head, head_bytes, quantise_head
@@ -97,6 +98,7 @@ class TaskPipeline:
         self.reporter.stage("tuning of the teacher")
 
         def make(folder: Path) -> Mapping[str, Any]:
+            self.tuned.body.to(best_device())
             heads = fine_tune(
                 self.tuned,
                 tasks,
@@ -105,6 +107,7 @@ class TaskPipeline:
                 trained_layers=plan.tune_layers,
                 progress=self.reporter.progress,
             )
+            self.tuned.body.cpu()
             save_tensors(
                 {"body": self.tuned.body.state_dict(), "heads": heads.state_dict()}, folder / "teacher.pt"
             )
@@ -151,9 +154,11 @@ class TaskPipeline:
 
         def make(folder: Path) -> Mapping[str, Any]:
             texts, parts, size = self.texts()[0], [], 4_000
+            teacher.body.to(best_device())
             for low in range(0, len(texts), size):
                 parts.append(pooled_states(teacher, texts[low : low + size]).half())
                 self.reporter.progress(min(low + size, len(texts)), len(texts), 0.0)
+            teacher.body.cpu()
             save_tensors(torch.cat(parts), folder / "states.pt")
             return {"texts": len(texts)}
 
@@ -241,7 +246,7 @@ class TaskPipeline:
         def make(folder: Path) -> Mapping[str, Any]:
             vocabulary = self.vocabulary(found[0])
             tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
-            student = self.new_student(vocabulary, seed)
+            student = self.new_student(vocabulary, seed).to(best_device())
             texts = self.texts()[0]
             losses = _Losses(self.reporter)
             checkpoint = folder / "checkpoint.pt"
@@ -268,7 +273,7 @@ class TaskPipeline:
                 progress=losses.progress,
                 save=save,
             )
-            save_tensors(student.state_dict(), folder / "student.pt")
+            save_tensors(student.cpu().state_dict(), folder / "student.pt")
             (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
             unknown, mean = spelling(vocabulary, self.basis(), self.inputs.teacher.rules)
             return {"vocabulary": len(vocabulary), "losses": losses.kept, "unknown": unknown, "tokens": mean}
@@ -283,15 +288,19 @@ class TaskPipeline:
     # --- 5. cross-distillation ---
 
     def lesson(self, vocabulary: tuple[str, ...], states: Tensor, labelled_only: bool = False) -> TaskLesson:
-        """Return the texts of the cross-distillation with what is known of each."""
+        """Return the texts of the cross-distillation: those of a task, with what is known of each.
+
+        General sentences are left out, since no head has a say on them.
+        """
         texts, task, label = self.texts()
         count = len(joined(self.inputs.tasks)[0]) if labelled_only else len(texts)
+        chosen = np.flatnonzero(task[:count] >= 0)
         tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
         return TaskLesson(
-            rows=tokens.rows(texts[:count]),
-            task=task[:count],
-            label=label[:count],
-            states=states[:count],
+            rows=tokens.rows([texts[index] for index in chosen.tolist()]),
+            task=task[chosen],
+            label=label[chosen],
+            states=states[torch.from_numpy(chosen)],
             teacher_ids=teacher_rows(self.inputs.teacher.vocabulary, vocabulary),
         )
 
@@ -320,7 +329,7 @@ class TaskPipeline:
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
-            student = copy.deepcopy(start.student)
+            student = copy.deepcopy(start.student).to(best_device())
             losses = _Losses(self.reporter)
             checkpoint = folder / "checkpoint.pt"
             begun = time.perf_counter()
@@ -338,6 +347,7 @@ class TaskPipeline:
                 save=lambda _, state: save_tensors(state, checkpoint),
             )
             took = time.perf_counter() - begun
+            student.cpu()
             save_tensors({"student": student.state_dict(), "heads": own.state_dict()}, folder / "student.pt")
             found = self.float_accuracy(Trained(student, start.vocabulary, own, start.done))
             return {"accuracy": found, "losses": losses.kept, "training_s": round(took, 1)}

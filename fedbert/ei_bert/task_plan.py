@@ -66,7 +66,7 @@ class TaskPlan:
     pretrain_steps: int = 2_500
     pretrain_rate: float = 2e-3
     method: str = INTEGRATION.name
-    cross_steps: int = 3_000
+    cross_steps: int = 4_000
     cross_rate: float = 1.5e-3
     ablation_steps: int = 300
     embedding_bits: int = 8
@@ -104,7 +104,7 @@ PRESETS = {
     "small": TaskPlan(
         budget_bytes=1_000_000,
         architecture=Architecture(layers=2, width=128, heads=4, inner=512, embedding=80),
-        cross_steps=2_500,
+        cross_steps=3_500,
     ),
     "tiny": TaskPlan(
         budget_bytes=500_000,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import fast_math, mean_pool
+from fedbert.ei_bert.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import batches, rate, set_rate
 from fedbert.ei_bert.tasks import Task
@@ -70,7 +70,7 @@ def fine_tune(
     trained_layers = min(trained_layers, depth)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        heads = Heads(tasks, teacher.width)
+        heads = Heads(tasks, teacher.width).to(device_of(body))
     for head in heads.values():
         nn.init.zeros_(head.bias)  # type: ignore[arg-type]
     rows = teacher.tokens.rows(texts)
@@ -92,12 +92,10 @@ def fine_tune(
     for order in orders:
         for chosen in order:
             x, ids = cached.get(chosen)
-            pick = torch.from_numpy(chosen)
+            own, labels = (torch.from_numpy(part[chosen]).to(x.device) for part in (which, label))
             with fast_math():
                 state = mean_pool(body.run(x, ids, first, depth), ids).float()
-            loss = choice_loss(
-                heads, names, state, torch.from_numpy(which)[pick], torch.from_numpy(label)[pick], _SMOOTHING
-            )
+            loss = choice_loss(heads, names, state, own, labels, _SMOOTHING)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(upper, 1.0)
@@ -109,16 +107,18 @@ def fine_tune(
             if progress is not None and (step % 20 == 0 or step == steps):
                 progress(step, steps, running)
     body.requires_grad_(False)
-    return heads.requires_grad_(False)
+    return heads.cpu().requires_grad_(False)
 
 
 def pooled_states(teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048) -> Tensor:
     """Return the teacher's mean-pooled last hidden states of `texts`, `[text, width]`, not normalised."""
     rows = teacher.tokens.rows(texts)
     out = torch.empty(len(rows), teacher.width)
+    device = device_of(teacher.body)
     with torch.inference_mode(), fast_math():
         for chosen, ids in sorted_batches(rows, batch_tokens):
-            out[torch.from_numpy(chosen)] = mean_pool(teacher.body(ids), ids).float()
+            there = ids.to(device)
+            out[torch.from_numpy(chosen)] = mean_pool(teacher.body(there), there).float().cpu()
     return out
 
 

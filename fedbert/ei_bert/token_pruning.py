@@ -95,7 +95,7 @@ def _occurrences(teacher: Teacher, texts: Sequence[str], weights: NDArray[np.flo
     if not rows:
         return np.zeros(len(teacher.vocabulary))
     each = np.repeat(weights, [len(row) for row in rows])
-    return np.bincount(np.concatenate(rows), each, len(teacher.vocabulary))
+    return np.asarray(np.bincount(np.concatenate(rows), each, len(teacher.vocabulary)), np.float64)
 
 
 def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from fedbert.machine import cores
 from fedbert.paths import data_folder
 
 SIZES = ("default", "small", "tiny")
-_WIDEST = 256
+_WIDEST, _DIM = 256, 96
 
 
 def make(
@@ -48,7 +48,7 @@ def make(
     shared: Annotated[
         bool, typer.Option("--shared", help="one layer's weights for all passes (ALBERT)")
     ] = False,
-    dim: Annotated[int, typer.Option(help="width of vectors without --data, 8 to 256")] = 96,
+    dim: Annotated[int, typer.Option(help="width of vectors without --data, 8 to 256")] = _DIM,
     pruning: Annotated[
         str, typer.Option(help="what ranks tokens: attention, frequency or attention_per_occurrence")
     ] = "attention",
@@ -76,6 +76,9 @@ def make(
     ] = None,
     server_output: Annotated[
         Path | None, typer.Option(help="without --data: the server's float weights; default OUTPUT-server")
+    ] = None,
+    search_record: Annotated[
+        Path | None, typer.Option(help="with --data: what the command search wrote, for the report")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="threads of torch; default: all cores")] = None,
     work: Annotated[
@@ -113,6 +116,11 @@ def make(
             "pruning": pruning,
         }
         plan = {**steps, **bits, "entropy_coded": entropy_coded or None}
+        for name, used in (("dim", dim != _DIM), ("server_output", server_output is not None)):
+            if used:
+                raise FedbertError(
+                    f"--{name.replace('_', '-')} is for the model of runs; leave out --data or it"
+                )
         _tasks(
             data,
             size,
@@ -124,6 +132,7 @@ def make(
             fast,
             range(seed, seed + seeds),
             ablation,
+            search_record,
             common,
         )
         return
@@ -132,6 +141,8 @@ def make(
         ("ablation", ablation),
         ("method", method),
         ("weight_bits", weight_bits),
+        ("entropy_coded", entropy_coded),
+        ("search_record", search_record),
     ):
         if used:
             raise FedbertError(f"--{name.replace('_', '-')} needs tasks; give --data FILE")
@@ -155,6 +166,7 @@ def _tasks(
     fast: bool,
     seeds: Sequence[int],
     ablation: bool,
+    search_record: Path | None,
     common: dict[str, Any],
 ) -> None:
     from fedbert.ei_bert.public_text import general_sentences
@@ -171,6 +183,7 @@ def _tasks(
     tasks = load_tasks(data)
     sentences, sources = general_sentences(public or data_folder(), general_text)
     inputs = Inputs(load_teacher(teacher), tasks, sentences, sources)
+    searched = {} if search_record is None else {"search": _search_rows(search_record)}
     output: Path = common["output"]
     with Screen() as screen:
         record = compress_tasks(
@@ -182,6 +195,7 @@ def _tasks(
             with_ablation=ablation,
             **common,
         )
+    record |= searched
     record["environment"] = {**versions(), "cores": cores(), "commit": commit()}
     folder = output.with_name(f"{output.name}-report")
     write_compression_report(record, folder)
@@ -189,6 +203,16 @@ def _tasks(
         f"{output}: {record['total_bytes']:,} bytes, sha256 {record['sha256']}, {record['seconds']:.0f} s"
     )
     typer.echo(f"{folder / 'report.html'}: what each stage cost and won")
+
+
+def _search_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["search"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FedbertError(
+            f"search_record(={str(path)!r}) must be a file that the command search wrote ({type(error).__name__})"
+        ) from error
+    return rows
 
 
 def _catalogue(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import fast_math, mean_pool
+from fedbert.ei_bert.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.student import Student
 from fedbert.ei_bert.teacher import Teacher
@@ -97,6 +97,7 @@ def pretrain(
     """
     parameters = [p for p in student.parameters() if p is not student.head]
     optimiser = torch.optim.AdamW(parameters, lr=top_rate, weight_decay=0.01)
+    device = device_of(student)
     if optimiser_state is not None:
         optimiser.load_state_dict(optimiser_state)
     student.train()
@@ -114,9 +115,9 @@ def pretrain(
                 continue
             ids = torch.from_numpy(padded([rows[index] for index in chosen.tolist()]))
             ids[torch.from_numpy(as_item), 0] = student.shape.item_token
-            goal = targets[torch.from_numpy(chosen)]
+            goal = targets[torch.from_numpy(chosen)].to(device)
             with fast_math():
-                state, vector = (part.float() for part in student(ids))
+                state, vector = (part.float() for part in student(ids.to(device)))
             loss = agreement(state, goal)
             if not student.shape.pooled:
                 loss = loss + agreement(vector, goal @ student.head.detach())

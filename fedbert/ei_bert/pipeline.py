@@ -22,6 +22,7 @@ from fedbert.ei_bert import cross_distillation as distillation
 from fedbert.ei_bert.artefact import BUDGET_BYTES, Artefact, build_artefact, save_artefact
 from fedbert.ei_bert.bert import best_device, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
+from fedbert.ei_bert.card import write_card
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.public_text import PublicText, load_public_text, varied
 from fedbert.ei_bert.quantisation import Quantisation, calibrate
@@ -171,6 +172,7 @@ def compress(
     scores["student, float"] = run.student_scores()
     artefact = run.export(scores, command)
     save_artefact(artefact, output)
+    write_card(artefact, output)
     write_server_folder(server_output, artefact, run.student, guide)
     return Compressed(artefact, time.perf_counter() - begun)
 

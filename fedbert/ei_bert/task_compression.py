@@ -13,6 +13,7 @@ import torch
 
 from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.artefact import Artefact, download_bytes, parts, save_artefact
+from fedbert.ei_bert.card import write_card
 from fedbert.ei_bert.heads import Head, read_head
 from fedbert.ei_bert.latency import latency
 from fedbert.ei_bert.methods import METHODS
@@ -126,6 +127,7 @@ def compress_tasks(
     record["seconds"] = round(time.perf_counter() - begun, 1)
     artefact = pipeline.export(trained[0], _manifest(record, pipeline, trained[0], scores[0]))[1]
     save_artefact(artefact, output, entropy_coded=plan.entropy_coded)
+    write_card(artefact, output)
     record |= {
         "total_bytes": artefact.total_bytes,
         "download_bytes": download_bytes(artefact),

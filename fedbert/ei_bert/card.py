@@ -1,0 +1,81 @@
+"""The model card of an artefact, from its manifest alone: what it is for, what it has seen, how good it
+is.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedbert.ei_bert.artefact import Artefact, download_bytes, write_bytes
+from fedbert.units import format_bytes
+
+_RUN_USE = (
+    "Ranking a catalogue of written items for a text, and as release 0 of simulated federated runs. Its vectors are of "
+    "unit length; a text's and an item's are compared by their inner product."
+)
+_TASK_USE = (
+    "Classifying short texts with the heads in its folder, and as a frozen encoder to which heads are added "
+    "(`compress.py add-head`). Runs refuse it: it has seen texts that they keep private."
+)
+_LIMITS = (
+    "English requests of a sentence or so, up to 64 tokens; what it reads beyond them is cut. It carries the teacher's "
+    "biases. Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
+)
+
+
+def model_card(artefact: Artefact, name: str) -> str:
+    """Return the card as Markdown."""
+    manifest = artefact.manifest
+    shape, trained = manifest["shape"], manifest.get("trained_on", {})
+    tasks = trained.get("tasks", {})
+    size = f"{artefact.total_bytes:,} bytes on disk, {download_bytes(artefact):,} entropy coded"
+    lines = [
+        f"# {name}",
+        "",
+        f"{manifest['model']}: {size} ({format_bytes(artefact.total_bytes)}), "
+        f"{manifest['parameters']:,} parameters.",
+        "",
+        f"**For.** {_TASK_USE if shape.get('pooled') else _RUN_USE}",
+        "",
+        f"**Limits.** {_LIMITS}",
+        "",
+        f"**Shape.** {shape['layers']} layers{', shared' if shape.get('shared') else ''}, width {shape['width']}, "
+        f"feed-forward {shape['inner']}, embeddings {shape.get('embedding') or shape['width']} wide, "
+        f"{shape['vocabulary']:,} tokens, vectors {shape['dim']} wide.",
+        "",
+        f"**Teacher.** {manifest['teacher']['name']}, SHA-256 `{manifest['teacher']['sha256']}`.",
+        "",
+        f"**Trained on.** {_seen(trained, tasks)}",
+        "",
+        f"**Scores** (measured): {manifest['scores']['set']}.",
+        "",
+        *_table(manifest["scores"]),
+        "",
+        f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
+        "",
+        "Apache-2.0, as the teacher is; the data sets have licences of their own, named in `NOTICE`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_card(artefact: Artefact, folder: Path) -> None:
+    """Write the card beside the artefact's `folder`, as ``NAME.md``."""
+    write_bytes(folder.with_name(f"{folder.name}.md"), model_card(artefact, folder.name).encode())
+
+
+def _seen(trained: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
+    if trained.get("public_text_only"):
+        return (
+            "Public text alone: public requests, plain sentences, written names of services and films. No text that a "
+            "simulated user's phone holds."
+        )
+    return f"The training texts of {', '.join(tasks)}, and plain sentences."
+
+
+def _table(scores: Mapping[str, Any]) -> list[str]:
+    rows = {who: values for who, values in scores.items() if isinstance(values, Mapping)}
+    columns = list(next(iter(rows.values()))) if rows else []
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    return lines + [
+        f"| {who} | {' | '.join(f'{row[c]:.4f}' for c in columns)} |" for who, row in rows.items()
+    ]

@@ -139,10 +139,10 @@ def make(
     for name, used in (
         ("seeds", seeds > 1),
         ("ablation", ablation),
-        ("method", method),
-        ("weight_bits", weight_bits),
+        ("method", method is not None),
+        ("weight_bits", weight_bits is not None),
         ("entropy_coded", entropy_coded),
-        ("search_record", search_record),
+        ("search_record", search_record is not None),
     ):
         if used:
             raise FedbertError(f"--{name.replace('_', '-')} needs tasks; give --data FILE")
@@ -210,7 +210,7 @@ def _search_rows(path: Path) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["search"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FedbertError(
-            f"search_record(={str(path)!r}) must be a file that the command search wrote ({type(error).__name__})"
+            f"search_record(={str(path)!r}) must be a file of the command search ({type(error).__name__})"
         ) from error
     return rows
 

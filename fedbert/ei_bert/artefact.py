@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedbert.ei_bert import contents, entropy
 from fedbert.errors import FedbertError, invalid
 from fedbert.units import format_bytes
 
 BUDGET_BYTES = 1_910_000
 MODEL, VOCABULARY, MANIFEST = "model.onnx", "vocab.txt", "manifest.json"
 HEADS = "heads"
+_CODED = (MODEL, VOCABULARY)
 _HEAD = re.compile(rf"{HEADS}/[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors")
 
 
@@ -40,7 +42,7 @@ class Artefact:
 
     @property
     def total_bytes(self) -> int:
-        """What a phone stores and fetches: all files together, in bytes."""
+        """What a phone stores: all files together, in bytes; `download_bytes` is less."""
         return sum(len(content) for content in self.files.values())
 
     @property
@@ -96,14 +98,18 @@ def _sealed(files: dict[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
 
 
 def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
-    """Read the artefact in `folder` and check it against its manifest.
+    """Read the artefact in `folder`, entropy coded or not, and check it against its manifest.
 
-    Raises FedbertError in one line if a file is missing, differs from its hash, if a head is there that the
-    manifest does not name, or if all are over `budget_bytes`.
+    Raises FedbertError in one line if a file is missing, cannot be decoded, differs from its hash, if a head
+    is there that the manifest does not name, or if all (decoded) are over `budget_bytes`.
     """
 
     def read(name: str) -> bytes:
+        coded_path = folder / f"{name}{entropy.SUFFIX}"
         try:
+            if name in _CODED and coded_path.exists() and not (folder / name).exists():
+                what = f"artefact {folder}: {coded_path.name}"
+                return entropy.decoded(coded_path.read_bytes(), budget_bytes, what)
             return (folder / name).read_bytes()
         except OSError as error:
             raise FedbertError(
@@ -149,16 +155,50 @@ def _checked(read: Callable[[str], bytes], there: set[str], where: str, budget_b
     return artefact
 
 
-def save_artefact(artefact: Artefact, folder: Path) -> None:
+def save_artefact(artefact: Artefact, folder: Path, entropy_coded: bool = False) -> None:
     """Write the artefact's files into `folder`, each under a temporary name first, the manifest last.
 
-    Heads that another artefact left in the folder are removed.
+    `entropy_coded` writes model and vocabulary as `.xz`, `download_bytes` in all. What another artefact left
+    in the folder (its heads, the other form of a file) is removed.
     """
+    old = {folder / HEADS / path.name for path in (folder / HEADS).glob("*.safetensors")}
     for name in sorted(artefact.files, key=lambda name: (name == MANIFEST, name)):
-        write_bytes(folder / name, artefact.files[name])
-    for path in (folder / HEADS).glob("*.safetensors"):
-        if f"{HEADS}/{path.name}" not in artefact.files:
-            path.unlink(missing_ok=True)
+        body, other = artefact.files[name], f"{name}{entropy.SUFFIX}"
+        if name in _CODED:
+            if entropy_coded:
+                name, other, body = other, name, entropy.coded(body)
+            old.add(folder / other)
+        write_bytes(folder / name, body)
+        old.discard(folder / name)
+    for path in old:
+        path.unlink(missing_ok=True)
+
+
+def download_bytes(artefact: Artefact) -> int:
+    """Return the bytes of all files with model and vocabulary entropy coded: what there is to fetch."""
+    return sum(len(entropy.coded(body) if name in _CODED else body) for name, body in artefact.files.items())
+
+
+def parts(artefact: Artefact) -> dict[str, int]:
+    """Return how many of `total_bytes` each of `contents.PARTS` takes; they add up to it exactly."""
+    out = dict.fromkeys(contents.PARTS, 0)
+    model = artefact.files[MODEL]
+    for constant in contents.constants(model):
+        out[constant.part] += constant.file_bytes
+    out["graph"] = len(model) - sum(out.values())
+    out["vocabulary"] = len(artefact.files[VOCABULARY])
+    out["heads"] += sum(len(body) for body in artefact.heads.values())
+    out["manifest"] = len(artefact.files[MANIFEST])
+    return out
+
+
+def memory_bytes(artefact: Artefact) -> int:
+    """Return the bytes of weights, heads and vocabulary once loaded; 4-bit matrices then are int8.
+
+    Activations, and what a runtime needs for itself, are not part of it.
+    """
+    loaded = sum(constant.memory_bytes for constant in contents.constants(artefact.files[MODEL]))
+    return loaded + len(artefact.files[VOCABULARY]) + sum(len(body) for body in artefact.heads.values())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

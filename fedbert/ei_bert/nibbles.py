@@ -82,7 +82,7 @@ def _coded(table: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def embedding_nibbles(table: Tensor, block: int) -> EmbeddingNibbles:
-    """Return `table` `[row, column]` in four bits; `block` values of a row share a scale, the last maybe fewer."""
+    """Return `table` `[row, column]` in four bits; `block` values of a row share a scale."""
     codes, scales, columns = _coded(table.detach().float(), block)
     whole = codes.reshape(len(table), -1)[:, : table.shape[1]].numpy().astype(np.int8)
     return EmbeddingNibbles(whole, scales.numpy(), columns.numpy(), block)

@@ -1,6 +1,7 @@
 """The artefact: budget, hashes, transport, and one clear line for each way it can be broken."""
 
 import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,16 @@ import pytest
 from fedbert.ei_bert.artefact import (
     Artefact,
     build_artefact,
+    download_bytes,
     load_artefact,
+    memory_bytes,
     pack,
+    parts,
     save_artefact,
     unpack,
     with_heads,
 )
+from fedbert.ei_bert.entropy import coded, decoded
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 
@@ -184,3 +189,80 @@ def test_a_manifest_names_only_files_of_an_artefact(tmp_path: Path, name: str) -
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(FedbertError, match="not a manifest of fedbert"):
         load_artefact(tmp_path)
+
+
+def test_entropy_coded_and_plain_folders_are_the_same_artefact(tmp_path: Path) -> None:
+    """The shipped artefact takes a sixth less to fetch, and loads from either form to the same bytes."""
+    artefact = load_artefact(models_folder() / "default")
+    save_artefact(artefact, tmp_path, entropy_coded=True)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.onnx.xz", "vocab.txt.xz", "manifest.json"}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == download_bytes(artefact)
+    assert download_bytes(artefact) < 0.85 * artefact.total_bytes
+    assert load_artefact(tmp_path) == artefact
+
+
+def test_saving_leaves_one_form(tmp_path: Path) -> None:
+    """Saving over a folder in the other form replaces it."""
+    save_artefact(HEADED, tmp_path, entropy_coded=True)
+    save_artefact(SMALL, tmp_path)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == set(SMALL.files)
+    save_artefact(SMALL, tmp_path, entropy_coded=True)
+    assert not (tmp_path / "model.onnx").exists()
+    assert load_artefact(tmp_path) == SMALL
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (coded(b"graph" * 100)[:-20], "cut off"),
+        (coded(b"graph" * 100)[:30] + b"??" + coded(b"graph" * 100)[32:], "cannot be decoded"),
+        (b"graph", "cannot be decoded"),
+        (b"", "cut off"),
+        (coded(b"graph") + b"more", "other bytes follow"),
+        (coded(bytes(5_000_000)), "at most 1910000 bytes"),
+        (lzma.compress(b"graph", preset=9), "cannot be decoded"),
+        (coded(b"other"), "has SHA-256"),
+    ],
+    ids=["cut off", "damaged", "noise", "empty", "followed", "bomb", "hungry", "another"],
+)
+def test_a_damaged_coded_file_is_one_line(tmp_path: Path, body: bytes, message: str) -> None:
+    """Cut off, damaged, foreign, a bomb of 5 MB, one whose decoder wants 64 MB: each a line that names the
+    folder and what is wrong.
+    """
+    save_artefact(SMALL, tmp_path, entropy_coded=True)
+    (tmp_path / "model.onnx.xz").write_bytes(body)
+    with pytest.raises(FedbertError, match=message) as raised:
+        load_artefact(tmp_path)
+    assert str(tmp_path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000])
+def test_decoding_stops_at_its_limit(size: int) -> None:
+    """Up to the limit all bytes come back; one more is refused."""
+    content = bytes(range(256)) * 4
+    assert decoded(coded(content[:size]), 1000, "it") == content[:size]
+    with pytest.raises(FedbertError, match="it must decode to at most 1000 bytes"):
+        decoded(coded(content[:1001]), 1000, "it")
+
+
+def test_parts_add_up() -> None:
+    """The parts of the shipped artefact are all its bytes; tables and matrices have those of their shape."""
+    artefact = load_artefact(models_folder() / "default")
+    listed, shape = parts(artefact), artefact.manifest["shape"]
+    width, inner = shape["width"], shape["inner"]
+    assert sum(listed.values()) == artefact.total_bytes
+    assert listed["word embeddings"] == shape["vocabulary"] * width
+    assert listed["position embeddings"] == 64 * width
+    assert listed["layers' weights"] == shape["layers"] * (4 * width * width + 2 * width * inner)
+    assert listed["heads"] == width * shape["dim"] + shape["adapter"] * (width + shape["dim"])
+    assert listed["graph"] < 20_000
+    loaded = memory_bytes(artefact) - artefact.total_bytes
+    assert loaded == 3 * listed["position embeddings"] - listed["graph"] - listed["manifest"]
+
+
+def test_no_graph_has_no_parts() -> None:
+    """What is no ONNX file cannot be taken apart."""
+    with pytest.raises(FedbertError, match=r"model\.onnx must be an ONNX model"):
+        parts(SMALL)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fedbert.ei_bert.artefact import build_artefact, parts
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.nibbles import embedding_nibbles, matrix_nibbles
 from fedbert.ei_bert.quantisation import INT8, Quantisation, calibrate
@@ -153,6 +154,27 @@ def test_four_bits_take_half_the_bytes() -> None:
     both = len(export(student, Quantisation(embedding_bits=4, weight_bits=4)))
     assert whole - words == pytest.approx(3_000 * 64 * 7 / 16, abs=500)
     assert words - both == pytest.approx(12 * 64 * 64 * 15 / 32, abs=2_500)
+
+
+@pytest.mark.parametrize("quantisation", [INT8, NIBBLES], ids=["int8", "4 bits"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_add_up_for_every_kind(kind: str, quantisation: Quantisation) -> None:
+    """Tables, matrices and heads have the bytes of their shapes; all parts add up to all files."""
+    shape = KINDS[kind]
+    student = make(shape)
+    heads = {"news": b"head"} if shape.pooled else {}
+    artefact = build_artefact(export(student, quantisation), ("[PAD]",), {"shape": {"dim": 1}}, heads)
+    listed, narrow, width = parts(artefact), shape.embedding or shape.width, shape.width
+    words, matrices = shape.vocabulary * narrow, 4 * width * width + 2 * width * shape.inner
+    if quantisation == NIBBLES:  # half a byte a value, and 2 bytes or half a byte for each 16 values
+        words, matrices = words // 2 + words // 8, matrices // 2 + matrices // 32
+    layers = 1 if shape.shared else shape.layers
+    widen = narrow * width if shape.embedding else 0
+    assert sum(listed.values()) == artefact.total_bytes
+    assert listed["word embeddings"] == words
+    assert listed["layers' weights"] == layers * matrices + widen
+    adapter = shape.adapter * (width + shape.dim)
+    assert listed["heads"] == (4 if shape.pooled else width * shape.dim + adapter)
 
 
 def test_the_graph_is_folded_when_it_is_loaded() -> None:

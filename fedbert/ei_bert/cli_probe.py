@@ -76,10 +76,10 @@ def _show(console: "Console", found: "list[Comparison]", model: str, teacher: st
     from rich.table import Table
 
     # Every column but the first has the width of its figures: the table fits a terminal of 80 columns.
-    title = f"linear probes: {model} against {teacher}, accuracy on test texts in %"
+    title = f"linear probes: {model} against {teacher}, accuracy in %, 95 % interval"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", overflow="fold")
-    for name in ("classes", "training", "test", "student", "teacher", "kept", "95 % of it"):
+    for name in ("classes", "training", "test", "student", "teacher", "kept", "interval"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in found:
         table.add_row(

@@ -1,0 +1,268 @@
+"""The compression for tasks from end to end, with a teacher of two layers."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from ei_bert_fakes import Silent
+
+from fedbert.cli import call
+from fedbert.ei_bert import task_pipeline
+from fedbert.ei_bert.ablation import ablation
+from fedbert.ei_bert.artefact import load_artefact, parts
+from fedbert.ei_bert.methods import METHODS
+from fedbert.ei_bert.pretrained import EiBert
+from fedbert.ei_bert.shape_search import search_shapes
+from fedbert.ei_bert.task_compression import compress_tasks
+from fedbert.ei_bert.task_pipeline import MANIFEST_ROOM, Inputs, TaskPipeline
+from fedbert.ei_bert.task_plan import PRESETS, Architecture, TaskPlan
+from fedbert.ei_bert.tasks import load_tasks
+from fedbert.ei_bert.teacher import load_teacher
+from fedbert.ei_bert.tokenizer import Tokens
+from fedbert.errors import FedbertError
+
+WORDS = {"alarm": ("set an alarm", "wake me at six"), "bank": ("freeze my account", "block my bank account")}
+SENTENCES = ("a song about an alarm", "the bank and the music", "an account for six")
+PLAN = TaskPlan(
+    budget_bytes=120_000,
+    architecture=Architecture(layers=1, width=32, heads=4, inner=32, embedding=16),
+    tune_epochs=6,
+    tune_layers=1,
+    remixed_texts=20,
+    pretrain_steps=6,
+    cross_steps=40,
+    ablation_steps=2,
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two tasks on the same eight texts a label."""
+    folder = tmp_path_factory.mktemp("sets")
+    rows = [(f"{text} {end}", label) for label, texts in WORDS.items() for text in texts for end in "abcd"]
+    for name in ("one", "two"):
+        pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / f"{name}.csv", index=False)
+    return [folder / "one.csv", folder / "two.csv"]
+
+
+@pytest.fixture(scope="module")
+def inputs(files: list[Path], small_teacher: str) -> Inputs:
+    """The small teacher, two tasks, three sentences."""
+    return Inputs(load_teacher(small_teacher), load_tasks(files), SENTENCES, {"sentences": "0" * 64})
+
+
+@pytest.fixture(scope="module")
+def made(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """An artefact and its record, two seeds."""
+    folder = tmp_path_factory.mktemp("made")
+    record = compress_tasks(inputs, PLAN, folder / "m", folder / "w", Silent(), seeds=(0, 1), threads=1)
+    return folder / "m", record
+
+
+def test_the_record_holds_what_each_stage_came_to(made: tuple[Path, dict[str, Any]]) -> None:
+    """Stages with accuracy over seeds, forms of quantisation, bytes by part; all of it is JSON."""
+    folder, record = made
+    assert json.loads(json.dumps(record)) == record
+    assert [stage["stage"] for stage in record["stages"]] == [
+        "pre-distillation",
+        "parameter integration",
+        "quantisation",
+    ]
+    assert [len(stage["accuracy"]["one"]) for stage in record["stages"]] == [1, 2, 2]
+    assert record["total_bytes"] <= PLAN.budget_bytes
+    assert sum(record["parts"].values()) == record["total_bytes"]
+    assert len(record["quantisation"]) == 5
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) == record["total_bytes"]
+    assert "Runs refuse it" in folder.with_name("m.md").read_text()
+
+
+def test_the_artefact_answers_as_its_record_says(made: tuple[Path, dict[str, Any]], inputs: Inputs) -> None:
+    """`EiBert` classifies the test texts with the recorded accuracy, each text alone as in one batch."""
+    folder, record = made
+    model, task = EiBert.from_pretrained(folder), inputs.tasks[0]
+    names = model.classify(task.test.texts, "one")
+    right = np.mean([task.labels[label] == name for label, name in zip(task.test.labels, names, strict=True)])
+    assert right == record["stages"][-1]["accuracy"]["one"][0]
+    alone = np.concatenate([model.encode([text]) for text in task.test.texts])
+    assert np.array_equal(alone, model.encode(task.test.texts))
+
+
+def test_the_artefact_runs_in_plain_onnxruntime(made: tuple[Path, dict[str, Any]]) -> None:
+    """ONNX file and vocabulary need nothing of fedbert's."""
+    folder, _ = made
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    rows = Tokens(tuple((folder / "vocab.txt").read_text().splitlines())).rows(["set an alarm"])
+    (vector,) = session.run(None, {"ids": np.array(rows, np.int32)})
+    assert np.array_equal(vector, EiBert.from_pretrained(folder).encode(["set an alarm"]))
+
+
+def test_the_same_seed_gives_the_same_hash(
+    made: tuple[Path, dict[str, Any]], inputs: Inputs, tmp_path: Path
+) -> None:
+    """Made again from nothing, the artefact is the same to the last byte; another seed's is not."""
+    again = compress_tasks(inputs, PLAN, tmp_path / "m", tmp_path / "w", Silent(), seeds=(0, 1), threads=1)
+    assert again["sha256"] == made[1]["sha256"]
+    other = compress_tasks(inputs, PLAN, tmp_path / "o", tmp_path / "w", Silent(), seeds=(1,), threads=1)
+    assert other["sha256"] != again["sha256"]
+
+
+def test_a_stopped_pre_distillation_goes_on_from_its_checkpoint(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted after step 500 of 502, it ends with the same weights as without a stop, and does two
+    steps.
+    """
+    plan = replace(PLAN, pretrain_steps=502)
+
+    def run(work: Path) -> tuple[dict[str, torch.Tensor], int]:
+        shown = Silent()
+        pipeline = TaskPipeline(inputs, plan, work, shown, 1)
+        trained = pipeline.pretrain(pipeline.importance(), pipeline.states(None), 0)
+        return trained.student.state_dict(), shown.steps
+
+    whole, _ = run(tmp_path / "one")
+    save = task_pipeline.save_tensors
+
+    def stop(value: object, file: Path) -> None:
+        save(value, file)
+        if file.name == "checkpoint.pt":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_pipeline, "save_tensors", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "two")
+    again, _ = run(tmp_path / "two")
+    assert all(torch.equal(value, again[key]) for key, value in whole.items())
+
+
+def test_every_method_is_compared_on_the_same_start(inputs: Inputs, tmp_path: Path) -> None:
+    """One row a method, one accuracy a seed and task; differences leave out the reference itself."""
+    pipeline = TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1)
+    heads, tuning = pipeline.tune()
+    start = pipeline.pretrain(pipeline.importance(), pipeline.states(None), 0)
+    before = copy.deepcopy(start.student.state_dict())
+    found = ablation(pipeline, start, heads, pipeline.states(tuning), (0, 1), 2)
+    assert [arm["arm"] for arm in found["arms"]] == list(METHODS)
+    assert {len(values) for arm in found["arms"] for values in arm["accuracy"].values()} == {2}
+    assert len(found["differences"]) == 2 * (len(METHODS) - 1)
+    assert all(torch.equal(value, before[key]) for key, value in start.student.state_dict().items())
+
+
+def test_the_search_ranks_shapes_that_fit(inputs: Inputs, tmp_path: Path) -> None:
+    """Shapes over the budget are left out; the one of least loss is chosen; none that fits is one line."""
+    small = Architecture(layers=1, width=32, heads=4, inner=32, embedding=16)
+    shared = replace(small, layers=2, shared=True)
+    large = Architecture(layers=12, width=768, heads=12, inner=3072)
+    shown = Silent()
+    rows = search_shapes(inputs, 120_000, 3, tmp_path, shown, 1, (small, large, shared))
+    assert [row["shape"]["layers"] for row in sorted(rows, key=lambda row: row["shape"]["layers"])] == [1, 2]
+    assert [row["chosen"] for row in rows] == [True, False]
+    assert rows[0]["loss"] <= rows[1]["loss"]
+    assert all(row["bytes"] <= 120_000 - MANIFEST_ROOM for row in rows)
+    with pytest.raises(FedbertError, match=r"budget_bytes\(=1000\) must have room"):
+        search_shapes(inputs, 1_000, 3, tmp_path, shown, 1, (small,))
+
+
+def test_a_budget_for_no_student_says_the_least(inputs: Inputs, tmp_path: Path) -> None:
+    """The line names a budget that would do, and that budget does."""
+    with pytest.raises(FedbertError, match="must be at least") as caught:
+        compress_tasks(
+            inputs, replace(PLAN, budget_bytes=9_000), tmp_path / "m", tmp_path / "w", Silent(), threads=1
+        )
+    least = int(str(caught.value).split("at least ")[1].split(" ")[0])
+    TaskPipeline(inputs, replace(PLAN, budget_bytes=least), tmp_path, Silent(), 1).check_budget()
+    with pytest.raises(FedbertError):
+        TaskPipeline(inputs, replace(PLAN, budget_bytes=least - 1), tmp_path, Silent(), 1).check_budget()
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_command_writes_artefact_card_and_report(
+    files: list[Path],
+    small_teacher: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`compress.py --data` from end to end, all flags given."""
+    monkeypatch.chdir(tmp_path)
+    public = tmp_path / "public" / "services"
+    public.mkdir(parents=True)
+    table = pd.DataFrame({"text": SENTENCES, "item": [-1] * 3, "split": ["general"] * 3})
+    table.to_parquet(public / "public.parquet")
+    flags = (
+        "--layers 1 --width 32 --heads 4 --inner 32 --embedding 16 --budget-bytes 120000 --pretrain-steps 4"
+    )
+    data = [part for file in files for part in ("--data", str(file))]
+    common = ["--teacher", small_teacher, "--public", str(public.parent)]
+        "--teacher",
+        small_teacher,
+        "--threads",
+        "1",
+        "--cross-steps",
+        "4",
+        "--public",
+        str(public.parent),
+    ]
+    assert (
+        call("compress", [*data, *common, *flags.split(), "--fast", "--output", "m", "--entropy-coded"]) == 0
+    )
+    assert "m: " in capsys.readouterr().out
+    assert load_artefact(tmp_path / "m").total_bytes <= 120_000
+    assert not (tmp_path / "m" / "model.onnx").exists()
+    report = (tmp_path / "m-report" / "report.html").read_text("utf-8")
+    assert "parameter integration" in report
+    assert (tmp_path / "m-report" / "compression.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--method", "luck"], "method(='luck') must be one of"),
+        (["--embedding-bits", "3"], "embedding_bits(=3)"),
+        (["--embedding", "999"], "embedding(=999)"),
+        (["--heads", "5"], "heads(=5)"),
+        (["--dim", "64"], "--dim is for the model of runs"),
+        (["--server-output", "s"], "--server-output is for the model of runs"),
+        (["--search-record", "none.json"], "must be a file of the command search"),
+        (["--budget-bytes", "5000"], "budget_bytes(=5000) must be at least"),
+        (["--seeds", "0"], "seeds(=0)"),
+    ],
+)
+def test_bad_flags_with_tasks_are_one_line(
+    flags: list[str],
+    words: str,
+    files: list[Path],
+    small_teacher: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each mistake is one line on standard error with exit code 2, and no artefact is written."""
+    monkeypatch.chdir(tmp_path)
+    assert (
+        call("compress", ["--data", str(files[0]), "--teacher", small_teacher, "--output", "m", *flags]) == 2
+    )
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_presets_are_within_their_budgets_names() -> None:
+    """Three sizes, each with its own budget."""
+    budgets = {name: plan.budget_bytes for name, plan in PRESETS.items()}
+    assert budgets == {"default": 1_910_000, "small": 1_000_000, "tiny": 500_000}
+
+
+def test_parts_add_up(made: tuple[Path, dict[str, Any]]) -> None:
+    """What the report shows of the bytes is all of them."""
+    artefact = load_artefact(made[0])
+    assert sum(parts(artefact).values()) == artefact.total_bytes

@@ -10,16 +10,16 @@ from fedbert.ei_bert.artefact import Artefact, download_bytes, write_bytes
 from fedbert.units import format_bytes
 
 _RUN_USE = (
-    "Ranking a catalogue of written items for a text, and as release 0 of simulated federated runs. Its vectors "
-    "are of unit length; a text's and an item's are compared by their inner product."
+    "Ranking a catalogue of written items for a text, and as release 0 of simulated federated runs. Its "
+    "vectors are of unit length; a text's and an item's are compared by their inner product."
 )
 _TASK_USE = (
     "Classifying short texts with the heads in its folder, and as a frozen encoder to which heads are added "
     "(`compress.py add-head`). Runs refuse it: it has seen texts that they keep private."
 )
 _LIMITS = (
-    "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It carries the teacher's biases. "
-    "Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
+    "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It carries the teacher's "
+    "biases. Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
 )
 
 
@@ -40,7 +40,8 @@ def model_card(artefact: Artefact, name: str) -> str:
         f"**Limits.** {_LIMITS}",
         "",
         f"**Shape.** {shape['layers']} layers{', shared' if shape.get('shared') else ''}, "
-        f"width {shape['width']}, feed-forward {shape['inner']}, embeddings {shape.get('embedding') or shape['width']} wide, "
+        f"width {shape['width']}, feed-forward {shape['inner']}, "
+        f"embeddings {shape.get('embedding') or shape['width']} wide, "
         f"{shape['vocabulary']:,} tokens, vectors {shape['dim']} wide.",
         "",
         f"**Teacher.** {manifest['teacher']['name']}, SHA-256 `{manifest['teacher']['sha256']}`.",

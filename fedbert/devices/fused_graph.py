@@ -9,6 +9,7 @@ Counted is what is left once constants are folded and quantise-dequantise pairs 
   operator of its own.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,7 @@ FLOAT_OPS_PER_ELEMENT = {
     "Pow": 2,
     "QuantizeLinear": 3,
     "DequantizeLinear": 2,
+    "GatherBlockQuantized": 2,
     "MatMulIntegerToFloat": 2,
     "QGemm": 3,
     "QAttention": 2,
@@ -89,7 +91,7 @@ class FusedGraph:
 
     def whole_bytes(self, name: str) -> int:
         """Return the bytes of a tensor as its type says."""
-        return self.elements(name) * self.items.get(name, _FLOAT_BYTES)
+        return math.ceil(self.elements(name) * self.items.get(name, _FLOAT_BYTES))
 
     def dequantised(self, name: str) -> bool:
         """Return whether a tensor is a dequantised one, perhaps reshaped or transposed since."""
@@ -152,6 +154,9 @@ class FusedGraph:
         names = [name for name in node.input if name]
         if node.op_type in {"Gather", "Slice"} and names[0] in self.constant:
             return self.whole_bytes(node.output[0])  # the rows looked up, not the table
+        if node.op_type == "GatherBlockQuantized":  # the same, of codes and of their scales
+            table = self.whole_bytes(names[0]) + self.whole_bytes(names[2])
+            return self.elements(node.output[0]) * table // self.elements(names[0])
         total = 0
         for name in names:
             if name in self.constant:

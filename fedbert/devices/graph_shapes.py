@@ -30,6 +30,8 @@ ITEM_BYTES = {
     onnx.TensorProto.BOOL: 1,
     onnx.TensorProto.FLOAT16: 2,
     onnx.TensorProto.DOUBLE: 8,
+    onnx.TensorProto.INT4: 0.5,
+    onnx.TensorProto.UINT4: 0.5,
 }
 """Bytes of an element by ONNX's number of its type."""
 
@@ -50,6 +52,10 @@ def _attention(node: onnx.NodeProto, shapes: dict[str, Shape]) -> Shape:
     return (*shapes[node.input[0]][:-1], shapes[node.input[1]][-1] // 3)
 
 
+def _lookup(node: onnx.NodeProto, shapes: dict[str, Shape]) -> Shape:
+    return (*shapes[node.input[1]], *shapes[node.input[0]][1:])
+
+
 RULES: dict[str, Callable[[onnx.NodeProto, dict[str, Shape]], Shape]] = {
     "SkipLayerNormalization": _as_first,
     "BiasGelu": _as_first,
@@ -61,14 +67,15 @@ RULES: dict[str, Callable[[onnx.NodeProto, dict[str, Shape]], Shape]] = {
     "QGemm": _product(3),
     "QAttention": _attention,
     "Attention": _attention,
+    "GatherBlockQuantized": _lookup,
 }
 """By operator of ``com.microsoft``: the shape of its output."""
 
-_ZERO_POINT = {"QuantizeLinear": 2, "QGemm": 8}
+_TYPE_GIVER = {"QuantizeLinear": 2, "QGemm": 8, "GatherBlockQuantized": 2}
 """The input whose type is the output's, where it is not float."""
 
 
-def infer(model: onnx.ModelProto, length: int) -> tuple[onnx.GraphProto, dict[str, Shape], dict[str, int]]:
+def infer(model: onnx.ModelProto, length: int) -> tuple[onnx.GraphProto, dict[str, Shape], dict[str, float]]:
     """Return the graph, the shapes and the bytes an element of all tensors, for one text of `length` tokens.
 
     Inputs are `[batch, sequence]`, each free axis 0 is set to 1 and each free axis 1 to `length`. Raises
@@ -78,7 +85,9 @@ def infer(model: onnx.ModelProto, length: int) -> tuple[onnx.GraphProto, dict[st
     small.CopyFrom(model)
     graph = small.graph
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    items = {tensor.name: ITEM_BYTES.get(tensor.data_type, 4) for tensor in graph.initializer}
+    items: dict[str, float] = {
+        tensor.name: ITEM_BYTES.get(tensor.data_type, 4) for tensor in graph.initializer
+    }
     _hide_weights(graph)
     del graph.value_info[:]
     for value in graph.output:
@@ -133,7 +142,7 @@ def _elements(tensor: onnx.TensorProto) -> int:
     return count
 
 
-def _collect(graph: onnx.GraphProto, shapes: dict[str, Shape], items: dict[str, int]) -> None:
+def _collect(graph: onnx.GraphProto, shapes: dict[str, Shape], items: dict[str, float]) -> None:
     for value in [*graph.input, *graph.value_info, *graph.output]:
         kind = value.type.tensor_type
         if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
@@ -173,9 +182,10 @@ def _contribute(node: onnx.NodeProto, graph: onnx.GraphProto, shapes: dict[str, 
         known = ", ".join(sorted(RULES))
         raise FedbertError(f"model.onnx: operator {node.op_type!r} of com.microsoft must be one of {known}")
     kind = onnx.TensorProto.FLOAT
-    place = _ZERO_POINT.get(node.op_type, len(node.input))
+    place = _TYPE_GIVER.get(node.op_type, len(node.input))
     if place < len(node.input) and node.input[place]:
-        types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+        types = {value.name: value.type.tensor_type.elem_type for value in graph.input}
+        types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
         kind = types.get(node.input[place], onnx.TensorProto.UINT8)
     shape = list(RULES[node.op_type](node, shapes))
     graph.value_info.append(helper.make_tensor_value_info(node.output[0], kind, shape))

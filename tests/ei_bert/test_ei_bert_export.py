@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fedbert.devices.operations import count_operations
 from fedbert.ei_bert.artefact import build_artefact, parts
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.nibbles import embedding_nibbles, matrix_nibbles
@@ -192,6 +193,19 @@ def operators(model: bytes) -> list[str]:
         options.log_severity_level = 3
         onnxruntime.InferenceSession(model, options)
         return [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+
+
+@pytest.mark.parametrize("kind", ["unit", "unit, factorised", "pooled, shared"])
+def test_devices_count_what_four_bits_cost(kind: str) -> None:
+    """A device multiplies as often with a 4-bit table as with an int8 one, and keeps less of it."""
+    student = make(KINDS[kind])
+    whole, half = (
+        count_operations(export(student, Quantisation(embedding_bits=bits, block=16))) for bits in (8, 4)
+    )
+    assert half.integer_macs == whole.integer_macs
+    narrow = student.shape.embedding or student.shape.width
+    assert whole.weight_bytes - half.weight_bytes == pytest.approx(300 * narrow * 3 / 8, abs=50)
+    assert half.output_width == student.shape.dim
 
 
 def test_a_factorised_table_is_narrow() -> None:

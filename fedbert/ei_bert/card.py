@@ -18,7 +18,7 @@ _TASK_USE = (
     "(`compress.py add-head`). Runs refuse it: it has seen texts that they keep private."
 )
 _LIMITS = (
-    "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It carries the teacher's "
+    "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It has the teacher's "
     "biases. Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
 )
 

@@ -112,8 +112,9 @@ PLANS = {
         inner=512,
         embedding=80,
         adapter=256,
-        varied_texts=60_000,
-        pretrain_steps=2_000,
+        varied_texts=30_000,
+        pretrain_steps=1_500,
+        cross_steps=300,
     ),
     "tiny": Plan(
         budget_bytes=500_000,
@@ -123,8 +124,9 @@ PLANS = {
         inner=320,
         embedding=48,
         adapter=128,
-        varied_texts=60_000,
-        pretrain_steps=2_000,
+        varied_texts=30_000,
+        pretrain_steps=1_500,
+        cross_steps=300,
     ),
 }
 

@@ -1,59 +1,100 @@
 """New texts made from old ones, for the teacher to label: no further data is needed.
 
 Distillation matches two functions, so any text on which they should agree will do (Beyer et al. 2022,
-"Knowledge distillation: a good teacher is patient and consistent"); TinyBERT (Jiao et al. 2020) makes them by
-exchanging words.
+"Knowledge distillation: a good teacher is patient and consistent"); TinyBERT (Jiao et al. 2020) makes texts
+by exchanging words for near ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.nn import functional
 
+from fedbert.ei_bert.teacher import Teacher
 from fedbert.randomness import Purpose, generator
 
-_EXCHANGED, _DROPPED = 0.25, 0.15
+_EXCHANGED, _DROPPED, _NEAR = 0.25, 0.15, 0.4
 _LONGEST = 24
+_NEIGHBOURS = 8
+
+Neighbours = Mapping[str, Sequence[str]]
+
+
+def neighbours(
+    teacher: Teacher, texts: Sequence[str], count: int = _NEIGHBOURS
+) -> dict[str, tuple[str, ...]]:
+    """Return the `count` words nearest to each word of `texts` by the cosine of the teacher's word
+    embeddings.
+
+    Only words that are one token are known, and only those that are letters alone.
+    """
+    words = [index for index, token in enumerate(teacher.vocabulary) if token.isalpha() and len(token) > 1]
+    seen = {word for text in texts for word in text.lower().split()}
+    asked = [place for place, index in enumerate(words) if teacher.vocabulary[index] in seen]
+    unit = functional.normalize(teacher.body.words.weight.detach().cpu()[words], dim=-1)
+    out = {}
+    for low in range(0, len(asked), 1_024):
+        some = asked[low : low + 1_024]
+        best = (unit[some] @ unit.T).topk(min(count + 1, len(words)), dim=-1).indices.tolist()
+        for place, near in zip(some, best, strict=True):
+            own = teacher.vocabulary[words[place]]
+            out[own] = tuple(teacher.vocabulary[words[other]] for other in near if other != place)
+    return out
 
 
 def remixed(
-    texts: Sequence[str], groups: NDArray[np.integer], count: int, seed: int
+    texts: Sequence[str],
+    groups: NDArray[np.integer],
+    count: int,
+    seed: int,
+    near: Neighbours | None = None,
 ) -> tuple[list[str], NDArray[np.int64]]:
     """Return `count` new texts and the text each began as, `[count]`.
 
     Of four texts, one has a quarter of its words exchanged for words of other texts of its group, one is the
     beginning of it and the end of another of its group, one a part of it, and one lacks some words and has
-    two neighbours swapped. `groups` `[text]` says which texts may mix (a task's, say).
+    two neighbours swapped. `groups` `[text]` says which texts may mix (a task's, say). With `near` two texts
+    more in six have words exchanged for near ones.
     """
     draw = generator(seed, Purpose.SAMPLE, 7)
     words = [text.split() for text in texts]
     members = {int(group): np.flatnonzero(groups == group) for group in np.unique(groups)}
     source = draw.integers(0, len(texts), count)
-    kinds = draw.integers(0, 4, count)
+    kinds = draw.integers(0, 6 if near else 4, count)
     out = []
     for kind, index in zip(kinds.tolist(), source.tolist(), strict=True):
-        first, near = words[index], members[int(groups[index])]
+        first, among = words[index], members[int(groups[index])]
         if kind == 0:
             change = draw.random(len(first)) < _EXCHANGED
-            made = [_word(draw, words, near) if new else old for old, new in zip(first, change, strict=True)]
+            made = [_word(draw, words, among) if new else old for old, new in zip(first, change, strict=True)]
         elif kind == 1:
-            other = words[int(near[draw.integers(len(near))])]
+            other = words[int(among[draw.integers(len(among))])]
             begin, end = draw.random(2)
             made = first[: 1 + int(begin * len(first))] + other[int(end * len(other)) :]
         elif kind == 2:
             low = int(draw.random() * max(len(first) - 2, 1))
             made = first[low : low + 2 + int(draw.random() * len(first))]
-        else:
+        elif kind == 3:
             made = [
                 word for word, lost in zip(first, draw.random(len(first)), strict=True) if lost > _DROPPED
             ]
             if len(made) > 2:
                 at = int(draw.integers(len(made) - 1))
                 made[at], made[at + 1] = made[at + 1], made[at]
+        else:
+            made = [_nearby(draw, word, near or {}) for word in first]
         out.append(" ".join((made or first)[:_LONGEST]))
     return out, source.astype(np.int64)
 
 
-def _word(draw: np.random.Generator, words: Sequence[Sequence[str]], near: NDArray[np.intp]) -> str:
-    text = words[int(near[draw.integers(len(near))])]
+def _word(draw: np.random.Generator, words: Sequence[Sequence[str]], among: NDArray[np.intp]) -> str:
+    text = words[int(among[draw.integers(len(among))])]
     return text[int(draw.integers(len(text)))]
+
+
+def _nearby(draw: np.random.Generator, word: str, near: Neighbours) -> str:
+    others = near.get(word.lower(), ())
+    if not others or draw.random() >= _NEAR:
+        return word
+    return others[int(draw.integers(len(others)))]

@@ -88,7 +88,7 @@ def _tried(
     def make(_: Path) -> Mapping[str, Any]:
         vocabulary = pipeline.vocabulary(found[0])
         student = pipeline.new_student(vocabulary, 0)
-        texts = pipeline.texts()[0]
+        texts = pipeline.general_texts()
         tokens = Tokens(vocabulary, rules=pipeline.inputs.teacher.rules)
         order = np.random.default_rng(0).permutation(len(texts))
         held, learnt = order[: min(_HELD_OUT, len(texts) // 5)], order[min(_HELD_OUT, len(texts) // 5) :]

@@ -240,7 +240,7 @@ def _manifest(
             "tasks": {task.name: task.sha256 for task in inputs.tasks},
             "sentences": len(inputs.sentences),
             "sources_sha256": dict(inputs.sources),
-            "remixed_texts": plan.remixed_texts,
+            "made_texts": [plan.remixed_texts, plan.cross_texts],
         },
         "method": asdict(METHODS[plan.method]),
         "quantisation": {

@@ -24,7 +24,7 @@ from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.heads import fit_head, head_bytes, quantise_head
 from fedbert.ei_bert.methods import Method
 from fedbert.ei_bert.quantisation import Quantisation, calibrate
-from fedbert.ei_bert.remix import remixed
+from fedbert.ei_bert.remix import neighbours, remixed
 from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.stages import Done, load_tensors, run_stage, save_tensors
 from fedbert.ei_bert.student import Student, start_student
@@ -49,6 +49,7 @@ MANIFEST_ROOM = 6_000
 """Bytes kept free for the manifest and what a trained file takes more than a new one."""
 _CALIBRATION_TEXTS = 512
 _TEACHER_SEED = 0
+_PROBE_STRENGTH = 0.03
 
 
 @dataclass(frozen=True)
@@ -134,26 +135,41 @@ class TaskPipeline:
 
     # --- 2. texts and states ---
 
-    def texts(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-        """Return all texts, training texts first, with the task and label of each, -1 for none."""
+    def general_texts(self) -> list[str]:
+        """Return what the pre-distillation reads: training texts, general sentences, and texts made of
+        both.
+        """
+        task = joined(self.inputs.tasks)[1]
+        groups = np.concatenate([task, np.full(len(self.inputs.sentences), -1)])
+        basis = self.basis()
+        return [*basis, *remixed(basis, groups, self.plan.remixed_texts, _TEACHER_SEED)[0]]
+
+    def task_texts(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+        """Return what the cross-distillation reads, with the task and label (-1 for none) of each text.
+
+        First come the training texts, then texts made of them. General sentences are left out, since no head
+        has a say on them.
+        """
         texts, task, label = joined(self.inputs.tasks)
-        general = list(self.inputs.sentences)
-        groups = np.concatenate([task, np.full(len(general), -1)])
-        basis = [*texts, *general]
-        made, source = remixed(basis, groups, self.plan.remixed_texts, _TEACHER_SEED)
-        labels = np.concatenate([label, np.full(len(general) + len(made), -1)])
-        return [*basis, *made], np.concatenate([groups, groups[source]]), labels
+        near = neighbours(self.inputs.teacher, texts)
+        made, source = remixed(texts, task, self.plan.cross_texts, _TEACHER_SEED, near)
+        return (
+            [*texts, *made],
+            np.concatenate([task, task[source]]),
+            np.concatenate([label, np.full(len(made), -1)]),
+        )
 
     def states(self, tuned: Done | None) -> tuple[Tensor, Done]:
-        """Stage 2: the pooled states `[text, width]` of all texts, by the tuned teacher or the one as
-        published.
+        """Stage 2: pooled states `[text, width]`: of the task texts by the tuned teacher, or of the general
+        texts by the teacher as published.
         """
         which = "tuned" if tuned else "published"
         self.reporter.stage(f"states of the teacher, {which}")
         teacher = self.tuned if tuned else self.inputs.teacher
 
         def make(folder: Path) -> Mapping[str, Any]:
-            texts, parts, size = self.texts()[0], [], 4_000
+            texts = self.task_texts()[0] if tuned else self.general_texts()
+            parts, size = [], 4_000
             teacher.body.to(best_device())
             for low in range(0, len(texts), size):
                 parts.append(pooled_states(teacher, texts[low : low + size]).half())
@@ -162,7 +178,8 @@ class TaskPipeline:
             save_tensors(torch.cat(parts), folder / "states.pt")
             return {"texts": len(texts)}
 
-        chosen = {"remixed": self.plan.remixed_texts, "tuned": tuned.sha256 if tuned else ""}
+        count = self.plan.cross_texts if tuned else self.plan.remixed_texts
+        chosen = {"remixed": count, "tuned": tuned.sha256 if tuned else ""}
         done = run_stage(self.work, "states", {**self.inputs.key(), **chosen}, make)
         return load_tensors(done.folder / "states.pt"), done
 
@@ -247,7 +264,7 @@ class TaskPipeline:
             vocabulary = self.vocabulary(found[0])
             tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
             student = self.new_student(vocabulary, seed).to(best_device())
-            texts = self.texts()[0]
+            texts = self.general_texts()
             losses = _Losses(self.reporter)
             checkpoint = folder / "checkpoint.pt"
             kept: dict[str, Any] = {"step": 0, "optimiser": None}
@@ -288,19 +305,14 @@ class TaskPipeline:
     # --- 5. cross-distillation ---
 
     def lesson(self, vocabulary: tuple[str, ...], states: Tensor, labelled_only: bool = False) -> TaskLesson:
-        """Return the texts of the cross-distillation: those of a task, with what is known of each.
-
-        General sentences are left out, since no head has a say on them.
-        """
-        texts, task, label = self.texts()
+        """Return the texts of the cross-distillation with what is known of each."""
+        texts, task, label = self.task_texts()
         count = len(joined(self.inputs.tasks)[0]) if labelled_only else len(texts)
-        chosen = np.flatnonzero(task[:count] >= 0)
-        tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
         return TaskLesson(
-            rows=tokens.rows([texts[index] for index in chosen.tolist()]),
-            task=task[chosen],
-            label=label[chosen],
-            states=states[torch.from_numpy(chosen)],
+            rows=Tokens(vocabulary, rules=self.inputs.teacher.rules).rows(texts[:count]),
+            task=task[:count],
+            label=label[:count],
+            states=states[:count],
             teacher_ids=teacher_rows(self.inputs.teacher.vocabulary, vocabulary),
         )
 
@@ -382,7 +394,7 @@ class TaskPipeline:
         heads = Heads(self.inputs.tasks, self.inputs.teacher.width)
         for task in self.inputs.tasks:
             states = student_states(trained.student, tokens, task.train.texts).numpy()
-            fitted = fit_head(states, task.train.labels, task.labels, task.name, 0)
+            fitted = fit_head(states, task.train.labels, task.labels, task.name, 0, strength=_PROBE_STRENGTH)
             head = cast(nn.Linear, heads[task.name])
             with torch.no_grad():
                 head.weight.copy_(torch.from_numpy((fitted.weight * fitted.scale).T))

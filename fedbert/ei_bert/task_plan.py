@@ -63,12 +63,13 @@ class TaskPlan:
     tune_epochs: int = 3
     tune_layers: int = 4
     remixed_texts: int = 56_000
+    cross_texts: int = 150_000
     pretrain_steps: int = 2_500
     pretrain_rate: float = 2e-3
     method: str = INTEGRATION.name
-    cross_steps: int = 4_000
+    cross_steps: int = 3_000
     cross_rate: float = 1.5e-3
-    ablation_steps: int = 300
+    ablation_steps: int = 200
     embedding_bits: int = 8
     weight_bits: int = 8
     entropy_coded: bool = False
@@ -94,6 +95,7 @@ class TaskPlan:
             self,
             tune_epochs=1,
             remixed_texts=min(self.remixed_texts, 12_000),
+            cross_texts=min(self.cross_texts, 12_000),
             pretrain_steps=min(self.pretrain_steps, 500),
             cross_steps=min(self.cross_steps, 700),
         )
@@ -104,7 +106,7 @@ PRESETS = {
     "small": TaskPlan(
         budget_bytes=1_000_000,
         architecture=Architecture(layers=2, width=128, heads=4, inner=512, embedding=80),
-        cross_steps=3_500,
+        cross_steps=2_500,
     ),
     "tiny": TaskPlan(
         budget_bytes=500_000,

@@ -10,7 +10,7 @@ from torch import nn
 
 from fedbert.ei_bert.ablation import differences
 from fedbert.ei_bert.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
-from fedbert.ei_bert.remix import remixed
+from fedbert.ei_bert.remix import neighbours, remixed
 from fedbert.ei_bert.student import Student, StudentShape, start_student
 from fedbert.ei_bert.task_distillation import (
     Rates,
@@ -167,6 +167,27 @@ def test_remixed_texts_take_words_of_their_own_group() -> None:
     assert all(set(text.split()) <= own[groups[index]] for text, index in zip(made, source, strict=True))
     assert all(made)
     assert len(set(made)) > 60
+
+
+def test_near_words_are_those_of_least_angle(guide: Teacher) -> None:
+    """The neighbours of a word are the words of highest cosine, itself left out; new texts use nothing
+    else.
+    """
+    near = neighbours(guide, ["Play the music"], 2)
+    words = [token for token in guide.vocabulary if token.isalpha() and len(token) > 1]
+    vectors = {word: guide.body.words.weight[guide.vocabulary.index(word)].numpy() for word in words}
+
+    def cosine(one: str, two: str) -> float:
+        a, b = vectors[one], vectors[two]
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    assert set(near) == {"play", "the", "music"}
+    for word, found in near.items():
+        others = sorted((other for other in words if other != word), key=lambda other: -cosine(word, other))
+        assert list(found) == others[:2]
+    made, _ = remixed(["Play the music"], np.zeros(1, np.int64), 200, 0, near)
+    known = {"Play", "the", "music", *(other for found in near.values() for other in found)}
+    assert {word for text in made for word in text.split()} == known
 
 
 def test_differences_are_paired_by_seed() -> None:

@@ -36,6 +36,7 @@ PLAN = TaskPlan(
     tune_epochs=6,
     tune_layers=1,
     remixed_texts=20,
+    cross_texts=20,
     pretrain_steps=6,
     cross_steps=40,
     ablation_steps=2,

@@ -38,8 +38,9 @@ class Constant:
 def constants(model: bytes) -> list[Constant]:
     """Return the constants of an ONNX file that `export` wrote. Raises FedbertError if it is none.
 
-    Loaded, a matrix has one byte a value, whatever it has in the file, the few position embeddings are float,
-    and all else is as in the file. Matrices used after the pooling (projection, adapter) belong to the heads.
+    Loaded, a matrix has one byte a value, whatever it has in the file; position embeddings, scales and biases
+    are float; all else is as in the file. Matrices used after the pooling (projection, adapter) belong to the
+    heads.
     """
     import onnx  # takes longer to import than an artefact to load
 
@@ -60,7 +61,8 @@ def constants(model: bytes) -> list[Constant]:
         if kinds & _LOOKUPS and len(tensor.dims) == 2:
             found.append(Constant("word embeddings", size, size))
         elif len(tensor.dims) < 2:
-            found.append(Constant("scales and biases", size, size))
+            widened = 2 if tensor.data_type == onnx.TensorProto.FLOAT16 else 1
+            found.append(Constant("scales and biases", size, size * widened))
         elif _sliced(graph, users, tensor.name):
             found.append(Constant("position embeddings", size, values * _FLOAT_BYTES))
         else:

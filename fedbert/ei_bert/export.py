@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fedbert.ei_bert.bert import Body, Layer
 from fedbert.ei_bert.nibbles import MatrixNibbles, embedding_nibbles, matrix_nibbles, packed
-from fedbert.ei_bert.quantisation import INT8, Quantisation, Range, Weight, byte_range, quantise_weight
+from fedbert.ei_bert.quantisation import INT8, Quantisation, Range, Weight, byte_range, quantise_weight, short
 from fedbert.ei_bert.student import Student
 
 _CONTRIB = "com.microsoft"
@@ -33,9 +33,17 @@ class _Graph:
         self._matrices: dict[tuple[str, str], str] = {}
 
     def constant(self, value: NDArray[np.generic]) -> str:
-        """Return the name of an initialiser of this value; equal values are stored once."""
+        """Return the name of an initialiser of this value; equal values are stored once.
+
+        Floats that float16 holds exactly are kept so; ONNX Runtime widens them when it loads the file.
+        """
         key = (f"{value.dtype}{value.shape}", value.tobytes())
         if key not in self._known:
+            whole = np.asarray(value, np.float32) if value.dtype == np.float32 and value.size >= 32 else None
+            if whole is not None and np.array_equal(short(whole), whole):
+                half = self.constant(value.astype(np.float16))
+                self._known[key] = self.add("Cast", [half], to=TensorProto.FLOAT)
+                return self._known[key]
             self._known[key] = f"c{len(self.initialisers)}"
             self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(value), self._known[key]))
         return self._known[key]
@@ -95,7 +103,7 @@ class _Graph:
         """Bytes times an int8 matrix, to float."""
         values, scales, zeros = self.weight(weight)
         scale, zero = self.scale(part)
-        tail = [] if bias is None else [self.constant(bias)]
+        tail = [] if bias is None else [self.constant(short(bias))]
         return self.add("MatMulIntegerToFloat", [x, values, scale, scales, zero, zeros, *tail], _CONTRIB)
 
     def scaled(self, x: str, scales: NDArray[np.float32]) -> str:
@@ -107,7 +115,7 @@ class _Graph:
 
         The sum is a Sum: ONNX Runtime fuses Add and LayerNormalization into an operator five times as slow.
         """
-        weights = [self.constant(_array(module.weight)), self.constant(_array(module.bias))]
+        weights = [self.constant(short(_array(part))) for part in (module.weight, module.bias)]
         return self.add(
             "LayerNormalization", [self.add("Sum", [x, y]), *weights], axis=-1, epsilon=module.eps
         )
@@ -156,9 +164,11 @@ def _words_of_bytes(graph: _Graph, body: Body) -> str:
     if body.widen is None:
         return graph.scaled(graph.add("Gather", [graph.constant(words.values), "ids"]), words.scales)
     # The bytes of the table meet the matrix as they are: their scales are folded into its rows.
-    folded = quantise_weight(words.scales[:, None] * _array(body.widen.weight).T)
+    unit = words.scales.max()
+    folded = quantise_weight(words.scales[:, None] / unit * _array(body.widen.weight).T)
     table = (words.values.astype(np.int16) + 128).astype(np.uint8)
-    return graph.to_float(graph.add("Gather", [graph.constant(table), "ids"]), Range(1.0, 128), folded)
+    at = Range(float(unit), 128)
+    return graph.to_float(graph.add("Gather", [graph.constant(table), "ids"]), at, folded)
 
 
 def _words_of_nibbles(graph: _Graph, body: Body, block: int) -> str:
@@ -200,7 +210,7 @@ def _layer(
     bias = {key: _array(getattr(layer, key).bias) for key in matrix}
     values, scales, zeros = graph.weight(matrix["packed"])
     scale, zero = graph.scale(at["input"])
-    whole, packed_bias = graph.to_bytes(x, at["input"]), graph.constant(bias["packed"])
+    whole, packed_bias = graph.to_bytes(x, at["input"]), graph.constant(short(bias["packed"]))
     inputs = [whole, values, packed_bias, scale, scales, mask, zero, zeros]
     mixed = graph.add("QAttention", inputs, _CONTRIB, num_heads=layer.heads)
     mixed = graph.to_float(graph.to_bytes(mixed, at["mixed"]), at["mixed"], matrix["out"], bias["out"])

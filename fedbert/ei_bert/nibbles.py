@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedbert.ei_bert.quantisation import WEIGHT_LIMIT
+from fedbert.ei_bert.quantisation import WEIGHT_LIMIT, short_scales
 
 _FACTORS = (1.0, 0.93, 0.86, 0.79)
 _COLUMN_FACTORS = (1.0, 0.9, 0.8)
@@ -60,10 +60,15 @@ class MatrixNibbles:
         return self.codes * np.repeat(self.multiples, len(self.codes) // len(self.multiples), axis=0)
 
 
+def _short_scales(scales: Tensor) -> Tensor:
+    """Do what `quantisation.short_scales` does, on a tensor."""
+    return scales.half().float() if bool(scales.min() >= torch.finfo(torch.float16).tiny) else scales
+
+
 def _coded(table: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return (codes `[row, block, value]`, scales float16 `[row, block]`, columns `[column]`) of a table."""
     rows, width = table.shape
-    columns = table.square().mean(0).sqrt().clamp_min(1e-8)
+    columns = _short_scales(table.square().mean(0).sqrt().clamp_min(1e-8))
     normal = torch.nn.functional.pad(table / columns, (0, -width % block)).reshape(rows, -1, block)
     extreme = normal.gather(2, normal.abs().argmax(2, keepdim=True))
     codes = scales = least = torch.empty(0)
@@ -101,7 +106,7 @@ def matrix_nibbles(matrix: Tensor | NDArray[np.float32], block: int) -> MatrixNi
     best = np.full(whole.shape[1], np.inf)
     scales, multiples = top, np.ones((len(blocks), whole.shape[1]), np.int8)
     for factor in _COLUMN_FACTORS:
-        scale = top * np.float32(factor)
+        scale = short_scales(top * np.float32(factor))
         errors = np.stack([_error(blocks, scale * np.float32(multiple)) for multiple in _MULTIPLES])
         found, total = errors.argmin(0), errors.min(0).sum(0)
         better = total < best
@@ -133,7 +138,7 @@ def fake_quantised(tensor: Tensor, bits: int, block: int) -> Tensor:
     """
     with torch.no_grad():
         if bits == 8:
-            scales = tensor.abs().amax(0).clamp_min(1e-8) / 127
+            scales = _short_scales(tensor.abs().amax(0).clamp_min(1e-8) / 127)
             rounded = (tensor / scales).round().clamp(-127, 127) * scales
         else:
             codes, scale, columns = _coded(tensor, block)

@@ -72,8 +72,20 @@ def quantise_weight(matrix: Tensor | NDArray[np.float32], limit: int = WEIGHT_LI
     """Return `matrix` `[in, out]` as int8 in -limit .. limit, symmetric, one scale per column."""
     whole = np.asarray(matrix.detach() if isinstance(matrix, Tensor) else matrix, np.float32)
     top = np.maximum(np.abs(whole).max(0), 1e-8).astype(np.float32)
-    scales = top / np.float32(limit)
+    scales = short_scales(top / np.float32(limit))
     return Weight(np.rint(whole / scales).clip(-limit, limit).astype(np.int8), scales)
+
+
+def short(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `values` rounded to float16, as the file keeps them; as they are if one is too large."""
+    if np.abs(values).max(initial=0.0) > np.finfo(np.float16).max:
+        return values
+    return values.astype(np.float16).astype(np.float32)
+
+
+def short_scales(scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `scales` rounded to float16, or as they are where one is too small to keep its 11 bits there."""
+    return short(scales) if scales.min(initial=1.0) >= np.finfo(np.float16).tiny else scales
 
 
 class Calibration:

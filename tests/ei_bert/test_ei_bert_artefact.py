@@ -258,8 +258,8 @@ def test_parts_add_up() -> None:
     assert listed["layers' weights"] == shape["layers"] * (4 * width * width + 2 * width * inner)
     assert listed["heads"] == width * shape["dim"] + shape["adapter"] * (width + shape["dim"])
     assert listed["graph"] < 20_000
-    loaded = memory_bytes(artefact) - artefact.total_bytes
-    assert loaded == 3 * listed["position embeddings"] - listed["graph"] - listed["manifest"]
+    kept = artefact.total_bytes - listed["graph"] - listed["manifest"] + 3 * listed["position embeddings"]
+    assert kept <= memory_bytes(artefact) <= kept + listed["scales and biases"]
 
 
 def test_no_graph_has_no_parts() -> None:

@@ -178,6 +178,22 @@ def test_parts_add_up_for_every_kind(kind: str, quantisation: Quantisation) -> N
     assert listed["heads"] == (4 if shape.pooled else width * shape.dim + adapter)
 
 
+def test_scales_and_biases_are_kept_in_float16() -> None:
+    """Rows of 32 floats and more are float16 in the file, but for scales too small, which stay exact."""
+    student = make(KINDS["pooled"])
+    assert kept(export(student)) == {onnx.TensorProto.FLOAT16}
+    with torch.no_grad():
+        student.body.layers[0].up.weight.mul_(1e-5)
+    assert kept(export(student)) == {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT}
+
+
+def kept(model: bytes) -> set[int]:
+    """The types of the file's rows of 32 floats and more."""
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16}
+    constants = onnx.load_from_string(model).graph.initializer
+    return {c.data_type for c in constants if c.data_type in floats and np.prod(c.dims) >= 32}
+
+
 def test_the_graph_is_folded_when_it_is_loaded() -> None:
     """With 4-bit matrices ONNX Runtime runs the operators that it runs with int8 ones, and no others."""
     student = make(KINDS["pooled"])

@@ -1,7 +1,7 @@
 """How far the ways to rank tokens agree, and what pruning costs: python benchmarks/pruning.py [--every N].
 
-Importance over the training texts of the three intent sets (every N-th), by the default teacher; tokens a text,
-[UNK] and the attention kept on their test texts. Prints two Markdown tables.
+Importance over the training texts of the three intent sets (every N-th), by the default teacher; tokens a
+text and [UNK] on their test texts. Prints two Markdown tables.
 """
 
 import argparse

@@ -75,8 +75,8 @@ def rescored(
     """Return the importance for keeping `size` tokens, in a second round, `[teacher vocabulary]`.
 
     Words whose tokens go are split into others, which then matter more than `found`, the first importance,
-    says. So the tokens that occur are first pruned half of the way, in ratio, to `size`; the teacher then reads
-    `texts` in what is left, and only that is ranked again. Arguments and errors as in `importance`.
+    says. So the tokens that occur are first pruned half of the way, in ratio, to `size`; the teacher then
+    reads `texts` in what is left, and only that is ranked again. Arguments and errors as in `importance`.
 
     Worth its time for small sizes: see `benchmarks/pruning.py`.
     """

@@ -444,7 +444,9 @@ class _Run:
         calibration = [tokens.rows(some), tokens.rows(public.names[:96], "item")]
         ranges = calibrate(self.student, [torch.from_numpy(padded(rows)) for rows in calibration])
         model = onnx_bytes(self.student, ranges, quantisation=self._quantisation())
-        trial = build_artefact(model, self.vocabulary, {"shape": shape.as_dict()})
+        trial = build_artefact(
+            model, self.vocabulary, {"shape": shape.as_dict(), "text_rules": asdict(self.teacher.rules)}
+        )
         encoder = Int8Encoder(trial, torch.get_num_threads())
         texts, names = encoder.encode(public.checks), encoder.encode(public.names, "item")
         unit = [
@@ -457,6 +459,7 @@ class _Run:
         manifest: Mapping[str, Any] = {
             "model": "EI-BERT student, int8",
             "shape": shape.as_dict(),
+            "text_rules": asdict(self.teacher.rules),
             "parameters": sum(p.numel() for p in self.student.parameters()) - shape.teacher_width * shape.dim,
             "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256},
             "trained_on": {"public_text_only": True, "tasks": {}},

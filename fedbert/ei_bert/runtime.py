@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact
-from fedbert.ei_bert.tokenizer import Role, Tokens, by_length
+from fedbert.ei_bert.tokenizer import Role, TextRules, Tokens, by_length
 from fedbert.errors import FedbertError
 
 _BATCH_TOKENS = 1536
@@ -39,7 +39,8 @@ class Int8Encoder:
             raise FedbertError(
                 f"model.onnx cannot be run ({str(error).splitlines()[0][:120]}); rebuild it"
             ) from error
-        self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
+        rules = TextRules(**artefact.manifest.get("text_rules", {}))
+        self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()), rules=rules)
         self._threads = threads
         self.dim = artefact.dim
         self.pooled = bool(artefact.manifest["shape"].get("pooled", False))

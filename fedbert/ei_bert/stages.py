@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from fedbert.ei_bert.teacher import sha256_of
 from fedbert.errors import FedbertError
@@ -47,30 +48,40 @@ def run_stage(
         return _read(name, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        begun = time.perf_counter()
-        record = make(folder)
-        files = {
-            path.relative_to(folder).as_posix(): sha256_of(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and not path.name.startswith("checkpoint")
-        }
-        whole = {
-            "stage": name,
-            "inputs": inputs,
-            "record": record,
-            "seconds": round(time.perf_counter() - begun, 1),
-            "files": files,
-        }
-        for path in folder.glob("checkpoint*"):
-            path.unlink()
-        temporary = done.with_suffix(".part")
-        temporary.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", "utf-8")
-        temporary.replace(done)
+        with FileLock(work / f".{folder.name}.lock"):
+            # Another process may have made it while this one waited.
+            if not done.is_file():
+                _make(name, inputs, make, folder)
     except OSError as error:
         raise FedbertError(
             f"{folder} cannot be written ({error.strerror}); free space or give --work another folder"
         ) from error
     return _read(name, folder)
+
+
+def _make(
+    name: str, inputs: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], folder: Path
+) -> None:
+    begun = time.perf_counter()
+    record = make(folder)
+    files = {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith("checkpoint")
+    }
+    whole = {
+        "stage": name,
+        "inputs": inputs,
+        "record": record,
+        "seconds": round(time.perf_counter() - begun, 1),
+        "files": files,
+    }
+    for path in folder.glob("checkpoint*"):
+        path.unlink()
+    done = folder / _DONE
+    temporary = done.with_suffix(".part")
+    temporary.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", "utf-8")
+    temporary.replace(done)
 
 
 def _read(name: str, folder: Path) -> Done:

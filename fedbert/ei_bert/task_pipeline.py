@@ -452,7 +452,8 @@ class TaskPipeline:
             weight, bias = folded(student, linear)
             head = quantise_head(weight.detach().numpy(), bias.detach().numpy(), task.labels, task.name)
             files[task.name] = head_bytes(head)
-        whole = {"shape": student.shape.as_dict(), **manifest}
+        rules = asdict(self.inputs.teacher.rules)
+        whole = {"shape": student.shape.as_dict(), "text_rules": rules, **manifest}
         return build_artefact(model, vocabulary, whole, heads=files)
 
     def _say(self, who: str, scores: Mapping[str, float]) -> None:

@@ -1,6 +1,8 @@
 """Stages with files between them."""
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,19 @@ def test_what_cannot_be_written_or_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"broken")
     with pytest.raises(FedbertError, match=r"broken\.pt cannot be read"):
         load_tensors(tmp_path / "broken.pt")
+
+
+def test_two_at_once_make_a_stage_once(tmp_path: Path) -> None:
+    """The second to come waits for the first and takes what it made."""
+    calls = []
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        calls.append(folder)
+        time.sleep(0.3)
+        (folder / "out.txt").write_text("made")
+        return {}
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: run_stage(tmp_path, "prune", {}, make), range(2))
+    assert first == second
+    assert len(calls) == 1

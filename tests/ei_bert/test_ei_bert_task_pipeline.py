@@ -19,13 +19,15 @@ from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.artefact import load_artefact, parts
 from fedbert.ei_bert.methods import METHODS
 from fedbert.ei_bert.pretrained import EiBert
+from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.shape_search import search_shapes
 from fedbert.ei_bert.task_compression import compress_tasks
 from fedbert.ei_bert.task_pipeline import MANIFEST_ROOM, Inputs, TaskPipeline
 from fedbert.ei_bert.task_plan import PRESETS, Architecture, TaskPlan
 from fedbert.ei_bert.tasks import load_tasks
 from fedbert.ei_bert.teacher import load_teacher
-from fedbert.ei_bert.tokenizer import Tokens
+from fedbert.ei_bert.token_pruning import pruned_vocabulary
+from fedbert.ei_bert.tokenizer import TextRules, Tokens
 from fedbert.errors import FedbertError
 
 WORDS = {"alarm": ("set an alarm", "wake me at six"), "bank": ("freeze my account", "block my bank account")}
@@ -256,3 +258,14 @@ def test_parts_add_up(made: tuple[Path, dict[str, Any]]) -> None:
     """What the report shows of the bytes is all of them."""
     artefact = load_artefact(made[0])
     assert sum(parts(artefact).values()) == artefact.total_bytes
+
+
+def test_the_artefact_reads_texts_as_its_teacher_did(inputs: Inputs, tmp_path: Path) -> None:
+    """A cased teacher's student tells capitals apart, in the runtime too; an uncased one's does not."""
+    for lowercase in (True, False):
+        teacher = replace(inputs.teacher, rules=TextRules(lowercase=lowercase))
+        pipeline = TaskPipeline(replace(inputs, teacher=teacher), PLAN, tmp_path, Silent(), 1)
+        vocabulary = pruned_vocabulary(teacher.vocabulary, np.ones(len(teacher.vocabulary)), SENTENCES, 120)
+        artefact = pipeline.untrained_artefact(pipeline.new_student(vocabulary, 0), vocabulary)
+        one, two = Int8Encoder(artefact).vectors(["play a song", "PLAY a song"])
+        assert np.array_equal(one, two) == lowercase

@@ -16,7 +16,9 @@ from fedbert.ei_bert.artefact import build_artefact, parts
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.nibbles import embedding_nibbles, matrix_nibbles
 from fedbert.ei_bert.quantisation import INT8, Quantisation, calibrate
+from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.student import Student, StudentShape
+from fedbert.errors import FedbertError
 
 UNIT = StudentShape(
     vocabulary=300, layers=2, width=32, heads=2, inner=64, adapter=16, dim=12, teacher_width=24
@@ -134,6 +136,25 @@ def test_padding_changes_no_ranking(kind: str, quantisation: Quantisation) -> No
     assert np.abs(short - long).max() < 1e-4 * np.abs(short).max()
     items = short[:20]
     assert np.array_equal(np.argsort(-short @ items.T, 1, "stable"), np.argsort(-long @ items.T, 1, "stable"))
+
+
+@pytest.mark.parametrize("kind", ["unit", "pooled", "pooled, factorised, shared"])
+def test_texts_have_the_same_vectors_alone_and_together(kind: str) -> None:
+    """Through the encoder with one and two threads; a pooled student has no unit vectors to round."""
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[ITEM]", *(f"w{number}" for number in range(295)))
+    shape = KINDS[kind]
+    manifest = {"shape": {"dim": shape.dim, "pooled": shape.pooled}}
+    artefact = build_artefact(export(make(shape)), words, manifest)
+    one, two = Int8Encoder(artefact), Int8Encoder(artefact, threads=2)
+    texts = [" ".join(f"w{n % 295}" for n in range(start, start + 1 + start % 9)) for start in range(256)]
+    together = one.vectors(texts)
+    assert np.array_equal(together, np.concatenate([one.vectors([text]) for text in texts]))
+    assert np.array_equal(together, two.vectors(texts))
+    if shape.pooled:
+        with pytest.raises(FedbertError, match="use vectors"):
+            one.encode(texts)
+    else:
+        assert np.array_equal(one.encode(texts), np.rint(together * 127).astype(np.int8))
 
 
 def test_a_shared_layer_is_stored_once() -> None:

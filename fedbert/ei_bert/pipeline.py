@@ -222,9 +222,9 @@ class _Run:
         check_budget(self._kept(smallest), lambda some: used(some) + _MANIFEST_ROOM, self.plan.budget_bytes)
 
         def make(folder: Path) -> dict[str, Any]:
-            found = importance(how, self.teacher, [*public.requests, *public.sentences])
-            found += 20.0 * importance(how, self.teacher, public.names)
-            found += 0.8 * importance(how, self.teacher, public.titles[::4])
+            plain, titles = [*public.requests, *public.sentences], public.titles[::4]
+            weights = [1.0] * len(plain) + [20.0] * len(public.names) + [0.8] * len(titles)
+            found = importance(how, self.teacher, [*plain, *public.names, *titles], weights)
             with (folder / "importance.npy").open("wb") as handle:
                 np.save(handle, found)
             return {"method": how}
@@ -300,7 +300,7 @@ class _Run:
             head = torch.linalg.svd(basis, full_matrices=False)[2][: plan.dim].T.contiguous()
         shape = plan.shape(len(self.vocabulary), width)
         chosen = torch.from_numpy(teacher_rows(self.teacher.vocabulary, self.vocabulary))
-        words = self.teacher.body.words.weight[chosen]
+        words = self.teacher.word_vectors()[chosen]
         self.student = start_student(shape, words, nn.Parameter(head), plan.seed).eval()
 
     def pretrain(self) -> None:

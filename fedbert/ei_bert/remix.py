@@ -32,7 +32,7 @@ def neighbours(
     words = [index for index, token in enumerate(teacher.vocabulary) if token.isalpha() and len(token) > 1]
     seen = {word for text in texts for word in text.lower().split()}
     asked = [place for place, index in enumerate(words) if teacher.vocabulary[index] in seen]
-    unit = functional.normalize(teacher.body.words.weight.detach().cpu()[words], dim=-1)
+    unit = functional.normalize(teacher.word_vectors().detach().cpu()[words], dim=-1)
     out = {}
     for low in range(0, len(asked), 1_024):
         some = asked[low : low + 1_024]

@@ -26,7 +26,7 @@ from fedbert.ei_bert.bert import fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import TEMPERATURE, by_parts, divergence
 from fedbert.ei_bert.export import onnx_bytes
-from fedbert.ei_bert.quantisation import calibrate
+from fedbert.ei_bert.quantisation import Quantisation, calibrate
 from fedbert.ei_bert.student import Student, StudentShape
 from fedbert.ei_bert.teacher import Teacher, load_teacher, sorted_batches
 from fedbert.ei_bert.tokenizer import Role, Tokens, padded
@@ -223,7 +223,8 @@ class ServerModels:
         ranges = calibrate(self._student, self._calibration)
         vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
         manifest = {key: value for key, value in self._artefact.manifest.items() if key != "files"}
-        return build_artefact(onnx_bytes(self._student, ranges), vocabulary, manifest)
+        bits = Quantisation(embedding_bits=manifest.get("quantisation", {}).get("embedding_bits", 8))
+        return build_artefact(onnx_bytes(self._student, ranges, bits), vocabulary, manifest)
 
     def _student_top(self, cached: CachedLayers, chosen: NDArray[np.intp]) -> Tensor:
         top = self._student.shape.layers - 1

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fedbert.ei_bert.ablation import ablation
-from fedbert.ei_bert.artefact import Artefact, download_bytes, parts, save_artefact
+from fedbert.ei_bert.artefact import Artefact, download_bytes, memory_bytes, parts, save_artefact
 from fedbert.ei_bert.card import write_card
 from fedbert.ei_bert.heads import Head, read_head
 from fedbert.ei_bert.latency import latency
@@ -131,7 +131,7 @@ def compress_tasks(
     record |= {
         "total_bytes": artefact.total_bytes,
         "download_bytes": download_bytes(artefact),
-        "memory_bytes": artefact.total_bytes,
+        "memory_bytes": memory_bytes(artefact),
         "sha256": artefact.sha256,
         "parts": parts(artefact),
         "latency": latency(artefact),
@@ -173,7 +173,7 @@ def forms(pipeline: TaskPipeline, trained: Trained) -> list[dict[str, Any]]:
             {
                 "form": f"{embedding}-bit embeddings, {weight}-bit weights",
                 "bytes": artefact.total_bytes,
-                "memory_bytes": artefact.total_bytes,
+                "memory_bytes": memory_bytes(artefact),
                 "download_bytes": download_bytes(artefact),
                 "accuracy": int8_accuracy(artefact, pipeline.inputs.tasks),
             }
@@ -213,11 +213,8 @@ def _vocabulary(pipeline: TaskPipeline, kept: tuple[str, ...], found: np.ndarray
     inputs = pipeline.inputs
     texts = [text for task in inputs.tasks for text in task.test.texts]
     unknown, mean = spelling(kept, texts, inputs.teacher.rules)
-    basis = [text for task in inputs.tasks for text in task.train.texts][::10]
-    others = {
-        method: agreement(found, importance(method, inputs.teacher, basis), len(kept))
-        for method in ("frequency", "attention_per_occurrence")
-    }
+    same = importance("frequency", inputs.teacher, pipeline.basis())
+    others = {"frequency": agreement(found, same, len(kept))}
     return {
         "size": len(kept),
         "unknown_share": unknown,

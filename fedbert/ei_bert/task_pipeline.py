@@ -238,7 +238,7 @@ class TaskPipeline:
         rows = torch.from_numpy(teacher_rows(teacher.vocabulary, vocabulary))
         shape = self.plan.architecture.shape(len(vocabulary), teacher.width)
         head = nn.Parameter(torch.zeros(teacher.width, 0), requires_grad=False)
-        return start_student(shape, teacher.body.words.weight[rows], head, seed).eval()
+        return start_student(shape, teacher.word_vectors()[rows], head, seed).eval()
 
     # --- 4. pre-distillation ---
 

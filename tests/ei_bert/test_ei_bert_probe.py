@@ -238,7 +238,7 @@ def test_the_add_head_command(data: Path, tmp_path: Path, capsys: pytest.Capture
         (["--model", "default"], "output(=None) must be given for a shipped model"),
         (["--model", "nowhere"], "model(='nowhere')"),
         (["--model", "default", "--output", "new", "--seed", "-1"], "seed(=-1)"),
-        (["--model", "default", "--output", "new", "--budget-bytes", "1905000"], "must be at most 1905000"),
+        (["--model", "default", "--output", "new", "--budget-bytes", "1881000"], "must be at most 1881000"),
         (["--model", "default", "--output", "topic.csv"], "cannot be written"),
     ],
 )

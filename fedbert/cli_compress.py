@@ -176,6 +176,7 @@ def _tasks(
     from fedbert.ei_bert.tasks import load_tasks
     from fedbert.ei_bert.teacher import load_teacher
     from fedbert.reporting.compression import write_compression_report
+    from fedbert.results import write_text_atomically
     from fedbert.simulation import commit, versions
 
     chosen = PRESETS[size]
@@ -198,6 +199,8 @@ def _tasks(
     record |= searched
     record["environment"] = {**versions(), "cores": cores(), "commit": commit()}
     folder = output.with_name(f"{output.name}-report")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(folder / "compression.json", json.dumps(record, indent=1) + "\n")
     write_compression_report(record, folder)
     typer.echo(
         f"{output}: {record['total_bytes']:,} bytes, sha256 {record['sha256']}, {record['seconds']:.0f} s"

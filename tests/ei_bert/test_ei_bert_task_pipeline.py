@@ -200,9 +200,8 @@ def test_the_command_writes_artefact_card_and_report(
     public.mkdir(parents=True)
     table = pd.DataFrame({"text": SENTENCES, "item": [-1] * 3, "split": ["general"] * 3})
     table.to_parquet(public / "public.parquet")
-    flags = (
-        "--layers 1 --width 32 --heads 4 --inner 32 --embedding 16 --budget-bytes 120000 --pretrain-steps 4"
-    )
+    flags = "--layers 1 --width 32 --heads 4 --inner 32 --embedding 16 --budget-bytes 120000"
+    flags += " --pretrain-steps 4 --cross-steps 4 --threads 1 --fast --entropy-coded --output m"
     data = [part for file in files for part in ("--data", str(file))]
     common = ["--teacher", small_teacher, "--public", str(public.parent)]
     assert call("compress", [*data, *common, *flags.split()]) == 0

@@ -80,6 +80,9 @@ def make(
     search_record: Annotated[
         Path | None, typer.Option(help="with --data: what the command search wrote, for the report")
     ] = None,
+    transformers_output: Annotated[
+        Path | None, typer.Option(help="with --data: folder for the float student as transformers reads it")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="threads of torch; default: all cores")] = None,
     work: Annotated[
         Path, typer.Option(help="folder of the stages' files; a stopped run goes on from them")
@@ -133,7 +136,7 @@ def make(
             range(seed, seed + seeds),
             ablation,
             search_record,
-            common,
+            {**common, "transformers_output": transformers_output},
         )
         return
     for name, used in (
@@ -143,6 +146,7 @@ def make(
         ("weight_bits", weight_bits is not None),
         ("entropy_coded", entropy_coded),
         ("search_record", search_record is not None),
+        ("transformers_output", transformers_output is not None),
     ):
         if used:
             raise FedbertError(f"--{name.replace('_', '-')} needs tasks; give --data FILE")

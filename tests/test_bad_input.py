@@ -38,6 +38,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
         (("--backend", "cloud"), "backend(='cloud') must be 'inprocess' or 'ray'"),
         (("--teacher", "no/such/folder"), "no/such/folder"),
         (("--model", "no/such/model"), "model(='no/such/model') must be"),
+        (("--model", "intents-tiny"), "has seen texts that a run keeps private: take default, small or tiny"),
         (("--profiles", "no/such/profiles"), "no/such/profiles"),
         (("--world", "interactions", "--items", "no.csv", "--interactions", "no.csv"), "no.csv"),
         (("--config", "no.toml"), "config(='no.toml') must exist"),

@@ -21,9 +21,9 @@ class Method:
     """
 
     name: str
-    cross_entropy: float = 0.1
+    cross_entropy: float = 0.5
     divergence: float = 1.0
-    states: float = 1.0
+    states: float = 0.25
     hidden: float = 0.0
     temperature: float = 2.0
     warm: bool = True
@@ -47,7 +47,7 @@ METHODS = {
         WARM_KD,
         Method("TinyBERT losses", states=0.0, hidden=1.0),
         INTEGRATION,
-        Method("dynamic interplay", states=1.0, interplay=True),
+        Method("dynamic interplay", interplay=True),
         FULL,
     )
 }

@@ -41,11 +41,12 @@ def compress_tasks(
     with_ablation: bool = False,
     command: str = "simulations/compress.py",
     threads: int = 2,
+    transformers_output: Path | None = None,
 ) -> dict[str, Any]:
     """Run all stages, write the artefact of the first seed to `output` and return the record of the
     compression.
 
-    Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
+    `transformers_output` also gets the float student of the first seed, as `transformers` reads it. Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
     seed.
     """
     begun = time.perf_counter()
@@ -128,6 +129,13 @@ def compress_tasks(
     artefact = pipeline.export(trained[0], _manifest(record, pipeline, trained[0], scores[0]))[1]
     save_artefact(artefact, output, entropy_coded=plan.entropy_coded)
     write_card(artefact, output)
+    if transformers_output is not None:
+        from fedbert.ei_bert.hf import save_transformers
+
+        rules, heads_there = inputs.teacher.rules, int8_heads(artefact)
+        save_transformers(
+            trained[0].student, trained[0].vocabulary, heads_there, transformers_output, rules=rules
+        )
     record |= {
         "total_bytes": artefact.total_bytes,
         "download_bytes": download_bytes(artefact),

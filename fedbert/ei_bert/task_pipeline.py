@@ -336,6 +336,7 @@ class TaskPipeline:
             "method": asdict(how),
             "steps": steps,
             "rate": plan.cross_rate,
+            "word_dropout": plan.word_dropout,
             "labelled_only": labelled_only,
             "seed": seed,
         }
@@ -353,7 +354,7 @@ class TaskPipeline:
                 how,
                 steps,
                 seed,
-                Rates(student=plan.cross_rate),
+                Rates(student=plan.cross_rate, word_dropout=plan.word_dropout),
                 progress=losses.progress,
                 load=load_tensors(checkpoint) if checkpoint.is_file() else None,
                 save=lambda _, state: save_tensors(state, checkpoint),

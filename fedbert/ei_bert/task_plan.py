@@ -67,8 +67,9 @@ class TaskPlan:
     pretrain_steps: int = 2_500
     pretrain_rate: float = 2e-3
     method: str = INTEGRATION.name
-    cross_steps: int = 2_500
-    cross_rate: float = 1.5e-3
+    cross_steps: int = 7_000
+    cross_rate: float = 3e-3
+    word_dropout: float = 0.1
     ablation_steps: int = 120
     embedding_bits: int = 8
     weight_bits: int = 8
@@ -106,12 +107,12 @@ PRESETS = {
     "small": TaskPlan(
         budget_bytes=1_000_000,
         architecture=Architecture(layers=2, width=128, heads=4, inner=512, embedding=80),
-        cross_steps=2_000,
+        cross_steps=6_000,
     ),
     "tiny": TaskPlan(
         budget_bytes=500_000,
         architecture=Architecture(layers=2, width=80, heads=5, inner=320, embedding=48),
         pretrain_steps=1_200,
-        cross_steps=1_500,
+        cross_steps=5_000,
     ),
 }

@@ -20,6 +20,7 @@ from fedbert.ei_bert.task_distillation import (
     folded,
     relative_error,
     student_states,
+    thinned,
 )
 from fedbert.ei_bert.tasks import Part, Task
 from fedbert.ei_bert.teacher import Teacher, load_teacher
@@ -86,6 +87,16 @@ def test_relative_error_is_one_for_a_state_of_zeros() -> None:
     assert float(relative_error(goal * 0.5, goal)) == pytest.approx(0.25)
 
 
+def test_word_dropout_takes_a_share_and_leaves_the_special_tokens() -> None:
+    """Of many tokens about the share is gone; each row keeps its first and last, and its order."""
+    rows = [[1, *range(10, 110), 2], [1, 2]]
+    assert thinned(rows, 0.0, np.random.default_rng(0)) == rows
+    long, short = thinned(rows, 0.3, np.random.default_rng(0))
+    assert (long[0], long[-1], list(short)) == (1, 2, [1, 2])
+    inner = list(long[1:-1])
+    assert 55 <= len(inner) <= 85 and inner == sorted(set(inner))
+
+
 def test_projection_and_head_fold_into_one_matrix(start: tuple[Student, Tokens, TaskLesson, Heads]) -> None:
     """Pooled state times the folded matrix gives the logits of projection, then head."""
     student, tokens, _, heads = start
@@ -140,9 +151,10 @@ def test_a_stopped_distillation_ends_as_an_unbroken_one(
     def save(step: int, state: object) -> None:
         saved[step] = copy.deepcopy(dict(state))  # type: ignore[call-overload]
 
-    distil(whole, heads, guide, lesson, INTEGRATION, 502, 0, save=save)
+    rates = Rates(word_dropout=0.2)
+    distil(whole, heads, guide, lesson, INTEGRATION, 502, 0, rates, save=save)
     again = copy.deepcopy(first)
-    distil(again, heads, guide, lesson, INTEGRATION, 502, 0, load=saved[500])
+    distil(again, heads, guide, lesson, INTEGRATION, 502, 0, rates, load=saved[500])
     pairs = zip(whole.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(one, two) for one, two in pairs)
 

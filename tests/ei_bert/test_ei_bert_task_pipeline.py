@@ -202,6 +202,7 @@ def test_the_command_writes_artefact_card_and_report(
     table.to_parquet(public / "public.parquet")
     flags = "--layers 1 --width 32 --heads 4 --inner 32 --embedding 16 --budget-bytes 120000"
     flags += " --pretrain-steps 4 --cross-steps 4 --threads 1 --fast --entropy-coded --output m"
+    flags += " --transformers-output t"
     data = [part for file in files for part in ("--data", str(file))]
     common = ["--teacher", small_teacher, "--public", str(public.parent)]
     assert call("compress", [*data, *common, *flags.split()]) == 0
@@ -211,6 +212,8 @@ def test_the_command_writes_artefact_card_and_report(
     report = (tmp_path / "m-report" / "report.html").read_text("utf-8")
     assert "parameter integration" in report
     assert (tmp_path / "m-report" / "compression.json").is_file()
+    config = json.loads((tmp_path / "t" / "config.json").read_text("utf-8"))
+    assert (config["hidden_size"], sorted(config["tasks"])) == (32, ["one", "two"])
 
 
 @pytest.mark.parametrize(

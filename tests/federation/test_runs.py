@@ -87,6 +87,16 @@ def test_release_0_beats_popularity_and_tfidf(reference: RunResult) -> None:
     assert student > max(others) + 0.02
 
 
+@pytest.mark.parametrize(("model", "limit"), [("small", 1_000_000), ("tiny", 500_000)])
+def test_runs_start_from_the_smaller_models_too(reference: RunResult, model: str, limit: int) -> None:
+    """`--model small` and `tiny` give phones a release within their budgets, and rank above TF-IDF."""
+    scenario = SCENARIO.model_copy(update={"model": model, "devices": 60, "rounds": 1, "epsilon": None})
+    result = run(scenario, Execution(shards=1)).result
+    assert result["traffic"]["bytes_per_release"] <= limit < reference["traffic"]["bytes_per_release"]
+    quality = {(row["system"], row["inputs"]): row["quality"]["ndcg@10"] for row in result["comparison"]}
+    assert quality["int8 student, release 0", "text only"] > quality["TF-IDF", "text only"]
+
+
 def _releases(monkeypatch: pytest.MonkeyPatch | None) -> list[str]:
     """Return the hashes of the releases of a run whose truth is scrambled, if a patch is given."""
     if monkeypatch is not None:

@@ -62,6 +62,9 @@ def make(
     ] = False,
     pretrain_steps: Annotated[int | None, typer.Option(help="steps of the pre-distillation")] = None,
     cross_steps: Annotated[int | None, typer.Option(help="steps of the cross-distillation")] = None,
+    word_dropout: Annotated[
+        float | None, typer.Option(help="with --data: share of tokens unseen at a step of cross-distillation")
+    ] = None,
     seed: Annotated[int, typer.Option(help="seed of every random choice")] = 0,
     seeds: Annotated[int, typer.Option(help="with --data: cross-distillations, SEED and the next ones")] = 1,
     ablation: Annotated[
@@ -76,6 +79,10 @@ def make(
     ] = None,
     server_output: Annotated[
         Path | None, typer.Option(help="without --data: the server's float weights; default OUTPUT-server")
+    ] = None,
+    probe: Annotated[
+        list[Path] | None,
+        typer.Option(help="with --data: set held out of distillation, for linear probes; may be repeated"),
     ] = None,
     search_record: Annotated[
         Path | None, typer.Option(help="with --data: what the command search wrote, for the report")
@@ -117,6 +124,7 @@ def make(
             "embedding_bits": embedding_bits,
             "weight_bits": weight_bits,
             "pruning": pruning,
+            "word_dropout": word_dropout,
         }
         plan = {**steps, **bits, "entropy_coded": entropy_coded or None}
         for name, used in (("dim", dim != _DIM), ("server_output", server_output is not None)):
@@ -135,6 +143,7 @@ def make(
             fast,
             range(seed, seed + seeds),
             ablation,
+            probe or [],
             search_record,
             {**common, "transformers_output": transformers_output},
         )
@@ -143,8 +152,10 @@ def make(
         ("seeds", seeds > 1),
         ("ablation", ablation),
         ("method", method is not None),
+        ("word_dropout", word_dropout is not None),
         ("weight_bits", weight_bits is not None),
         ("entropy_coded", entropy_coded),
+        ("probe", bool(probe)),
         ("search_record", search_record is not None),
         ("transformers_output", transformers_output is not None),
     ):
@@ -170,6 +181,7 @@ def _tasks(
     fast: bool,
     seeds: Sequence[int],
     ablation: bool,
+    probe: Sequence[Path],
     search_record: Path | None,
     common: dict[str, Any],
 ) -> None:
@@ -186,6 +198,7 @@ def _tasks(
     chosen = PRESETS[size]
     chosen = replace(chosen, architecture=replace(chosen.architecture, **_given(sizes)), **_given(plan))
     tasks = load_tasks(data)
+    held_out = load_tasks(probe) if probe else ()
     sentences, sources = general_sentences(public or data_folder(), general_text)
     inputs = Inputs(load_teacher(teacher), tasks, sentences, sources)
     searched = {} if search_record is None else {"search": _search_rows(search_record)}
@@ -198,6 +211,7 @@ def _tasks(
             title=output.name,
             seeds=tuple(seeds),
             with_ablation=ablation,
+            held_out=held_out,
             **common,
         )
     record |= searched

@@ -18,7 +18,8 @@ class Screen:
         )
         self._task = self._bar.add_task("", total=None, loss="")
         self._live = self._console.is_terminal
-        self._begun, self._said = time.perf_counter(), 0.0
+        self._said = 0.0
+        self._first: tuple[float, int] | None = None
         if self._live:
             self._bar.start()
         return self
@@ -30,21 +31,27 @@ class Screen:
 
     def stage(self, name: str) -> None:
         """Begin the stage `name`."""
-        self._name = name
+        self._first = None
         if self._live:
             self._bar.reset(self._task, description=name, total=None, loss="")
         self._console.print(f"[bold]{name}[/bold]", highlight=False)
 
-    def progress(self, done: int, total: int, loss: float) -> None:
+    def progress(self, done: int, total: int, loss: float, accuracy: float | None = None) -> None:
         """Show that `done` of `total` steps are over; plain lines come every 15 s."""
+        figures = f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.1%}")
         if self._live:
-            self._bar.update(self._task, completed=done, total=total, loss=f"loss {loss:.4f}")
-        elif time.perf_counter() - self._said > 15 or done == total:
-            self._said = time.perf_counter()
-            took = self._said - self._begun
-            self._console.print(
-                f"  {done:>6} of {total} steps, loss {loss:.4f}, {took:.0f} s", highlight=False
-            )
+            self._bar.update(self._task, completed=done, total=total, loss=figures)
+            return
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = (now, done)
+        begun, before = self._first
+        if now - self._said > 15 or done == total:
+            self._said = now
+            # A stage that goes on from a checkpoint did not take this long for its first steps.
+            pace = (now - begun) / (done - before) if done > before else 0.0
+            left = f", {pace * (total - done):.0f} s left" if pace and done < total else ""
+            self._console.print(f"  {done:>6} of {total} steps, {figures}{left}", highlight=False)
 
     def result(self, name: str, text: str) -> None:
         """Show what a stage came to."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,17 @@ _DONE = "stage.json"
 
 @dataclass(frozen=True)
 class Done:
-    """A finished stage: its folder, what it found out, what it took and a hash over its files."""
+    """A finished stage: its folder, what it found out, what it took and a hash over its files.
+
+    `reused` says that it was there before.
+    """
 
     name: str
     folder: Path
     record: Mapping[str, Any]
     seconds: float
     sha256: str
+    reused: bool = False
 
 
 def run_stage(
@@ -45,7 +49,7 @@ def run_stage(
     folder = work / f"{name}-{key}"
     done = folder / _DONE
     if done.is_file():
-        return _read(name, folder)
+        return replace(_read(name, folder), reused=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(work / f".{folder.name}.lock"):

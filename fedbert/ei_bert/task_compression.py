@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from fedbert.ei_bert.ablation import ablation
+from fedbert.ei_bert.aims import aims
 from fedbert.ei_bert.artefact import Artefact, download_bytes, memory_bytes, parts, save_artefact
 from fedbert.ei_bert.card import write_card
 from fedbert.ei_bert.heads import Head, read_head
 from fedbert.ei_bert.latency import latency
 from fedbert.ei_bert.methods import METHODS
+from fedbert.ei_bert.probe import compare, teacher_encoder
 from fedbert.ei_bert.quantisation import Quantisation
 from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.runtime import Int8Encoder
@@ -28,6 +30,7 @@ from fedbert.ei_bert.tuning import pooled_states
 
 _CONFUSIONS = 12
 _FLOAT_BYTES = 4
+_PROBE_SEED = 0
 
 
 def compress_tasks(
@@ -42,11 +45,14 @@ def compress_tasks(
     command: str = "simulations/compress.py",
     threads: int = 2,
     transformers_output: Path | None = None,
+    held_out: Sequence[Task] = (),
 ) -> dict[str, Any]:
     """Run all stages, write the artefact of the first seed to `output` and return the record of the
     compression.
 
-    `transformers_output` also gets the float student of the first seed, as `transformers` reads it. Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
+    `held_out` are tasks on which the frozen task-agnostic student is probed (`probe.compare`);
+    `transformers_output` also gets the float student of the first seed, as `transformers` reads it.
+    Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
     seed.
     """
     begun = time.perf_counter()
@@ -57,7 +63,11 @@ def compress_tasks(
     found = pipeline.importance()
     start = pipeline.pretrain(found, published, seeds[0])
     probed = pipeline.probed(start)
-    first = pipeline.float_accuracy(replace(start, heads=probed))["test"]
+    agnostic = replace(start, heads=probed)
+    first = pipeline.float_accuracy(agnostic)["test"]
+    pruned = pipeline.pruned(start.vocabulary, heads)
+    reporter.result("teacher, pruned", ", ".join(f"{name} {value:.2%}" for name, value in pruned.items()))
+    lost = len(inputs.teacher.vocabulary) - len(start.vocabulary)
     trained, artefacts, scores = [], [], []
     for seed in seeds:
         crossed = pipeline.cross_distil(start, heads, tuned, seed)
@@ -93,6 +103,19 @@ def compress_tasks(
             "accuracy": tuning.record["accuracy"]["test"],
         },
         "stages": [
+            {"stage": "tuning of the teacher", "bytes": teacher_bytes, "seconds": tuning.seconds},
+            {
+                "stage": "states of the teacher",
+                "bytes": teacher_bytes,
+                "seconds": published[1].seconds + tuned[1].seconds,
+            },
+            {
+                "stage": "token pruning",
+                "bytes": teacher_bytes - _FLOAT_BYTES * inputs.teacher.width * lost,
+                "accuracy": {name: [value] for name, value in pruned.items()},
+                "seconds": found[1].seconds,
+                "note": "float; the tuned teacher reading the kept tokens alone",
+            },
             {
                 "stage": "pre-distillation",
                 "bytes": float_bytes,
@@ -123,9 +146,12 @@ def compress_tasks(
         "vocabulary": _vocabulary(pipeline, trained[0].vocabulary, found[0]),
         "plan": asdict(plan),
     }
+    if held_out:
+        record["probe"] = probes(pipeline, agnostic, held_out)
     if with_ablation:
         record["ablation"] = ablation(pipeline, start, heads, tuned, seeds, plan.ablation_steps)
-    record["seconds"] = round(time.perf_counter() - begun, 1)
+    # What a run from nothing takes: earlier stages count with the time that they took.
+    record["seconds"] = round(time.perf_counter() - begun + pipeline.reused_s, 1)
     artefact = pipeline.export(trained[0], _manifest(record, pipeline, trained[0], scores[0]))[1]
     save_artefact(artefact, output, entropy_coded=plan.entropy_coded)
     write_card(artefact, output)
@@ -144,7 +170,7 @@ def compress_tasks(
         "parts": parts(artefact),
         "latency": latency(artefact),
     }
-    return record
+    return record | {"targets": aims(record, plan)}
 
 
 def _over_seeds(scores: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -184,6 +210,29 @@ def forms(pipeline: TaskPipeline, trained: Trained) -> list[dict[str, Any]]:
                 "memory_bytes": memory_bytes(artefact),
                 "download_bytes": download_bytes(artefact),
                 "accuracy": int8_accuracy(artefact, pipeline.inputs.tasks),
+            }
+        )
+    return rows
+
+
+def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) -> list[dict[str, Any]]:
+    """Return what linear probes on `held_out` keep of the published teacher's accuracy, student in int8."""
+    pipeline.reporter.stage("probes")
+    artefact = pipeline.quantised(agnostic, pipeline.quantisation())
+    rows = []
+    for task in held_out:
+        found = compare(
+            Int8Encoder(artefact, 1).vectors, teacher_encoder(pipeline.inputs.teacher), task, _PROBE_SEED
+        )
+        pipeline.reporter.result(task.name, f"{found.retention:.2%} of the teacher's accuracy")
+        rows.append(
+            {
+                "set": task.name,
+                "teacher": found.teacher.accuracy,
+                "student": found.student.accuracy,
+                "retention": found.retention,
+                "low": found.low,
+                "high": found.high,
             }
         )
     return rows

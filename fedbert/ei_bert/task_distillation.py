@@ -1,7 +1,6 @@
 """Training of a student on classification tasks by any `Method`, from a tuned teacher."""
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,6 +15,7 @@ from fedbert.ei_bert.bert import Layer, attention_bias, device_of, fast_math, me
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import batches, divergence, rate, set_rate
 from fedbert.ei_bert.methods import Method
+from fedbert.ei_bert.reporter import Running, TaskProgress
 from fedbert.ei_bert.student import Student
 from fedbert.ei_bert.tasks import Part
 from fedbert.ei_bert.teacher import Teacher, sorted_batches
@@ -123,7 +123,8 @@ class _Trainer:
                 [*self.upper, *self.teacher_heads.parameters()], lr=rates.teacher, weight_decay=0.0
             )
 
-    def step(self, chosen: NDArray[np.intp], step: int, steps: int) -> float:
+    def step(self, chosen: NDArray[np.intp], step: int, steps: int) -> tuple[float, int, int]:
+        """Take one step and return the loss, and how many of how many labelled texts were right."""
         lesson, method = self.lesson, self.method
         pick = torch.from_numpy(chosen)
         device = device_of(self.student)
@@ -166,7 +167,7 @@ class _Trainer:
         self.optimiser.step()
         if method.interplay:
             self._teach(terms, hidden, state.detach(), [part.detach() for part in mine], step, steps)
-        return float(loss.detach())
+        return (float(loss.detach()), *terms.right(mine))
 
     def _teach(
         self, terms: "_Terms", hidden: Tensor, state: Tensor, mine: list[Tensor], step: int, steps: int
@@ -204,6 +205,12 @@ class _Terms:
             if len(part)
         ]
         return torch.stack(parts).sum() / self.count if parts else logits[0].sum()
+
+    def right(self, logits: list[Tensor]) -> tuple[int, int]:
+        """Return (how many rows have their label's logit highest, how many have a label)."""
+        pairs = list(zip(logits, self.labels, strict=True))
+        hits = [int((part.argmax(-1) == label).sum()) for part, label in pairs if len(part)]
+        return sum(hits), sum(int((label >= 0).sum()) for _, label in pairs)
 
     def divergence(self, learner: list[Tensor], guide: list[Tensor]) -> Tensor:
         """Return temperature^2 KL(guide || learner) (Hinton et al. 2015), the mean over all rows of a
@@ -275,7 +282,7 @@ def distil(
     steps: int,
     seed: int,
     rates: Rates | None = None,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: TaskProgress | None = None,
     load: Mapping[str, Any] | None = None,
     save: Callable[[int, Mapping[str, Any]], None] | None = None,
 ) -> Heads:
@@ -294,7 +301,7 @@ def distil(
         trainer.heads.load_state_dict(load["heads"])
         trainer.optimiser.load_state_dict(load["optimiser"])
     student.train()
-    step, epoch, running = 0, 0, math.nan
+    step, epoch, running = 0, 0, Running()
     while step < steps:
         draw = generator(seed, Purpose.TRAINING, 30_000 + epoch)
         epoch += 1
@@ -304,10 +311,9 @@ def distil(
             step += 1
             if step <= begun:
                 continue
-            value = trainer.step(chosen, step - 1, steps)
-            running = value if math.isnan(running) else 0.98 * running + 0.02 * value
+            running.add(*trainer.step(chosen, step - 1, steps))
             if progress is not None and (step % 20 == 0 or step == steps):
-                progress(step, steps, running)
+                progress(step, steps, running.loss, running.accuracy)
             if save is not None and not method.interplay and (step % 500 == 0 or step == steps):
                 state = {"step": step, "student": student.state_dict(), "heads": trainer.heads.state_dict()}
                 save(step, {**state, "optimiser": trainer.optimiser.state_dict()})

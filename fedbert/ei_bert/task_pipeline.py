@@ -7,7 +7,7 @@
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +41,7 @@ from fedbert.ei_bert.tasks import Task
 from fedbert.ei_bert.teacher import Teacher
 from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
 from fedbert.ei_bert.tokenizer import Tokens, padded
-from fedbert.ei_bert.tuning import Heads, accuracy, fine_tune, joined, pooled_states
+from fedbert.ei_bert.tuning import Heads, accuracy, fine_tune, joined, pooled_rows, pooled_states
 from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError
 
@@ -88,6 +88,17 @@ class TaskPipeline:
         torch.set_num_threads(threads)
         self.inputs, self.plan, self.work, self.reporter, self.threads = inputs, plan, work, reporter, threads
         self.tuned = copy.deepcopy(inputs.teacher)
+        self._earlier: dict[Path, float] = {}
+
+    def _stage(self, name: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Done:
+        done = run_stage(self.work, name, key, make)
+        self._earlier.setdefault(done.folder, done.seconds if done.reused else 0.0)
+        return done
+
+    @property
+    def reused_s(self) -> float:
+        """Seconds that the stages took which were there before this run."""
+        return sum(self._earlier.values())
 
     # --- 1. the teacher ---
 
@@ -115,7 +126,7 @@ class TaskPipeline:
             return {"accuracy": self._teacher_accuracy(heads)}
 
         chosen = {"epochs": plan.tune_epochs, "layers": plan.tune_layers, "seed": _TEACHER_SEED}
-        done = run_stage(self.work, "teacher", {**self.inputs.key(), **chosen}, make)
+        done = self._stage("teacher", {**self.inputs.key(), **chosen}, make)
         kept = load_tensors(done.folder / "teacher.pt")
         self.tuned.body.load_state_dict(kept["body"])
         heads = Heads(tasks, self.tuned.width)
@@ -180,7 +191,7 @@ class TaskPipeline:
 
         count = self.plan.cross_texts if tuned else self.plan.remixed_texts
         chosen = {"remixed": count, "tuned": tuned.sha256 if tuned else ""}
-        done = run_stage(self.work, "states", {**self.inputs.key(), **chosen}, make)
+        done = self._stage("states", {**self.inputs.key(), **chosen}, make)
         return load_tensors(done.folder / "states.pt"), done
 
     # --- 3. tokens ---
@@ -198,7 +209,7 @@ class TaskPipeline:
                 np.save(handle, found)
             return {"method": how, "texts": len(basis)}
 
-        done = run_stage(self.work, "tokens", {**self.inputs.key(), "method": self.plan.pruning}, make)
+        done = self._stage("tokens", {**self.inputs.key(), "method": self.plan.pruning}, make)
         return np.load(done.folder / "importance.npy"), done
 
     def _kept(self, found: NDArray[np.float64], size: int) -> tuple[str, ...]:
@@ -239,6 +250,16 @@ class TaskPipeline:
         shape = self.plan.architecture.shape(len(vocabulary), teacher.width)
         head = nn.Parameter(torch.zeros(teacher.width, 0), requires_grad=False)
         return start_student(shape, teacher.word_vectors()[rows], head, seed).eval()
+
+    def pruned(self, vocabulary: tuple[str, ...], heads: Heads) -> dict[str, float]:
+        """Return the tuned teacher's accuracy on test texts of which it reads the kept tokens alone."""
+        tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
+        places = teacher_rows(self.inputs.teacher.vocabulary, vocabulary)
+        out = {}
+        for task in self.inputs.tasks:
+            rows = [places[np.array(row)].tolist() for row in tokens.rows(task.test.texts)]
+            out[task.name] = accuracy(heads[task.name], pooled_rows(self.tuned, rows), task.test.labels)
+        return out
 
     # --- 4. pre-distillation ---
 
@@ -295,7 +316,7 @@ class TaskPipeline:
             unknown, mean = spelling(vocabulary, self.basis(), self.inputs.teacher.rules)
             return {"vocabulary": len(vocabulary), "losses": losses.kept, "unknown": unknown, "tokens": mean}
 
-        done = run_stage(self.work, "predistilled", inputs, make)
+        done = self._stage("predistilled", inputs, make)
         vocabulary = tuple((done.folder / "vocab.txt").read_text("utf-8").splitlines())
         student = self.new_student(vocabulary, seed)
         student.load_state_dict(load_tensors(done.folder / "student.pt"))
@@ -365,7 +386,7 @@ class TaskPipeline:
             found = self.float_accuracy(Trained(student, start.vocabulary, own, start.done))
             return {"accuracy": found, "losses": losses.kept, "training_s": round(took, 1)}
 
-        done = run_stage(self.work, "crossed", inputs, make)
+        done = self._stage("crossed", inputs, make)
         kept = load_tensors(done.folder / "student.pt")
         student, own = copy.deepcopy(start.student), Heads(self.inputs.tasks, self.inputs.teacher.width)
         student.load_state_dict(kept["student"])
@@ -467,7 +488,7 @@ class _Losses:
     def __init__(self, reporter: Reporter) -> None:
         self.reporter, self.kept = reporter, cast(list[list[float]], [])
 
-    def progress(self, done: int, total: int, loss: float) -> None:
-        self.reporter.progress(done, total, loss)
+    def progress(self, done: int, total: int, loss: float, accuracy: float | None = None) -> None:
+        self.reporter.progress(done, total, loss, accuracy)
         if done % max(total // 50, 1) < 20 or done == total:
             self.kept.append([done, round(loss, 5)])

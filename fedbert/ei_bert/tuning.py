@@ -1,7 +1,6 @@
 """Fine-tuning of the teacher: its upper layers and one linear head for each task, all tasks together."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch.nn import functional
 from fedbert.ei_bert.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import batches, rate, set_rate
+from fedbert.ei_bert.reporter import Running, TaskProgress
 from fedbert.ei_bert.tasks import Task
 from fedbert.ei_bert.teacher import Teacher, sorted_batches
 from fedbert.randomness import Purpose, generator
@@ -35,9 +35,11 @@ def joined(tasks: Sequence[Task]) -> tuple[list[str], NDArray[np.int64], NDArray
 
 def choice_loss(
     heads: Heads, names: Sequence[str], state: Tensor, which: Tensor, label: Tensor, smoothing: float = 0.0
-) -> Tensor:
-    """Return the mean cross-entropy of `state` `[row, width]`, each row by the head of its own task."""
-    total = state.new_zeros(())
+) -> tuple[Tensor, int]:
+    """Return (mean cross-entropy of `state` `[row, width]`, each row by the head of its own task; how many
+    rows have their label's logit highest).
+    """
+    total, right = state.new_zeros(()), 0
     for index, name in enumerate(names):
         rows = which == index
         if bool(rows.any()):
@@ -45,7 +47,8 @@ def choice_loss(
             total = total + functional.cross_entropy(
                 logits, label[rows], reduction="sum", label_smoothing=smoothing
             )
-    return total / len(which)
+            right += int((logits.argmax(-1) == label[rows]).sum())
+    return total / len(which), right
 
 
 def fine_tune(
@@ -57,7 +60,7 @@ def fine_tune(
     top_rate: float = 6e-5,
     head_rate: float = 2e-3,
     batch_tokens: int = 640,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: TaskProgress | None = None,
 ) -> Heads:
     """Tune the upper `trained_layers` of `teacher` in place and return its heads.
 
@@ -88,31 +91,34 @@ def fine_tune(
         list(batches(rows, batch_tokens, generator(seed, Purpose.TRAINING, 20_000 + epoch)))
         for epoch in range(epochs)
     ]
-    steps, step, running = sum(map(len, orders)), 0, math.nan
+    steps, step, running = sum(map(len, orders)), 0, Running()
     for order in orders:
         for chosen in order:
             x, ids = cached.get(chosen)
             own, labels = (torch.from_numpy(part[chosen]).to(x.device) for part in (which, label))
             with fast_math():
                 state = mean_pool(body.run(x, ids, first, depth), ids).float()
-            loss = choice_loss(heads, names, state, own, labels, _SMOOTHING)
+            loss, right = choice_loss(heads, names, state, own, labels, _SMOOTHING)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(upper, 1.0)
             set_rate(optimiser, rate(step, steps, top_rate))
             optimiser.step()
             step += 1
-            value = float(loss.detach())
-            running = value if math.isnan(running) else 0.98 * running + 0.02 * value
+            running.add(float(loss.detach()), right, len(chosen))
             if progress is not None and (step % 20 == 0 or step == steps):
-                progress(step, steps, running)
+                progress(step, steps, running.loss, running.accuracy)
     body.requires_grad_(False)
     return heads.cpu().requires_grad_(False)
 
 
 def pooled_states(teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048) -> Tensor:
     """Return the teacher's mean-pooled last hidden states of `texts`, `[text, width]`, not normalised."""
-    rows = teacher.tokens.rows(texts)
+    return pooled_rows(teacher, teacher.tokens.rows(texts), batch_tokens)
+
+
+def pooled_rows(teacher: Teacher, rows: Sequence[list[int]], batch_tokens: int = 2048) -> Tensor:
+    """Return `pooled_states` of rows of the teacher's tokens."""
     out = torch.empty(len(rows), teacher.width)
     device = device_of(teacher.body)
     with torch.inference_mode(), fast_math():

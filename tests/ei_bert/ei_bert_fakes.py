@@ -22,7 +22,7 @@ class Silent:
         """Remember the stage."""
         self.stages.append(name)
 
-    def progress(self, done: int, total: int, loss: float) -> None:
+    def progress(self, done: int, total: int, loss: float, accuracy: float | None = None) -> None:
         """Remember the step."""
         self.steps = done
 

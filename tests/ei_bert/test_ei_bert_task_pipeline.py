@@ -65,25 +65,65 @@ def inputs(files: list[Path], small_teacher: str) -> Inputs:
 def made(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """An artefact and its record, two seeds."""
     folder = tmp_path_factory.mktemp("made")
-    record = compress_tasks(inputs, PLAN, folder / "m", folder / "w", Silent(), seeds=(0, 1), threads=1)
+    record = compress_tasks(
+        inputs,
+        PLAN,
+        folder / "m",
+        folder / "w",
+        Silent(),
+        seeds=(0, 1),
+        threads=1,
+        held_out=inputs.tasks[:1],
+    )
     return folder / "m", record
 
 
-def test_the_record_holds_what_each_stage_came_to(made: tuple[Path, dict[str, Any]]) -> None:
+def test_the_record_holds_what_each_stage_came_to(made: tuple[Path, dict[str, Any]], inputs: Inputs) -> None:
     """Stages with accuracy over seeds, forms of quantisation, bytes by part; all of it is JSON."""
     folder, record = made
     assert json.loads(json.dumps(record)) == record
     assert [stage["stage"] for stage in record["stages"]] == [
+        "tuning of the teacher",
+        "states of the teacher",
+        "token pruning",
         "pre-distillation",
         "parameter integration",
         "quantisation",
     ]
-    assert [len(stage["accuracy"]["one"]) for stage in record["stages"]] == [1, 2, 2]
+    scored = [stage for stage in record["stages"] if "accuracy" in stage]
+    assert [len(stage["accuracy"]["one"]) for stage in scored] == [1, 1, 2, 2]
+    gone = len(inputs.teacher.vocabulary) - record["vocabulary"]["size"]
+    assert scored[0]["bytes"] == record["teacher"]["bytes"] - 4 * inputs.teacher.width * gone
+    assert [row["set"] for row in record["probe"]] == ["one"]
+    by_what = {row["what"]: row["reached"] for row in record["targets"]}
+    kept = np.mean(scored[-1]["accuracy"]["two"]) / record["teacher"]["accuracy"]["two"]
+    assert by_what["two: share of the teacher's accuracy"] == pytest.approx(kept)
+    assert by_what["bytes of all files"] == record["total_bytes"]
     assert record["total_bytes"] <= PLAN.budget_bytes
     assert sum(record["parts"].values()) == record["total_bytes"]
     assert len(record["quantisation"]) == 5
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) == record["total_bytes"]
     assert "Runs refuse it" in folder.with_name("m.md").read_text()
+
+
+def test_a_whole_vocabulary_costs_the_teacher_nothing(inputs: Inputs, tmp_path: Path) -> None:
+    """Reading all of its own tokens, the tuned teacher is as good as it was."""
+    pipeline = TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1)
+    heads, tuning = pipeline.tune()
+    assert pipeline.pruned(inputs.teacher.vocabulary, heads) == tuning.record["accuracy"]["test"]
+
+
+def test_stages_of_an_earlier_run_count_with_their_time(inputs: Inputs, tmp_path: Path) -> None:
+    """What was reused is said: nothing at first, the stage's own seconds the second time."""
+    first, second = (TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1) for _ in range(2))
+    done = first.importance()[1]
+    first.importance()
+    assert first.reused_s == 0.0
+    record = done.folder / "stage.json"
+    record.write_text(json.dumps({**json.loads(record.read_text("utf-8")), "seconds": 7.5}), "utf-8")
+    second.importance()
+    second.importance()
+    assert second.reused_s == 7.5
 
 
 def test_the_artefact_answers_as_its_record_says(made: tuple[Path, dict[str, Any]], inputs: Inputs) -> None:
@@ -220,6 +260,7 @@ def test_the_command_writes_artefact_card_and_report(
     ("flags", "words"),
     [
         (["--method", "luck"], "method(='luck') must be one of"),
+        (["--word-dropout", "1"], "word_dropout(=1.0) must be within"),
         (["--embedding-bits", "3"], "embedding_bits(=3)"),
         (["--embedding", "999"], "embedding(=999)"),
         (["--heads", "5"], "heads(=5)"),

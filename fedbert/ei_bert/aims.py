@@ -1,0 +1,68 @@
+"""What a student is meant to reach, and what it reached, as a report shows it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fedbert.ei_bert.task_plan import TaskPlan
+
+_LOST, _PROBED = 0.003, 0.95
+_TEXTS_PER_S, _ALONE_MS, _LENGTH = 4_500, 0.6, 16
+
+
+def aims(record: Mapping[str, Any], plan: TaskPlan) -> list[dict[str, Any]]:
+    """Return rows of `what`, `asked`, `reached` and, for an upper bound, `at_most`, from a whole record.
+
+    Accuracies are means over seeds, in shares of 1. Speeds are asked of two cores, of texts of 16 tokens.
+    """
+    names = [task["name"] for task in record["tasks"]]
+    final, before = record["stages"][-1]["accuracy"], record["stages"][-2]["accuracy"]
+    rows: list[dict[str, Any]] = [
+        {
+            "what": f"{name}: share of the teacher's accuracy",
+            "asked": plan.kept_share,
+            "reached": _mean(final[name]) / record["teacher"]["accuracy"][name],
+        }
+        for name in names
+    ]
+    rows += [
+        {
+            "what": f"{name}: accuracy lost by quantisation",
+            "asked": _LOST,
+            "reached": max(_mean(before[name]) - _mean(final[name]), 0.0),
+            "at_most": True,
+        }
+        for name in names
+    ]
+    rows += [
+        {"what": f"{row['set']}: share of the teacher's probe", "asked": _PROBED, "reached": row["retention"]}
+        for row in record.get("probe", [])
+    ]
+    rows.append(
+        {
+            "what": "bytes of all files",
+            "asked": plan.budget_bytes,
+            "reached": record["total_bytes"],
+            "at_most": True,
+        }
+    )
+    timed = [row for row in record["latency"] if row["length"] == _LENGTH]
+    rates = [row["texts_per_s"] for row in timed if row["batch"] > 1]
+    alone = [row["ms"] for row in timed if row["batch"] == 1]
+    rows.append(
+        {"what": f"texts/s of {_LENGTH} tokens, batches", "asked": _TEXTS_PER_S, "reached": max(rates)}
+    )
+    rows.append(
+        {
+            "what": f"ms of one text of {_LENGTH} tokens",
+            "asked": _ALONE_MS,
+            "reached": min(alone),
+            "at_most": True,
+        }
+    )
+    return rows
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))

@@ -67,9 +67,10 @@ def differences(arms: Sequence[dict[str, Any]], tasks: Sequence[str], reference:
             gaps = np.array(arm["accuracy"][task]) - np.array(base["accuracy"][task])
             row: dict[str, Any] = {"arm": arm["arm"], "task": task, "mean": float(gaps.mean())}
             if len(gaps) > 1:
-                spread = float(gaps.std(ddof=1)) / len(gaps) ** 0.5
-                half = float(stats.t.ppf(0.975, len(gaps) - 1)) * spread
-                p = float(2 * stats.t.sf(abs(row["mean"]) / spread, len(gaps) - 1)) if spread else None
-                row |= {"low": row["mean"] - half, "high": row["mean"] + half, "p": p}
+                row |= {"low": row["mean"], "high": row["mean"], "p": None}
+                if np.ptp(gaps):
+                    test = stats.ttest_1samp(gaps, 0.0)
+                    low, high = test.confidence_interval(0.95)
+                    row |= {"low": float(low), "high": float(high), "p": float(test.pvalue)}
             rows.append(row)
     return rows

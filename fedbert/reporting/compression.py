@@ -22,6 +22,7 @@ from fedbert.results import write_text_atomically
 
 CARDS_OF_TASKS = 6
 """At most so many tasks have a card; the table has them all."""
+_USUAL_TOKENS = 16
 
 
 def _checked(record: Record) -> Record:
@@ -83,6 +84,7 @@ def _accuracy_cards(record: Record) -> list[Card]:
 
 def _speed_cards(record: Record) -> list[Card]:
     rows = record.get("latency") or []
+    rows = [row for row in rows if row.get("length") == _USUAL_TOKENS] or rows
     alone = [row for row in rows if row.get("batch") == 1 and row.get("ms") is not None]
     rates = [row for row in rows if row.get("texts_per_s") is not None]
     cards = []

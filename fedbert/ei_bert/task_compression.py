@@ -65,7 +65,7 @@ def compress_tasks(
     probed = pipeline.probed(start)
     agnostic = replace(start, heads=probed)
     first = pipeline.float_accuracy(agnostic)["test"]
-    pruned = pipeline.pruned(start.vocabulary, heads)
+    pruned = pipeline.pruned(start.vocabulary, heads, tuning)
     reporter.result("teacher, pruned", ", ".join(f"{name} {value:.2%}" for name, value in pruned.items()))
     lost = len(inputs.teacher.vocabulary) - len(start.vocabulary)
     trained, artefacts, scores = [], [], []
@@ -215,18 +215,17 @@ def forms(pipeline: TaskPipeline, trained: Trained) -> list[dict[str, Any]]:
     return rows
 
 
-def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) -> list[dict[str, Any]]:
+def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) -> list[Mapping[str, Any]]:
     """Return what linear probes on `held_out` keep of the published teacher's accuracy, student in int8."""
     pipeline.reporter.stage("probes")
-    artefact = pipeline.quantised(agnostic, pipeline.quantisation())
+    artefact, teacher = pipeline.quantised(agnostic, pipeline.quantisation()), pipeline.inputs.teacher
     rows = []
     for task in held_out:
-        found = compare(
-            Int8Encoder(artefact, 1).vectors, teacher_encoder(pipeline.inputs.teacher), task, _PROBE_SEED
-        )
-        pipeline.reporter.result(task.name, f"{found.retention:.2%} of the teacher's accuracy")
-        rows.append(
-            {
+
+        def make(_: Path, task: Task = task) -> Mapping[str, Any]:
+            encode = Int8Encoder(artefact, 1).vectors
+            found = compare(encode, teacher_encoder(teacher), task, _PROBE_SEED)
+            return {
                 "set": task.name,
                 "teacher": found.teacher.accuracy,
                 "student": found.student.accuracy,
@@ -234,7 +233,15 @@ def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) 
                 "low": found.low,
                 "high": found.high,
             }
-        )
+
+        key = {
+            "student": artefact.sha256,
+            "teacher": teacher.sha256,
+            "data": task.sha256,
+            "seed": _PROBE_SEED,
+        }
+        rows.append(pipeline.stage("probe", key, make).record)
+        pipeline.reporter.result(task.name, f"{rows[-1]['retention']:.2%} of the teacher's accuracy")
     return rows
 
 

@@ -90,7 +90,8 @@ class TaskPipeline:
         self.tuned = copy.deepcopy(inputs.teacher)
         self._earlier: dict[Path, float] = {}
 
-    def _stage(self, name: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Done:
+    def stage(self, name: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Done:
+        """Return the stage `name`, see `run_stage`, and remember what it took if it was there before."""
         done = run_stage(self.work, name, key, make)
         self._earlier.setdefault(done.folder, done.seconds if done.reused else 0.0)
         return done
@@ -126,7 +127,7 @@ class TaskPipeline:
             return {"accuracy": self._teacher_accuracy(heads)}
 
         chosen = {"epochs": plan.tune_epochs, "layers": plan.tune_layers, "seed": _TEACHER_SEED}
-        done = self._stage("teacher", {**self.inputs.key(), **chosen}, make)
+        done = self.stage("teacher", {**self.inputs.key(), **chosen}, make)
         kept = load_tensors(done.folder / "teacher.pt")
         self.tuned.body.load_state_dict(kept["body"])
         heads = Heads(tasks, self.tuned.width)
@@ -191,7 +192,7 @@ class TaskPipeline:
 
         count = self.plan.cross_texts if tuned else self.plan.remixed_texts
         chosen = {"remixed": count, "tuned": tuned.sha256 if tuned else ""}
-        done = self._stage("states", {**self.inputs.key(), **chosen}, make)
+        done = self.stage("states", {**self.inputs.key(), **chosen}, make)
         return load_tensors(done.folder / "states.pt"), done
 
     # --- 3. tokens ---
@@ -209,7 +210,7 @@ class TaskPipeline:
                 np.save(handle, found)
             return {"method": how, "texts": len(basis)}
 
-        done = self._stage("tokens", {**self.inputs.key(), "method": self.plan.pruning}, make)
+        done = self.stage("tokens", {**self.inputs.key(), "method": self.plan.pruning}, make)
         return np.load(done.folder / "importance.npy"), done
 
     def _kept(self, found: NDArray[np.float64], size: int) -> tuple[str, ...]:
@@ -251,15 +252,19 @@ class TaskPipeline:
         head = nn.Parameter(torch.zeros(teacher.width, 0), requires_grad=False)
         return start_student(shape, teacher.word_vectors()[rows], head, seed).eval()
 
-    def pruned(self, vocabulary: tuple[str, ...], heads: Heads) -> dict[str, float]:
+    def pruned(self, vocabulary: tuple[str, ...], heads: Heads, tuning: Done) -> Mapping[str, float]:
         """Return the tuned teacher's accuracy on test texts of which it reads the kept tokens alone."""
-        tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
-        places = teacher_rows(self.inputs.teacher.vocabulary, vocabulary)
-        out = {}
-        for task in self.inputs.tasks:
-            rows = [places[np.array(row)].tolist() for row in tokens.rows(task.test.texts)]
-            out[task.name] = accuracy(heads[task.name], pooled_rows(self.tuned, rows), task.test.labels)
-        return out
+
+        def make(_: Path) -> Mapping[str, Any]:
+            tokens = Tokens(vocabulary, rules=self.inputs.teacher.rules)
+            places = teacher_rows(self.inputs.teacher.vocabulary, vocabulary)
+            out = {}
+            for task in self.inputs.tasks:
+                rows = [places[np.array(row)].tolist() for row in tokens.rows(task.test.texts)]
+                out[task.name] = accuracy(heads[task.name], pooled_rows(self.tuned, rows), task.test.labels)
+            return out
+
+        return self.stage("pruned", {"teacher": tuning.sha256, "vocabulary": vocabulary}, make).record
 
     # --- 4. pre-distillation ---
 
@@ -316,7 +321,7 @@ class TaskPipeline:
             unknown, mean = spelling(vocabulary, self.basis(), self.inputs.teacher.rules)
             return {"vocabulary": len(vocabulary), "losses": losses.kept, "unknown": unknown, "tokens": mean}
 
-        done = self._stage("predistilled", inputs, make)
+        done = self.stage("predistilled", inputs, make)
         vocabulary = tuple((done.folder / "vocab.txt").read_text("utf-8").splitlines())
         student = self.new_student(vocabulary, seed)
         student.load_state_dict(load_tensors(done.folder / "student.pt"))
@@ -386,7 +391,7 @@ class TaskPipeline:
             found = self.float_accuracy(Trained(student, start.vocabulary, own, start.done))
             return {"accuracy": found, "losses": losses.kept, "training_s": round(took, 1)}
 
-        done = self._stage("crossed", inputs, make)
+        done = self.stage("crossed", inputs, make)
         kept = load_tensors(done.folder / "student.pt")
         student, own = copy.deepcopy(start.student), Heads(self.inputs.tasks, self.inputs.teacher.width)
         student.load_state_dict(kept["student"])

@@ -110,7 +110,7 @@ def test_a_whole_vocabulary_costs_the_teacher_nothing(inputs: Inputs, tmp_path: 
     """Reading all of its own tokens, the tuned teacher is as good as it was."""
     pipeline = TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1)
     heads, tuning = pipeline.tune()
-    assert pipeline.pruned(inputs.teacher.vocabulary, heads) == tuning.record["accuracy"]["test"]
+    assert pipeline.pruned(inputs.teacher.vocabulary, heads, tuning) == tuning.record["accuracy"]["test"]
 
 
 def test_stages_of_an_earlier_run_count_with_their_time(inputs: Inputs, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from fedbert.ei_bert.latency import batch_speed
 from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.stages import Done, run_stage
 from fedbert.ei_bert.task_distillation import student_states
-from fedbert.ei_bert.task_pipeline import MANIFEST_ROOM, Inputs, TaskPipeline
+from fedbert.ei_bert.task_pipeline import MANIFEST_ROOM, Inputs, TaskPipeline, Trained
 from fedbert.ei_bert.task_plan import Architecture, TaskPlan
 from fedbert.ei_bert.tokenizer import Tokens
+from fedbert.ei_bert.tuning import Heads
 from fedbert.errors import FedbertError
 
 SHAPES = (
@@ -107,9 +108,11 @@ def _tried(
         seconds = time.process_time() - begun
         made = student_states(student, tokens, [texts[index] for index in held.tolist()])
         goal = states[0][torch.from_numpy(held)].float()
-        artefact = pipeline.untrained_artefact(student, vocabulary)
+        heads = Heads(pipeline.inputs.tasks, pipeline.inputs.teacher.width)
+        # Trained files are a little larger than new ones; the budget holds for what would be shipped.
+        kept, artefact = pipeline.export(Trained(student, vocabulary, heads, found[1]), {})
         return {
-            "shape": {**asdict(plan.architecture), "vocabulary": len(vocabulary)},
+            "shape": {**asdict(plan.architecture), "vocabulary": len(kept.vocabulary)},
             "bytes": artefact.total_bytes,
             "loss": round(1.0 - float(functional.cosine_similarity(made, goal).mean()), 5),
             "texts_per_s": batch_speed(artefact, _TIMED_TOKENS),

@@ -94,7 +94,8 @@ def test_runs_start_from_the_smaller_models_too(reference: RunResult, model: str
     result = run(scenario, Execution(shards=1)).result
     assert result["traffic"]["bytes_per_release"] <= limit < reference["traffic"]["bytes_per_release"]
     quality = {(row["system"], row["inputs"]): row["quality"]["ndcg@10"] for row in result["comparison"]}
-    assert quality["int8 student, release 0", "text only"] > quality["TF-IDF", "text only"]
+    others = [value for (system, _), value in quality.items() if system == "TF-IDF"]
+    assert quality["int8 student, release 0", "text only"] > max(others)
 
 
 def _releases(monkeypatch: pytest.MonkeyPatch | None) -> list[str]:

@@ -128,7 +128,10 @@ def test_ctrl_c_in_a_round_leaves_a_usable_run_folder(tmp_path: Path) -> None:
         if line.startswith("round   2/") or "round 2/" in line:
             process.send_signal(signal.SIGINT)
             break
-    rest, _ = process.communicate(timeout=300)
+    try:
+        rest, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
     text = "".join(seen) + rest
     assert process.returncode == 130, text
     result = json.loads((output / "run.json").read_text())

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from fedbert.ei_bert.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
+from fedbert.ei_bert.reporter import Running
 from fedbert.ei_bert.student import Student
 from fedbert.ei_bert.teacher import Teacher
 from fedbert.ei_bert.tokenizer import padded
@@ -102,7 +103,7 @@ def pretrain(
         optimiser.load_state_dict(optimiser_state)
     student.train()
     step, epoch = 0, 0
-    running = 0.0
+    running = Running()
     while step < steps:
         draw = generator(seed, Purpose.TRAINING, epoch)
         epoch += 1
@@ -126,9 +127,9 @@ def pretrain(
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             set_rate(optimiser, rate(step, steps, top_rate))
             optimiser.step()
-            running = 0.98 * running + 0.02 * float(loss.detach()) if running else float(loss.detach())
+            running.add(float(loss.detach()), 0, 0)
             if progress is not None and step % 20 == 0:
-                progress(step, steps, running)
+                progress(step, steps, running.loss)
             if save is not None and (step % 500 == 0 or step == steps):
                 save(step, optimiser)
     student.eval()

@@ -45,6 +45,8 @@ class Purpose(IntEnum):
     HISTORY_CLICK = 26
     SKETCH = 27
     SAMPLE = 28
+    TRACE = 29
+    PARTICIPATION = 30
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:

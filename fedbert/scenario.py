@@ -47,6 +47,9 @@ class Scenario(_Settings):
 
     profiles: Path | None = Field(None, description="folder of device profiles (TOML)")
     availability: Literal["default", "always"] = Field("default", description="when phones can take part")
+    availability_trace: Path | None = Field(
+        None, description="CSV or Parquet of your own phones: device_id,start,end,state (docs/devices.md)"
+    )
     memory_budget_bytes: int = Field(4_000_000, ge=100_000, description="memory of the feature on a phone")
     deadline_ms: float = Field(300.0, gt=0, le=60_000, description="time to answer a session")
 
@@ -77,7 +80,7 @@ class Scenario(_Settings):
         32, ge=0, le=256, description="devices a round whose pairwise masks are really run and compared"
     )
 
-    @field_validator("items", "interactions", "profiles", mode="before")
+    @field_validator("items", "interactions", "profiles", "availability_trace", mode="before")
     @classmethod
     def _blank_path(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -91,6 +94,11 @@ class Scenario(_Settings):
             raise ValueError(
                 f"items and interactions belong to world 'interactions', not to {self.world!r}; "
                 "add --world interactions"
+            )
+        if self.availability_trace is not None and self.availability != "default":
+            raise ValueError(
+                f"availability(={self.availability!r}) must be left out with an availability_trace; "
+                "the trace says when phones can take part"
             )
         if self.delta is not None and self.delta >= 1 / self.devices:
             raise ValueError(

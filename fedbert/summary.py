@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.availability import hourly_shares
+from fedbert.devices.availability_trace import Trace
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.energy import charge_mah
 from fedbert.devices.fleet import draw_fleet
@@ -134,10 +135,9 @@ def _tier_row(
     }
 
 
-def _hours(scenario: Scenario) -> list[HourRow]:
-    shares = hourly_shares(
-        scenario.availability, scenario.seed, min(HOURLY_SAMPLE, max(scenario.devices, 1000))
-    )
+def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
+    sample = min(HOURLY_SAMPLE, max(scenario.devices, 1000))
+    shares = hourly_shares(scenario.availability, scenario.seed, sample, trace)
     return [
         {
             "hour": hour,
@@ -284,7 +284,7 @@ def summarise(
         "privacy": privacy_row(server.plan, scenario.effective_delta, done),
         "rounds": rows,
         "tiers": tiers,
-        "hours": _hours(scenario),
+        "hours": _hours(scenario, session.trace),
         "comparison": comparison,
         "gap": _gap(session, comparison),
         "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),

@@ -20,10 +20,11 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from fedbert.devices.availability_report import availability_table
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit
 from fedbert.devices.profiles import NETWORK_KINDS, check_profiles, load_profiles
-from fedbert.devices.report import availability_table, fit_table, session_table
+from fedbert.devices.report import fit_table, session_table
 from fedbert.paths import models_folder
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"

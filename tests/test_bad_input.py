@@ -41,6 +41,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
         (("--model", "intents-tiny"), "has seen texts that a run keeps private: take default, small or tiny"),
         (("--profiles", "no/such/profiles"), "no/such/profiles"),
         (("--world", "interactions", "--items", "no.csv", "--interactions", "no.csv"), "no.csv"),
+        (("--availability-trace", "no.csv"), "availability_trace(='no.csv') must be a file; check the path"),
         (("--config", "no.toml"), "config(='no.toml') must exist"),
     ],
 )
@@ -72,6 +73,14 @@ def test_a_profile_with_a_wrong_field(capsys: pytest.CaptureFixture[str], tmp_pa
     line = _refused(capsys, "--profiles", str(tmp_path / "profiles"))
     assert path.name in line
     assert "ram_bytes" in line
+
+
+def test_a_trace_with_a_wrong_row(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The line names file, row, key and rule (each mistake is tried in tests/devices)."""
+    path = tmp_path / "phones.csv"
+    path.write_text("device_id,start,end,state\n1,0,8,charging\n1,8,7,idle\n")
+    line = _refused(capsys, "--availability-trace", str(path))
+    assert "phones.csv row 2, end(=7.0) must be after start(=8.0)" in line
 
 
 def test_profiles_check_names_the_problem(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

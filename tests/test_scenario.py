@@ -29,6 +29,10 @@ from fedbert.scenario import Execution, Scenario, build, read_toml, scenario_tom
         ({"clicks_per_report": 9}, "clicks_per_report(=9) must be <= history_length (=8)"),
         ({"ray_address": "auto"}, "must come with backend 'ray'"),
         ({"shards": 0}, "shards(=0) must be"),
+        (
+            {"availability": "always", "availability_trace": "mine.csv"},
+            "availability(='always') must be left out with an availability_trace",
+        ),
         ({"colour": 1}, "unknown key 'colour'"),
     ],
 )

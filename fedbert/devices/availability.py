@@ -1,11 +1,11 @@
-"""When phones can take part: idle, charging, on Wi-Fi, by local hour. Modelled: no trace could be had.
+"""When phones can take part: idle, charging, unmetered, online, by local hour. Modelled, or from a user's
+trace.
 
-Each device has habits, drawn once: when its user goes to sleep and for how long, when and how reliably it is
-put on the charger at night, whether it also charges by day, whether there is Wi-Fi at home, and how often it
-is used while the user is awake. A round looks at one moment of its window, drawn for the device. The
-parameters below are chosen so that the published shapes come out: about 22 % of devices eligible under strict
-rules (FLINT), a fourfold swing over the day, 6-10 % dropping out of a round (both Bonawitz et al. 2019).
-`docs/devices.md` shows the check.
+A round looks at one moment of its window, drawn for the device. The model takes the device's habits
+(`habits.py`) and draws what is left to chance; its parameters are found so that the published shapes come
+out: about 22 % of devices eligible under strict rules (FLINT), a fourfold swing over the day, 6-10 % dropping
+out of a round (both Bonawitz et al. 2019), the top 30 % of devices doing 86 % of the work (FLASH). A trace
+(`availability_trace.py`) takes the place of the modelled states. `docs/devices.md` shows the check.
 """
 
 from dataclasses import dataclass
@@ -13,36 +13,22 @@ from typing import Literal
 
 import numpy as np
 
-from fedbert.devices.fleet import Flags, Floats, Integers, standard_normal
+from fedbert.devices.availability_trace import Trace, states_at, traced_device
+from fedbert.devices.fleet import Flags, Floats, Integers
+from fedbert.devices.habits import PARAMETERS, Habits, Parameters, draw_habits, drop_chance
 from fedbert.randomness import Purpose, uniforms
 from fedbert.units import HOURS_PER_DAY
 
 Model = Literal["default", "always"]
 
-SLEEP_START_HOUR, SLEEP_START_SIGMA = 23.2, 1.3
-SLEEP_HOURS, SLEEP_HOURS_SIGMA = 7.6, 1.0
-CHARGE_LAG_SIGMA = 0.6
-"""Hours between going to sleep and plugging in."""
-REGULAR_SHARE, REGULAR_PLUG, IRREGULAR_PLUG = 0.36, 0.92, 0.10
-"""Share of users who charge at night as a habit; chance of a night on the charger for them and for others."""
-DAY_START_HOUR, DAY_START_SIGMA, DAY_HOURS, DAY_PLUG = 13.0, 3.5, 3.0, 0.55
-"""Charging by day: usual middle of the habit over users, length, and chance on a day."""
-DOCKED_SHARE, DOCKED_PLUG, LOOSE_PLUG = 0.25, 0.78, 0.10
-"""Share of phones that mostly lie on a charger; chance of a charger at any moment for them and for others."""
-HOME_WIFI_SHARE, HOME_WIFI, AWAY_WIFI, NO_HOME_WIFI = 0.85, 0.97, 0.65, 0.06
-"""Share of devices with Wi-Fi at home; their chance to be on it at night, by day; the others' chance."""
-IDLE_ASLEEP, IDLE_AWAKE_LOW, IDLE_AWAKE_HIGH = 0.97, 0.35, 0.95
-"""Chance that the phone lies idle: at night; awake, uniform over users between the two."""
-ONLINE_METERED = 0.97
-"""Chance to be online when not on an unmetered link."""
-DROP_LOW, DROP_HIGH = 0.04, 0.12
-"""A device's own chance to drop out of a round, uniform over devices: 8 % on average."""
 LATE = 0.02
-"""Chance to finish after the round has closed."""
+"""Chance that a report which is sent comes after the end of its window (assumed). Nothing to do with the 22 %
+that Bonawitz et al. reject as late: those follow from a first-come cut-off (`participation.py`), which a
+private sum over Poisson-sampled devices must not have."""
 
-_HABITS = 8
+STATES = ("idle", "charging", "unmetered", "online", "eligible")
 _MOMENTS = 5
-_DAYS = 4
+_MOST_TRACE_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -73,33 +59,6 @@ class Interruptions:
     late: Flags
 
 
-@dataclass(frozen=True)
-class _Habits:
-    sleep_start: Floats
-    sleep_hours: Floats
-    plug_lag: Floats
-    night_plug: Floats
-    day_start: Floats
-    home_wifi: Flags
-    idle_awake: Floats
-    top_up: Floats
-
-
-def _habits(seed: int, first: int, count: int) -> _Habits:
-    draws = uniforms(seed, Purpose.HABIT, 0, first, count, _HABITS)
-    regular = draws[:, 3] < REGULAR_SHARE
-    return _Habits(
-        sleep_start=SLEEP_START_HOUR + SLEEP_START_SIGMA * standard_normal(draws[:, 0]),
-        sleep_hours=np.maximum(SLEEP_HOURS + SLEEP_HOURS_SIGMA * standard_normal(draws[:, 1]), 2.0),
-        plug_lag=CHARGE_LAG_SIGMA * standard_normal(draws[:, 2]),
-        night_plug=np.where(regular, REGULAR_PLUG, IRREGULAR_PLUG),
-        day_start=DAY_START_HOUR + DAY_START_SIGMA * standard_normal(draws[:, 4]) - DAY_HOURS / 2,
-        home_wifi=draws[:, 5] < HOME_WIFI_SHARE,
-        idle_awake=IDLE_AWAKE_LOW + (IDLE_AWAKE_HIGH - IDLE_AWAKE_LOW) * draws[:, 6],
-        top_up=np.where(draws[:, 7] < DOCKED_SHARE, DOCKED_PLUG, LOOSE_PLUG),
-    )
-
-
 def _since(moment: Floats, start: Floats) -> tuple[Floats, Integers]:
     """Return hours since the last daily `start` before `moment` (both hours), and the number of that day."""
     days = np.floor((moment - start) / HOURS_PER_DAY)
@@ -107,45 +66,56 @@ def _since(moment: Floats, start: Floats) -> tuple[Floats, Integers]:
 
 
 def availability(
-    seed: int, first: int, count: int, round_hours: float, round_: int, model: Model = "default"
+    seed: int,
+    first: int,
+    count: int,
+    round_hours: float,
+    round_: int,
+    model: Model = "default",
+    trace: Trace | None = None,
+    parameters: Parameters = PARAMETERS,
 ) -> Availability:
     """Return the state of devices `first` .. `first + count - 1` in round `round_` (>= 1).
 
     Round r spans the local hours (r - 1) `round_hours` to r `round_hours`, the first starting at midnight.
-    `model` 'always' makes every device idle, charging, unmetered and online.
+    `model` 'always' makes every device idle, charging, unmetered and online; else the states are those of
+    `trace` if there is one, and those of the habits if not.
     """
     if model == "always":
         yes = np.ones(count, np.bool_)
         return Availability(yes, yes, yes, yes)
-    habits = _habits(seed, first, count)
     draws = uniforms(seed, Purpose.AVAILABILITY, 2 * round_, first, count, _MOMENTS)
     start = (round_ - 1) * round_hours
     moment = start + round_hours * draws[:, 0]
+    if trace is not None:
+        return Availability(*states_at(trace, traced_device(trace, seed, first, count), moment))
+    habits = draw_habits(seed, first, count, parameters)
+    asleep = _since(moment, habits.sleep_start)[0] < habits.sleep_hours
+    plugged, day = _since(moment, habits.plug_start)
+    staying = (plugged < habits.plug_hours) & (
+        _daily(seed, first, count, day, start, round_hours) < habits.plug_chance
+    )
+    return _by_chance(habits, asleep, staying, draws, parameters)
 
-    night, _ = _since(moment, habits.sleep_start)
-    asleep = night < habits.sleep_hours
-    plugged, plug_number = _since(moment, habits.sleep_start + habits.plug_lag)
-    by_day, day_number = _since(moment, habits.day_start)
-    at_night = (plugged < habits.sleep_hours) & (
-        _daily(seed, first, count, plug_number, start, round_hours, 0) < habits.night_plug
-    )
-    by_day_plug = (by_day < DAY_HOURS) & (
-        _daily(seed, first, count, day_number, start, round_hours, 1) < DAY_PLUG * (1 - habits.night_plug)
-    )
-    charging = at_night | by_day_plug | (draws[:, 1] < habits.top_up)
-    wifi = np.where(habits.home_wifi, np.where(asleep, HOME_WIFI, AWAY_WIFI), NO_HOME_WIFI)
-    unmetered = draws[:, 2] < wifi
-    idle = draws[:, 3] < np.where(asleep, IDLE_ASLEEP, habits.idle_awake)
-    online = unmetered | (draws[:, 4] < ONLINE_METERED)
+
+def _by_chance(
+    habits: Habits, asleep: Flags, staying: Flags, draws: Floats, parameters: Parameters
+) -> Availability:
+    """Return the state at a moment when users are `asleep` and phones `staying` on a charger, all [device]."""
+    p = parameters
+    charging = staying | (draws[:, 1] < habits.top_up)
+    wifi = np.where(asleep | staying, p.wifi_home, p.wifi_elsewhere)
+    unmetered = draws[:, 2] < np.where(habits.home_wifi, wifi, p.wifi_none)
+    awake = np.where(staying, p.idle_plugged, habits.idle_awake)
+    idle = draws[:, 3] < np.where(asleep, p.idle_asleep, awake)
+    online = unmetered | (draws[:, 4] < p.online_metered)
     return Availability(idle, charging, unmetered, online)
 
 
-def _daily(
-    seed: int, first: int, count: int, day: Integers, start: float, round_hours: float, column: int
-) -> Floats:
+def _daily(seed: int, first: int, count: int, day: Integers, start: float, round_hours: float) -> Floats:
     """Return a uniform number a device and `day` [device], the same in every round of that day.
 
-    Days are numbered from -3: a habit that began the evening before midnight of day 0 belongs to day -1.
+    Days are numbered from -2: a stay that began the evening before midnight of day 0 belongs to day -1.
     """
     earliest = int(np.floor(start / HOURS_PER_DAY)) - 2
     latest = int(np.floor((start + round_hours) / HOURS_PER_DAY)) + 1
@@ -153,24 +123,29 @@ def _daily(
     for number in range(earliest, latest + 1):  # a handful of days, not devices
         chosen = day == number
         if chosen.any():
-            draws = uniforms(seed, Purpose.AVAILABILITY, 2 * (number + 3) + 1, first, count, _DAYS)
-            result = np.where(chosen, draws[:, column], result)
+            draws = uniforms(seed, Purpose.AVAILABILITY, 2 * (number + 3) + 1, first, count, 1)
+            result = np.where(chosen, draws[:, 0], result)
     return result
 
 
 def interruption_causes(
-    seed: int, round_: int, first: int, count: int, model: Model = "default"
+    seed: int,
+    round_: int,
+    first: int,
+    count: int,
+    model: Model = "default",
+    parameters: Parameters = PARAMETERS,
 ) -> Interruptions:
     """Return which devices would drop out of round `round_` and which be late in it; `model` 'always': none.
 
-    The chance to drop out is the device's own (4-12 %, 8 % on average), that to be late 2 % for all.
+    The chance to drop out is the device's own (4-12 %, 8 % on average), that to be late 2 % for all. Both
+    stay modelled where the states come from a trace.
     """
     if model == "always":
         no = np.zeros(count, np.bool_)
         return Interruptions(no, no)
-    own = uniforms(seed, Purpose.HABIT, 1, first, count, 1)[:, 0]
     draws = uniforms(seed, Purpose.DROP_OUT, round_, first, count, 2)
-    dropped = draws[:, 0] < DROP_LOW + (DROP_HIGH - DROP_LOW) * own
+    dropped = draws[:, 0] < drop_chance(seed, first, count, parameters)
     return Interruptions(dropped, ~dropped & (draws[:, 1] < LATE))
 
 
@@ -180,16 +155,24 @@ def interruptions(seed: int, round_: int, first: int, count: int, model: Model =
     return causes.dropped | causes.late
 
 
-def hourly_shares(model: Model = "default", seed: int = 0, devices: int = 20_000) -> dict[str, Floats]:
+def hourly_shares(
+    model: Model = "default",
+    seed: int = 0,
+    devices: int = 20_000,
+    trace: Trace | None = None,
+    parameters: Parameters = PARAMETERS,
+) -> dict[str, Floats]:
     """Return the share of devices in each state by local hour, ``{state: [24]}``, from a sample of `devices`.
 
-    States: idle, charging, unmetered, online, eligible. Hours of the second day, when no start-up shows.
+    States: idle, charging, unmetered, online, eligible. Of the model the second day, when no start-up shows;
+    of a trace the mean of its days, at most the first fourteen.
     """
     hours = int(HOURS_PER_DAY)
-    names = ("idle", "charging", "unmetered", "online", "eligible")
-    shares = {name: np.zeros(hours) for name in names}
-    for hour in range(hours):
-        state = availability(seed, 0, devices, 1.0, hours + hour + 1, model)
-        for name in names:
-            shares[name][hour] = np.count_nonzero(getattr(state, name)) / devices
-    return shares
+    days = range(1, 2) if trace is None else range(min(trace.days, _MOST_TRACE_DAYS))
+    shares = {name: np.zeros(hours) for name in STATES}
+    for day in days:
+        for hour in range(hours):
+            state = availability(seed, 0, devices, 1.0, hours * day + hour + 1, model, trace, parameters)
+            for name in STATES:
+                shares[name][hour] += np.count_nonzero(getattr(state, name)) / devices
+    return {name: share / len(days) for name, share in shares.items()}

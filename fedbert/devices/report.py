@@ -1,8 +1,7 @@
-"""Tables of docs/devices.md, made from the code and data as they are: Markdown lines."""
+"""Tables of docs/devices.md on time, energy and memory, made from code and data as they are: Markdown lines."""
 
 import numpy as np
 
-from fedbert.devices.availability import availability, hourly_shares, interruption_causes
 from fedbert.devices.cost_model import CostModel, Outcome
 from fedbert.devices.fitting import Fit, Timings, leave_one_board_out, relative_errors
 from fedbert.devices.fleet import draw_fleet
@@ -36,26 +35,6 @@ def fit_table(timings: Timings, fitted: Fit, factors: dict[str, float]) -> list[
         within = " | ".join(f"{np.mean(values <= limit):.0%}" for limit in (0.1, 0.2, 0.3))
         lines.append(f"| {name} ({len(values)}) | {np.median(values):.1%} | {within} |")
     return lines
-
-
-def availability_table(devices: int = 20_000, days: int = 7) -> list[str]:
-    """Return the published shapes beside those of the model, over `devices` and `days` of 2-hour rounds."""
-    eligible = hourly_shares(devices=devices)["eligible"]
-    rounds = range(13, 13 + 12 * days)
-    work = np.sum([availability(0, 0, devices, 2.0, round_).eligible for round_ in rounds], axis=0)
-    causes = [interruption_causes(0, round_, 0, devices) for round_ in rounds]
-    dropped = np.mean([np.mean(cause.dropped) for cause in causes])
-    late = np.mean([np.mean(cause.late) for cause in causes])
-    top = np.sort(work)[-(devices * 3 // 10) :].sum() / work.sum()
-    return [
-        "| shape | published | here |",
-        "|---|---|---|",
-        f"| eligible under strict rules, mean over the day | 22 % (FLINT) | {eligible.mean():.0%} |",
-        f"| most over least eligible hour | 4 (Bonawitz et al.) | {eligible.max() / eligible.min():.1f} |",
-        f"| drop out of a round | 6-10 % (Bonawitz et al.) | {dropped:.1%} |",
-        f"| miss the end of a round | 2 % interrupted (Bonawitz et al.) | {late:.1%} |",
-        f"| work done by the top 30 % of devices | 86 % (FLASH) | {top:.0%} |",
-    ]
 
 
 def session_table(model: CostModel, tokens: int = 16, devices: int = 50_000) -> list[str]:

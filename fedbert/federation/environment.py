@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.profiles import DeviceProfile, load_profiles
 from fedbert.ei_bert.artefact import Artefact, unpack
@@ -43,6 +44,7 @@ class Environment:
     release_0: Artefact
     cost: CostModel
     settings: WorldSettings
+    trace: Trace | None = None
 
     @classmethod
     def create(cls, scenario: Scenario, release_0: Artefact) -> "Environment":
@@ -56,7 +58,8 @@ class Environment:
             deadline_ms=scenario.deadline_ms,
         )
         world = load_world(scenario.world, scenario.items, scenario.interactions)
-        return cls(scenario, world, profiles, release_0, cost, world_settings(scenario))
+        trace = load_trace(scenario.availability_trace)
+        return cls(scenario, world, profiles, release_0, cost, world_settings(scenario), trace)
 
     @cached_property
     def encoded_0(self) -> EncodedRelease:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.profiles import load_profiles
 from fedbert.ei_bert.artefact import pack
 from fedbert.errors import FedbertError
@@ -62,6 +63,7 @@ class Session:
     scenario: Scenario
     server: Server
     world: World
+    trace: Trace | None = None
     observer: Observer = field(default_factory=Observer)
     updates: list[RoundUpdate] = field(default_factory=list)
     walls_s: list[float] = field(default_factory=list)
@@ -76,9 +78,10 @@ class Session:
         """Load public data, teacher and student for a run; what the user named comes first, to fail early."""
         started = time.perf_counter()
         load_profiles(scenario.profiles)
+        trace = load_trace(scenario.availability_trace)
         files = (scenario.world, scenario.items, scenario.interactions)
         world = load_world(*files)
-        session = cls(scenario, Server(scenario, load_public(*files)), world)
+        session = cls(scenario, Server(scenario, load_public(*files)), world, trace)
         session.timing_s["load"] = time.perf_counter() - started
         return session
 

@@ -128,6 +128,7 @@ class Shard:
             self.scenario.round_hours,
             round_,
             self.scenario.availability,
+            self.environment.trace,
         )
 
     def can_fetch(self, rows: slice, fleet: FleetColumns, round_: int) -> NDArray[np.bool_]:

@@ -5,22 +5,19 @@ weight >= 0, public). interactions: ``user``, ``item``, ``timestamp`` (Unix seco
 column may be there and is not used. Other columns are ignored. Every mistake is one `FedbertError`.
 """
 
-import csv
-import io
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
 from fedbert.recommendation.catalogue import PublicData, make_catalogue
 from fedbert.recommendation.names import NEIGHBOURS, nearest_by_name
 from fedbert.recommendation.sequences import LEARNING_SHARE, SequenceWorld, make_sequence_world
+from fedbert.table_files import bad_row, read_table, strings
 
 MIN_ITEMS = NEIGHBOURS + 1
 """A session needs 20 candidates, half of them drawn from the truth's 20 neighbours."""
@@ -35,18 +32,18 @@ def load_interactions(items: Path | None, interactions: Path | None) -> Sequence
     """Return the world of the two files. Raises `FedbertError` for each way they can be wrong."""
     public, ids = _catalogue(items)
     path = _given("interactions", interactions)
-    table = _read("interactions", path, ("user", "item", "timestamp"))
-    names = _strings(table["item"])
+    table = read_table("interactions", path, ("user", "item", "timestamp"))
+    names = strings(table["item"])
     place = pc.index_in(names, value_set=pa.array(ids, pa.string()))
     if place.null_count:
         row = pc.index(pc.is_null(place), True).as_py()
-        raise _bad(
+        raise bad_row(
             path, row, "item", names[row].as_py(), "be an item of the items file", "add it or drop the row"
         )
-    users = _strings(table["user"])
+    users = strings(table["user"])
     empty = pc.index(pc.equal(pc.utf8_trim_whitespace(users), ""), True).as_py()
     if empty >= 0:
-        raise _bad(path, empty, "user", "", "name a user", "fill it in or drop the row")
+        raise bad_row(path, empty, "user", "", "name a user", "fill it in or drop the row")
     time = _times(path, table["timestamp"])
     user = np.unique(np.array(users.to_pylist()), return_inverse=True)[1].astype(np.int64)
     item = np.asarray(place, np.int64)
@@ -65,17 +62,17 @@ def load_interactions(items: Path | None, interactions: Path | None) -> Sequence
 
 def _catalogue(items: Path | None) -> tuple[PublicData, list[str]]:
     path = _given("items", items)
-    table = _read("items", path, ("item", "text"))
-    ids = _strings(table["item"]).to_pylist()
-    texts = [" ".join(text.split()) for text in _strings(table["text"]).to_pylist()]
+    table = read_table("items", path, ("item", "text"))
+    ids = strings(table["item"]).to_pylist()
+    texts = [" ".join(text.split()) for text in strings(table["text"]).to_pylist()]
     seen: set[str] = set()
     for row, (name, text) in enumerate(zip(ids, texts, strict=True)):
         if not name.strip():
-            raise _bad(path, row, "item", name, "not be empty", "give the item an id")
+            raise bad_row(path, row, "item", name, "not be empty", "give the item an id")
         if name in seen:
-            raise _bad(path, row, "item", name, "be there once", "keep one of its rows")
+            raise bad_row(path, row, "item", name, "be there once", "keep one of its rows")
         if not text:
-            raise _bad(path, row, "text", "", "not be empty", f"write a name for item {name!r}")
+            raise bad_row(path, row, "text", "", "not be empty", f"write a name for item {name!r}")
         seen.add(name)
     if len(ids) < MIN_ITEMS:
         raise invalid(
@@ -92,7 +89,7 @@ def _catalogue(items: Path | None) -> tuple[PublicData, list[str]]:
 def _popularity(path: Path, table: pa.Table) -> tuple[NDArray[np.float64], str]:
     if "popularity" not in table.column_names:
         return np.full(table.num_rows, 1.0 / table.num_rows), "equal: the items file has no popularity column"
-    column = _strings(table["popularity"])
+    column = strings(table["popularity"])
     weights = np.empty(table.num_rows)
     for row, value in enumerate(column.to_pylist()):
         try:
@@ -100,7 +97,7 @@ def _popularity(path: Path, table: pa.Table) -> tuple[NDArray[np.float64], str]:
         except ValueError:
             weights[row] = np.nan
         if not (np.isfinite(weights[row]) and weights[row] >= 0):
-            raise _bad(
+            raise bad_row(
                 path, row, "popularity", value, "be a number >= 0", "use a count, or leave the column out"
             )
     if weights.sum() <= 0:
@@ -112,7 +109,7 @@ def _times(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return timestamps as Unix seconds [n]."""
     if pa.types.is_timestamp(column.type) and not column.null_count:
         return np.asarray(column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64()))
-    values = _strings(column)
+    values = strings(column)
     try:
         return np.asarray(values.cast(pa.int64()))
     except pa.ArrowInvalid:
@@ -123,7 +120,7 @@ def _times(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
             seconds[row] = _seconds(value)
         except (ValueError, OverflowError):
             rule = "be Unix seconds or ISO 8601, as 1365029107 or 2013-04-03T22:45:07"
-            raise _bad(path, row, "timestamp", value, rule, "mend or drop the row") from None
+            raise bad_row(path, row, "timestamp", value, rule, "mend or drop the row") from None
     return seconds
 
 
@@ -139,57 +136,3 @@ def _given(name: str, path: Path | None) -> Path:
     if path is None:
         raise FedbertError(f"world 'interactions' needs --{name} FILE; give a CSV or Parquet file")
     return path
-
-
-def _read(name: str, path: Path, columns: tuple[str, ...]) -> pa.Table:
-    """Return the table in `path`; text columns of a CSV stay text, so that ids keep their leading zeros."""
-    shown = str(path)
-    if not path.is_file():
-        raise invalid(name, shown, "be a file", "check the path")
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise invalid(name, shown, "end in .csv or .parquet", "save it as one of them, or rename it")
-    try:
-        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(name, path)
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
-        raise invalid(name, shown, f"be a readable table ({reason})", "mend the file") from None
-    except OSError as error:
-        raise invalid(name, shown, f"be readable ({error.strerror or error})", "check the file") from None
-    for column in columns:
-        if column not in table.column_names:
-            found = ", ".join(table.column_names)
-            raise invalid(name, shown, f"have a column {column!r} (has: {found})", "rename or add it")
-        if table.column_names.count(column) > 1:
-            raise invalid(name, shown, f"have one column {column!r}, not several", "rename the others")
-    if table.num_rows == 0:
-        raise invalid(name, shown, "have at least one row", "fill it")
-    return table
-
-
-def _read_csv(name: str, path: Path) -> pa.Table:
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise invalid(name, str(path), f"be UTF-8 text (line {line} is not)", "save it as UTF-8") from None
-    if not text.strip():
-        raise invalid(name, str(path), "not be empty", "fill it")
-    header = next(csv.reader(io.StringIO(text)))
-    options = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()),
-        strings_can_be_null=False,
-        quoted_strings_can_be_null=False,
-    )
-    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    return pyarrow.csv.read_csv(pa.BufferReader(text.encode()), parse_options=parse, convert_options=options)
-
-
-def _strings(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as text, '' where a value is missing."""
-    text = column.cast(pa.string()).combine_chunks()
-    return pc.fill_null(text, "")
-
-
-def _bad(path: Path, row: int, column: str, value: object, rule: str, next_step: str) -> FedbertError:
-    return invalid(f"{path.name} row {row + 1}, {column}", value, rule, next_step)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fedbert.devices.report import availability_table
+from fedbert.devices.availability_report import availability_table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "devices.md"
 

@@ -1,0 +1,186 @@
+"""A user's own trace of when phones can take part, in place of the model: `device_id,start,end,state`.
+
+One row is an interval [start, end) of one phone in one state. `device_id` is any text or number; `start` and
+`end` are hours since local midnight of the trace's first day, fractions allowed; `state` is one of `State`.
+Intervals of different states may overlap, those of one device in one state may not. Rows may come in any
+order. What a trace does not say is not so:
+
+    idle       in an `idle` interval and in no `in_use`
+    charging   in a `charging` interval
+    online     in an `unmetered` or a `metered` interval and in no `offline`
+    unmetered  in an `unmetered` interval and in neither `metered` nor `offline`
+
+Each simulated device takes the trace of one traced device, drawn with replacement. The whole trace, up to the
+end of its last day, repeats for ever, so that local hours stay local hours.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fedbert.devices.fleet import Flags, Floats, Integers
+from fedbert.errors import FedbertError, invalid
+from fedbert.randomness import Purpose, uniforms
+from fedbert.table_files import bad_row, read_table, strings
+from fedbert.units import HOURS_PER_DAY, MS_PER_HOUR
+
+NAME = "availability_trace"
+COLUMNS = ("device_id", "start", "end", "state")
+MAX_HOURS = 366 * HOURS_PER_DAY
+"""Longest trace, a year: what is larger is most likely a timestamp."""
+
+_DAY_MS = int(HOURS_PER_DAY * MS_PER_HOUR)
+
+
+class State(StrEnum):
+    """The states of a trace, as they are written in the file."""
+
+    IN_USE = "in_use"
+    IDLE = "idle"
+    CHARGING = "charging"
+    UNMETERED = "unmetered"
+    METERED = "metered"
+    OFFLINE = "offline"
+
+
+class Intervals(NamedTuple):
+    """The intervals `[interval]` of one state: whole ms from `start` up to, not including, `end`, in order.
+
+    The time of traced device d runs from d x `Trace.days` x 24 h, so one sorted array serves all devices.
+    """
+
+    start: Integers
+    end: Integers
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The states of `devices` phones over `days` whole days; `intervals` has every state."""
+
+    devices: int
+    days: int
+    intervals: dict[State, Intervals]
+
+
+class States(NamedTuple):
+    """The four flags `[device]` that a trace comes down to at a moment."""
+
+    idle: Flags
+    charging: Flags
+    unmetered: Flags
+    online: Flags
+
+
+def read_trace(path: Path) -> Trace:
+    """Return the trace in a CSV or Parquet file. Raises FedbertError for each way it can be wrong."""
+    table = read_table(NAME, path, COLUMNS)
+    other = [name for name in table.column_names if name not in COLUMNS]
+    if other:
+        rule = f"have the columns {','.join(COLUMNS)} alone (has also {other[0]!r})"
+        raise invalid(NAME, str(path), rule, "drop the column")
+    device, names = _devices(path, strings(table["device_id"]))
+    start, end = (_hours(path, table, column) for column in ("start", "end"))
+    start_ms, end_ms = (np.rint(hours * MS_PER_HOUR).astype(np.int64) for hours in (start, end))
+    row = int(np.argmax(end_ms <= start_ms))
+    if end_ms[row] <= start_ms[row]:
+        rule = f"be after start(={_plain(start[row])})"
+        raise bad_row(path, row, "end", _plain(end[row]), rule, "swap them, or cut the interval at midnight")
+    state = _states(path, strings(table["state"]))
+    days = int(-(-end_ms.max() // _DAY_MS))
+    offset = device * (days * _DAY_MS)
+    intervals = {}
+    for code, kind in enumerate(State):
+        rows = np.flatnonzero(state == code)
+        rows = rows[np.argsort(offset[rows] + start_ms[rows], kind="stable")]
+        _refuse_overlaps(path, rows, names[device], offset + start_ms, offset + end_ms, kind)
+        intervals[kind] = Intervals((offset + start_ms)[rows], (offset + end_ms)[rows])
+    return Trace(len(names), days, intervals)
+
+
+def load_trace(path: Path | None) -> Trace | None:
+    """Return the trace in a file, None without one; see `read_trace`."""
+    return None if path is None else read_trace(path)
+
+
+def traced_device(trace: Trace, seed: int, first: int, count: int) -> Integers:
+    """Return whose trace each device `first` .. `first + count - 1` takes, `[device]` in 0 .. devices - 1."""
+    draws = uniforms(seed, Purpose.TRACE, 0, first, count, 1)[:, 0]
+    return (draws * trace.devices).astype(np.int64)
+
+
+def states_at(trace: Trace, device: Integers, moment: Floats) -> States:
+    """Return the states of traced devices at `moment` (hours since midnight of day 0), all `[device]`."""
+    period_ms = trace.days * _DAY_MS
+    at = device * period_ms + np.floor(moment * MS_PER_HOUR).astype(np.int64) % period_ms
+
+    def inside(state: State) -> Flags:
+        start, end = trace.intervals[state]
+        if not len(start):
+            return np.zeros(len(at), np.bool_)
+        # The last interval that has begun; where that is an earlier device's, it has ended long ago.
+        last = np.searchsorted(start, at, side="right") - 1
+        return np.asarray((last >= 0) & (at < end[last]))
+
+    metered, connected = inside(State.METERED), ~inside(State.OFFLINE)
+    unmetered = inside(State.UNMETERED)
+    return States(
+        idle=inside(State.IDLE) & ~inside(State.IN_USE),
+        charging=inside(State.CHARGING),
+        unmetered=unmetered & ~metered & connected,
+        online=(unmetered | metered) & connected,
+    )
+
+
+def _plain(hours: np.float64) -> float:
+    return float(hours)
+
+
+def _devices(path: Path, column: pa.Array) -> tuple[Integers, NDArray[np.object_]]:
+    """Return the number of each row's device `[row]` and the ids `[device]`, in order of the ids."""
+    ids = column.to_pandas().str.strip()
+    empty = np.flatnonzero(ids == "")
+    if len(empty):
+        raise bad_row(path, int(empty[0]), "device_id", "", "not be empty", "name the device or drop the row")
+    codes, names = pd.factorize(ids, sort=True)  # sorted: the order of rows changes nothing
+    return codes.astype(np.int64), np.asarray(names, object)
+
+
+def _hours(path: Path, table: pa.Table, name: str) -> Floats:
+    """Return a column of times (hours) `[row]`."""
+    text = strings(table[name])
+    hours: Floats = pd.to_numeric(text.to_pandas(), errors="coerce").to_numpy(np.float64)
+    good = np.isfinite(hours) & (hours >= 0) & (hours <= MAX_HOURS)
+    if not good.all():
+        row = int(np.argmin(good))
+        value = text[row].as_py()
+        rule = f"be a number from 0 to {MAX_HOURS:,.0f}, hours since local midnight of the first day"
+        raise bad_row(path, row, name, value, rule, "fill it in, or turn timestamps into hours")
+    return hours
+
+
+def _states(path: Path, column: pa.Array) -> Integers:
+    """Return the place of each row's state in `State`, `[row]`."""
+    codes = pd.Index([str(state) for state in State]).get_indexer(pd.Index(column.to_pandas().str.strip()))
+    if (codes < 0).any():
+        row, rule = int(np.argmin(codes)), f"be one of {', '.join(State)}"
+        raise bad_row(path, row, "state", column[row].as_py(), rule, "mend the row")
+    return codes.astype(np.int64)
+
+
+def _refuse_overlaps(
+    path: Path, rows: Integers, ids: NDArray[np.object_], start: Integers, end: Integers, state: State
+) -> None:
+    """Raise FedbertError for the first of `rows` (by device and start) that begins before the last ends."""
+    early = np.flatnonzero(start[rows[1:]] < end[rows[:-1]])
+    if len(early):
+        row, before = int(rows[early[0] + 1]), int(rows[early[0]])
+        raise FedbertError(
+            f"{path.name} row {row + 1}: {state} of device {ids[row]!r} must not overlap row {before + 1}; "
+            "join or cut the two"
+        )

@@ -101,15 +101,16 @@ def availability(
 def _by_chance(
     habits: Habits, asleep: Flags, staying: Flags, draws: Floats, parameters: Parameters
 ) -> Availability:
-    """Return the state at a moment when users are `asleep` and phones `staying` on a charger, all [device]."""
+    """Return the state [device] while users are `asleep` and phones are `staying` on a charger."""
     p = parameters
-    charging = staying | (draws[:, 1] < habits.top_up)
+    topping_up = ~staying & (draws[:, 1] < habits.top_up)
+    busy = topping_up & (draws[:, 1] >= p.top_up_quiet * habits.top_up)
     wifi = np.where(asleep | staying, p.wifi_home, p.wifi_elsewhere)
     unmetered = draws[:, 2] < np.where(habits.home_wifi, wifi, p.wifi_none)
     awake = np.where(staying, p.idle_plugged, habits.idle_awake)
-    idle = draws[:, 3] < np.where(asleep, p.idle_asleep, awake)
+    idle = ~busy & (draws[:, 3] < np.where(asleep, p.idle_asleep, awake))
     online = unmetered | (draws[:, 4] < p.online_metered)
-    return Availability(idle, charging, unmetered, online)
+    return Availability(idle, staying | topping_up, unmetered, online)
 
 
 def _daily(seed: int, first: int, count: int, day: Integers, start: float, round_hours: float) -> Floats:

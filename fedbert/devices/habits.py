@@ -25,17 +25,17 @@ _SHORTEST_NIGHT_HOURS = 2.0
 class Parameters:
     """The habits of the fleet; shares and chances in [0, 1], hours of the day or lengths in hours."""
 
-    docked_share: float = 0.10
+    docked_share: float = 0.0539
     """Found: users whose phone lies on a charger all day unless in use."""
-    nightly_share: float = 0.36
+    nightly_share: float = 0.307
     """Found: users who charge every night, bedtime to waking and `stay_hours` more."""
-    stay_hours: float = 5.0
-    """Found: mean of what a nightly charger stays plugged in beyond the night, exponential over users."""
-    top_up: float = 0.08
+    stay_hours: float = 6.41
+    """Found: mean of what a nightly charger stays plugged in beyond the night; gamma, shape 2, over users."""
+    top_up: float = 0.0583
     """Found: chance that any other phone is on a charger at a moment."""
-    seldom_plug: float = 0.05
+    seldom_plug: float = 0.0527
     """Found: chance of a night on the charger for users who do not charge every night."""
-    steady_plug: float = 0.92
+    steady_plug: float = 0.95
     """Assumed: chance that a docked or nightly charger really plugs in on a day."""
     sleep_start_hour: float = 23.2
     sleep_start_sigma: float = 1.3
@@ -43,8 +43,11 @@ class Parameters:
     sleep_hours: float = 7.6
     sleep_hours_sigma: float = 1.0
     """Assumed: length of the night over users, normal, at least two hours."""
-    home_wifi_share: float = 0.85
-    """Assumed: users with Wi-Fi at home."""
+    top_up_quiet: float = 0.5
+    """Assumed: top-ups at which the phone is left alone; at the others it is used or on the move."""
+    home_wifi_steady: float = 0.97
+    home_wifi_others: float = 0.75
+    """Assumed: users with Wi-Fi at home, of docked and nightly chargers; of others (82 % of all)."""
     wifi_home: float = 0.97
     wifi_elsewhere: float = 0.65
     wifi_none: float = 0.06
@@ -90,20 +93,23 @@ def draw_habits(seed: int, first: int, count: int, parameters: Parameters = PARA
     draws = uniforms(seed, Purpose.HABIT, 0, first, count, _DRAWS)
     docked = draws[:, 0] < p.docked_share
     nightly = ~docked & (draws[:, 0] < p.docked_share + p.nightly_share)
+    steady = docked | nightly
     start = p.sleep_start_hour + p.sleep_start_sigma * standard_normal(draws[:, 1])
     night = np.maximum(
         p.sleep_hours + p.sleep_hours_sigma * standard_normal(draws[:, 2]), _SHORTEST_NIGHT_HOURS
     )
-    stay = np.minimum(np.where(nightly, -p.stay_hours * np.log(draws[:, 3]), 0.0), HOURS_PER_DAY - night)
+    # The sum of two exponential times is gamma distributed with shape 2.
+    beyond = -p.stay_hours / 2 * np.log(draws[:, 3] * draws[:, 7])
+    stay = np.minimum(np.where(nightly, beyond, 0.0), HOURS_PER_DAY - night)
     return Habits(
         sleep_start=start,
         sleep_hours=night,
         # A part of the stay, the user's own, lies before bedtime and the rest after waking.
         plug_start=start - draws[:, 4] * stay,
         plug_hours=np.where(docked, HOURS_PER_DAY, night + stay),
-        plug_chance=np.where(docked | nightly, p.steady_plug, p.seldom_plug),
-        top_up=np.where(docked | nightly, 0.0, p.top_up),
-        home_wifi=draws[:, 5] < p.home_wifi_share,
+        plug_chance=np.where(steady, p.steady_plug, p.seldom_plug),
+        top_up=np.where(steady, 0.0, p.top_up),
+        home_wifi=draws[:, 5] < np.where(steady, p.home_wifi_steady, p.home_wifi_others),
         idle_awake=p.idle_awake_low + (p.idle_awake_high - p.idle_awake_low) * draws[:, 6],
     )
 

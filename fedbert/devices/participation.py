@@ -49,17 +49,17 @@ class EndState(IntEnum):
 class SessionParameters:
     """How long sessions take and how drop-outs end; see `scripts/calibrate_availability.py`."""
 
-    median_s: float = 105.0
+    median_s: float = 94.4
     """Found: median time from selection to report: download, training, upload and waiting in one."""
     sigma: float = 0.5
     """Assumed: log-normal spread of that time over the devices of a round."""
-    round_sigma: float = 0.2
+    round_sigma: float = 0.253
     """Found: log-normal spread of the median over rounds (their hour, their devices)."""
     limit_s: float = 180.0
     """A round closes after three minutes, the longest of Bonawitz et al., also with too few reports."""
-    interrupted_share: float = 0.25
+    interrupted_share: float = 0.254
     """Found: drop-outs that are interruptions."""
-    lost_share: float = 0.125
+    lost_share: float = 0.129
     """Found: drop-outs that are not heard of again; all others come back too late."""
 
 

@@ -1,4 +1,4 @@
-"""Tables of docs/devices.md on time, energy and memory, made from code and data as they are: Markdown lines."""
+"""Tables of docs/devices.md on time, energy and memory, made from code and data: Markdown lines."""
 
 import numpy as np
 

@@ -53,7 +53,7 @@ def test_one_device_and_its_day(device: int, round_hours: float, round_: int) ->
     nightly = not docked and h[0] < p.docked_share + p.nightly_share
     bedtime = p.sleep_start_hour + p.sleep_start_sigma * normal(h[1])
     night = max(p.sleep_hours + p.sleep_hours_sigma * normal(h[2]), 2.0)
-    stay = min(-p.stay_hours * math.log(h[3]), 24 - night) if nightly else 0.0
+    stay = min(-p.stay_hours / 2 * math.log(h[3] * h[7]), 24 - night) if nightly else 0.0
     moment = (round_ - 1 + u[0]) * round_hours
     asleep = (moment - bedtime) % 24 < night
     plug = bedtime - h[4] * stay

@@ -79,7 +79,7 @@ def test_published_shares() -> None:
 def test_without_over_selection_nobody_is_too_many() -> None:
     """A round that selects what it wants never fills: it takes all that come in time, till its limit."""
     ends = round_endings(1.0, rounds=20)
-    assert ends.done > 0.8
+    assert ends.done > 0.7
     assert (ends.closed_s == 180.0).all()
     assert round_endings(2.0, rounds=20).late > 0.45
 

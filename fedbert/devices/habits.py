@@ -47,7 +47,7 @@ class Parameters:
     """Assumed: top-ups at which the phone is left alone; at the others it is used or on the move."""
     home_wifi_steady: float = 0.97
     home_wifi_others: float = 0.75
-    """Assumed: users with Wi-Fi at home, of docked and nightly chargers; of others (82 % of all)."""
+    """Assumed: users with Wi-Fi at home, of docked and nightly chargers; of others (83 % of all)."""
     wifi_home: float = 0.97
     wifi_elsewhere: float = 0.65
     wifi_none: float = 0.06

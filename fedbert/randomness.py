@@ -45,6 +45,7 @@ class Purpose(IntEnum):
     HISTORY_CLICK = 26
     SKETCH = 27
     SAMPLE = 28
+    UPLOAD = 29
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:

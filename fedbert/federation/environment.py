@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile, load_profiles
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
@@ -40,6 +41,7 @@ class Environment:
     scenario: Scenario
     world: World
     profiles: tuple[DeviceProfile, ...]
+    links: LinkTable
     release_0: Artefact
     cost: CostModel
     settings: WorldSettings
@@ -56,7 +58,8 @@ class Environment:
             deadline_ms=scenario.deadline_ms,
         )
         world = load_world(scenario.world, scenario.items, scenario.interactions)
-        return cls(scenario, world, profiles, release_0, cost, world_settings(scenario))
+        links = load_links(scenario.profiles)
+        return cls(scenario, world, profiles, links, release_0, cost, world_settings(scenario))
 
     @cached_property
     def encoded_0(self) -> EncodedRelease:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.devices.links import load_links
 from fedbert.devices.profiles import load_profiles
 from fedbert.ei_bert.artefact import pack
 from fedbert.errors import FedbertError
@@ -76,6 +77,7 @@ class Session:
         """Load public data, teacher and student for a run; what the user named comes first, to fail early."""
         started = time.perf_counter()
         load_profiles(scenario.profiles)
+        load_links(scenario.profiles)
         files = (scenario.world, scenario.items, scenario.interactions)
         world = load_world(*files)
         session = cls(scenario, Server(scenario, load_public(*files)), world)

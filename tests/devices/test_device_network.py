@@ -146,7 +146,7 @@ def test_failures_by_link(kind: int) -> None:
 
 
 def test_a_break_comes_at_a_uniform_point() -> None:
-    """Among attempts that break, the point of the way is uniform: the mean is a half, a tenth before a tenth."""
+    """Among attempts that break, the point of the way is uniform: half of the way on average."""
     kind, rate = np.zeros(COUNT, np.int64), np.full(COUNT, 8e6)
     got = transfer(PLAIN, kind, rate, rate, 1_000_000, UNIFORM, window_ms=5_000.0)
     way = got.time_ms[~got.succeeded] / 1200.0
@@ -262,7 +262,7 @@ def test_a_phone_offline_sends_nothing() -> None:
 
 
 def test_uploaders_by_hour() -> None:
-    """With unmetered links alone the hours are those of eligible devices; with metered ones there are more."""
+    """With unmetered links alone these are the eligible devices; with metered ones there are more."""
     strict = hourly_uploaders("default", "never", 0, 2_000)
     direct = [availability(0, 0, 2_000, 1.0, 25 + hour).eligible.mean() for hour in range(24)]
     assert strict.tolist() == direct

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit
+from fedbert.devices.links import load_links
+from fedbert.devices.network_report import network_table
 from fedbert.devices.profiles import LINKS_FILE, check_profiles, load_profiles
 from fedbert.devices.report import availability_table, fit_table, session_table
 from fedbert.paths import models_folder
@@ -285,6 +287,7 @@ def report(timings: Timings, fitted: Fit) -> None:
         fit_table(timings, fitted, transformer_factors(fitted, facts["transformer"])),
         availability_table(),
         session_table(model),
+        network_table(load_links(ROOT)),
     )
     print("\n\n".join("\n".join(lines) for lines in tables))
 

@@ -66,8 +66,10 @@ def pick(uniform: Floats, shares: Floats) -> Integers:
     return np.minimum(np.searchsorted(edges, uniform, side="right"), last)
 
 
-def between_quantiles(uniform: Floats, p10: Floats, p50: Floats, p90: Floats) -> Floats:
-    """Return values whose 10th, 50th and 90th percentile are the given ones (all `[device]`).
+def between_quantiles(
+    uniform: Floats, p10: Floats | float, p50: Floats | float, p90: Floats | float
+) -> Floats:
+    """Return values `[device]` whose 10th, 50th and 90th percentile are the given ones (one, or `[device]`).
 
     The logarithm is linear in the normal quantile on each side of the median, and stays at its 1st and 99th
     percentile beyond them.

@@ -104,12 +104,12 @@ def draw_network(
     for index, phone in enumerate(profiles):  # over classes, not over devices
         mine = np.flatnonzero(profile == index)
         cellular[mine] = FIXED_LINE + 1 + pick(draws[mine, 0], np.array(phone.radios.shares))
-    wifi = draw_link(links, np.full(count, FIXED_LINE), draws[:, 1], draws[:, 2])
+    wifi = draw_link(links, FIXED_LINE, draws[:, 1], draws[:, 2])
     return NetworkColumns(*wifi, cellular, *draw_link(links, cellular, draws[:, 3], draws[:, 4]))
 
 
-def draw_link(links: LinkTable, kind: Integers, down: Floats, up: Floats) -> tuple[Floats, Floats]:
-    """Return downlink and uplink (bits/s) of links of `kind` from uniform numbers, all `[device]`.
+def draw_link(links: LinkTable, kind: Integers | int, down: Floats, up: Floats) -> tuple[Floats, Floats]:
+    """Return downlink and uplink (bits/s) of links of `kind` from uniform numbers, all `[device]`, or one kind for all.
 
     The downlink goes through the link's three quantiles, the uplink is log-normal around its ratio to it.
     """

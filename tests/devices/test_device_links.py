@@ -148,7 +148,7 @@ def test_the_shipped_file_follows_from_its_sources(tmp_path: Path, monkeypatch: 
 
 
 def test_moments_are_split_as_in_3g() -> None:
-    """With half of the spread between devices and a quarter in transfers, 100 / 400 / 1600 give 200 and 800."""
+    """Half of the spread between devices, a quarter in transfers: 100, 400, 1600 become 200, 400, 800."""
     module = script()
     row = {"sigma_between_units": 0.5, "sigma_within_transfers": 0.25, "sigma_moments": 1.0}
     got = module.split([100.0, 400.0, 1600.0], row)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability import Availability, Model, availability
 from fedbert.devices.energy import energy_mj
-from fedbert.devices.fleet import Flags, Floats, Integers, between_quantiles, lognormal, pick, standard_normal
+from fedbert.devices.fleet import Flags, Floats, Integers, between_quantiles, lognormal, standard_normal
 from fedbert.devices.links import FIXED_LINE, LinkTable
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.randomness import Purpose, uniforms
@@ -100,18 +100,19 @@ def draw_network(
     The two links of a device are drawn independently of each other.
     """
     draws = uniforms(seed, Purpose.NETWORK, 0, first, count, _LINK_DRAWS)
-    cellular = np.zeros(count, np.int64)
-    for index, phone in enumerate(profiles):  # over classes, not over devices
-        mine = np.flatnonzero(profile == index)
-        cellular[mine] = FIXED_LINE + 1 + pick(draws[mine, 0], np.array(phone.radios.shares))
+    edges = np.cumsum([phone.radios.shares for phone in profiles], axis=1)  # [profile, cellular link]
+    edges[edges == edges[:, -1:]] = np.inf  # the last link with a share takes what rounding leaves
+    which = draws[:, 0]
+    cellular = FIXED_LINE + 1 + (edges[profile, 0] <= which) + (edges[profile, 1] <= which)
     wifi = draw_link(links, FIXED_LINE, draws[:, 1], draws[:, 2])
     return NetworkColumns(*wifi, cellular, *draw_link(links, cellular, draws[:, 3], draws[:, 4]))
 
 
 def draw_link(links: LinkTable, kind: Integers | int, down: Floats, up: Floats) -> tuple[Floats, Floats]:
-    """Return downlink and uplink (bits/s) of links of `kind` from uniform numbers, all `[device]`, or one kind for all.
+    """Return downlink and uplink (bits/s) of links of `kind` from uniform numbers, all `[device]`.
 
-    The downlink goes through the link's three quantiles, the uplink is log-normal around its ratio to it.
+    One kind may stand for all. The downlink goes through the link's three quantiles, the uplink is log-normal
+    around its ratio to it.
     """
     downlink = 1000 * between_quantiles(
         down,

@@ -25,7 +25,7 @@ def test_the_table_of_transfers_is_current() -> None:
 
 
 def test_the_spread_of_the_traces_is_current() -> None:
-    """The docs give the sigmas of network_traces.csv, and the two ratios of the split that follow from them."""
+    """The docs give the sigmas of network_traces.csv, and the two ratios of the split they lead to."""
     text = DOCS.read_text(encoding="utf-8")
     with (SOURCES / "network_traces.csv").open(encoding="utf-8") as file:
         rows = {row["link"]: row for row in csv.DictReader(file)}

@@ -27,7 +27,7 @@ from fedbert.devices.network import (
     transfer_uniforms,
     upload,
 )
-from fedbert.devices.profiles import load_profiles
+from fedbert.devices.profiles import Radios, load_profiles
 from fedbert.randomness import Purpose
 
 PROFILES, LINKS = load_profiles(), load_links()
@@ -200,6 +200,14 @@ def test_cellular_links_come_in_their_shares() -> None:
         for kind, share in enumerate(profile.radios.shares, start=1):
             measured = np.mean(mine == kind)
             assert measured == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / len(mine)))
+
+
+def test_a_share_of_nothing_never_comes() -> None:
+    """Shares that add up to a little less than 1 leave nothing for a link without a share."""
+    radios = Radios(three_g=0.0, lte=1 - 9e-7, five_g=0.0)
+    phone = PROFILES[0].model_copy(update={"radios": radios})
+    network = draw_network((phone,), LINKS, np.zeros(COUNT, np.int16), 3, 0, COUNT)
+    assert np.unique(network.cellular_kind).tolist() == [LINK_KINDS.index("lte")]
 
 
 def test_the_two_links_of_a_device_are_independent() -> None:

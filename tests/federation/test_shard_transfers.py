@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fedbert.federation import report as r
-from fedbert.federation.environment import Environment
+from fedbert.federation.environment import Environment, world_settings
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import NO_RELEASE, Shard, ShardState
 
@@ -24,9 +24,10 @@ def _round(environment: Environment, **changes: Any) -> tuple[dict[str, int], An
     if "failure" in changes:
         links = links._replace(failure_probability=np.full(4, changes.pop("failure")))
     scenario = environment.scenario.model_copy(
-        update={"devices": DEVICES, "sampling_probability": 1.0} | changes
+        update={"devices": DEVICES, "sampling_probability": 1.0, "sessions_per_day": 1.0} | changes
     )
-    shard = Shard(replace(environment, scenario=scenario, links=links), 0, DEVICES)
+    here = replace(environment, scenario=scenario, settings=world_settings(scenario), links=links)
+    shard = Shard(here, 0, DEVICES)
     state = shard.start()
     releases = dict.fromkeys((0, 1), environment.encoded_0)
     report, _ = shard.run_round(state, RoundOrder(1, 0, 1), releases)

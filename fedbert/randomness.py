@@ -47,6 +47,7 @@ class Purpose(IntEnum):
     SAMPLE = 28
     TRACE = 29
     PARTICIPATION = 30
+    UPLOAD = 31
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:

@@ -55,13 +55,13 @@ RoundRow = TypedDict(
         "epsilon": float | None,  # cumulative, amplified; None = not private
         "epsilon_unamplified": float | None,
         "cohort": int,  # devices whose coin said yes
-        "eligible": int,  # of these: idle, charging, unmetered
+        "eligible": int,  # of these: idle, charging, on a link that may send (scenario key metered)
         "completed": int,  # of these: not late, not interrupted
         "dropped": int,  # eligible - completed
         "reported": int,  # of the completed: on the round's release, with clicks to report
         "signal_release": int,  # the one release whose signals the round sums
-        "bytes_up": int,
-        "bytes_down": int,
+        "bytes_up": int,  # over the links, repeated attempts included
+        "bytes_down": int,  # the same
         "downloads": int,
         "installed": dict[str, int],  # devices by installed release, at the round's end
         "server_ndcg@10": float,  # public validation texts, student of the server after the round
@@ -173,7 +173,7 @@ class RunResult(TypedDict):
     latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
     secure_sum: dict[str, Any]  # devices verified, rounds, equal
-    traffic: dict[str, Any]  # bytes of one report, of one release, totals
+    traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
     totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
     timing_s: dict[str, float]  # by stage
     wall_s: float

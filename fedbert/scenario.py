@@ -50,6 +50,9 @@ class Scenario(_Settings):
     availability_trace: Path | None = Field(
         None, description="CSV or Parquet of your own phones: device_id,start,end,state (docs/devices.md)"
     )
+    metered: Literal["never", "uploads", "always"] = Field(
+        "never", description="what phones do on metered links: nothing, send signals, or also fetch releases"
+    )
     memory_budget_bytes: int = Field(4_000_000, ge=100_000, description="memory of the feature on a phone")
     deadline_ms: float = Field(300.0, gt=0, le=60_000, description="time to answer a session")
 

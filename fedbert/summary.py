@@ -10,6 +10,8 @@ from fedbert.devices.availability_trace import Trace
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.energy import charge_mah
 from fedbert.devices.fleet import draw_fleet
+from fedbert.devices.links import LINK_KINDS, load_links
+from fedbert.devices.network import draw_network, hourly_uploaders
 from fedbert.devices.profiles import TIERS, DeviceProfile, load_profiles
 from fedbert.federation import report as r
 from fedbert.federation.budget import privacy_row
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 95, 99)
 SAMPLED_DEVICES = 1_000
+TRANSFER_COUNTS = ("upload_attempts", "uploads_failed", "download_attempts", "downloads_failed")
 HOURLY_SAMPLE = 20_000
 
 
@@ -67,7 +70,6 @@ def round_row(session: Session, truth: RoundTruth, update: RoundUpdate, wall_s: 
         found = _metrics(histogram)
         return found["ndcg@10"] if found else None
 
-    layout = session.server.layout
     return {
         "round": truth.round,
         "hour": (truth.round * scenario.round_hours) % HOURS_PER_DAY,
@@ -87,8 +89,8 @@ def round_row(session: Session, truth: RoundTruth, update: RoundUpdate, wall_s: 
         "dropped": counts["eligible"] - counts["completed"],
         "reported": counts["reported"],
         "signal_release": update.signal_release,
-        "bytes_up": counts["completed"] * layout.bytes_up,
-        "bytes_down": counts["downloads"] * session.server.releases[0].artefact.total_bytes,
+        "bytes_up": counts["upload_bytes"],
+        "bytes_down": counts["download_bytes"],
         "downloads": counts["downloads"],
         "installed": truth.installed,
         "server_ndcg@10": update.server_ndcg,
@@ -111,7 +113,7 @@ def _tier_row(
         return None
     answered = int(totals["latency"][tier].sum())
     days = rounds * session.scenario.round_hours / HOURS_PER_DAY
-    spent_uj = sum(int(totals[key][tier]) for key in ("session_uj", "install_uj", "signal_uj"))
+    spent_uj = sum(int(totals[key][tier]) for key in ("session_uj", "install_uj", "signal_uj", "download_uj"))
     spent_us = sum(int(totals[key][tier]) for key in ("session_us", "install_us"))
     mj_per_day = spent_uj / r.MICRO / devices / days
     own = [profile for profile in profiles if profile.tier == TIERS[tier]]
@@ -138,13 +140,14 @@ def _tier_row(
 def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
     sample = min(HOURLY_SAMPLE, max(scenario.devices, 1000))
     shares = hourly_shares(scenario.availability, scenario.seed, sample, trace)
+    eligible = hourly_uploaders(scenario.availability, scenario.metered, scenario.seed, sample, trace)
     return [
         {
             "hour": hour,
             "idle": float(shares["idle"][hour]),
             "charging": float(shares["charging"][hour]),
             "unmetered": float(shares["unmetered"][hour]),
-            "eligible": float(shares["eligible"][hour]),
+            "eligible": float(eligible[hour]),
             "sessions": activity_share(float(hour), 1.0),
         }
         for hour in range(24)
@@ -221,15 +224,19 @@ def device_sample(scenario: Scenario, profiles: tuple[DeviceProfile, ...]) -> "p
 
     count = min(SAMPLED_DEVICES, scenario.devices)
     fleet = draw_fleet(profiles, scenario.seed, 0, count)
+    links = load_links(scenario.profiles)
+    network = draw_network(profiles, links, fleet.profile, scenario.seed, 0, count)
     return pd.DataFrame(
         {
             "device": np.arange(count),
             "profile": [profiles[index].name for index in fleet.profile],
             "tier": [TIERS[index] for index in fleet.tier],
             "free_memory_bytes": fleet.free_memory_bytes,
-            "downlink_bits_per_s": fleet.downlink_bits_per_s,
-            "uplink_bits_per_s": fleet.uplink_bits_per_s,
-            "rtt_ms": fleet.rtt_ms,
+            "wifi_downlink_bits_per_s": network.wifi_downlink_bits_per_s,
+            "wifi_uplink_bits_per_s": network.wifi_uplink_bits_per_s,
+            "cellular_kind": [LINK_KINDS[kind] for kind in network.cellular_kind],
+            "cellular_downlink_bits_per_s": network.cellular_downlink_bits_per_s,
+            "cellular_uplink_bits_per_s": network.cellular_uplink_bits_per_s,
             "speed_factor": fleet.speed_factor,
         }
     )
@@ -295,7 +302,8 @@ def summarise(
             "bytes_per_release": server.releases[0].artefact.total_bytes,
             "bytes_up": sum(row["bytes_up"] for row in rows),
             "bytes_down": sum(row["bytes_down"] for row in rows),
-        },
+        }
+        | {key: sum(count[key] for count in counts) for key in TRANSFER_COUNTS},
         "totals": {
             "sessions": sessions,
             "scored": scored,

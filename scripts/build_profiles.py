@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from fedbert.devices.availability_report import availability_table
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit
-from fedbert.devices.profiles import NETWORK_KINDS, check_profiles, load_profiles
+from fedbert.devices.links import load_links
+from fedbert.devices.network_report import network_table
+from fedbert.devices.profiles import LINKS_FILE, check_profiles, load_profiles
 from fedbert.devices.report import fit_table, session_table
 from fedbert.paths import models_folder
 
@@ -77,15 +79,6 @@ def excerpt(shared: Path) -> None:
     write(
         SOURCES / "power_profile_pixel5.csv", ["name", "value"], ((row["name"], row["value"]) for row in kept)
     )
-
-    means = []
-    for file in sorted((shared / "network" / "bandwidth_traces" / "fcc_ori").rglob("trace_*")):
-        rates = [float(line.split()[1]) for line in file.read_text().splitlines() if len(line.split()) == 2]
-        if rates:
-            means.append(1000 * math.fsum(rates) / len(rates))
-    quantiles = [round(float(value), 1) for value in np.quantile(means, [0.1, 0.5, 0.9])]
-    header = ["link", "traces", "mean_kbit_per_s_p10", "p50", "p90"]
-    write(SOURCES / "network_traces.csv", header, [["fixed line (FCC 2016)", len(means), *quantiles]])
 
 
 def read_timings() -> Timings:
@@ -164,12 +157,6 @@ class Power:
         a76 = self.fitted.macs_per_cycle[self.fitted.cores.index("Cortex-A76"), 1]
         return self.curve_mw(2, clock_ghz) * int8_per_cycle / float(a76)
 
-    def radio_mw(self, link: str, direction: str) -> float:
-        """Return the power of the radio that receives or sends (modem sending: the middle level)."""
-        radio = "wifi" if link == "wifi" else "modem"
-        value = self.values[f"{radio}.controller.{direction}"].split("|")
-        return float(value[len(value) // 2]) * float(self.values[f"{radio}.controller.voltage"]) / 1000
-
 
 def core_rates(fitted: Fit, stand_in: dict[str, list[str]], core: str) -> tuple[float, float, float, str]:
     """Return (float and int8 multiply-adds per cycle, bytes per second, where from) of a core type."""
@@ -218,13 +205,9 @@ def build(fitted: Fit) -> None:
     classes = read(SOURCES / "classes.csv")
     factors = transformer_factors(fitted, facts["transformer"])
     power = Power(facts["battery"]["voltage_v"], fitted)
-    trace = read(SOURCES / "network_traces.csv")[0]
-    rates = {
-        **facts["rates_kbit_per_s"],
-        "wifi": [float(trace[k]) for k in ("mean_kbit_per_s_p10", "p50", "p90")],
-    }
     for old in ROOT.glob("*.toml"):
-        old.unlink()
+        if old.name != LINKS_FILE:
+            old.unlink()
     below = 0.0
     for row in classes:
         alike = sum(other["ram_gb"] == row["ram_gb"] for other in classes)
@@ -239,7 +222,6 @@ def build(fitted: Fit) -> None:
             table, where = core_table(cluster["core"], cluster["clock_ghz"], fitted, factors, power, facts)
             cores[key] = table
             sources |= {f"{key}.{name}": text for name, text in where.items()}
-        network = {kind: link(kind, facts, row["modem"], rates[kind], power) for kind in NETWORK_KINDS}
         flash = facts["load"]["flash_bytes_per_s"][row["flash"]]
         profile = {
             "name": row["name"],
@@ -259,7 +241,7 @@ def build(fitted: Fit) -> None:
                 "fixed_ms": significant(facts["load"]["cycles"] / clusters[0]["clock_ghz"] / 1e6),
                 "flash_bytes_per_s": flash,
             },
-            "network": network,
+            "radios": facts["radio_share"][row["modem"]],
             "sources": sources,
         }
         if row["example"]:
@@ -280,23 +262,8 @@ FIXED_SOURCES = {
     "free_memory": "assumed: median .4 % of RAM for one feature of an app in use, log-normal with sigma .65",
     "load.fixed_ms": "assumed: 20 million cycles of the big core to make a session",
     "load.flash_bytes_per_s": "assumed: nominal sequential read of eMMC 5.1, UFS 2.1 or UFS 3.1",
-    "network.wifi.share": "assumed by generation of the modem",
-    "network.lte.share": "assumed by generation of the modem",
-    "network.five_g.share": "assumed by generation of the modem",
-    "network.three_g.share": "assumed by generation of the modem",
+    "radios": "assumed by generation of the modem",
 }
-for _kind, _text in (
-    ("wifi", "measured: mean rate of each fixed-line trace (FCC 2016), quantiles over traces"),
-    ("lte", "measured: download test on phones, LTE while driving"),
-    ("five_g", "measured: download test on phones, 5G standing still"),
-    ("three_g", "measured: download test on phones, HSPA+ while driving"),
-):
-    for _quantile in ("p10", "p50", "p90"):
-        FIXED_SOURCES[f"network.{_kind}.downlink_{_quantile}_kbit_per_s"] = _text
-    FIXED_SOURCES[f"network.{_kind}.uplink_ratio"] = "assumed"
-    FIXED_SOURCES[f"network.{_kind}.rtt_ms"] = "assumed"
-    FIXED_SOURCES[f"network.{_kind}.receive_mw"] = "the Pixel 5's power profile, taken for all classes"
-    FIXED_SOURCES[f"network.{_kind}.transmit_mw"] = "the Pixel 5's power profile, taken for all classes"
 
 
 def battery_mah(rank: float, battery: dict[str, Any]) -> int:
@@ -310,20 +277,6 @@ def parse_cluster(text: str) -> dict[str, Any]:
     return {"core": core, "count": int(count.removesuffix("x")), "clock_ghz": float(clock)}
 
 
-def link(kind: str, facts: dict[str, Any], modem: str, rates: list[float], power: Power) -> dict[str, float]:
-    """Return the table of one kind of link."""
-    return {
-        "share": facts["link_share"][modem][kind],
-        "downlink_p10_kbit_per_s": rates[0],
-        "downlink_p50_kbit_per_s": rates[1],
-        "downlink_p90_kbit_per_s": rates[2],
-        "uplink_ratio": facts["uplink_ratio"][kind],
-        "rtt_ms": facts["rtt_ms"][kind],
-        "receive_mw": significant(power.radio_mw(kind, "rx")),
-        "transmit_mw": significant(power.radio_mw(kind, "tx")),
-    }
-
-
 def report(timings: Timings, fitted: Fit) -> None:
     """Print the tables of docs/devices.md."""
     facts = tomllib.loads((SOURCES / "assumptions.toml").read_text(encoding="utf-8"))
@@ -335,6 +288,7 @@ def report(timings: Timings, fitted: Fit) -> None:
         fit_table(timings, fitted, transformer_factors(fitted, facts["transformer"])),
         availability_table(),
         session_table(model),
+        network_table(load_links(ROOT)),
     )
     print("\n\n".join("\n".join(lines) for lines in tables))
 
@@ -358,7 +312,7 @@ def main() -> int:
     problems = check_profiles(ROOT)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(list(ROOT.glob('*.toml')))} profiles in {ROOT.name}, {len(problems)} problems")
+    print(f"{len(read(SOURCES / 'classes.csv'))} profiles in {ROOT.name}, {len(problems)} problems")
     return 1 if problems else 0
 
 

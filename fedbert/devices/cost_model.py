@@ -1,4 +1,4 @@
-"""What a session, an installation and a signal cost a phone: time, memory and energy.
+"""What a session and an installation cost a phone: time, memory and energy.
 
 Time of encoding a text of t tokens on one thread of the big core:
 
@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 
 from fedbert.devices.energy import energy_mj
 from fedbert.devices.fleet import Flags, FleetColumns, Floats, Integers, standard_normal
-from fedbert.devices.network import transfer_ms
 from fedbert.devices.operations import ModelOperations, count_operations
 from fedbert.devices.profiles import Core, DeviceProfile
 from fedbert.units import MS_PER_S
 
-__all__ = ["CostModel", "InstallCosts", "Outcome", "SessionCosts", "TransferCosts", "count_operations"]
+__all__ = ["CostModel", "InstallCosts", "Outcome", "SessionCosts", "count_operations"]
 
 RUNTIME_BYTES = 600_000
 """Code and session of a mobile runtime that holds just this model's operators (assumed)."""
@@ -86,13 +85,6 @@ class InstallCosts(NamedTuple):
     time_ms: Floats
     energy_mj: Floats
     storage_bytes: Integers
-
-
-class TransferCosts(NamedTuple):
-    """Time and energy [device] of moving bytes over the device's link."""
-
-    time_ms: Floats
-    energy_mj: Floats
 
 
 @dataclass(frozen=True)
@@ -225,27 +217,6 @@ class CostModel:
         time_ms = (self._load_ms[profile] + count * one) / fleet.speed_factor[rows]
         storage = self.artefact_bytes + count.astype(np.int64) * ops.output_width
         return InstallCosts(time_ms, np.asarray(energy_mj(rates.power_mw[profile], time_ms)), storage)
-
-    def signal(self, fleet: FleetColumns, rows: Integers, bytes_up: Integers | int) -> TransferCosts:
-        """Return time and energy of sending `bytes_up` from devices `rows` [device] over their own links."""
-        time_ms = transfer_ms(bytes_up, fleet.uplink_bits_per_s[rows], fleet.rtt_ms[rows])
-        power = self._radio_mw[0][fleet.profile[rows], fleet.network_kind[rows]]
-        return TransferCosts(time_ms, np.asarray(energy_mj(power, time_ms)))
-
-    def fetch(self, fleet: FleetColumns, rows: Integers, bytes_down: Integers | int) -> TransferCosts:
-        """Return time and energy of receiving `bytes_down` on devices `rows` [device] over their links."""
-        time_ms = transfer_ms(bytes_down, fleet.downlink_bits_per_s[rows], fleet.rtt_ms[rows])
-        power = self._radio_mw[1][fleet.profile[rows], fleet.network_kind[rows]]
-        return TransferCosts(time_ms, np.asarray(energy_mj(power, time_ms)))
-
-    @cached_property
-    def _radio_mw(self) -> tuple[Floats, Floats]:
-        """Power while sending and while receiving, each [profile, link]."""
-        links = [profile.network.links for profile in self.profiles]
-        return (
-            np.array([[link.transmit_mw for link in row] for row in links]),
-            np.array([[link.receive_mw for link in row] for row in links]),
-        )
 
 
 def _compute_ms(ops: ModelOperations, rates: _Rates, profile: NDArray[np.int16], tokens: Floats) -> Floats:

@@ -5,7 +5,6 @@ whichever block it is drawn.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,6 @@ Flags = NDArray[np.bool_]
 SPEED_SIGMA = 0.08
 """Log-normal spread of the speed of phones of one profile (bin of the chip, cooling, build): assumed."""
 
-UPLINK_SIGMA = 0.3
-"""Log-normal spread of a device's uplink around its profile's share of the downlink: assumed."""
-
 _P90 = 1.2815515655446004
 _Z_LIMIT = 2.3263478740408408
 
@@ -32,19 +28,13 @@ _Z_LIMIT = 2.3263478740408408
 class FleetColumns:
     """A block of devices; all arrays `[device]`.
 
-    `profile` index into the profiles; `tier` into `profiles.TIERS`; `network_kind` into
-    `profiles.NETWORK_KINDS`. `free_memory_bytes` is what the feature may use; `downlink_bits_per_s`,
-    `uplink_bits_per_s` and `rtt_ms` are those of the device's unmetered link; `speed_factor` multiplies the
-    speed of its cores.
+    `profile` index into the profiles; `tier` into `profiles.TIERS`. `free_memory_bytes` is what the feature
+    may use; `speed_factor` multiplies the speed of the device's cores. Its links are in `network.py`.
     """
 
     profile: NDArray[np.int16]
     tier: NDArray[np.int8]
     free_memory_bytes: NDArray[np.int64]
-    downlink_bits_per_s: Floats
-    uplink_bits_per_s: Floats
-    rtt_ms: Floats
-    network_kind: NDArray[np.int8]
     speed_factor: Floats
 
     def __len__(self) -> int:
@@ -76,8 +66,10 @@ def pick(uniform: Floats, shares: Floats) -> Integers:
     return np.minimum(np.searchsorted(edges, uniform, side="right"), last)
 
 
-def between_quantiles(uniform: Floats, p10: Floats, p50: Floats, p90: Floats) -> Floats:
-    """Return values whose 10th, 50th and 90th percentile are the given ones (all `[device]`).
+def between_quantiles(
+    uniform: Floats, p10: Floats | float, p50: Floats | float, p90: Floats | float
+) -> Floats:
+    """Return values `[device]` whose 10th, 50th and 90th percentile are the given ones (one, or `[device]`).
 
     The logarithm is linear in the normal quantile on each side of the median, and stays at its 1st and 99th
     percentile beyond them.
@@ -92,37 +84,18 @@ def draw_fleet(profiles: tuple[DeviceProfile, ...], seed: int, first: int, count
     identity = uniforms(seed, Purpose.PROFILE, 0, first, count, 2)
     profile = pick(identity[:, 0], np.array([p.share for p in profiles]))
     memory = uniforms(seed, Purpose.FREE_MEMORY, 0, first, count, 1)[:, 0]
-    network = uniforms(seed, Purpose.NETWORK, 0, first, count, 3)
-    shares = np.array([[link.share for link in p.network.links] for p in profiles])
-    kind = np.zeros(count, np.int64)
-    for index in range(len(profiles)):  # over classes, not over devices
-        kind = np.where(profile == index, pick(network[:, 0], shares[index]), kind)
 
     def per_class(values: list[float] | list[int]) -> Floats:
         return np.array(values, np.float64)[profile]
-
-    def per_link(name: str) -> Floats:
-        table: list[list[Any]] = [[getattr(link, name) for link in p.network.links] for p in profiles]
-        return np.array(table, np.float64)[profile, kind]
 
     middle = per_class([p.free_memory.p50_bytes for p in profiles])
     spread = per_class(
         [float(np.log(p.free_memory.p90_bytes / p.free_memory.p10_bytes)) / (2 * _P90) for p in profiles]
     )
     ram = np.array([p.ram_bytes for p in profiles])[profile]
-    downlink = 1000 * between_quantiles(
-        network[:, 1],
-        per_link("downlink_p10_kbit_per_s"),
-        per_link("downlink_p50_kbit_per_s"),
-        per_link("downlink_p90_kbit_per_s"),
-    )
     return FleetColumns(
         profile=profile.astype(np.int16),
         tier=np.array([p.tier_index for p in profiles], np.int8)[profile],
         free_memory_bytes=np.minimum(lognormal(memory, middle, spread).astype(np.int64), ram),
-        downlink_bits_per_s=downlink,
-        uplink_bits_per_s=downlink * lognormal(network[:, 2], per_link("uplink_ratio"), UPLINK_SIGMA),
-        rtt_ms=per_link("rtt_ms"),
-        network_kind=kind.astype(np.int8),
         speed_factor=lognormal(identity[:, 1], 1.0, SPEED_SIGMA),
     )

@@ -6,7 +6,7 @@ files that come with fedbert are written by ``scripts/build_profiles.py``.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,22 +16,23 @@ from fedbert.paths import profiles_folder
 TIERS = ("entry", "mid", "flagship")
 """Names of the tiers; `FleetColumns.tier` holds an index into this."""
 
-NETWORK_KINDS = ("wifi", "lte", "five_g", "three_g")
-"""Names of the links; `FleetColumns.network_kind` holds an index into this."""
+LINKS_FILE = "links.toml"
+"""The file beside the profiles that describes the links (`links.py`)."""
 
 SHARE_TOLERANCE = 1e-6
 
 _Positive = Annotated[float, Field(gt=0, le=1e6)]
-_Milliwatts = Annotated[float, Field(gt=0, le=20_000)]
+Milliwatts = Annotated[float, Field(gt=0, le=20_000)]
 _Bytes = Annotated[int, Field(ge=10_000, le=10**12)]
-_Rate = Annotated[float, Field(ge=1, le=1e7)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of a TOML file: frozen, no unknown keys, no conversions."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Cluster(_Table):
+class Cluster(Table):
     """Cores of one kind."""
 
     core: str = Field(min_length=1)
@@ -39,17 +40,17 @@ class Cluster(_Table):
     clock_ghz: float = Field(ge=0.2, le=6)
 
 
-class Core(_Table):
+class Core(Table):
     """What one busy core does in a second, on one thread, and what it draws."""
 
     int8_gmacs_per_s: float = Field(gt=0, le=2_000)
     float_gmacs_per_s: float = Field(gt=0, le=2_000)
     memory_bytes_per_s: float = Field(ge=1e7, le=1e12)
     overhead_us_per_operator: float = Field(ge=0, le=10_000)
-    power_mw: _Milliwatts
+    power_mw: Milliwatts
 
 
-class FreeMemory(_Table):
+class FreeMemory(Table):
     """Memory free to the feature: quantiles over phones and moments; a log-normal goes through them."""
 
     p10_bytes: _Bytes
@@ -63,56 +64,34 @@ class FreeMemory(_Table):
         return self
 
 
-class Load(_Table):
+class Load(Table):
     """What a cold start costs beside moving the weights."""
 
     fixed_ms: float = Field(ge=0, le=10_000)
     flash_bytes_per_s: float = Field(ge=1e6, le=1e11)
 
 
-class Link(_Table):
-    """One kind of link: how many phones of the class have it, its rates over phones, its round trip."""
+class Radios(Table):
+    """Shares of the phones of this class by their cellular link; they add up to 1. Wi-Fi is there for all."""
 
-    share: float = Field(ge=0, le=1)
-    downlink_p10_kbit_per_s: _Rate
-    downlink_p50_kbit_per_s: _Rate
-    downlink_p90_kbit_per_s: _Rate
-    uplink_ratio: float = Field(gt=0, le=2)
-    rtt_ms: float = Field(gt=0, le=10_000)
-    receive_mw: _Milliwatts
-    transmit_mw: _Milliwatts
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.downlink_p10_kbit_per_s < self.downlink_p50_kbit_per_s < self.downlink_p90_kbit_per_s:
-            raise ValueError(
-                "must rise: downlink_p10_kbit_per_s < downlink_p50_kbit_per_s < downlink_p90_kbit_per_s"
-            )
-        return self
-
-
-class Network(_Table):
-    """The unmetered link of a phone of this class; shares add up to 1."""
-
-    wifi: Link
-    lte: Link
-    five_g: Link
-    three_g: Link
+    three_g: float = Field(ge=0, le=1)
+    lte: float = Field(ge=0, le=1)
+    five_g: float = Field(ge=0, le=1)
 
     @property
-    def links(self) -> tuple[Link, ...]:
-        """The links in the order of `NETWORK_KINDS`."""
-        return self.wifi, self.lte, self.five_g, self.three_g
+    def shares(self) -> tuple[float, float, float]:
+        """The shares in the order of the cellular kinds of `links.LINK_KINDS`."""
+        return self.three_g, self.lte, self.five_g
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        total = sum(link.share for link in self.links)
+        total = sum(self.shares)
         if abs(total - 1) > SHARE_TOLERANCE:
-            raise ValueError(f"shares of the four links must add up to 1, not {total:.6g}")
+            raise ValueError(f"three_g, lte and five_g must add up to 1, not {total:.6g}; change the shares")
         return self
 
 
-class DeviceProfile(_Table):
+class DeviceProfile(Table):
     """A class of phones. `clusters` go from the fastest to the slowest."""
 
     name: str = Field(min_length=1, max_length=80)
@@ -128,7 +107,7 @@ class DeviceProfile(_Table):
     little_core: Core
     free_memory: FreeMemory
     load: Load
-    network: Network
+    radios: Radios
     sources: dict[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -138,20 +117,28 @@ class DeviceProfile(_Table):
                 f"free_memory.p90_bytes(={self.free_memory.p90_bytes}) must be <= ram_bytes "
                 f"(={self.ram_bytes}); correct one of them"
             )
-        numbers = _number_keys(self.model_dump(exclude={"sources"}))
-        sourced = {key for key, text in self.sources.items() if text.strip()}
-        for key in numbers:
-            if not any(key == known or key.startswith(known + ".") for known in sourced):
-                raise ValueError(f"sources.{key!r} must say where it is from; add it to [sources]")
-        for known in self.sources:
-            if not any(key == known or key.startswith(known + ".") for key in numbers):
-                raise ValueError(f"sources.{known!r} must name a key with a number; remove or correct it")
+        check_sources(self.model_dump(exclude={"sources"}), self.sources)
         return self
 
     @property
     def tier_index(self) -> int:
         """The tier as an index into `TIERS`."""
         return TIERS.index(self.tier)
+
+
+_Model = TypeVar("_Model", bound=Table)
+
+
+def check_sources(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Raise ValueError unless each number of `values` has its line in `sources`, and each line its number."""
+    numbers = _number_keys(values)
+    sourced = {key for key, text in sources.items() if text.strip()}
+    for key in numbers:
+        if not any(key == known or key.startswith(known + ".") for known in sourced):
+            raise ValueError(f"sources.{key!r} must say where it is from; add it to [sources]")
+    for known in sources:
+        if not any(key == known or key.startswith(known + ".") for key in numbers):
+            raise ValueError(f"sources.{known!r} must name a key with a number; remove or correct it")
 
 
 def load_profiles(folder: Path | None = None) -> tuple[DeviceProfile, ...]:
@@ -179,14 +166,14 @@ def _load(folder: Path) -> tuple[DeviceProfile, ...]:
 def _read(folder: Path) -> tuple[list[DeviceProfile], list[str]]:
     if not folder.is_dir():
         return [], [f"profiles(='{folder}') must be a folder of TOML files; give its path"]
-    files = sorted(folder.glob("*.toml"))
+    files = sorted(file for file in folder.glob("*.toml") if file.name != LINKS_FILE)
     if not files:
         return [], [f"profiles(='{folder}') must hold at least one .toml file; see docs/devices.md"]
     profiles: list[DeviceProfile] = []
     problems: list[str] = []
     names: dict[str, str] = {}
     for file in files:
-        profile, found = _read_file(file)
+        profile, found = read_table(file, DeviceProfile)
         problems += found
         if profile is None:
             continue
@@ -207,7 +194,8 @@ def _read(folder: Path) -> tuple[list[DeviceProfile], list[str]]:
     return profiles, problems
 
 
-def _read_file(file: Path) -> tuple[DeviceProfile | None, list[str]]:
+def read_table(file: Path, model: type[_Model]) -> tuple[_Model | None, list[str]]:
+    """Return the TOML `file` as a `model` and no problems, or None and its problems, a line each."""
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -217,7 +205,7 @@ def _read_file(file: Path) -> tuple[DeviceProfile | None, list[str]]:
     except tomllib.TOMLDecodeError as error:
         return None, [f"{file.name}: file must be TOML ({error}); correct that line"]
     try:
-        return DeviceProfile.model_validate(values), []
+        return model.model_validate(values), []
     except ValidationError as error:
         return None, [_problem(file.name, dict(item)) for item in error.errors(include_url=False)]
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability import interruptions
 from fedbert.devices.cost_model import Outcome
+from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, may_upload, transfer_uniforms, upload
 from fedbert.federation import report as r
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.wire import Arrays
@@ -21,10 +22,6 @@ from fedbert.signals.prototypes import contribution_sum, dense_contributions
 if TYPE_CHECKING:
     from fedbert.federation.protocol import RoundOrder
     from fedbert.federation.shard import Shard, ShardState
-
-
-UPLOAD_DEADLINE_MS = 600_000.0
-"""Longest upload of a signal, ten minutes; a phone on a slower link is late."""
 
 
 def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[Any]) -> None:
@@ -48,6 +45,7 @@ class BlockRound:
         self.environment, self.scenario = shard.environment, shard.scenario
         self.first, self.count = shard.first + rows.start, rows.stop - rows.start
         self.fleet = shard.fleet(rows)
+        self.network = shard.network(rows, self.fleet)
         self.block = shard.world_block(rows, self.fleet)
         self.control = shard.control(rows)
         self.counts = dict.fromkeys(r.COHORT_KEYS, 0)
@@ -165,17 +163,23 @@ class BlockRound:
             self.scenario.cohort_probability,
             self.scenario.rounds_per_day,
         )
-        eligible = joined & self.shard.availability(self.rows, round_).eligible
+        state = self.shard.availability(self.rows, round_)
+        eligible = joined & may_upload(state, self.scenario.metered)
         completed = eligible & ~interruptions(
             seed, round_, self.first, self.count, self.scenario.availability
         )
         layout = self.environment.layout
         sending = np.flatnonzero(completed)
-        upload_ms, energy_mj = self.environment.cost.signal(self.fleet, sending, layout.bytes_up)
-        # A phone gives up on an upload that takes too long: it is late, and has spent the energy until then.
-        completed[sending[upload_ms > UPLOAD_DEADLINE_MS]] = False
-        energy_mj = energy_mj * np.minimum(1.0, UPLOAD_DEADLINE_MS / upload_ms)
-        _add_by_tier(self.truth["signal_uj"], self.fleet.tier[sending], energy_mj)
+        sent = upload(
+            self.environment.links,
+            self.network.take(sending),
+            state.unmetered[sending],
+            layout.bytes_up,
+            transfer_uniforms(seed, Purpose.UPLOAD, round_, self.first, self.count)[sending],
+            UPLOAD_DEADLINE_MS,
+        )
+        completed[sending] = sent.succeeded
+        self._charge("upload", sending, sent)
         installed = self.state.installed[self.rows]
         text, item, rank = self._newest_clicks()
         self.reporting = completed & (installed == self.order.signal_release) & (item >= 0).any(axis=1)
@@ -195,6 +199,14 @@ class BlockRound:
             int(completed.sum()),
             len(chosen),
         )
+
+    def _charge(self, what: str, devices: NDArray[Any], transfers: Transfers) -> None:
+        """Charge `devices` the energy of their transfers, and count those."""
+        key = {"upload": "signal_uj", "download": "download_uj"}[what]
+        _add_by_tier(self.truth[key], self.fleet.tier[devices], transfers.energy_mj)
+        self.counts[f"{what}_attempts"] += int(transfers.attempts.sum())
+        self.counts[f"{what}_bytes"] += int(transfers.moved_bytes.sum())
+        self.counts[f"{what}s_failed"] += int(np.count_nonzero(~transfers.succeeded))
 
     def _newest_clicks(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         newest = slice(-self.scenario.clicks_per_report, None)
@@ -219,9 +231,9 @@ class BlockRound:
         """Let phones fetch the newest release where they can; the control group stays on release 0."""
         installed = self.state.installed[self.rows]
         wanted = np.where(self.control, 0, self.order.newest_release)
-        fetched = np.flatnonzero(
-            (installed != wanted) & self.shard.can_fetch(self.rows, self.fleet, self.order.round)
-        )
+        trying, got = self.shard.downloads(self.rows, self.network, self.order.round, installed != wanted)
+        self._charge("download", trying, got)
+        fetched = trying[got.succeeded]
         if not len(fetched):
             return
         installed[fetched] = wanted[fetched]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile, load_profiles
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
@@ -41,6 +42,7 @@ class Environment:
     scenario: Scenario
     world: World
     profiles: tuple[DeviceProfile, ...]
+    links: LinkTable
     release_0: Artefact
     cost: CostModel
     settings: WorldSettings
@@ -59,7 +61,8 @@ class Environment:
         )
         world = load_world(scenario.world, scenario.items, scenario.interactions)
         trace = load_trace(scenario.availability_trace)
-        return cls(scenario, world, profiles, release_0, cost, world_settings(scenario), trace)
+        links = load_links(scenario.profiles)
+        return cls(scenario, world, profiles, links, release_0, cost, world_settings(scenario), trace)
 
     @cached_property
     def encoded_0(self) -> EncodedRelease:

@@ -25,7 +25,22 @@ LATENCY_BINS = 460
 MEMORY_BINS = 400
 _BIN_RATIO = 1.02
 
-COHORT_KEYS = ("cohort", "eligible", "completed", "reported", "downloads", "clicks", "learning_sessions")
+COHORT_KEYS = (
+    "cohort",
+    "eligible",
+    "completed",
+    "reported",
+    "downloads",
+    "clicks",
+    "learning_sessions",
+    "upload_attempts",
+    "upload_bytes",
+    "uploads_failed",
+    "download_attempts",
+    "download_bytes",
+    "downloads_failed",
+)
+"""Counts of a round; bytes are those moved, repeated ones included."""
 
 
 def latency_edges_ms() -> NDArray[np.float64]:
@@ -48,12 +63,14 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         # answered sessions of both kinds
         "latency": np.zeros((TIER_COUNT, LATENCY_BINS), np.int64),
         "memory": np.zeros((TIER_COUNT, MEMORY_BINS), np.int64),
-        # [tier]: device time (microseconds) and energy (microjoules) of sessions, installs, signals
+        # [tier]: device time (microseconds) and energy (microjoules) of sessions, installs, signals,
+        # downloads
         "session_us": np.zeros(TIER_COUNT, np.int64),
         "session_uj": np.zeros(TIER_COUNT, np.int64),
         "install_us": np.zeros(TIER_COUNT, np.int64),
         "install_uj": np.zeros(TIER_COUNT, np.int64),
         "signal_uj": np.zeros(TIER_COUNT, np.int64),
+        "download_uj": np.zeros(TIER_COUNT, np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
         # evaluation sessions by [text, rank - 1 of the true item as the user saw it]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
+from fedbert.devices.links import load_links
 from fedbert.devices.profiles import load_profiles
 from fedbert.ei_bert.artefact import pack
 from fedbert.errors import FedbertError
@@ -79,6 +80,7 @@ class Session:
         started = time.perf_counter()
         load_profiles(scenario.profiles)
         trace = load_trace(scenario.availability_trace)
+        load_links(scenario.profiles)
         files = (scenario.world, scenario.items, scenario.interactions)
         world = load_world(*files)
         session = cls(scenario, Server(scenario, load_public(*files)), world, trace)

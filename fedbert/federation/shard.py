@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability import Availability, availability
 from fedbert.devices.fleet import FleetColumns, draw_fleet
-from fedbert.devices.network import download
+from fedbert.devices.network import (
+    NetworkColumns,
+    Transfers,
+    download,
+    draw_network,
+    may_download,
+    transfer_uniforms,
+)
 from fedbert.federation import report as r
 from fedbert.federation.block import BlockRound
 from fedbert.federation.encoded import EncodedRelease
@@ -131,19 +138,37 @@ class Shard:
             self.environment.trace,
         )
 
-    def can_fetch(self, rows: slice, fleet: FleetColumns, round_: int) -> NDArray[np.bool_]:
-        """Return which devices of the block could fetch a release in the window of `round_`."""
-        window = self.availability(rows, round_).download_window
-        succeeded, _ = download(
+    def network(self, rows: slice, fleet: FleetColumns) -> NetworkColumns:
+        """Return the links of the phones of some rows."""
+        return draw_network(
+            self.environment.profiles,
+            self.environment.links,
+            fleet.profile,
             self.scenario.seed,
-            round_,
             self.first + rows.start,
             rows.stop - rows.start,
-            fleet,
+        )
+
+    def downloads(
+        self, rows: slice, network: NetworkColumns, round_: int, wanted: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], Transfers]:
+        """Return which of the `wanted` [device] try to fetch a release in `round_`'s window, and how it goes.
+
+        The first are indices into the block's rows, `[transfer]`; the rows of the second are theirs.
+        """
+        state = self.availability(rows, round_)
+        trying = np.flatnonzero(wanted & may_download(state, self.scenario.metered))
+        uniform = transfer_uniforms(
+            self.scenario.seed, Purpose.TRANSFER, round_, self.first + rows.start, rows.stop - rows.start
+        )
+        return trying, download(
+            self.environment.links,
+            network.take(trying),
+            state.unmetered[trying],
             self.environment.release_0.total_bytes,
+            uniform[trying],
             self.scenario.round_hours * MS_PER_HOUR,
         )
-        return window & succeeded
 
     # -- before the clock ---------------------------------------------------------------------------------
 
@@ -166,11 +191,13 @@ class Shard:
         )
         for rows in self.blocks():
             fleet = self.fleet(rows)
+            network = self.network(rows, fleet)
             remembered = self.remembered_before(rows, fleet)
             state.text[rows], state.item[rows] = remembered.text, remembered.item
             for window in range(PRE_CLOCK_ROUNDS):
-                fetched = self.can_fetch(rows, fleet, PRE_CLOCK_TIME + window)
-                state.installed[rows][fetched] = 0
+                missing = state.installed[rows] == NO_RELEASE
+                trying, got = self.downloads(rows, network, PRE_CLOCK_TIME + window, missing)
+                state.installed[rows][trying[got.succeeded]] = 0
             kept = state.item[rows] >= 0
             self.observe_clicks(state, state.text[rows][kept], state.item[rows][kept])
         return state

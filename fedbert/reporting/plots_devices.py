@@ -192,6 +192,11 @@ def memory(result: RunResult) -> Any:
     return figure
 
 
+def _link(result: RunResult) -> str:
+    """What link a phone needs to send its signal."""
+    return "unmetered" if result["scenario"].get("metered", "never") == "never" else "online"
+
+
 def participation(result: RunResult) -> Any:
     """Devices by round: drawn into the cohort, eligible, completed, with a report."""
     import plotly.graph_objects as go
@@ -200,7 +205,7 @@ def participation(result: RunResult) -> Any:
     figure = go.Figure()
     for key, name, colour in (
         ("cohort", "drawn into the cohort", "#c9d6f2"),
-        ("eligible", "idle, charging, unmetered", "#8fabe6"),
+        ("eligible", f"idle, charging, {_link(result)}", "#8fabe6"),
         ("completed", "completed in time", theme.ACCENT),
         ("reported", "had clicks to report", theme.TEAL),
     ):
@@ -251,7 +256,7 @@ def eligibility(result: RunResult) -> Any:
         ("idle", "idle", theme.GREY),
         ("charging", "charging", theme.AMBER),
         ("unmetered", "unmetered network", theme.TEAL),
-        ("eligible", "eligible: all three", theme.ACCENT),
+        ("eligible", f"eligible: idle, charging, {_link(result)}", theme.ACCENT),
     ):
         all_three = key == "eligible"
         figure.add_scatter(

@@ -21,7 +21,7 @@ from fedbert.devices.cost_model import (
 from fedbert.devices.energy import charge_mah, energy_mj, energy_of_charge_mj
 from fedbert.devices.fleet import draw_fleet, standard_normal
 from fedbert.devices.operations import ModelOperations, Quadratic
-from fedbert.devices.profiles import NETWORK_KINDS, load_profiles
+from fedbert.devices.profiles import load_profiles
 from fedbert.randomness import Purpose, uniforms
 
 PROFILES = load_profiles()
@@ -179,25 +179,11 @@ def test_installing_nothing_to_encode() -> None:
     assert costs.storage_bytes.tolist() == [1_900_000]
 
 
-def test_signal_and_fetch() -> None:
-    """Bytes over the device's own rate and four round trips, at the power of its radio."""
-    row = 3
-    up, down = (call(FLEET, np.array([row]), 200_000) for call in (MODEL.signal, MODEL.fetch))
-    link = getattr(PROFILES[FLEET.profile[row]].network, NETWORK_KINDS[FLEET.network_kind[row]])
-    for costs, rate, power in (
-        (up, FLEET.uplink_bits_per_s[row], link.transmit_mw),
-        (down, FLEET.downlink_bits_per_s[row], link.receive_mw),
-    ):
-        assert costs.time_ms[0] == pytest.approx(1_600_000 / rate * 1000 + 4 * link.rtt_ms, rel=1e-12)
-        assert costs.energy_mj[0] == pytest.approx(costs.time_ms[0] * power / 1000, rel=1e-12)
-
-
 def test_no_sessions_cost_nothing() -> None:
     """An empty block is fine."""
     none = np.zeros(0, np.int64)
     costs = MODEL.session(FLEET, none, none, 20, np.zeros((0, 2)), np.zeros(0, np.bool_))
     assert all(len(column) == 0 for column in costs)
-    assert len(MODEL.signal(FLEET, none, 10).time_ms) == 0
 
 
 def test_energy_units() -> None:

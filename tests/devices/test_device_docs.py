@@ -1,13 +1,18 @@
 """docs/devices.md shows what the code gives."""
 
+import csv
 from dataclasses import asdict
 from pathlib import Path
 
 from fedbert.devices.availability_report import availability_table
 from fedbert.devices.availability_trace import read_trace
 from fedbert.devices.habits import PARAMETERS
+from fedbert.devices.links import load_links
+from fedbert.devices.network_report import network_table
 from fedbert.devices.participation import SESSIONS
+from fedbert.paths import profiles_folder
 
+SOURCES = profiles_folder() / "sources"
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "devices.md"
 TEXT = DOCS.read_text(encoding="utf-8")
 
@@ -30,3 +35,22 @@ def test_the_example_of_a_trace_is_a_trace(tmp_path: Path) -> None:
     path.write_text("\n".join(line.strip() for line in lines) + "\n", encoding="utf-8")
     trace = read_trace(path)
     assert (len(lines), trace.devices, trace.days) == (5, 2, 2)
+
+
+def test_the_table_of_transfers_is_current() -> None:
+    """Every line of the table in the docs is what links.toml and the model of transfers give today."""
+    assert [line for line in network_table(load_links()) if line not in TEXT] == []
+
+
+def test_the_spread_of_the_traces_is_current() -> None:
+    """The docs give the sigmas of network_traces.csv, and the two ratios of the split they lead to."""
+    with (SOURCES / "network_traces.csv").open(encoding="utf-8") as file:
+        rows = {row["link"]: row for row in csv.DictReader(file)}
+    names = ("sigma_between_units", "sigma_within_transfers", "sigma_moments")
+    for key, name in (("fixed_line", "fixed line"), ("three_g", "3G")):
+        row = rows[key]
+        sigmas = " | ".join(f"{float(row[name]):.3f}".removeprefix("0") for name in names)
+        assert f"| {name} | {row['units']} | {int(row['transfers']):,} | {sigmas} |" in TEXT
+    between, within, moments = (float(rows["three_g"][name]) for name in names)
+    assert f"{between / moments:.3f} of those".removeprefix("0") in TEXT
+    assert f"{within / moments:.3f} of the upper".removeprefix("0") in TEXT

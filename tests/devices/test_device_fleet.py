@@ -41,26 +41,6 @@ def test_memory_follows_the_profile() -> None:
     assert FLEET.free_memory_bytes.dtype == np.int64
 
 
-def test_links_follow_the_profile() -> None:
-    """Links come in their shares, with the rates of their kind; a share of 0 never comes."""
-    index = 12
-    mine = FLEET.take(FLEET.profile == index)
-    links = PROFILES[index].network.links
-    for kind, link in enumerate(links):
-        share = np.mean(mine.network_kind == kind)
-        assert share == pytest.approx(link.share, abs=0.05)
-        assert share == 0 or link.share > 0
-    wifi = mine.downlink_bits_per_s[mine.network_kind == 0] / 1000
-    assert np.quantile(wifi, [0.1, 0.5, 0.9]) == pytest.approx(
-        [
-            links[0].downlink_p10_kbit_per_s,
-            links[0].downlink_p50_kbit_per_s,
-            links[0].downlink_p90_kbit_per_s,
-        ],
-        rel=0.15,
-    )
-
-
 def test_seeds_differ() -> None:
     """Another seed is another fleet."""
     assert (draw_fleet(PROFILES, 8, 0, 100).speed_factor != FLEET.speed_factor[:100]).all()

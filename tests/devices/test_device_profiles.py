@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import tomli_w
 
-from fedbert.devices.profiles import NETWORK_KINDS, TIERS, check_profiles, load_profiles
+from fedbert.devices.links import LINK_KINDS
+from fedbert.devices.profiles import TIERS, check_profiles, load_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder
 
@@ -75,10 +76,17 @@ def test_shipped_profiles_are_complete() -> None:
     assert check_profiles(profiles_folder()) == []
 
 
-def test_links_are_in_the_order_of_their_names() -> None:
-    """`Network.links` and `NETWORK_KINDS` go in the same order."""
-    network = load_profiles()[0].network
-    assert network.links == tuple(getattr(network, kind) for kind in NETWORK_KINDS)
+def test_radios_are_in_the_order_of_the_links() -> None:
+    """`Radios.shares` go in the order of the cellular kinds of links."""
+    radios = load_profiles()[0].radios
+    assert radios.shares == tuple(getattr(radios, kind) for kind in LINK_KINDS[1:])
+
+
+def test_links_are_no_profile(tmp_path: Path) -> None:
+    """A links.toml beside the profiles is not read as one of them."""
+    (tmp_path / "links.toml").write_text("", encoding="utf-8")
+    (tmp_path / "phone.toml").write_text(tomli_w.dumps(GOOD), encoding="utf-8")
+    assert check_profiles(tmp_path) == []
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=dotted)
@@ -117,7 +125,7 @@ def test_not_a_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) ->
     assert found[0].startswith(f"phone.toml: {dotted(path)}(=nan) must be ")
 
 
-@pytest.mark.parametrize("table", ["", "big_core", "free_memory", "load", "network", "network.lte"])
+@pytest.mark.parametrize("table", ["", "big_core", "free_memory", "load", "radios"])
 def test_an_unknown_key_is_refused(table: str, tmp_path: Path) -> None:
     """A mistyped key, or one with another unit, is an error."""
     path = (*[part for part in table.split(".") if part], "clock_mhz")
@@ -135,8 +143,11 @@ def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
     ("path", "value", "rule"),
     [
         (("free_memory", "p50_bytes"), 70_000_000, "p10_bytes < p50_bytes < p90_bytes"),
-        (("network", "wifi", "downlink_p10_kbit_per_s"), 9e6, "downlink_p10_kbit_per_s <"),
-        (("network", "wifi", "share"), 0.5, "shares of the four links must add up to 1, not 0.62"),
+        (
+            ("radios", "lte"),
+            0.5,
+            "radios: three_g, lte and five_g must add up to 1, not 0.6; change the shares",
+        ),
         (("ram_bytes",), 250_000_000, "phone.toml: share of"),
         (("sources", "ram_bytes"), None, "sources.'ram_bytes' must say where it is from"),
         (("sources", "ram_bytes"), " ", "sources.'ram_bytes' must say where it is from"),

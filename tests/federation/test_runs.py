@@ -70,7 +70,8 @@ def test_a_run_holds_what_it_promises(reference: RunResult) -> None:
     assert reference["secure_sum"]["dropped"] > 0
     assert rows[0]["bytes_up"] == 0
     per_report = reference["traffic"]["bytes_per_report"]
-    assert all(row["bytes_up"] == row["completed"] * per_report for row in rows)
+    assert all(row["bytes_up"] >= row["completed"] * per_report for row in rows)  # repeats come on top
+    assert sum(row["bytes_up"] for row in rows) < 1.3 * per_report * sum(row["completed"] for row in rows)
     assert {row["system"] for row in reference["comparison"]} >= {
         "popularity",
         "TF-IDF",

@@ -1,0 +1,84 @@
+"""Transfers in a shard's rounds: what breaks is lost and charged, and metered links carry what they may."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedbert.federation import report as r
+from fedbert.federation.environment import Environment, world_settings
+from fedbert.federation.protocol import RoundOrder
+from fedbert.federation.shard import NO_RELEASE, Shard, ShardState
+
+DEVICES = 300
+BROKEN = 1 - 1e-9
+
+
+def _round(environment: Environment, **changes: Any) -> tuple[dict[str, int], Any, ShardState]:
+    """Return counts and report of a round that asks for release 1, and the state after it.
+
+    `changes` are scenario keys, but for `failure`: the chance of all links that an attempt breaks.
+    """
+    links = environment.links
+    if "failure" in changes:
+        links = links._replace(failure_probability=np.full(4, changes.pop("failure")))
+    scenario = environment.scenario.model_copy(
+        update={"devices": DEVICES, "sampling_probability": 1.0, "sessions_per_day": 1.0} | changes
+    )
+    here = replace(environment, scenario=scenario, settings=world_settings(scenario), links=links)
+    shard = Shard(here, 0, DEVICES)
+    state = shard.start()
+    releases = dict.fromkeys((0, 1), environment.encoded_0)
+    report, _ = shard.run_round(state, RoundOrder(1, 0, 1), releases)
+    counts = dict(zip(r.COHORT_KEYS, report.truth["counts"].tolist(), strict=True))
+    return counts, report, state
+
+
+def test_whole_transfers_move_their_bytes_once(environment: Environment) -> None:
+    """Where nothing breaks, bytes are transfers times size, and every phone needs one attempt."""
+    counts, report, state = _round(environment, failure=0.0)
+    assert counts["completed"] > 0
+    assert counts["upload_attempts"] == counts["completed"] + counts["uploads_failed"]
+    assert counts["uploads_failed"] == counts["downloads_failed"] == 0
+    assert counts["upload_bytes"] == counts["completed"] * environment.layout.bytes_up
+    assert counts["download_bytes"] == counts["downloads"] * environment.release_0.total_bytes
+    assert counts["download_attempts"] == counts["downloads"] > 0
+    assert np.count_nonzero(state.installed == 1) == counts["downloads"]
+    assert report.truth["download_uj"].sum() > 0
+
+
+def test_a_network_that_always_breaks(environment: Environment) -> None:
+    """Three attempts each; nothing is reported or installed, but energy is spent and bytes have moved."""
+    good, good_report, _ = _round(environment, failure=0.0)
+    counts, report, state = _round(environment, failure=BROKEN)
+    assert (state.installed == NO_RELEASE).all()
+    assert counts["eligible"] == good["eligible"]
+    assert counts["completed"] == counts["reported"] == counts["downloads"] == 0
+    assert counts["uploads_failed"] == good["completed"]
+    assert counts["upload_attempts"] == 3 * good["completed"]
+    assert 0 < counts["upload_bytes"] < 3 * good["completed"] * environment.layout.bytes_up
+    assert counts["downloads_failed"] * 3 == counts["download_attempts"] > 0
+    assert report.truth["signal_uj"].sum() > good_report.truth["signal_uj"].sum()
+    assert report.truth["installs"].sum() == 0
+
+
+def test_retries_help(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With half of the attempts broken, about an eighth of the uploads is lost; with one attempt, half."""
+    counts, _, _ = _round(environment, failure=0.5)
+    sent = counts["completed"] + counts["uploads_failed"]
+    assert counts["uploads_failed"] / sent == pytest.approx(1 / 8, abs=5 * np.sqrt(0.11 / sent))
+    monkeypatch.setattr("fedbert.devices.network.ATTEMPTS", 1)
+    once, _, _ = _round(environment, failure=0.5)
+    assert once["upload_attempts"] == sent
+    assert once["uploads_failed"] / sent == pytest.approx(1 / 2, abs=5 * np.sqrt(0.25 / sent))
+
+
+def test_metered_links(environment: Environment) -> None:
+    """'uploads' lets more phones send and no more fetch; 'always' lets more fetch, and as many send."""
+    never, uploads, always = (_round(environment, metered=name)[0] for name in ("never", "uploads", "always"))
+    assert never["eligible"] < uploads["eligible"] == always["eligible"]
+    assert never["completed"] < uploads["completed"] == always["completed"]
+    assert never["downloads"] == uploads["downloads"]
+    tried = [counts["downloads"] + counts["downloads_failed"] for counts in (never, uploads, always)]
+    assert tried[0] == tried[1] < tried[2]

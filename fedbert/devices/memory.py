@@ -1,0 +1,147 @@
+"""Peak memory of a model on a phone, in parts, by the length of the text.
+
+Four moments can be the peak. With F the file, S its constants as stored, L the largest of them, K the constants as
+kept (folded: float16 has become float, 4 bits a byte), and A(t) the activations alive at once at t tokens:
+
+    reading   F + S + graph                  the file is read whole and parsed into a second copy
+    building  S + L + graph'                 constants move one by one from the parsed file into tensors
+    unpacking S + 8 bytes x nibbles + graph' 4-bit constants become floats, twice, before they are bytes
+    running   K + nibbles / 2 + session + factor x A(t)
+
+    peak = files beside the model + vectors + the largest of the four
+
+*graph*, *graph'* and *session* are what ONNX Runtime makes for itself: so many bytes an operator and a constant. A(t)
+is the walk over the graph in `fused_graph`; its factor covers what the allocator rounds up. There is no arena: its
+doubling blocks would take more than the activations. The code of the runtime is not part of it.
+
+The numbers of `ONNX_RUNTIME` are fitted by ``scripts/measure_memory.py --fit`` (`memory_fit`) to generated graphs
+that are none of the shipped models: ``device_profiles/sources/memory_graphs.csv``.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.devices.operations import GraphStorage, ModelOperations
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RuntimeMemory:
+    """Bytes that a runtime makes for itself while it reads, builds and runs a graph.
+
+    `activation_factor` multiplies the bytes of activations.
+    """
+
+    reading_bytes: float
+    reading_bytes_per_node: float
+    reading_bytes_per_tensor: float
+    building_bytes: float
+    building_bytes_per_node: float
+    building_bytes_per_tensor: float
+    session_bytes: float
+    session_bytes_per_operator: float
+    session_bytes_per_constant: float
+    activation_factor: float
+
+    def load(self, graph: GraphStorage) -> float:
+        """Return the most bytes held before a session is ready."""
+        reading = self.reading_bytes + self.reading_bytes_per_node * graph.nodes
+        reading += self.reading_bytes_per_tensor * graph.tensors + graph.file_bytes
+        building = self.building_bytes + self.building_bytes_per_node * graph.nodes
+        building += self.building_bytes_per_tensor * graph.tensors
+        building += max(graph.largest_bytes, _UNPACKED_BYTES * graph.nibbles)
+        return graph.stored_bytes + max(reading, building)
+
+    def session(self, graph: GraphStorage) -> float:
+        """Return the bytes of a session beside weights and activations: graph, kernels, names."""
+        operators = self.session_bytes_per_operator * graph.operators
+        return self.session_bytes + operators + self.session_bytes_per_constant * graph.constants
+
+    def weights(self, graph: GraphStorage) -> float:
+        """Return the bytes of weights kept; the 4-bit codes stay beside the bytes made from them."""
+        return graph.kept_bytes + graph.nibbles / 2
+
+
+_UNPACKED_BYTES = 8
+
+ONNX_RUNTIME = RuntimeMemory(
+    reading_bytes=0.0,
+    reading_bytes_per_node=0.0,
+    reading_bytes_per_tensor=0.0,
+    building_bytes=0.0,
+    building_bytes_per_node=0.0,
+    building_bytes_per_tensor=0.0,
+    session_bytes=0.0,
+    session_bytes_per_operator=0.0,
+    session_bytes_per_constant=0.0,
+    activation_factor=1.0,
+)
+"""ONNX Runtime 1.31 on x86-64, loaded as `memory_child` does: from a path, no arena, no memory pattern."""
+
+RELATIVE_ERROR = 0.02
+"""Root mean square error of a graph's peak when the graph is left out of the fit (docs/devices.md)."""
+
+
+class MemoryParts(NamedTuple):
+    """Parts of the peak [length], which add up to `peak_bytes`.
+
+    `beside_bytes`: vocabulary, heads and other files; `vectors_bytes`: those in use; `session_bytes`,
+    `weights_bytes`, `activation_bytes`: while a text is encoded; `transient_bytes`: by how much loading is above that.
+    """
+
+    beside_bytes: Floats
+    vectors_bytes: Floats
+    session_bytes: Floats
+    weights_bytes: Floats
+    activation_bytes: Floats
+    transient_bytes: Floats
+    peak_bytes: Floats
+
+
+def memory_parts(
+    operations: ModelOperations,
+    tokens: Floats,
+    beside_bytes: float,
+    vectors_bytes: float,
+    runtime: RuntimeMemory = ONNX_RUNTIME,
+) -> MemoryParts:
+    """Return the parts of the peak for texts of `tokens` (any shape), special tokens included.
+
+    `beside_bytes` of files that are held whole beside the graph, `vectors_bytes` of vectors in use.
+    """
+    graph, length = operations.storage, np.asarray(tokens, np.float64)
+    session, weights = runtime.session(graph), runtime.weights(graph)
+    activations = runtime.activation_factor * operations.activation_bytes(length)
+    running = session + weights + activations
+    transient = np.maximum(runtime.load(graph) - running, 0.0)
+
+    def whole(value: float) -> Floats:
+        return np.full(length.shape, value)
+
+    return MemoryParts(
+        beside_bytes=whole(beside_bytes),
+        vectors_bytes=whole(vectors_bytes),
+        session_bytes=whole(session),
+        weights_bytes=whole(weights),
+        activation_bytes=activations,
+        transient_bytes=transient,
+        peak_bytes=beside_bytes + vectors_bytes + running + transient,
+    )
+
+
+def peak_bytes(
+    operations: ModelOperations,
+    tokens: Floats,
+    beside_bytes: float,
+    vectors_bytes: float,
+    runtime: RuntimeMemory = ONNX_RUNTIME,
+) -> Floats:
+    """Return `peak_bytes` of `memory_parts` alone, which is quick for many millions of texts."""
+    graph = operations.storage
+    fixed = runtime.session(graph) + runtime.weights(graph)
+    running = fixed + runtime.activation_factor * operations.activation_bytes(tokens)
+    return np.asarray(beside_bytes + vectors_bytes + np.maximum(running, runtime.load(graph)))

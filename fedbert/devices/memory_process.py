@@ -34,11 +34,11 @@ class MeasuredMemory:
     """Bytes above the baseline of one fresh process.
 
     `load_bytes` to load the model, `run_bytes` [text] to encode once it is loaded, `peak_bytes` [text] both: each the
-    least limit that is enough. `resident_bytes` [text] is how far resident memory rose without a limit.
+    least limit that is enough. `resident_bytes` is how far resident memory rose for the last text, without a limit.
     """
 
     baseline_bytes: int
-    resident_bytes: list[int]
+    resident_bytes: int
     load_bytes: int
     run_bytes: list[int]
     peak_bytes: list[int]

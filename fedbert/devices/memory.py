@@ -47,14 +47,21 @@ class RuntimeMemory:
     session_bytes_per_constant: float
     activation_factor: float
 
+    def reading(self, graph: GraphStorage) -> float:
+        """Return the bytes held when the file has been parsed."""
+        own = self.reading_bytes + self.reading_bytes_per_node * graph.nodes
+        own += self.reading_bytes_per_tensor * graph.tensors
+        return graph.file_bytes + graph.stored_bytes + own
+
+    def building(self, graph: GraphStorage) -> float:
+        """Return the bytes held while constants are moved, or unpacked."""
+        own = self.building_bytes + self.building_bytes_per_node * graph.nodes
+        own += self.building_bytes_per_tensor * graph.tensors
+        return graph.stored_bytes + max(graph.largest_bytes, _UNPACKED_BYTES * graph.nibbles) + own
+
     def load(self, graph: GraphStorage) -> float:
         """Return the most bytes held before a session is ready."""
-        reading = self.reading_bytes + self.reading_bytes_per_node * graph.nodes
-        reading += self.reading_bytes_per_tensor * graph.tensors + graph.file_bytes
-        building = self.building_bytes + self.building_bytes_per_node * graph.nodes
-        building += self.building_bytes_per_tensor * graph.tensors
-        building += max(graph.largest_bytes, _UNPACKED_BYTES * graph.nibbles)
-        return graph.stored_bytes + max(reading, building)
+        return max(self.reading(graph), self.building(graph))
 
     def session(self, graph: GraphStorage) -> float:
         """Return the bytes of a session beside weights and activations: graph, kernels, names."""
@@ -82,8 +89,8 @@ ONNX_RUNTIME = RuntimeMemory(
 )
 """ONNX Runtime 1.31 on x86-64, loaded as `memory_child` does: from a path, no arena, no memory pattern."""
 
-RELATIVE_ERROR = 0.02
-"""Root mean square error of a graph's peak when the graph is left out of the fit (docs/devices.md)."""
+READING_ERROR, OTHER_ERROR = 0.015, 0.05
+"""Largest relative error of a graph left out of the fit, rounded up: where reading is the peak, and elsewhere."""
 
 
 class MemoryParts(NamedTuple):
@@ -145,3 +152,12 @@ def peak_bytes(
     fixed = runtime.session(graph) + runtime.weights(graph)
     running = fixed + runtime.activation_factor * operations.activation_bytes(tokens)
     return np.asarray(beside_bytes + vectors_bytes + np.maximum(running, runtime.load(graph)))
+
+
+def relative_error(operations: ModelOperations, tokens: Floats, runtime: RuntimeMemory = ONNX_RUNTIME) -> Floats:
+    """Return how far predictions may be off, relative to the peak, for texts of `tokens` (any shape)."""
+    graph = operations.storage
+    others = runtime.session(graph) + runtime.weights(graph)
+    others = others + runtime.activation_factor * operations.activation_bytes(tokens)
+    reads = runtime.reading(graph) >= np.maximum(others, runtime.building(graph))
+    return np.where(reads, READING_ERROR, OTHER_ERROR)

@@ -19,6 +19,7 @@ TIMEOUT_S = 300
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
     "PYTHONMALLOC": "malloc",  # Python's own allocator takes memory by the megabyte
     "MALLOC_ARENA_MAX": "1",
     # Large blocks are mappings of their own and go back when freed, and the heap grows by what is needed.

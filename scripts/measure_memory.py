@@ -49,7 +49,9 @@ GRAPHS = (
     StudentShape(5000, layers=3, width=160, heads=4, inner=640, adapter=256, dim=128),
     StudentShape(12000, layers=2, width=64, heads=4, inner=256, adapter=0, dim=64),
     StudentShape(4000, layers=5, width=128, heads=8, inner=256, adapter=0, embedding=64),
-    StudentShape(6000, layers=3, width=192, heads=4, inner=512, adapter=0, dim=192, pooled=True, embedding=96),
+    StudentShape(
+        6000, layers=3, width=192, heads=4, inner=512, adapter=0, dim=192, pooled=True, embedding=96
+    ),
     StudentShape(2000, layers=8, width=64, heads=2, inner=128, adapter=128, dim=64),
     StudentShape(9000, layers=1, width=128, heads=4, inner=512),
     StudentShape(5000, layers=4, width=128, heads=4, inner=512, adapter=0, shared=True),
@@ -66,7 +68,10 @@ def graph_of(shape: StudentShape, seed: int) -> bytes:
     for parameter in student.parameters():  # equal constants would be stored once
         nn.init.normal_(parameter, float(parameter.detach().mean()), 0.05)
     parts = ("input", "mixed", "middle", "inner")
-    names = [f"layer{layer}.{part}" for layer in range(shape.layers) for part in parts] + ["pooled", "adapter"]
+    names = [f"layer{layer}.{part}" for layer in range(shape.layers) for part in parts] + [
+        "pooled",
+        "adapter",
+    ]
     zeros = np.random.default_rng(seed).integers(90, 160, len(names))
     ranges = {name: Range(0.05 + 0.001 * i, int(zeros[i])) for i, name in enumerate(names)}
     return onnx_bytes(student, ranges, INT8)

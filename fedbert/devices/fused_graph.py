@@ -158,7 +158,9 @@ class FusedGraph:
 
     def folded_nibbles(self) -> int:
         """Return the elements of the 4-bit constants that are unpacked when constants are folded."""
-        names = {name for node in self.folded for name in node.input if self.items.get(name, _FLOAT_BYTES) < 1}
+        names = {
+            name for node in self.folded for name in node.input if self.items.get(name, _FLOAT_BYTES) < 1
+        }
         return sum(self.elements(name) for name in names)
 
     def read_bytes(self, node: onnx.NodeProto) -> int:

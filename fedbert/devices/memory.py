@@ -154,7 +154,9 @@ def peak_bytes(
     return np.asarray(beside_bytes + vectors_bytes + np.maximum(running, runtime.load(graph)))
 
 
-def relative_error(operations: ModelOperations, tokens: Floats, runtime: RuntimeMemory = ONNX_RUNTIME) -> Floats:
+def relative_error(
+    operations: ModelOperations, tokens: Floats, runtime: RuntimeMemory = ONNX_RUNTIME
+) -> Floats:
     """Return how far predictions may be off, relative to the peak, for texts of `tokens` (any shape)."""
     graph = operations.storage
     others = runtime.session(graph) + runtime.weights(graph)

@@ -66,7 +66,9 @@ def fill_holes() -> None:
         size -= 1024 if size > 2048 else 16
 
 
-def use(request: dict[str, Any], ids: NDArray[np.int32] | None, limit_from: str, limit_bytes: int | None) -> int:
+def use(
+    request: dict[str, Any], ids: NDArray[np.int32] | None, limit_from: str, limit_bytes: int | None
+) -> int:
     """Hold the files beside the model and the vectors, load, encode `ids`; return how that ended.
 
     The limit, baseline + `limit_bytes`, holds from the ``start`` or only from the ``run`` on.

@@ -76,6 +76,4 @@ def rounded(runtime: RuntimeMemory) -> RuntimeMemory:
 
 def leave_one_out(graphs: Sequence[MeasuredGraph]) -> list[Floats]:
     """Return for each graph its `peak_errors` under the fit to all others."""
-    return [
-        peak_errors(fit([other for other in graphs if other is not graph]), graph) for graph in graphs
-    ]
+    return [peak_errors(fit([other for other in graphs if other is not graph]), graph) for graph in graphs]

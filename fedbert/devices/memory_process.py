@@ -51,7 +51,9 @@ def need_linux(name: str, value: object) -> None:
         raise invalid(name, value, f"be 0 on {sys.platform}", "memory is limited as Linux does it")
 
 
-def measure(files: Mapping[str, bytes], texts: Sequence[Sequence[int]], vector_bytes: int = 0) -> MeasuredMemory:
+def measure(
+    files: Mapping[str, bytes], texts: Sequence[Sequence[int]], vector_bytes: int = 0
+) -> MeasuredMemory:
     """Return the memory of a model in one fresh process.
 
     `files` are an artefact's, ``model.onnx`` among them; the others are held whole beside `vector_bytes` of vectors;
@@ -99,7 +101,9 @@ def _ask(
                 timeout=TIMEOUT_S,
             )
         except subprocess.TimeoutExpired:
-            raise FedbertError(f"the memory process took over {TIMEOUT_S} s; try again when less runs here") from None
+            raise FedbertError(
+                f"the memory process took over {TIMEOUT_S} s; try again when less runs here"
+            ) from None
     if done.returncode < 0 and limit_bytes is not None:
         # Without a limit it just ran in a fork; a runtime that cannot report want of memory ends by a signal.
         return {"fits": False}

@@ -1,8 +1,10 @@
 """Measure the memory of models and fit the constants of `fedbert.devices.memory` (Linux).
 
-``measure_memory.py`` prints the table of docs/devices.md from the committed measurements. ``--measure`` first makes
-them anew: of the shipped models, device_profiles/sources/memory_measured.csv. ``--fit`` makes graphs of other sizes,
-measures them, writes device_profiles/sources/memory_graphs.csv and prints the constants for `ONNX_RUNTIME`.
+``measure_memory.py`` prints the tables of docs/devices.md from the committed measurements. ``--measure``
+first makes those of the shipped models anew: device_profiles/sources/memory_measured.csv. ``--fit`` makes
+graphs of other sizes, measures them, writes device_profiles/sources/memory_graphs.csv and prints the
+constants for `ONNX_RUNTIME`. ``--nibbles`` measures two graphs of 4-bit weights, which are not in the fit,
+and prints their errors.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from fedbert.devices.memory import RuntimeMemory
+from fedbert.devices.memory import RuntimeMemory, peak_bytes
 from fedbert.devices.memory_fit import fit
 from fedbert.devices.memory_process import measure
 from fedbert.devices.memory_report import (
@@ -32,7 +34,7 @@ from fedbert.devices.memory_report import (
 )
 from fedbert.devices.operations import count_operations
 from fedbert.ei_bert.export import onnx_bytes
-from fedbert.ei_bert.quantisation import INT8, Range
+from fedbert.ei_bert.quantisation import INT8, Quantisation, Range
 from fedbert.ei_bert.student import StudentShape, start_student
 from fedbert.paths import models_folder
 
@@ -59,8 +61,8 @@ GRAPHS = (
 """Students of other sizes than the shipped ones, one to eight layers; 0.25 to 1.9 MB."""
 
 
-def graph_of(shape: StudentShape, seed: int) -> bytes:
-    """Return the int8 graph of a student with random weights, of texts of up to `POSITIONS` tokens."""
+def graph_of(shape: StudentShape, seed: int, quantisation: Quantisation = INT8) -> bytes:
+    """Return the graph of a student with random weights, for texts of up to `POSITIONS` tokens."""
     torch.manual_seed(seed)
     head = nn.Parameter(0.05 * torch.randn(shape.teacher_width, shape.dim))
     student = start_student(shape, torch.randn(shape.vocabulary, shape.teacher_width), head, seed)
@@ -74,7 +76,7 @@ def graph_of(shape: StudentShape, seed: int) -> bytes:
     ]
     zeros = np.random.default_rng(seed).integers(90, 160, len(names))
     ranges = {name: Range(0.05 + 0.001 * i, int(zeros[i])) for i, name in enumerate(names)}
-    return onnx_bytes(student, ranges, INT8)
+    return onnx_bytes(student, ranges, quantisation)
 
 
 def measured(graph: bytes, lengths: tuple[int, ...]) -> list[dict[str, object]]:
@@ -123,11 +125,26 @@ def measure_graphs() -> None:
     write_rows(SOURCES / GRAPHS_FILE, GRAPH_COLUMNS, rows)
 
 
+def nibbles_table() -> list[str]:
+    """Return predicted and measured peaks of two graphs of 4-bit weights, at 16 tokens."""
+    lines = ["| 4-bit graph | file kB | predicted kB | measured kB |", "|---|---|---|---|"]
+    for shape in (GRAPHS[1], GRAPHS[-2]):
+        graph = graph_of(shape, 0, Quantisation(4, 4))
+        predicted = peak_bytes(count_operations(graph), np.array(16.0), 0, 0)
+        peak = measured(graph, (16,))[0]["peak_bytes"]
+        lines.append(
+            f"| {shape.layers} layers of {shape.width} | {len(graph) / 1e3:,.0f} "
+            f"| {float(predicted) / 1e3:,.0f} | {int(str(peak)) / 1e3:,.0f} |"
+        )
+    return lines
+
+
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--measure", action="store_true", help="measure the shipped models anew")
     parser.add_argument("--fit", action="store_true", help="measure generated graphs anew and fit")
+    parser.add_argument("--nibbles", action="store_true", help="measure two graphs of 4-bit weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.fit:
@@ -137,7 +154,9 @@ def main() -> int:
             print(f"    {field.name}={value!r},")
     if arguments.measure:
         measure_shipped()
-    tables = (memory_table(SOURCES / MEASURED_FILE), fit_table(SOURCES / GRAPHS_FILE))
+    tables = [memory_table(SOURCES / MEASURED_FILE), fit_table(SOURCES / GRAPHS_FILE)]
+    if arguments.nibbles:
+        tables.append(nibbles_table())
     print("\n\n".join("\n".join(lines) for lines in tables))
     return 0
 

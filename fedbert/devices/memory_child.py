@@ -1,14 +1,15 @@
 """The process that is measured: it loads a model as a phone would, encodes a text, and does nothing else.
 
-``python -m fedbert.devices.memory_child`` reads a request (JSON) from standard input and writes one JSON object.
-`memory_process` starts it and sets the allocator's environment.
+``python -m fedbert.devices.memory_child`` reads a request (JSON) from standard input and writes its answer
+(JSON) as the last line. `memory_process` starts it and sets the allocator's environment.
 
-What counts is the *data* of the process: private writable memory, as the kernel counts it for RLIMIT_DATA. Code
-and other pages of libraries are not in it. First a small model of the same kind is run, so that what the
-runtime makes once per process is there; then the free pieces of the heap are taken, so that the model cannot hide
-in them. What the process has then is the baseline. The peak is the least limit above the baseline under which
-loading and encoding succeed, found by bisection over forks to a page. The leanest way of loading that ONNX Runtime
-1.31 has: from a path (bytes would be kept beside the copy), no arena, no memory pattern, one thread.
+What counts is the *data* of the process: private writable memory, as the kernel counts it for RLIMIT_DATA.
+Code and other pages of libraries are not in it. First a small model of the same kind is run, so that what
+the runtime makes once per process is there; then the free pieces of the heap are taken, so that the model
+cannot hide in them. What the process has then is the baseline. The peak is the least limit above the
+baseline under which loading and encoding succeed, found by bisection over forks to a page. The leanest way
+of loading that was found for ONNX Runtime 1.31: from a path (bytes would be kept beside the copy), no
+arena, no memory pattern, one thread.
 """
 
 import ctypes
@@ -23,6 +24,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+CONTROL_DONE = "without a limit all is well"
+"""First line of the answer where a limit is asked for."""
 
 PAGE_BYTES = 4096
 _RUNS = 3
@@ -83,6 +87,7 @@ def use(
             # Only the soft limit, which is the one that is enforced: the answer can then still be written.
             resource.setrlimit(resource.RLIMIT_DATA, (above, previous[1]))
 
+    failed = ""
     try:
         limit("start")
         held: list[Any] = [(folder / name).read_bytes() for name in request["beside"]]
@@ -96,11 +101,12 @@ def use(
     except Exception as error:  # ONNX Runtime has its own kinds
         if "bad_alloc" in str(error) or "allocate" in str(error):
             return _OUT_OF_MEMORY
+        failed = str(error).splitlines()[0]
+    finally:
         resource.setrlimit(resource.RLIMIT_DATA, previous)
-        sys.stderr.write(str(error).splitlines()[0] + "\n")
-        return _ERROR
-    resource.setrlimit(resource.RLIMIT_DATA, previous)
-    return _DONE
+    if failed:
+        sys.stderr.write(failed + "\n")
+    return _ERROR if failed else _DONE
 
 
 def forked(*arguments: Any) -> int:
@@ -144,6 +150,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if (control := forked(request, texts[0], "start", None)) != _DONE:
         return {"error": f"without a limit the model ends with {control}"}
     if request["limit_bytes"] is not None:
+        print(CONTROL_DONE, flush=True)  # noqa: T201 from here on an end by a signal is for want of memory
         ended = use(request, texts[0], "start", request["limit_bytes"])
         if ended == _ERROR:
             return {"error": "the model fails under the limit, but not for want of memory"}

@@ -1,7 +1,7 @@
 """Fits what ONNX Runtime makes for itself (`memory.RuntimeMemory`) to measured graphs.
 
-The logarithms of predicted and measured bytes are compared, for loading and for running at each length; no constant
-may be negative. A loss that is linear for large errors keeps one odd length from bending all.
+The logarithms of predicted and measured bytes are compared, for loading and for running at each length; no
+constant may be negative. A loss that is linear for large errors keeps one odd length from bending all.
 """
 
 from collections.abc import Sequence
@@ -54,10 +54,10 @@ def fit(graphs: Sequence[MeasuredGraph]) -> RuntimeMemory:
 
     def residuals(values: Floats) -> Floats:
         runtime = RuntimeMemory(*map(float, values))
-        parts = []
+        parts: list[Floats] = []
         for graph in graphs:
             loaded = max(runtime.load(graph.storage), float(running_bytes(runtime, graph).min()))
-            parts.append([_LOAD_WEIGHT * np.log(loaded / graph.load_bytes)])
+            parts.append(np.array([_LOAD_WEIGHT * np.log(loaded / graph.load_bytes)]))
             parts.append(np.log(running_bytes(runtime, graph) / graph.run_bytes))
         return np.concatenate(parts)
 

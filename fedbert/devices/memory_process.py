@@ -15,6 +15,7 @@ from fedbert.paths import PACKAGE, models_folder
 
 MODEL = "model.onnx"
 TIMEOUT_S = 300
+_CONTROL_DONE = "without a limit all is well"  # `memory_child.CONTROL_DONE`, whose module loads the runtime
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -34,8 +35,9 @@ ENVIRONMENT = {
 class MeasuredMemory:
     """Bytes above the baseline of one fresh process.
 
-    `load_bytes` to load the model, `run_bytes` [text] to encode once it is loaded, `peak_bytes` [text] both: each the
-    least limit that is enough. `resident_bytes` is how far resident memory rose for the last text, without a limit.
+    `load_bytes` to load the model, `run_bytes` [text] to encode once it is loaded, `peak_bytes` [text]
+    both: each the least limit that is enough. `resident_bytes` is how far resident memory rose for the last
+    text, without a limit.
     """
 
     baseline_bytes: int
@@ -56,8 +58,8 @@ def measure(
 ) -> MeasuredMemory:
     """Return the memory of a model in one fresh process.
 
-    `files` are an artefact's, ``model.onnx`` among them; the others are held whole beside `vector_bytes` of vectors;
-    `texts` are token ids. Raises FedbertError if the process fails.
+    `files` are an artefact's, ``model.onnx`` among them; the others are held whole beside `vector_bytes` of
+    vectors; `texts` are token ids. Raises FedbertError if the process fails.
     """
     return MeasuredMemory(**_ask(files, texts, vector_bytes, None))
 
@@ -104,14 +106,14 @@ def _ask(
             raise FedbertError(
                 f"the memory process took over {TIMEOUT_S} s; try again when less runs here"
             ) from None
-    if done.returncode < 0 and limit_bytes is not None:
-        # Without a limit it just ran in a fork; a runtime that cannot report want of memory ends by a signal.
-        return {"fits": False}
+    said = done.stdout.splitlines() or [""]
+    if done.returncode < 0 and said[0] == _CONTROL_DONE:
+        return {"fits": False}  # a runtime that cannot report want of memory ends by a signal
     try:
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(said[-1])
     except json.JSONDecodeError:
         found = {"error": f"it ended with {done.returncode}"}
     if "error" in found:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200]
-        raise FedbertError(f"the memory process failed: {found['error']} ({said}); check the model")
+        why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200]
+        raise FedbertError(f"the memory process failed: {found['error']} ({why}); check the model")
     return found

@@ -70,9 +70,9 @@ def read_graphs(path: Path) -> list[MeasuredGraph]:
 
 
 def memory_table(path: Path) -> list[str]:
-    """Return predicted and measured peaks of the shipped models' graphs, from memory_measured.csv at `path`."""
+    """Return predicted and measured peaks of the shipped graphs, from memory_measured.csv at `path`."""
     lines = [
-        "| model | tokens | weights kB | session kB | activations kB | loading kB | peak kB | measured kB | error |",
+        "| model | tokens | weights | session | activations | loading | peak kB | measured kB | error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     worst = spread = 0.0

@@ -36,8 +36,8 @@ class Quadratic:
 class GraphStorage:
     """What of a graph a runtime holds: of the file, and once constants are folded.
 
-    `file_bytes` of the ONNX file; `nodes` and `tensors` (constants) in it; `stored_bytes` of its constants and
-    `largest_bytes` of the largest; `operators` and `constants` left after folding, and the constants'
+    `file_bytes` of the ONNX file; `nodes` and `tensors` (constants) in it; `stored_bytes` of its constants
+    and `largest_bytes` of the largest; `operators` and `constants` left after folding, and the constants'
     `kept_bytes`; `nibbles`, the elements of 4-bit constants that are folded to bytes.
     """
 

@@ -1,13 +1,15 @@
 """Really runs a sample of devices under a hard memory limit, and compares *fits* with the prediction.
 
-Each device is a fresh process (`memory_process`). Its limit is the interpreter's and the runtime's own measured
-baseline plus the device's budget: the smaller of its free memory and the scenario's budget. Drawn are the devices
-whose budget is nearest to the predicted peak, half of them (rounded up) from those that fit and half from those that
-do not. Nearer than `memory.relative_error` none is drawn, because there the prediction's own error decides.
+Each device is a fresh process (`memory_process`). Its limit is the interpreter's and the runtime's own
+measured baseline plus the device's budget: the smaller of its free memory and the scenario's budget. Drawn
+are the devices whose budget is nearest to the predicted peak, half of them (rounded up) from those that fit
+and half from those that do not. Nearer than `memory.relative_error` none is drawn: there the prediction's
+own error decides.
 
-A side on which the fleet has too few is filled up with budgets from the free memory of the profiles: quantiles of
-their log-normals, at even steps of the quantile, that are next to the boundary. They have no device number. The
-scenario's budget does not cut them: if it lies within the margin of the peak itself, no device's budget is above.
+A side on which the fleet has too few is filled up with budgets from the free memory of the profiles:
+quantiles of their log-normals, at even steps of the quantile, that are next to the boundary. They have no
+device number. The scenario's budget does not cut them: where it is below the peak, or next to it, no
+device's own budget is above.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +94,7 @@ def draw_cases(
 
 
 def _nearest(distance: Floats, margin: Floats | float, wanted: int) -> Integers:
-    """Return the indices of the `wanted` least values that are at least `margin`, by value and then by index."""
+    """Return the indices of the `wanted` least values of at least `margin`, by value and then by index."""
     allowed = np.flatnonzero(distance >= margin)
     return allowed[np.argsort(distance[allowed], kind="stable")[:wanted]]
 
@@ -131,8 +133,8 @@ def verified_table(verified: Sequence[VerifiedDevice]) -> list[str]:
         device = "–" if case.device is None else str(case.device)
         lines.append(
             f"| {device} | {case.profile} | {len(case.text)} | {case.budget_bytes / 1e3:,.0f} "
-            f"| {case.predicted_bytes / 1e3:,.0f} | {VERDICTS[case.predicted_fit]} | {VERDICTS[each.seen_fit]} "
-            f"| {'yes' if each.agrees else 'no'} |"
+            f"| {case.predicted_bytes / 1e3:,.0f} | {VERDICTS[case.predicted_fit]} "
+            f"| {VERDICTS[each.seen_fit]} | {'yes' if each.agrees else 'no'} |"
         )
     return lines
 

@@ -105,9 +105,9 @@ def verified_devices(result: RunResult) -> Section | None:
         "Does memory really decide so?",
         "measured",
         table_html(rows, columns, align="llrrrlll"),
-        "Each device is a fresh process whose memory is limited to its own baseline (interpreter and runtime) plus "
-        "the device's budget; it loads the model and encodes one text. A device without a number has a budget drawn "
-        "from the free memory of its profile.",
-        f"{text.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted peak on both "
-        "sides.",
+        "Each device is a fresh process whose memory is limited to its own baseline (interpreter and "
+        "runtime) plus the device's budget; it loads the model and encodes one text. A device without a number "
+        "has a budget drawn from the free memory of its profile.",
+        f"{text.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted peak, on "
+        "both sides of it.",
     )

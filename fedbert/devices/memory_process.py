@@ -15,6 +15,7 @@ from fedbert.paths import PACKAGE, models_folder
 
 MODEL = "model.onnx"
 TIMEOUT_S = 300
+PLATFORM = sys.platform
 _CONTROL_DONE = "without a limit all is well"  # `memory_child.CONTROL_DONE`, whose module loads the runtime
 
 ENVIRONMENT = {
@@ -49,8 +50,8 @@ class MeasuredMemory:
 
 def need_linux(name: str, value: object) -> None:
     """Raise FedbertError unless memory can be limited here; `name` is the setting that asks for it."""
-    if sys.platform != "linux":
-        raise invalid(name, value, f"be 0 on {sys.platform}", "memory is limited as Linux does it")
+    if PLATFORM != "linux":
+        raise invalid(name, value, f"be 0 on {PLATFORM}", "memory is limited as Linux does it")
 
 
 def measure(

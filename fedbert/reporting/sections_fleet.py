@@ -106,8 +106,8 @@ def verified_devices(result: RunResult) -> Section | None:
         "measured",
         table_html(rows, columns, align="llrrrlll"),
         "Each device is a fresh process whose memory is limited to its own baseline (interpreter and "
-        "runtime) plus the device's budget; it loads the model and encodes one text. A device without a number "
-        "has a budget drawn from the free memory of its profile.",
+        "runtime) plus the device's budget; it loads the model and encodes one text. A device without a "
+        "number has a budget drawn from the free memory of its profile.",
         f"{text.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted peak, on "
         "both sides of it.",
     )

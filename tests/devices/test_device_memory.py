@@ -88,7 +88,7 @@ TOKENS = np.array([1.0, 4.0, 7.0, 20.0])
     ],
 )
 def test_the_peak_by_hand(operations: ModelOperations, load: int) -> None:
-    """The peak is files beside, vectors, and the larger of loading and encoding, one length after the other."""
+    """The peak is files beside, vectors, and the larger of loading and encoding, length by length."""
     kept = 950 + operations.storage.nibbles / 2 + 30 + 5 * 7 + 6 * 6
     expected = [40 + 7 + max(load, kept + 1.5 * 100 * tokens) for tokens in TOKENS.tolist()]
     assert peak_bytes(operations, TOKENS, 40, 7, RUNTIME).tolist() == expected
@@ -96,7 +96,7 @@ def test_the_peak_by_hand(operations: ModelOperations, load: int) -> None:
 
 
 def test_parts_add_up() -> None:
-    """The parts make up the peak, and the transient part is what loading takes beyond encoding, or nothing."""
+    """The parts make up the peak; the transient part is what loading takes beyond encoding, or nothing."""
     parts = memory_parts(graph(), TOKENS, 40, 7, RUNTIME)
     total = sum(np.asarray(part) for part in parts[:-1])
     assert np.allclose(np.asarray(total), parts.peak_bytes, rtol=1e-12)
@@ -157,7 +157,7 @@ def test_the_tables_of_the_docs_are_current() -> None:
 
 @LINUX
 def test_a_fresh_process_agrees() -> None:
-    """A process that does nothing else needs what is predicted, within 10 %, to load and to encode 64 tokens."""
+    """A process that does nothing else needs what is predicted, within 10 %, to load and encode 64 tokens."""
     content = (models_folder() / "small" / "model.onnx").read_bytes()
     beside, vectors = b"x" * 50_000, 3_000
     found = measure({"model.onnx": content, "vocab.txt": beside}, [[1] * 64], vectors)

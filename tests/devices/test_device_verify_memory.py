@@ -46,7 +46,7 @@ def test_the_nearest_outside_the_margin_are_drawn() -> None:
 
 
 def test_a_side_without_devices_is_filled_from_the_profiles() -> None:
-    """A fleet where all fit, and a budget below the peak, still give both verdicts; such rows have no number."""
+    """Where all devices fit, or none, both verdicts are still drawn; the rows added have no number."""
     fleet = draw_fleet(COST.profiles, 5, 0, 50)
     roomy = replace(fleet, free_memory_bytes=np.full(50, 10**9))
     cases = draw_cases(COST, roomy, TEXTS, 20, 6)
@@ -81,7 +81,7 @@ def test_a_broken_model_is_no_verdict() -> None:
 
 def test_elsewhere_than_on_linux_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line that names the setting."""
-    monkeypatch.setattr(memory_process.sys, "platform", "darwin")
+    monkeypatch.setattr(memory_process, "PLATFORM", "darwin")
     with pytest.raises(FedbertError, match=r"^verify_devices\(=3\) must be 0 on darwin"):
         memory_process.need_linux("verify_devices", 3)
 

@@ -8,7 +8,7 @@ sessions with 20 candidates each, unless their name says otherwise.
 import json
 import os
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from fedbert.errors import FedbertError
 
@@ -25,6 +25,7 @@ LABELS: dict[str, str] = {
     "availability": "modelled",
     "epsilon": "proved",
     "secure_sum": "measured",
+    "verified_devices": "measured",
     "timing": "measured",
 }
 
@@ -149,6 +150,19 @@ class PrivacyRow(TypedDict):
     projections: list[Projection]
 
 
+class VerifiedRow(TypedDict):
+    """One device that was really run under a hard memory limit."""
+
+    device: int | None  # None = a budget drawn from the profile
+    profile: str
+    tokens: int
+    budget_bytes: int
+    predicted_bytes: int
+    predicted: str  # "fits" | "out of memory"
+    seen: str
+    agrees: bool
+
+
 class RunResult(TypedDict):
     """The whole of ``run.json``."""
 
@@ -174,6 +188,7 @@ class RunResult(TypedDict):
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
     secure_sum: dict[str, Any]  # devices verified, rounds, equal
     traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
+    verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
     totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
     timing_s: dict[str, float]  # by stage
     wall_s: float

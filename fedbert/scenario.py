@@ -159,6 +159,9 @@ class Execution(_Settings):
     shards: int | None = Field(None, ge=1, le=10_000, description="parts of the fleet; default: one a core")
     output: Path | None = Field(None, description="the run folder; default runs/<world>-<devices>-<seed>")
     overwrite: bool = Field(False, description="replace an existing run folder")
+    verify_devices: int = Field(
+        0, ge=0, le=1000, description="devices whose verdict on memory is tried under a hard limit (Linux)"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fedbert import __version__
-from fedbert.results import RoundRow, RunResult
+from fedbert.results import RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fedbert.federation.observer import RoundTruth
     from fedbert.federation.server import RoundUpdate
+    from fedbert.federation.session import Session
 
 _SHOWN_VERSIONS = ("flwr", "torch", "onnxruntime", "transformers", "dp-accounting", "numpy", "pandas")
 
@@ -67,11 +68,14 @@ def run(
     ends the run early: the result then holds the rounds that were finished. Raises
     FedbertError for whatever is wrong with the scenario's files.
     """
+    from fedbert.devices.memory_process import need_linux
     from fedbert.federation.backends import run_inprocess, run_ray, shard_count
     from fedbert.federation.environment import forget
     from fedbert.federation.session import Session
     from fedbert.summary import round_row, summarise
 
+    if execution.verify_devices:
+        need_linux("verify_devices", execution.verify_devices)
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
@@ -97,6 +101,10 @@ def run(
             raise
     finally:
         forget()
+    verified = []
+    if execution.verify_devices and len(session.updates) > scenario.rounds:
+        progress.stage("running devices under a memory limit")
+        verified = _verified(session, execution.verify_devices)
     progress.stage("writing the report")
     result, devices = summarise(
         scenario,
@@ -107,7 +115,19 @@ def run(
         versions=versions(),
         commit=commit(),
     )
+    if verified:
+        result["verified_devices"] = verified
     return RunOutput(result, devices)
+
+
+def _verified(session: "Session", count: int) -> list[VerifiedRow]:
+    from fedbert.devices.profiles import load_profiles
+    from fedbert.federation.environment import cost_model
+    from fedbert.federation.verification import verified_rows
+
+    scenario, artefact = session.scenario, session.server.releases[0].artefact
+    cost = cost_model(scenario, load_profiles(scenario.profiles), artefact)
+    return verified_rows(scenario, cost, artefact, session.world, count)
 
 
 def versions() -> dict[str, str]:

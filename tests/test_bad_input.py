@@ -58,6 +58,14 @@ def test_wrong_flags(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_verifying_devices_elsewhere_than_on_linux(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory cannot be limited there: said at once, not after the run."""
+    monkeypatch.setattr("fedbert.devices.memory_process.PLATFORM", "darwin")
+    assert "verify_devices(=2) must be 0 on darwin" in _refused(capsys, "--verify-devices", "2")
+
+
 def test_an_unknown_key_of_a_scenario_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A mistyped key is an error, not a silent default."""
     path = tmp_path / "scenario.toml"

@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 
 from fedbert.devices.energy import energy_mj
 from fedbert.devices.fleet import Flags, FleetColumns, Floats, Integers, standard_normal
+from fedbert.devices.memory import peak_bytes
 from fedbert.devices.operations import ModelOperations, count_operations
 from fedbert.devices.profiles import Core, DeviceProfile
 from fedbert.units import MS_PER_S
 
 __all__ = ["CostModel", "InstallCosts", "Outcome", "SessionCosts", "count_operations"]
-
-RUNTIME_BYTES = 600_000
-"""Code and session of a mobile runtime that holds just this model's operators (assumed)."""
 
 HISTORY_VECTORS = 8
 """Vectors of the device's history that scoring reads, beside the text's own."""
@@ -181,10 +179,14 @@ class CostModel:
         )
 
     def peak_memory_bytes(self, tokens: Floats, candidates: int) -> Integers:
-        """Return the most bytes [session] held: runtime, artefact, activations, vectors in use."""
-        vectors = (candidates + HISTORY_VECTORS + 1) * self.operations.output_width
-        fixed = RUNTIME_BYTES + self.artefact_bytes + vectors
-        return np.asarray(fixed + self.operations.activation_bytes(np.asarray(tokens, np.float64)), np.int64)
+        """Return the most bytes [session] held, to load the model or to encode; `memory` has the parts."""
+        vectors = self.vectors_bytes(candidates)
+        beside = self.artefact_bytes - self.operations.storage.file_bytes
+        return peak_bytes(self.operations, np.asarray(tokens, np.float64), beside, vectors).astype(np.int64)
+
+    def vectors_bytes(self, candidates: int) -> int:
+        """Return the bytes of the int8 vectors a session reads: candidates, history, its own text."""
+        return (candidates + HISTORY_VECTORS + 1) * self.operations.output_width
 
     def outcomes(
         self, latency_ms: Floats, peak_memory_bytes: Integers, free_memory_bytes: Integers, has_release: Flags

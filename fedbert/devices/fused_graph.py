@@ -75,9 +75,11 @@ class FusedGraph:
         self.constant = set(weights)
         self.maker = {name: node for node in graph.node for name in node.output}
         self.nodes: list[onnx.NodeProto] = []
+        self.folded: list[onnx.NodeProto] = []
         for node in graph.node:  # in topological order, as ONNX demands
             if node.op_type == "Shape" or all(not name or name in self.constant for name in node.input):
                 self.constant |= set(node.output)
+                self.folded.append(node)
             else:
                 self.nodes.append(node)
         self.users: dict[str, list[onnx.NodeProto]] = {}
@@ -148,6 +150,18 @@ class FusedGraph:
         while name in self.maker and self.maker[name].op_type in _VIEWS | {"Transpose", "DequantizeLinear"}:
             name = self.maker[name].input[0]
         return name
+
+    def kept_weights(self) -> dict[str, int]:
+        """Return the bytes of each constant that the operators left read, once folded ones are made."""
+        read = {self.stored(name) for node in self.nodes for name in node.input if name in self.constant}
+        return {name: self.whole_bytes(name) for name in sorted(read)}
+
+    def folded_nibbles(self) -> int:
+        """Return the elements of the 4-bit constants that are unpacked when constants are folded."""
+        names = {
+            name for node in self.folded for name in node.input if self.items.get(name, _FLOAT_BYTES) < 1
+        }
+        return sum(self.elements(name) for name in names)
 
     def read_bytes(self, node: onnx.NodeProto) -> int:
         """Return the bytes a node reads."""
@@ -224,7 +238,8 @@ class FusedGraph:
                 if name and self.buffer(name) == name:
                     result[name] = self.kept_bytes(name)
             if node.op_type in _ATTENTION:
-                inside = 3 * self.elements(node.output[0]) + self.scores(node)
+                # queries, keys, values and the mixed values before their heads are put back in order
+                inside = 4 * self.elements(node.output[0]) + self.scores(node)
                 result[" " + node.output[0]] = _FLOAT_BYTES * inside
         return result
 

@@ -32,6 +32,26 @@ class Quadratic:
         return np.asarray(self.constant + tokens * (self.per_token + tokens * self.per_token_squared))
 
 
+@dataclass(frozen=True)
+class GraphStorage:
+    """What of a graph a runtime holds: of the file, and once constants are folded.
+
+    `file_bytes` of the ONNX file; `nodes` and `tensors` (constants) in it; `stored_bytes` of its constants
+    and `largest_bytes` of the largest; `operators` and `constants` left after folding, and the constants'
+    `kept_bytes`; `nibbles`, the elements of 4-bit constants that are folded to bytes.
+    """
+
+    file_bytes: int
+    nodes: int
+    tensors: int
+    stored_bytes: int
+    largest_bytes: int
+    operators: int
+    constants: int
+    kept_bytes: int
+    nibbles: int
+
+
 @dataclass(frozen=True, eq=False)
 class ModelOperations:
     """What encoding one text of t tokens, alone, takes.
@@ -39,7 +59,8 @@ class ModelOperations:
     `integer_macs`, `float_macs`: multiply-adds; `float_ops`: simple operations on single elements;
     `traffic_bytes`: weights and activations read and written; `operator_calls`: operators run;
     `weight_bytes`: of the graph's constants; `output_width`: of the text's vector. The most bytes of
-    activations alive at once are `peak_bytes` [length] at `peak_lengths` [length].
+    activations alive at once are `peak_bytes` [length] at `peak_lengths` [length]; `storage` says what of the
+    graph is held beside them.
     """
 
     integer_macs: Quadratic
@@ -51,6 +72,7 @@ class ModelOperations:
     output_width: int
     peak_lengths: Floats
     peak_bytes: Floats
+    storage: GraphStorage
 
     def activation_bytes(self, tokens: Floats) -> Floats:
         """Return the peak of activation memory at `tokens`; between lengths a chord, which lies above it."""
@@ -86,6 +108,23 @@ def count_operations(onnx_bytes: bytes) -> ModelOperations:
         output_width=graphs[0].shapes[graphs[0].outputs[0]][-1],
         peak_lengths=lengths,
         peak_bytes=peak,
+        storage=_storage(onnx_bytes, model, graphs[0]),
+    )
+
+
+def _storage(onnx_bytes: bytes, model: onnx.ModelProto, graph: FusedGraph) -> GraphStorage:
+    kept = graph.kept_weights()
+    stored = [graph.whole_bytes(tensor.name) for tensor in model.graph.initializer]
+    return GraphStorage(
+        file_bytes=len(onnx_bytes),
+        nodes=len(model.graph.node),
+        tensors=len(stored),
+        stored_bytes=sum(stored),
+        largest_bytes=max(stored, default=0),
+        operators=len(graph.nodes),
+        constants=len(kept),
+        kept_bytes=sum(kept.values()),
+        nibbles=graph.folded_nibbles(),
     )
 
 

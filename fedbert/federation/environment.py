@@ -35,6 +35,17 @@ def world_settings(scenario: Scenario) -> WorldSettings:
     )
 
 
+def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_0: Artefact) -> CostModel:
+    """Return the cost of release 0 on the phones of `profiles`."""
+    return CostModel(
+        profiles,
+        count_operations(release_0.files["model.onnx"]),
+        artefact_bytes=release_0.total_bytes,
+        memory_budget_bytes=scenario.memory_budget_bytes,
+        deadline_ms=scenario.deadline_ms,
+    )
+
+
 @dataclass
 class Environment:
     """The unchanging surroundings of the shards in one process."""
@@ -52,13 +63,7 @@ class Environment:
     def create(cls, scenario: Scenario, release_0: Artefact) -> "Environment":
         """Load what `scenario` names; raises FedbertError if a file is wrong."""
         profiles = load_profiles(scenario.profiles)
-        cost = CostModel(
-            profiles,
-            count_operations(release_0.files["model.onnx"]),
-            artefact_bytes=release_0.total_bytes,
-            memory_budget_bytes=scenario.memory_budget_bytes,
-            deadline_ms=scenario.deadline_ms,
-        )
+        cost = cost_model(scenario, profiles, release_0)
         world = load_world(scenario.world, scenario.items, scenario.interactions)
         trace = load_trace(scenario.availability_trace)
         links = load_links(scenario.profiles)

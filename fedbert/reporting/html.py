@@ -116,6 +116,7 @@ def render_report(result: RunResult) -> str:
         sections.comparison(result),
         sections.tiers(result),
         sections.latency_and_memory(result),
+        sections_fleet.verified_devices(result),
         sections.cost(result),
         sections_server.privacy(result),
         sections_server.secure_sum(result),

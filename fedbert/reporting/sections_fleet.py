@@ -2,11 +2,13 @@
 
 from fedbert.reporting import plots_devices, text
 from fedbert.reporting.page import (
+    Cell,
     Panel,
     Section,
     facts_html,
     figure_html,
     panels_html,
+    table_html,
 )
 from fedbert.results import RunResult
 
@@ -77,4 +79,35 @@ def hours(result: RunResult) -> Section | None:
                 figure_html(plots_devices.sessions_by_hour(result), "Share of sessions by local hour."),
             ),
         ),
+    )
+
+
+def verified_devices(result: RunResult) -> Section | None:
+    """Devices near the boundary that were really run under a hard memory limit."""
+    verified = result.get("verified_devices")
+    if not verified:
+        return None
+    rows: list[list[Cell]] = [
+        [
+            str(row["device"]) if row["device"] is not None else None,
+            row["profile"],
+            row["tokens"],
+            text.size(row["budget_bytes"]),
+            text.size(row["predicted_bytes"]),
+            row["predicted"],
+            row["seen"],
+            row["agrees"],
+        ]
+        for row in verified
+    ]
+    columns = ["device", "profile", "tokens", "budget", "predicted peak", "predicted", "seen", "agree"]
+    return Section(
+        "Does memory really decide so?",
+        "measured",
+        table_html(rows, columns, align="llrrrlll"),
+        "Each device is a fresh process whose memory is limited to its own baseline (interpreter and "
+        "runtime) plus the device's budget; it loads the model and encodes one text. A device without a "
+        "number has a budget drawn from the free memory of its profile.",
+        f"{text.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted peak, on "
+        "both sides of it.",
     )

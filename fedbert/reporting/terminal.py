@@ -38,6 +38,10 @@ def print_summary(
         if block is not None:
             console.print()
             console.print(block)
+    verified = text.verified_sentence(result)
+    if verified:
+        console.print()
+        console.print(_verified(result))
     note = str(result["world"].get("note") or "")
     if note:
         console.print()
@@ -140,6 +144,21 @@ def _privacy(result: RunResult) -> Any:
     unit = row["assumptions"].get("unit", text.NONE)
     title = f"Epsilon at delta {text.power(row['delta'])}"
     return _block(title, "proved", text.statement(result), Text(f"who is protected: {unit}"), table)
+
+
+def _verified(result: RunResult) -> Any:
+    table = _table("device", "profile", "tokens", "budget", "predicted peak", "predicted", "seen", left=2)
+    for row in result.get("verified_devices", []):
+        table.add_row(
+            text.NONE if row["device"] is None else str(row["device"]),
+            row["profile"],
+            str(row["tokens"]),
+            text.size(row["budget_bytes"]),
+            text.size(row["predicted_bytes"]),
+            row["predicted"],
+            row["seen"] if row["agrees"] else f"{row['seen']} (!)",
+        )
+    return _block("Devices run under a hard memory limit", "measured", text.verified_sentence(result), table)
 
 
 def _traffic(result: RunResult) -> Any:

@@ -304,3 +304,15 @@ def sentence(text: str) -> str:
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def verified_sentence(result: RunResult) -> str:
+    """Return how many verified devices agree with their predicted verdict; empty if none was verified."""
+    verified = result.get("verified_devices", [])
+    if not verified:
+        return ""
+    agree, fit = sum(row["agrees"] for row in verified), sum(row["seen"] == "fits" for row in verified)
+    return (
+        f"{agree} of {len(verified)} devices, really run under a hard memory limit, did as predicted: "
+        f"{fit} fit and {len(verified) - fit} ran out of memory."
+    )

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from fedbert.results import LABELS, SCHEMA, Metrics, RoundRow, RunResult, TierRow
+from fedbert.results import LABELS, SCHEMA, Metrics, RoundRow, RunResult, TierRow, VerifiedRow
 from fedbert.scenario import build
 
 OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
@@ -87,6 +87,26 @@ def _tier(devices: int, latency_ms: float, ndcg: float, out_of_memory: int) -> T
         "battery_percent_per_day": latency_ms / 4000,
         "device_ms_per_day": latency_ms * 64,
     }
+
+
+VERIFIED: list[VerifiedRow] = [
+    {
+        "device": device,
+        "profile": "a phone",
+        "tokens": 9,
+        "budget_bytes": budget,
+        "predicted_bytes": 3_900_000,
+        "predicted": predicted,
+        "seen": seen,
+        "agrees": predicted == seen,
+    }
+    for device, budget, predicted, seen in (
+        (12, 4_000_000, "fits", "fits"),
+        (7, 3_700_000, "out of memory", "out of memory"),
+        (None, 3_600_000, "out of memory", "fits"),
+    )
+]
+"""What ``--verify-devices 3`` adds to a run, the last one wrong."""
 
 
 def example_run(private: bool = True, interrupted: bool = False) -> RunResult:

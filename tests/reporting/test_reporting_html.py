@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from example_run import example_run
+from example_run import VERIFIED, example_run
 
 from fedbert.reporting import plots, plots_devices, text
 from fedbert.reporting.html import cards, render_report
@@ -143,3 +143,13 @@ def test_latency_curve_is_the_cumulated_histogram() -> None:
 def test_same_result_same_page() -> None:
     """Rendering is a function of the result: no random ids, no clock."""
     assert render_report(example_run()) == render_report(example_run())
+
+
+def test_verified_devices_have_a_measured_chapter() -> None:
+    """A run with devices under a hard limit shows each; a run from before has no such chapter."""
+    result = example_run()
+    assert "Does memory really decide so?" not in render_report(result)
+    result["verified_devices"] = VERIFIED
+    page = render_report(result)
+    assert "Does memory really decide so?" in page
+    assert "2 of 3 devices, really run under a hard memory limit, did as predicted" in page

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from example_run import example_run
+from example_run import VERIFIED, example_run
 
 from fedbert.reporting.progress import Progress, QuietProgress, RunProgress, sparkline
 from fedbert.reporting.terminal import print_summary
@@ -163,3 +163,15 @@ def test_importing_reporting_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_verified_devices_are_listed() -> None:
+    """Devices run under a limit get a measured block that marks a wrong verdict; else there is none."""
+    result, out = example_run(), io.StringIO()
+    result["verified_devices"] = VERIFIED
+    print_summary(result, Path("runs/example"), out, 120)
+    printed = out.getvalue()
+    assert "Devices run under a hard memory limit  measured" in printed
+    assert "2 of 3 devices, really run under a hard memory limit, did as predicted" in printed
+    assert "fits (!)" in printed
+    assert "hard memory limit" not in _summary(120)

@@ -1,7 +1,8 @@
 """Write the excerpts of ncnn's and Bolt's timings that the fits use: ``build_timings.py DATA_FOLDER``.
 
 DATA_FOLDER holds ``devices/``, as published. Kept of ncnn's table are the processor's times (no graphics
-chip) of the boards of ``sources/boards.csv``, those with Arm cores, on the networks of ``sources/networks.csv``.
+chip) of the boards of ``sources/boards.csv``, which have Arm cores, on the networks of
+``sources/networks.csv``.
 """
 
 import argparse

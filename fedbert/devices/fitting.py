@@ -33,6 +33,7 @@ NOISE_SIGMA = 0.1
 """Standard deviation of log t around the model; priors are relative to it."""
 
 LOSS_SCALE = 0.3
+_TYPICAL_MACS_PER_LAYER = 2e7
 _STEPS, _WARM_STEPS, _LONGEST_STEP = 40, 6, 1.0
 _START_LOG_RATE, _START_LOG_ELEMENTS, _START_LOG_BYTES_PER_S, _START_LOG_CYCLES = np.log([4.0, 0.5, 3e9, 1e4])
 
@@ -58,7 +59,8 @@ class CoreFacts:
 class Timings:
     """Measured single-thread times; arrays and tuples `[row]`.
 
-    `board`, `soc`, `core`, `network` (without its precision) and `family` are names; `precision` an index into
+    `board`, `soc`, `core`, `network` (without its precision), `shapes` (networks of the same shapes are equally
+    efficient) and `family` are names; `precision` an index into
     `PRECISIONS`; `build` the age of the build; `clock_hz`, `conv_macs`, `dense_params` and `layers` what the
     formula needs; `seconds` the measured time.
     """
@@ -67,6 +69,7 @@ class Timings:
     soc: tuple[str, ...]
     core: tuple[str, ...]
     network: tuple[str, ...]
+    shapes: tuple[str, ...]
     family: tuple[str, ...]
     precision: NDArray[np.int64]
     build: NDArray[np.int64]
@@ -131,16 +134,17 @@ def rate_groups(timings: Timings, cores: dict[str, CoreFacts]) -> list[Group]:
         slope("int8", 1.0, int8),
         *(slope(name, 0.5, values) for name, values in known.items()),
         *(slope(f"{name}, int8", 0.5, values * int8) for name, values in known.items()),
+        slope("macs per layer", 0.03, np.log(timings.conv_macs / timings.layers / _TYPICAL_MACS_PER_LAYER)),
         group("family", 1.0, timings.family),
         group("family, precision", 0.5, timings.family, p),
-        group("network", 0.3, timings.network),
-        group("network, precision", 0.15, timings.network, p),
+        group("shapes", 0.3, timings.shapes),
+        group("shapes, precision", 0.15, timings.shapes, p),
         group("kind, family, precision", 0.2, kind, timings.family, p),
-        group("kind, network, precision", 0.25, kind, timings.network, p),
+        group("kind, shapes, precision", 0.25, kind, timings.shapes, p),
         group("core", 0.3, timings.core),
         group("core, precision", 0.1, timings.core, p),
         group("build, half, precision", 1.0, build, half, p),
-        group("build, half, network, precision", 0.15, build, half, timings.network, p),
+        group("build, half, shapes, precision", 0.15, build, half, timings.shapes, p),
         group("soc", 0.2, timings.soc),
         group("board", 0.15, timings.board),
         group("board, precision", 0.1, timings.board, p),

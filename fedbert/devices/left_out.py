@@ -7,17 +7,23 @@ import numpy as np
 from fedbert.devices.fitting import CoreFacts, Flags, Floats, Problem, Timings
 
 
-def leave_out(timings: Timings, cores: dict[str, CoreFacts], part: Sequence[str]) -> Floats:
-    """Return predicted / measured - 1 [row], each row predicted from the rows with another `part` [row]."""
+def leave_out(
+    timings: Timings, cores: dict[str, CoreFacts], part: Sequence[str], fitted: Flags | None = None
+) -> Floats:
+    """Return predicted / measured - 1 [row], each row predicted from the rows with another `part` [row].
+
+    `fitted` [row] are the rows that may be fitted to; the others are only predicted (default: all are).
+    """
+    usable = np.ones(len(timings), np.bool_) if fitted is None else fitted
     problem = Problem.of(timings, cores)
-    everything = problem.solve(np.ones(len(timings), np.bool_))
+    everything = problem.solve(usable)
     errors = np.zeros(len(timings))
     names = np.array(part)
     for name in sorted(set(part)):
         mine = names == name
         # Effects of what is left out are not in the point that the rest is fitted from: start those at 0.
-        start = np.where(_seen(problem, ~mine), everything, 0.0)
-        point = problem.solve(~mine, start)
+        start = np.where(_seen(problem, usable & ~mine), everything, 0.0)
+        point = problem.solve(usable & ~mine, start)
         errors[mine] = problem.seconds(point)[mine] / timings.seconds[mine] - 1
     return errors
 

@@ -101,6 +101,7 @@ def read_ncnn(sources: Path) -> ThreadedTimings:
         soc=tuple(boards[row["board"]]["soc"] for row in rows),
         core=tuple(clusters[0].core for clusters in used),
         network=tuple(bare),
+        shapes=tuple(networks[network]["shapes"] for network in bare),
         family=tuple(networks[network]["family"] for network in bare),
         precision=np.array([INT8 if row["network"].endswith(INT8_SUFFIX) else FLOAT for row in rows]),
         build=np.array([int(row["build"]) for row in rows]),

@@ -1,0 +1,131 @@
+"""Predicted against measured times: the rows of device_profiles/errors.json, made from the committed tables."""
+
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from fedbert.devices.fitting import FLOAT, CoreFacts, Floats, Timings, fit, relative_errors
+from fedbert.devices.left_out import known_cores, leave_out, with_one_time
+from fedbert.devices.measured import ThreadedTimings, published_networks, read_cores, read_ncnn
+from fedbert.devices.threads import paired, parallel_shares, threads_factor
+from fedbert.devices.transformers import joined, read_bolt
+
+PROBE = "squeezenet"
+"""The network whose time is given where one time on a SoC is known."""
+
+TWIN = "tinybert"
+
+
+class ErrorRow(TypedDict):
+    """How far predicted times are off measured ones: the median, and shares of `rows` within a limit."""
+
+    what: str
+    label: str
+    rows: int
+    median_error: float
+    within_10: float
+    within_20: float
+    within_30: float
+    asked: float | None  # the median error that was aimed at
+    note: str
+
+
+def error_row(what: str, errors: Floats, asked: float | None = None, note: str = "") -> ErrorRow:
+    """Return the row of signed relative `errors` [row]."""
+    size = np.abs(errors)
+    return {
+        "what": what,
+        "label": "measured",
+        "rows": len(size),
+        "median_error": round(float(np.median(size)), 4),
+        "within_10": round(float(np.mean(size <= 0.1)), 4),
+        "within_20": round(float(np.mean(size <= 0.2)), 4),
+        "within_30": round(float(np.mean(size <= 0.3)), 4),
+        "asked": asked,
+        "note": note,
+    }
+
+
+def latency_errors(sources: Path) -> list[ErrorRow]:
+    """Return all rows on time, from the tables in `sources`."""
+    cores, measured, bolt = read_cores(sources), read_ncnn(sources), read_bolt(sources)
+    single = measured.timings.take(measured.threads == 1)
+    return [
+        *_cnn_rows(single, cores, published_networks(sources)),
+        *_thread_rows(measured, cores),
+        *_transformer_rows(single, bolt, cores),
+    ]
+
+
+def _cnn_rows(single: Timings, cores: dict[str, CoreFacts], published: frozenset[str]) -> list[ErrorRow]:
+    soc = leave_out(single, cores, single.soc)
+    known = known_cores(single)
+    probed, rows = with_one_time(single, soc, PROBE, FLOAT)
+    network = leave_out(single, cores, single.network)
+    stated = np.array([name in published for name in single.network])
+    return [
+        error_row("one thread, in the fit", relative_errors(fit(single, cores), single)),
+        error_row(
+            "one thread, one SoC left out, its cores timed on another SoC",
+            soc[known],
+            0.15,
+            "only its cores and clocks known",
+        ),
+        error_row(
+            "one thread, one SoC left out, all", soc, None, "also cores that no other SoC of the table has"
+        ),
+        error_row(
+            "one thread, one SoC left out, one time on it known",
+            probed[rows],
+            0.10,
+            f"that of {PROBE}, one thread",
+        ),
+        error_row("one thread, one network left out, all", network, 0.20),
+        error_row("one thread, one network left out, its multiply-adds published", network[stated], 0.20),
+    ]
+
+
+def _thread_rows(measured: ThreadedTimings, cores: dict[str, CoreFacts]) -> list[ErrorRow]:
+    rows, one = paired(measured)
+    shares = parallel_shares(measured, cores)
+    t = measured.timings
+    share = np.array([shares.get(cores[core].kind(), 0.0) for core in t.core])
+    errors = one * threads_factor(share, measured.threads) / t.seconds - 1
+    note = "time on one thread known"
+    room = np.array([clusters[0].count for clusters in measured.clusters])
+    chosen = (measured.threads <= 8) & (measured.threads <= room)
+    few = t.take(chosen)
+    alone = measured.threads[chosen] == 1
+    blind = (1 + leave_out(few, cores, few.soc, alone)) * threads_factor(share, measured.threads)[chosen] - 1
+    known = known_cores(few)
+    return [
+        error_row(
+            "1 to 8 threads of one cluster, one SoC left out, its cores timed on another SoC",
+            blind[known],
+            0.15,
+            "only its cores and clocks known",
+        ),
+        error_row("1 to 8 threads of one cluster, one SoC left out, all", blind),
+        error_row(f"{threads} threads", errors[rows & (measured.threads == threads)], None, note)
+        for threads in (2, 4, 8)
+    ]
+
+
+def _transformer_rows(single: Timings, bolt: Timings, cores: dict[str, CoreFacts]) -> list[ErrorRow]:
+    twin = np.array([name == TWIN for name in bolt.network])
+    alone = relative_errors(fit(single, cores), bolt)[twin]
+    others = relative_errors(fit(joined(single, bolt.take(twin)), cores), bolt)[~twin]
+    return [
+        error_row("TinyBERT on the Kirin 810, from ncnn's networks alone", alone, None, _spread(alone, 0.3)),
+        error_row("other TinyBERTs there, TinyBERT in the fit", others, None, _spread(others, 0.2)),
+    ]
+
+
+def _spread(errors: Floats, limit: float) -> str:
+    """Return the range of signed errors, and how many are within the limit that was aimed at."""
+    inside = int(np.sum(np.abs(errors) <= limit))
+    return (
+        f"{errors.min():+.0%} to {errors.max():+.0%}; {inside} of {len(errors)} within {limit:.0%}, which all "
+        "should be"
+    )

@@ -18,20 +18,20 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-from numpy.typing import NDArray
 
 from fedbert.devices.availability_report import availability_table
 from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.energy_report import DRAIN_COLUMNS, DRAIN_RATES, energy_table
 from fedbert.devices.fitting import PRECISIONS, Fit, Timings, fit
 from fedbert.devices.links import load_links
 from fedbert.devices.network_report import network_table
+from fedbert.devices.power import EXCERPT_PREFIXES, POWER_PROFILE, Power, read_power
 from fedbert.devices.profiles import LINKS_FILE, check_profiles, load_profiles
 from fedbert.devices.report import fit_table, session_table
 from fedbert.paths import models_folder
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
 SOURCES = ROOT / "sources"
-IN_ORDER = ("Cortex-A53", "Cortex-A55", "Cortex-A510")
 NORMAL_P90 = 1.2815515655446004
 
 
@@ -75,9 +75,11 @@ def excerpt(shared: Path) -> None:
     shutil.copyfile(devices / "bolt_tinybert" / "LICENSE.md", SOURCES / "LICENSE-bolt.md")
 
     power = read(devices / "power_profile_pixel5" / "power_profile_redfin.csv")
-    kept = [row for row in power if row["name"].startswith(("cpu.", "wifi.controller", "modem.controller"))]
+    kept = [row for row in power if row["name"].startswith(EXCERPT_PREFIXES)]
+    write(SOURCES / POWER_PROFILE, ["name", "value"], ((row["name"], row["value"]) for row in kept))
+    drain = read(devices / "power_profile_pixel5" / "tte_summary_with_conditions.csv")
     write(
-        SOURCES / "power_profile_pixel5.csv", ["name", "value"], ((row["name"], row["value"]) for row in kept)
+        SOURCES / DRAIN_RATES, list(DRAIN_COLUMNS), ([row[name] for name in DRAIN_COLUMNS] for row in drain)
     )
 
 
@@ -119,43 +121,6 @@ def transformer_factors(fitted: Fit, shape: dict[str, Any]) -> dict[str, float]:
         rate = fitted.macs_per_cycle[fitted.cores.index(core), PRECISIONS.index(precision)]
         logs[precision].append(math.log(transformer_macs(shape) / (busy * clock) / rate))
     return {precision: math.exp(math.fsum(values) / len(values)) for precision, values in logs.items()}
-
-
-class Power:
-    """Current of one busy core by kind and clock, from the Pixel 5's power profile."""
-
-    def __init__(self, voltage_v: float, fitted: Fit) -> None:
-        """Read the excerpt; `voltage_v` turns mA into mW."""
-        self.values = {row["name"]: row["value"] for row in read(SOURCES / "power_profile_pixel5.csv")}
-        self.voltage_v, self.fitted = voltage_v, fitted
-
-    def row(self, name: str) -> NDArray[np.float64]:
-        """Return the numbers of one row of the table."""
-        return np.array([float(value) for value in self.values[name].split("|")])
-
-    def curve_mw(self, cluster: int, clock_ghz: float) -> float:
-        """Return the power of the SoC, the cluster and one core of it, linear between (and beyond) clocks.
-
-        The table's current of a cluster is taken as that of all its cores: one little core would otherwise
-        draw more than the prime core.
-        """
-        cores = int(self.values["cpu.clusters.cores"].split("|")[cluster])
-        speeds = self.row(f"cpu.core_speeds.cluster{cluster}") / 1e6
-        currents = self.row(f"cpu.core_power.cluster{cluster}") / cores
-        current = np.interp(clock_ghz, speeds, currents)
-        if clock_ghz > speeds[-1]:
-            slope = (currents[-1] - currents[-2]) / (speeds[-1] - speeds[-2])
-            current = currents[-1] + slope * (clock_ghz - speeds[-1])
-        rest = float(self.values["cpu.active"]) + float(self.values[f"cpu.cluster_power.cluster{cluster}"])
-        return float((current + rest) * self.voltage_v)
-
-    def core_mw(self, core: str, clock_ghz: float, int8_per_cycle: float) -> float:
-        """Return the power of one busy core: in-order cores by the little curve, others by the prime core's,
-        in proportion to the multiply-adds per cycle of an A76 (equal energy for equal work)."""
-        if core in IN_ORDER:
-            return self.curve_mw(0, clock_ghz)
-        a76 = self.fitted.macs_per_cycle[self.fitted.cores.index("Cortex-A76"), 1]
-        return self.curve_mw(2, clock_ghz) * int8_per_cycle / float(a76)
 
 
 def core_rates(fitted: Fit, stand_in: dict[str, list[str]], core: str) -> tuple[float, float, float, str]:
@@ -204,7 +169,7 @@ def build(fitted: Fit) -> None:
     facts = tomllib.loads((SOURCES / "assumptions.toml").read_text(encoding="utf-8"))
     classes = read(SOURCES / "classes.csv")
     factors = transformer_factors(fitted, facts["transformer"])
-    power = Power(facts["battery"]["voltage_v"], fitted)
+    power = read_power(facts["battery"]["voltage_v"], fitted)
     for old in ROOT.glob("*.toml"):
         if old.name != LINKS_FILE:
             old.unlink()
@@ -289,6 +254,7 @@ def report(timings: Timings, fitted: Fit) -> None:
         availability_table(),
         session_table(model),
         network_table(load_links(ROOT)),
+        energy_table(),
     )
     print("\n\n".join("\n".join(lines) for lines in tables))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fedbert.devices.availability_report import availability_table
 from fedbert.devices.availability_trace import read_trace
+from fedbert.devices.energy_report import energy_table, resolution_mj
 from fedbert.devices.habits import PARAMETERS
 from fedbert.devices.links import load_links
 from fedbert.devices.network_report import network_table
@@ -54,3 +55,9 @@ def test_the_spread_of_the_traces_is_current() -> None:
     between, within, moments = (float(rows["three_g"][name]) for name in names)
     assert f"{between / moments:.3f} of those".removeprefix("0") in TEXT
     assert f"{within / moments:.3f} of the upper".removeprefix("0") in TEXT
+
+
+def test_the_table_of_measured_drain_is_current() -> None:
+    """Every line of the table on the power profile is what its excerpt and the duties give today."""
+    assert [line for line in energy_table() if line not in TEXT] == []
+    assert f"{resolution_mj():,.0f} mJ" in TEXT

@@ -1,4 +1,4 @@
-"""Predicted against measured times: the rows of device_profiles/errors.json, made from the committed tables."""
+"""Predicted against measured times: the rows of device_profiles/errors.json, from the committed tables."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -107,8 +107,10 @@ def _thread_rows(measured: ThreadedTimings, cores: dict[str, CoreFacts]) -> list
             "only its cores and clocks known",
         ),
         error_row("1 to 8 threads of one cluster, one SoC left out, all", blind),
-        error_row(f"{threads} threads", errors[rows & (measured.threads == threads)], None, note)
-        for threads in (2, 4, 8)
+        *(
+            error_row(f"{threads} threads", errors[rows & (measured.threads == threads)], None, note)
+            for threads in (2, 4, 8)
+        ),
     ]
 
 
@@ -126,6 +128,6 @@ def _spread(errors: Floats, limit: float) -> str:
     """Return the range of signed errors, and how many are within the limit that was aimed at."""
     inside = int(np.sum(np.abs(errors) <= limit))
     return (
-        f"{errors.min():+.0%} to {errors.max():+.0%}; {inside} of {len(errors)} within {limit:.0%}, which all "
-        "should be"
+        f"{errors.min():+.0%} to {errors.max():+.0%}; {inside} of {len(errors)} within {limit:.0%}, "
+        "which all should be"
     )

@@ -59,7 +59,7 @@ class CoreFacts:
 class Timings:
     """Measured single-thread times; arrays and tuples `[row]`.
 
-    `board`, `soc`, `core`, `network` (without its precision), `shapes` (networks of the same shapes are equally
+    `board`, `soc`, `core`, `network` (without its precision), `shapes` (networks of the same are equally
     efficient) and `family` are names; `precision` an index into
     `PRECISIONS`; `build` the age of the build; `clock_hz`, `conv_macs`, `dense_params` and `layers` what the
     formula needs; `seconds` the measured time.
@@ -260,7 +260,7 @@ _SIGNS = (-1.0, -1.0, -1.0, 1.0)
 class Problem:
     """The least-squares problem of some timings.
 
-    `designs` `[row, effect]` of log r, log a, log b and log o, each column scaled by its prior's sigma; `names` and
+    `designs` `[row, effect]` of log r, log a, log b and log o, columns scaled by the prior's sigma; `names` and
     `sigmas` of the effects. A *point* holds all effects in units of their sigma.
     """
 

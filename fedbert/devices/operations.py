@@ -38,7 +38,8 @@ class ModelOperations:
 
     `integer_macs`, `float_macs`: multiply-adds; `float_ops`: simple operations on single elements;
     `traffic_bytes`: weights and activations read and written; `operator_calls`: operators run;
-    `weight_bytes`: of the graph's constants; `output_width`: of the text's vector. The most bytes of
+    `product_calls`: matrix products among them, three in an attention operator; `weight_bytes`: of the
+    graph's constants; `output_width`: of the text's vector. The most bytes of
     activations alive at once are `peak_bytes` [length] at `peak_lengths` [length].
     """
 
@@ -51,6 +52,7 @@ class ModelOperations:
     output_width: int
     peak_lengths: Floats
     peak_bytes: Floats
+    product_calls: int = 0
 
     def activation_bytes(self, tokens: Floats) -> Floats:
         """Return the peak of activation memory at `tokens`; between lengths a chord, which lies above it."""
@@ -86,6 +88,7 @@ def count_operations(onnx_bytes: bytes) -> ModelOperations:
         output_width=graphs[0].shapes[graphs[0].outputs[0]][-1],
         peak_lengths=lengths,
         peak_bytes=peak,
+        product_calls=counts[0].products,
     )
 
 

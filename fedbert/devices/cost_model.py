@@ -1,11 +1,12 @@
 """What a session and an installation cost a phone: time, memory and energy.
 
-Time of encoding a text of t tokens on one thread of the big core:
+Time of encoding a text of t tokens on n threads of the big core:
 
-    compute = integer_macs(t) / int8_rate + (float_macs(t) + float_ops(t)) / float_rate
-    memory  = traffic_bytes(t) / memory_rate
-    latency = (load, if cold, + max(compute, memory) + operators x overhead + scoring)
-              x variation / speed_factor
+    compute  = (integer_macs(t) / int8_rate + float_macs(t) / float_rate + float_ops(t) / element_rate)
+               x (1 - p + p / n)                                            p: share that threads divide
+    memory   = traffic_bytes(t) / memory_rate x (1 - p + p / n)
+    overhead = run + operators x overhead + products x (extra + wake, if n > 1)
+    latency  = (load, if cold, + max(compute, memory) + overhead + scoring) x variation / speed_factor
 
 All rates are the profile's. A session encodes its own text at once; the vectors of history and catalogue
 were made when the release was installed, and are only read. Everything is elementwise over sessions.
@@ -24,9 +25,18 @@ from fedbert.devices.fleet import Flags, FleetColumns, Floats, Integers, standar
 from fedbert.devices.memory import peak_bytes
 from fedbert.devices.operations import ModelOperations, count_operations
 from fedbert.devices.profiles import Core, DeviceProfile
+from fedbert.errors import FedbertError
 from fedbert.units import MS_PER_S
 
-__all__ = ["CostModel", "InstallCosts", "Outcome", "SessionCosts", "count_operations"]
+__all__ = [
+    "CostModel",
+    "Encoding",
+    "InstallCosts",
+    "Outcome",
+    "SessionCosts",
+    "count_operations",
+    "encoding",
+]
 
 HISTORY_VECTORS = 8
 """Vectors of the device's history that scoring reads, beside the text's own."""
@@ -91,17 +101,32 @@ class _Rates:
 
     int8_macs_per_ms: Floats
     float_macs_per_ms: Floats
+    element_ops_per_ms: Floats
     memory_bytes_per_ms: Floats
     overhead_ms: Floats
+    product_ms: Floats
+    run_ms: Floats
     power_mw: Floats
 
+    def encoding_overhead_ms(self, ops: ModelOperations) -> Floats:
+        """Return what one text costs beside arithmetic and memory [profile]."""
+        return self.run_ms + ops.operator_calls * self.overhead_ms + ops.product_calls * self.product_ms
 
-def _rates(cores: list[Core]) -> _Rates:
+
+def _rates(cores: list[Core], threads: int) -> _Rates:
+    share = np.array([core.parallel_share or 0.0 for core in cores])
+    faster = 1e6 / (1 - share + share / threads)
+    product = np.array([core.overhead_us_per_product or 0.0 for core in cores])
+    if threads > 1:
+        product = product + [core.wake_us_per_product or 0.0 for core in cores]
     return _Rates(
-        np.array([1e6 * core.int8_gmacs_per_s for core in cores]),
-        np.array([1e6 * core.float_gmacs_per_s for core in cores]),
-        np.array([core.memory_bytes_per_s / MS_PER_S for core in cores]),
+        faster * [core.int8_gmacs_per_s for core in cores],
+        faster * [core.float_gmacs_per_s for core in cores],
+        faster * [core.element_gops_per_s or core.float_gmacs_per_s for core in cores],
+        faster * [core.memory_bytes_per_s / 1e6 / MS_PER_S for core in cores],
         np.array([core.overhead_us_per_operator / 1e3 for core in cores]),
+        product / 1e3,
+        np.array([(core.overhead_us_per_run or 0.0) / 1e3 for core in cores]),
         np.array([core.power_mw for core in cores]),
     )
 
@@ -111,7 +136,8 @@ class CostModel:
     """The cost of one model on the phones of `profiles`.
 
     `operations` of the model's graph; `artefact_bytes` of all its files; `memory_budget_bytes` the most the
-    feature may use on any phone; `deadline_ms` the time to answer.
+    feature may use on any phone; `deadline_ms` the time to answer; `threads` those of a session (releases are
+    installed on one).
     """
 
     profiles: tuple[DeviceProfile, ...]
@@ -119,25 +145,27 @@ class CostModel:
     artefact_bytes: int
     memory_budget_bytes: int = 4_000_000
     deadline_ms: float = 300.0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise FedbertError(f"threads(={self.threads}) must be at least 1; use 1 for a single thread")
 
     @cached_property
     def _big(self) -> _Rates:
-        return _rates([profile.big_core for profile in self.profiles])
+        return _rates([profile.big_core for profile in self.profiles], self.threads)
 
     @cached_property
     def _little(self) -> _Rates:
-        return _rates([profile.little_core for profile in self.profiles])
+        return _rates([profile.little_core for profile in self.profiles], 1)
 
     @cached_property
     def _load_ms(self) -> Floats:
         """A cold start by profile: making the session, reading the flash, writing the weights."""
         fixed = np.array([profile.load.fixed_ms for profile in self.profiles])
         flash = np.array([profile.load.flash_bytes_per_s for profile in self.profiles])
-        return (
-            fixed
-            + self.artefact_bytes * MS_PER_S / flash
-            + self.artefact_bytes / self._big.memory_bytes_per_ms
-        )
+        memory = np.array([profile.big_core.memory_bytes_per_s for profile in self.profiles])
+        return np.asarray(fixed + self.artefact_bytes * MS_PER_S * (1 / flash + 1 / memory))
 
     def session(
         self,
@@ -160,7 +188,7 @@ class CostModel:
         length = np.asarray(tokens, np.float64)
         compute = _compute_ms(ops, rates, profile, length) * slow
         memory = ops.traffic_bytes.at(length) / rates.memory_bytes_per_ms[profile] * slow
-        overhead = ops.operator_calls * rates.overhead_ms[profile] * slow
+        overhead = rates.encoding_overhead_ms(ops)[profile] * slow
         products = float(candidates * ops.output_width * (1 + HISTORY_VECTORS))
         by_profile = products / rates.int8_macs_per_ms + SCORING_OPERATORS * rates.overhead_ms
         scoring = by_profile[profile] * slow
@@ -215,7 +243,7 @@ class CostModel:
         length = np.asarray(tokens_total, np.float64) / np.maximum(count, 1.0)
         compute = _compute_ms(ops, rates, profile, length)
         memory = ops.traffic_bytes.at(length) / rates.memory_bytes_per_ms[profile]
-        one = np.maximum(compute, memory) + ops.operator_calls * rates.overhead_ms[profile]
+        one = np.maximum(compute, memory) + rates.encoding_overhead_ms(ops)[profile]
         time_ms = (self._load_ms[profile] + count * one) / fleet.speed_factor[rows]
         storage = self.artefact_bytes + count.astype(np.int64) * ops.output_width
         return InstallCosts(time_ms, np.asarray(energy_mj(rates.power_mw[profile], time_ms)), storage)
@@ -223,8 +251,30 @@ class CostModel:
 
 def _compute_ms(ops: ModelOperations, rates: _Rates, profile: NDArray[np.int16], tokens: Floats) -> Floats:
     integer = ops.integer_macs.at(tokens) / rates.int8_macs_per_ms[profile]
-    floats = (ops.float_macs.at(tokens) + ops.float_ops.at(tokens)) / rates.float_macs_per_ms[profile]
-    return np.asarray(integer + floats)
+    floats = ops.float_macs.at(tokens) / rates.float_macs_per_ms[profile]
+    elements = ops.float_ops.at(tokens) / rates.element_ops_per_ms[profile]
+    return np.asarray(integer + floats + elements)
+
+
+class Encoding(NamedTuple):
+    """Parts [text] of encoding one text, warm; the whole is the larger of the first two and overhead."""
+
+    compute_ms: Floats
+    memory_ms: Floats
+    overhead_ms: Floats
+
+    @property
+    def total_ms(self) -> Floats:
+        """The time [text]."""
+        return np.asarray(np.maximum(self.compute_ms, self.memory_ms) + self.overhead_ms)
+
+
+def encoding(core: Core, ops: ModelOperations, tokens: Floats, threads: int = 1) -> Encoding:
+    """Return the parts of encoding a text of `tokens` [text] tokens on `threads` of `core`."""
+    rates, first = _rates([core], threads), np.zeros(len(tokens), np.int16)
+    memory = ops.traffic_bytes.at(tokens) / rates.memory_bytes_per_ms[first]
+    overhead = np.full(len(tokens), rates.encoding_overhead_ms(ops)[0])
+    return Encoding(_compute_ms(ops, rates, first, tokens), memory, overhead)
 
 
 def variation(uniform: Floats) -> Floats:

@@ -260,8 +260,8 @@ _SIGNS = (-1.0, -1.0, -1.0, 1.0)
 class Problem:
     """The least-squares problem of some timings.
 
-    `designs` `[row, effect]` of log r, log a, log b and log o, columns scaled by the prior's sigma; `names` and
-    `sigmas` of the effects. A *point* holds all effects in units of their sigma.
+    `designs` `[row, effect]` of log r, log a, log b and log o, columns scaled by the prior's sigma; `names`
+    and `sigmas` of the effects. A *point* holds all effects in units of their sigma.
     """
 
     timings: Timings

@@ -25,32 +25,37 @@ _FLOAT_PRODUCTS = {"MatMul", "Gemm"}
 _ATTENTION = {"Attention", "QAttention"}
 _INTEGER_PRODUCTS = {"MatMulInteger", "MatMulIntegerToFloat", "QLinearMatMul", "QGemm", "QAttention"}
 _PRODUCTS = _FLOAT_PRODUCTS | _INTEGER_PRODUCTS | _ATTENTION
-_MOVES = {"Gather", "Transpose", "Concat", "Slice", "Split", "Expand", "Tile", "Pad", "Cast"}
+_MOVES = {"Gather", "Transpose", "Concat", "Slice", "Split", "Expand", "Tile", "Pad"}
 _FLOAT_BYTES = 4
 FLOAT_OPS_PER_ELEMENT = {
-    "Softmax": 12,
-    "Exp": 8,
-    "Erf": 12,
-    "Tanh": 12,
-    "Sigmoid": 10,
-    "Gelu": 14,
-    "FastGelu": 14,
-    "BiasGelu": 15,
-    "LayerNormalization": 8,
-    "SkipLayerNormalization": 10,
-    "LpNormalization": 4,
-    "Sqrt": 4,
-    "Reciprocal": 4,
-    "Div": 4,
-    "Pow": 2,
-    "QuantizeLinear": 3,
-    "DequantizeLinear": 2,
-    "GatherBlockQuantized": 2,
-    "MatMulIntegerToFloat": 2,
-    "QGemm": 3,
-    "QAttention": 2,
+    "Softmax": 10,
+    "Exp": 10,
+    "Erf": 18,
+    "Tanh": 18,
+    "Sigmoid": 14,
+    "Gelu": 21,
+    "FastGelu": 21,
+    "BiasGelu": 21,
+    "LayerNormalization": 13,
+    "SkipLayerNormalization": 17,
+    "LpNormalization": 8,
+    "Sqrt": 6,
+    "Reciprocal": 6,
+    "Div": 6,
+    "Pow": 6,
+    "QuantizeLinear": 4,
+    "MatMulIntegerToFloat": 6,
+    "QGemm": 8,
+    "QAttention": 6,
 }
-"""Simple operations an output element costs (exponentials by polynomial); others 1, moving data 0."""
+"""Simple operations an output element costs, loads and stores among them: a sum of two is 4, as is any other
+operator; moving data is 0. Relative times of single operators in ONNX Runtime (`host_graphs.py`)."""
+
+_PLAIN_OPS = 4
+_SCORE_OPS = 10
+"""Of an attention score: the soft-max."""
+_HEADS_OPS = 12
+"""Of an element of queries, keys and values: split into heads, packed for its products, merged."""
 
 
 @dataclass
@@ -62,6 +67,7 @@ class Counts:
     float_ops: int = 0
     traffic: int = 0
     calls: int = 0
+    products: int = 0
 
 
 class FusedGraph:
@@ -198,9 +204,11 @@ class FusedGraph:
             if node.op_type in _PRODUCTS:
                 self.count_product(node, counts)
             elif node.op_type.startswith("Reduce"):
-                counts.float_ops += self.elements(node.input[0])
+                counts.float_ops += _PLAIN_OPS * self.elements(node.input[0])
             elif node.op_type not in _MOVES:
-                counts.float_ops += FLOAT_OPS_PER_ELEMENT.get(node.op_type, 1) * self.elements(output)
+                counts.float_ops += FLOAT_OPS_PER_ELEMENT.get(node.op_type, _PLAIN_OPS) * self.elements(
+                    output
+                )
         return counts
 
     def count_product(self, node: onnx.NodeProto, counts: Counts) -> None:
@@ -212,12 +220,14 @@ class FusedGraph:
         inner = self.shapes[node.input[0]][0 if transposed else -1]
         macs = inner * output
         integer = node.op_type in _INTEGER_PRODUCTS or self.on_int8(node)
+        counts.products += 1
         if node.op_type in _ATTENTION:
             macs *= 3  # queries, keys and values
             length = self.shapes[node.output[0]][-2]
             counts.float_macs += 2 * length * output
             scores = self.scores(node)
-            counts.float_ops += FLOAT_OPS_PER_ELEMENT["Softmax"] * scores
+            counts.products += 2
+            counts.float_ops += _SCORE_OPS * scores + _HEADS_OPS * 3 * output
             counts.traffic += 2 * _FLOAT_BYTES * (3 * output + scores)
             output *= 3
         counts.integer_macs += macs if integer else 0

@@ -58,9 +58,9 @@ class ModelOperations:
 
     `integer_macs`, `float_macs`: multiply-adds; `float_ops`: simple operations on single elements;
     `traffic_bytes`: weights and activations read and written; `operator_calls`: operators run;
-    `weight_bytes`: of the graph's constants; `output_width`: of the text's vector. The most bytes of
-    activations alive at once are `peak_bytes` [length] at `peak_lengths` [length]; `storage` says what of the
-    graph is held beside them.
+    `product_calls`: matrix products among them, three in an attention operator; `weight_bytes`: of the
+    graph's constants; `output_width`: of the text's vector. The most bytes of activations alive at once are
+    `peak_bytes` [length] at `peak_lengths` [length]; `storage` says what of the graph is held beside them.
     """
 
     integer_macs: Quadratic
@@ -73,6 +73,7 @@ class ModelOperations:
     peak_lengths: Floats
     peak_bytes: Floats
     storage: GraphStorage
+    product_calls: int = 0
 
     def activation_bytes(self, tokens: Floats) -> Floats:
         """Return the peak of activation memory at `tokens`; between lengths a chord, which lies above it."""
@@ -109,6 +110,7 @@ def count_operations(onnx_bytes: bytes) -> ModelOperations:
         peak_lengths=lengths,
         peak_bytes=peak,
         storage=_storage(onnx_bytes, model, graphs[0]),
+        product_calls=counts[0].products,
     )
 
 

@@ -41,13 +41,24 @@ class Cluster(Table):
 
 
 class Core(Table):
-    """What one busy core does in a second, on one thread, and what it draws."""
+    """What one busy core does in a second, on one thread, and what it draws.
+
+    The rest, where it is known: the rate of simple operations on elements (else that of float
+    multiply-adds); what a matrix product costs beyond an operator, what entering the runtime costs (else 0).
+    On n threads arithmetic and memory are 1 / (1 - p + p / n) times as fast, `parallel_share` p, and each
+    product wakes the others (else neither: more threads change nothing).
+    """
 
     int8_gmacs_per_s: float = Field(gt=0, le=2_000)
     float_gmacs_per_s: float = Field(gt=0, le=2_000)
     memory_bytes_per_s: float = Field(ge=1e7, le=1e12)
     overhead_us_per_operator: float = Field(ge=0, le=10_000)
     power_mw: Milliwatts
+    element_gops_per_s: float | None = Field(default=None, gt=0, le=2_000)
+    overhead_us_per_product: float | None = Field(default=None, ge=0, le=10_000)
+    overhead_us_per_run: float | None = Field(default=None, ge=0, le=100_000)
+    parallel_share: float | None = Field(default=None, ge=0, le=1)
+    wake_us_per_product: float | None = Field(default=None, ge=0, le=10_000)
 
 
 class FreeMemory(Table):

@@ -13,11 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.fitting import Fit
 from fedbert.paths import profiles_folder
-
-IN_ORDER = ("Cortex-A53", "Cortex-A55", "Cortex-A510")
-"""Cores that draw by the little cluster's curve; all others by the prime core's."""
 
 LITTLE, PRIME = 0, 2
 """Clusters of the Pixel 5: six A55; one A76 at 2.2 GHz; one A76 at 2.4 GHz, the prime core."""
@@ -95,15 +91,10 @@ class Power:
         current = self.profile.core_ma(cluster, clock_ghz) + self.profile.awake_ma(cluster)
         return current * self.voltage_v
 
-    def core_mw(self, core: str, clock_ghz: float, int8_per_cycle: float) -> float:
+    def core_mw(self, in_order: int, clock_ghz: float, int8_per_cycle: float) -> float:
         """Return the power of one busy core: in-order cores by the little curve, others by the prime core's,
         in proportion to the multiply-adds per cycle of an A76 (equal energy for equal work)."""
-        if core in IN_ORDER:
+        if in_order:
             return self.curve_mw(LITTLE, clock_ghz)
         return self.curve_mw(PRIME, clock_ghz) * int8_per_cycle / self.a76_int8_per_cycle
 
-
-def read_power(voltage_v: float, fitted: Fit, path: Path | None = None) -> Power:
-    """Return the power of cores at `voltage_v`, with the A76's rate of `fitted`; `path` as above."""
-    a76 = fitted.macs_per_cycle[fitted.cores.index("Cortex-A76"), 1]
-    return Power(read_power_profile(path), voltage_v, float(a76))

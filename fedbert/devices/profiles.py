@@ -103,14 +103,18 @@ class Radios(Table):
 
 
 class DeviceProfile(Table):
-    """A class of phones. `clusters` go from the fastest to the slowest."""
+    """A class of phones. `clusters` go from the fastest to the slowest.
+
+    `share` of the fleet is not in the class's file but in that of the fleet (`fleets.load_fleet`); 0 without.
+    """
 
     name: str = Field(min_length=1, max_length=80)
     tier: Literal["entry", "mid", "flagship"]
-    share: float = Field(gt=0, le=1)
+    share: float = Field(default=0.0, ge=0, le=1)
     year: int = Field(ge=2007, le=2100)
     soc: str = Field(min_length=1)
     ram_bytes: int = Field(ge=250_000_000, le=10**11)
+    storage_bytes: int = Field(ge=10**9, le=10**13)
     battery_mah: float = Field(ge=200, le=30_000)
     battery_voltage_v: float = Field(ge=2.5, le=12)
     clusters: list[Cluster] = Field(min_length=1, max_length=8)
@@ -128,7 +132,7 @@ class DeviceProfile(Table):
                 f"free_memory.p90_bytes(={self.free_memory.p90_bytes}) must be <= ram_bytes "
                 f"(={self.ram_bytes}); correct one of them"
             )
-        check_sources(self.model_dump(exclude={"sources"}), self.sources)
+        check_sources(self.model_dump(exclude={"sources", "share"}, exclude_none=True), self.sources)
         return self
 
     @property
@@ -155,32 +159,31 @@ def check_sources(values: dict[str, Any], sources: dict[str, str]) -> None:
 def load_profiles(folder: Path | None = None) -> tuple[DeviceProfile, ...]:
     """Return the profiles of `folder` (default: those that come with fedbert), sorted by file name.
 
-    Raises `FedbertError`, one line that names file, key, value and rule, for the first problem found.
+    Their `share` is 0; `fleets.load_fleet` gives those of a fleet. Raises `FedbertError`, one line that names
+    file, key, value and rule, for the first problem found.
     """
-    return _load(profiles_folder() if folder is None else folder)
+    folder = profiles_folder() if folder is None else folder
+    profiles, problems = read_profiles(folder)
+    raise_first(problems, folder)
+    return tuple(profiles.values())
 
 
-def check_profiles(folder: Path) -> list[str]:
-    """Return every problem of the profiles in `folder`, a line each; an empty list if all is well."""
-    return _read(folder)[1]
-
-
-def _load(folder: Path) -> tuple[DeviceProfile, ...]:
-    profiles, problems = _read(folder)
+def raise_first(problems: list[str], folder: Path) -> None:
+    """Raise `FedbertError` with the first problem, if there is one, and how to see the others."""
     if problems:
         more = len(problems) - 1
         tail = f" (and {more} more; list them with: fedbert profiles check {folder})" if more else ""
         raise FedbertError(problems[0] + tail)
-    return tuple(profiles)
 
 
-def _read(folder: Path) -> tuple[list[DeviceProfile], list[str]]:
+def read_profiles(folder: Path) -> tuple[dict[str, DeviceProfile], list[str]]:
+    """Return the good profiles of `folder` by file name without its ending, and every problem, a line each."""
     if not folder.is_dir():
-        return [], [f"profiles(='{folder}') must be a folder of TOML files; give its path"]
+        return {}, [f"profiles(='{folder}') must be a folder of TOML files; give its path"]
     files = sorted(file for file in folder.glob("*.toml") if file.name != LINKS_FILE)
     if not files:
-        return [], [f"profiles(='{folder}') must hold at least one .toml file; see docs/devices.md"]
-    profiles: list[DeviceProfile] = []
+        return {}, [f"profiles(='{folder}') must hold at least one .toml file; see docs/devices.md"]
+    profiles: dict[str, DeviceProfile] = {}
     problems: list[str] = []
     names: dict[str, str] = {}
     for file in files:
@@ -188,20 +191,15 @@ def _read(folder: Path) -> tuple[list[DeviceProfile], list[str]]:
         problems += found
         if profile is None:
             continue
+        if "share" in profile.model_fields_set:
+            problems.append(f"{file.name}: share must stand in a file of fleets/; move it there")
         if profile.name in names:
             problems.append(
                 f"{file.name}: name(={profile.name!r}) must differ from that of "
                 f"{names[profile.name]}; rename one"
             )
         names.setdefault(profile.name, file.name)
-        profiles.append(profile)
-    if not problems:
-        total = sum(profile.share for profile in profiles)
-        if abs(total - 1) > SHARE_TOLERANCE:
-            problems.append(
-                f"{folder.name}: share of all {len(profiles)} files must add up to 1 (within 1e-6), "
-                f"not {total:.9g}; change the shares"
-            )
+        profiles[file.stem] = profile
     return profiles, problems
 
 

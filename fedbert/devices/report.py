@@ -3,37 +3,46 @@
 import numpy as np
 
 from fedbert.devices.cost_model import CostModel, Outcome
-from fedbert.devices.fitting import Fit, Timings, leave_one_board_out, relative_errors
+from fedbert.devices.errors_table import ErrorTable
+from fedbert.devices.fitting import FLOAT, INT8, Fit, Timings, relative_errors
 from fedbert.devices.fleet import draw_fleet
+from fedbert.devices.transformers import transformer_rates
 from fedbert.randomness import Purpose, uniforms
 
 
-def fit_table(timings: Timings, fitted: Fit, factors: dict[str, float]) -> list[str]:
-    """Return the fitted constants by core, the overhead, and the errors of the fit."""
+def fit_table(timings: Timings, fitted: Fit, shares: dict[str, float]) -> list[str]:
+    """Return the fitted constants of a transformer by core; `shares` are p of `threads` by kind of core."""
     lines = [
-        "| core | boards | rows | float MAC/cycle | int8 MAC/cycle | dense weights GB/s | median error |",
-        "|---|---|---|---|---|---|---|",
+        "| core | SoCs | rows | float MAC/cycle | int8 MAC/cycle | dense weights GB/s | cycles an operator "
+        "| p of threads | median error in the fit |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    errors = relative_errors(fitted, timings)
-    for index, core in enumerate(fitted.cores):
+    errors = np.abs(relative_errors(fitted, timings))
+    for core, facts in fitted.cores.items():
         mine = np.array([name == core for name in timings.core])
-        boards = len({board for board, name in zip(timings.board, timings.core, strict=True) if name == core})
-        floats, int8 = fitted.macs_per_cycle[index]
+        socs = {soc for soc, name in zip(timings.soc, timings.core, strict=True) if name == core}
+        floats, cycles, bandwidth = transformer_rates(fitted, core, FLOAT)
+        int8 = transformer_rates(fitted, core, INT8)[0]
+        error = f"{np.median(errors[mine]):.1%}" if mine.any() else "from what is known of it"
         lines.append(
-            f"| {core} | {boards} | {mine.sum()} | {floats:.2f} | {int8:.2f} "
-            f"| {fitted.bytes_per_s[index] / 1e9:.2f} | {np.median(errors[mine]):.1%} |"
+            f"| {core} | {len(socs)} | {mine.sum()} | {floats:.2f} | {int8:.2f} | {bandwidth / 1e9:.2f} "
+            f"| {cycles:,.0f} | {shares[facts.kind()]:.2f} | {error} |"
         )
-    lines += [
-        "",
-        f"Overhead {fitted.overhead_cycles:,.0f} cycles a layer; TinyBERT's rate is {factors['float']:.2f} "
-        f"times the fitted one in half precision and {factors['int8']:.2f} times in int8.",
-        "",
-        "| rows | median error | within 10 % | within 20 % | within 30 % |",
-        "|---|---|---|---|---|",
+    return lines
+
+
+def errors_table(table: ErrorTable) -> list[str]:
+    """Return predicted against measured as Markdown lines."""
+    lines = [
+        "| what | rows | median error | asked | within 10 % | within 20 % | within 30 % | note |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, values in (("in the fit", errors), ("one board left out", leave_one_board_out(timings))):
-        within = " | ".join(f"{np.mean(values <= limit):.0%}" for limit in (0.1, 0.2, 0.3))
-        lines.append(f"| {name} ({len(values)}) | {np.median(values):.1%} | {within} |")
+    for row in table.rows:
+        asked = f"{row.asked:.0%}" if row.asked is not None else ""
+        lines.append(
+            f"| {row.what} | {row.rows} | {row.median_error:.1%} | {asked} "
+            f"| {row.within_10:.0%} | {row.within_20:.0%} | {row.within_30:.0%} | {row.note} |"
+        )
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Write the excerpts of ncnn's and Bolt's timings that the fits use: ``build_timings.py DATA_FOLDER``.
+"""Write the excerpts of measured tables in device_profiles/sources: ``excerpt_devices.py DATA_FOLDER``.
 
 DATA_FOLDER holds ``devices/``, as published. Kept of ncnn's table are the processor's times (no graphics
 chip) of the boards of ``sources/boards.csv``, which have Arm cores, on the networks of
@@ -12,7 +12,9 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from fedbert.devices.energy_report import DRAIN_COLUMNS, DRAIN_RATES
 from fedbert.devices.measured import INT8_SUFFIX, build_age, rows_of
+from fedbert.devices.power import EXCERPT_PREFIXES, POWER_PROFILE
 
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"
 
@@ -58,6 +60,16 @@ def main() -> int:
     ]
     write(SOURCES / "tinybert_kirin810.csv", ["model", "compiler", "core", "precision", "avg_ms"], bolt)
     shutil.copyfile(devices / "bolt_tinybert" / "LICENSE.md", SOURCES / "LICENSE-bolt.md")
+    pixel = devices / "power_profile_pixel5"
+    kept = [
+        [row["name"], row["value"]]
+        for row in rows_of(pixel / "power_profile_redfin.csv")
+        if row["name"].startswith(EXCERPT_PREFIXES)
+    ]
+    write(SOURCES / POWER_PROFILE, ["name", "value"], kept)
+    drain = rows_of(pixel / "tte_summary_with_conditions.csv")
+    columns = list(DRAIN_COLUMNS)
+    write(SOURCES / DRAIN_RATES, columns, [[row[name] for name in columns] for row in drain])
     print(f"{len(rows)} rows of ncnn's table, {len(bolt)} of Bolt's")
     return 0
 

@@ -1,0 +1,99 @@
+"""Fleets: which share of the phones each class of device profiles has, read from ``fleets/NAME.toml``.
+
+A fleet file names classes by the file of their profile, without its ending. Classes it does not name are not
+in the fleet. Beside the classes of `folder` it may use any fleet file, given by its path.
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from fedbert.devices.links import check_links
+from fedbert.devices.profiles import (
+    SHARE_TOLERANCE,
+    DeviceProfile,
+    Table,
+    raise_first,
+    read_profiles,
+    read_table,
+)
+from fedbert.paths import profiles_folder
+
+FLEETS_FOLDER = "fleets"
+DEFAULT_FLEET = "global"
+
+
+class FleetShares(Table):
+    """A fleet: `shares` of its phones by class, adding up to 1, and where they are from."""
+
+    description: str = Field(min_length=1)
+    shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
+    source: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = sum(self.shares.values())
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise ValueError(f"shares must add up to 1 (within 1e-6), not {total:.9g}; change the shares")
+        return self
+
+
+def fleet_file(folder: Path, fleet: str) -> Path:
+    """Return the file of `fleet`: a path to a .toml, or a name in the `fleets` folder of `folder`."""
+    given = Path(fleet)
+    return given if given.suffix == ".toml" else folder / FLEETS_FOLDER / f"{fleet}.toml"
+
+
+def fleet_names(folder: Path | None = None) -> list[str]:
+    """Return the names of the fleets of `folder`, sorted."""
+    folder = profiles_folder() if folder is None else folder
+    return sorted(file.stem for file in (folder / FLEETS_FOLDER).glob("*.toml"))
+
+
+def load_fleet(folder: Path | None = None, fleet: str = DEFAULT_FLEET) -> tuple[DeviceProfile, ...]:
+    """Return the profiles of a fleet with their shares, which add up to 1, in the order of their files.
+
+    `folder` holds the profiles (default: those that come with fedbert); `fleet` is a name in its `fleets`
+    folder or the path of a .toml. Raises `FedbertError`, one line, for the first problem found.
+    """
+    folder = profiles_folder() if folder is None else folder
+    profiles, problems = read_profiles(folder)
+    raise_first(problems, folder)
+    shares, problems = _read_fleet(folder, fleet_file(folder, fleet), fleet, profiles)
+    raise_first(problems, folder)
+    return tuple(
+        profile.model_copy(update={"share": shares[name]})
+        for name, profile in profiles.items()
+        if name in shares
+    )
+
+
+def check_folder(folder: Path) -> list[str]:
+    """Return every problem of the profiles, the links and the fleets in `folder`, a line each."""
+    profiles, problems = read_profiles(folder)
+    problems = problems + check_links(folder)
+    for name in fleet_names(folder):
+        problems += _read_fleet(folder, fleet_file(folder, name), name, profiles)[1]
+    return problems
+
+
+def _read_fleet(
+    folder: Path, file: Path, fleet: str, profiles: dict[str, DeviceProfile]
+) -> tuple[dict[str, float], list[str]]:
+    if not file.is_file():
+        known = ", ".join(fleet_names(folder)) or "none"
+        return {}, [
+            f"fleet(={fleet!r}) must be a fleet of {folder.name}/{FLEETS_FOLDER} ({known}) or a .toml file; "
+            "see docs/devices.md"
+        ]
+    table, problems = read_table(file, FleetShares)
+    if table is None:
+        return {}, problems
+    unknown = sorted(set(table.shares) - set(profiles))
+    problems = [
+        f"{file.name}: shares.{name} must name a profile of {folder.name} by its file without .toml; "
+        "list them with: fedbert profiles list"
+        for name in unknown
+    ]
+    return table.shares, problems

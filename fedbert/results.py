@@ -31,6 +31,9 @@ LABELS: dict[str, str] = {
 
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 
+ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
+"""What a phone's energy goes to."""
+
 Metrics = TypedDict(
     "Metrics", {"auc": float, "mrr": float, "ndcg@5": float, "ndcg@10": float, "hit@1": float}
 )
@@ -70,6 +73,8 @@ RoundRow = TypedDict(
         "gate": str,  # what the release gate said
         "round_status": str,  # "updated" | "held: ..."
         "loss": float | None,  # cross-distillation loss after the update
+        "participants": NotRequired[int],  # devices that tried to send a signal
+        "energy_mj_per_participant": NotRequired[float | None],  # all they spent in the round, mean of them
         "wall_s": float,
     },
 )
@@ -85,7 +90,11 @@ class TierRow(TypedDict):
     outcomes: dict[str, int]  # learning and evaluation sessions together
     latency_ms: dict[str, float]  # p50 p90 p95 p99 of answered sessions, from fixed bins of 2 %
     peak_memory_bytes: dict[str, float]  # p50 p90 p95 p99
-    energy_mj_per_session: float
+    energy_mj_per_session: float  # sessions that ran: scored or too slow
+    # what a device spends in a round in which it sends a signal, mean of those; None if there were none
+    energy_mj_per_round: NotRequired[float | None]
+    energy_mj_per_round_by: NotRequired[dict[str, float]]  # the same by `ENERGY_USES`
+    energy_mj_per_day_by: NotRequired[dict[str, float]]  # mean device of the tier, by `ENERGY_USES`
     install_ms: float  # mean, background encoding of catalogue and history per installed release
     mah_per_day: float
     battery_percent_per_day: float
@@ -111,6 +120,7 @@ class ComparisonRow(TypedDict):
     quality: Metrics
     low: float  # 95 % interval of ndcg@10, resampling texts
     high: float
+    tiers: NotRequired[dict[str, Metrics]]  # the same sessions by tier of their device
 
 
 class Gap(TypedDict):
@@ -163,6 +173,28 @@ class VerifiedRow(TypedDict):
     agrees: bool
 
 
+class DeviceErrorRow(TypedDict):
+    """Predicted against measured times over one set of measurements; errors and shares are in 0..1."""
+
+    what: str
+    label: str
+    rows: int
+    median_error: float
+    within_10: float
+    within_20: float
+    within_30: float
+    asked: float | None  # median error that was aimed at
+    note: str
+
+
+class DeviceErrors(TypedDict):
+    """How far off the device model is (`fedbert.devices.errors_table`)."""
+
+    made_by: str
+    rows: list[DeviceErrorRow]
+    note: str | None  # said where the run's profiles are not the ones the errors are of
+
+
 class RunResult(TypedDict):
     """The whole of ``run.json``."""
 
@@ -190,6 +222,7 @@ class RunResult(TypedDict):
     traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
     verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
     totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
+    device_errors: NotRequired[DeviceErrors]
     timing_s: dict[str, float]  # by stage
     wall_s: float
     peak_memory_bytes: int

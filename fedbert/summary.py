@@ -9,12 +9,14 @@ from fedbert.devices.availability import hourly_shares
 from fedbert.devices.availability_trace import Trace
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.energy import charge_mah
+from fedbert.devices.errors_table import device_errors
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.links import LINK_KINDS, load_links
 from fedbert.devices.network import draw_network, hourly_uploaders
 from fedbert.devices.profiles import TIERS, DeviceProfile, load_profiles
 from fedbert.federation import report as r
 from fedbert.federation.budget import privacy_row
+from fedbert.federation.energy_rows import participant_energy, tier_energy
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate
 from fedbert.federation.session import Session
@@ -65,6 +67,7 @@ def round_row(session: Session, truth: RoundTruth, update: RoundUpdate, wall_s: 
         else (0.0, 0.0)
     )
     scored = ranks[:, :, Outcome.SCORED].sum(axis=0)
+    participants, spent_mj = participant_energy(truth.truth)
 
     def ndcg(histogram: NDArray[np.int64]) -> float | None:
         found = _metrics(histogram)
@@ -98,6 +101,8 @@ def round_row(session: Session, truth: RoundTruth, update: RoundUpdate, wall_s: 
         "gate": update.gate,
         "round_status": update.status,
         "loss": update.loss,
+        "participants": participants,
+        "energy_mj_per_participant": spent_mj,
         "wall_s": wall_s,
     }
 
@@ -111,16 +116,14 @@ def _tier_row(
     quality = _metrics(ranks.sum(axis=(0, 1)))
     if not devices or quality is None:
         return None
-    answered = int(totals["latency"][tier].sum())
     days = rounds * session.scenario.round_hours / HOURS_PER_DAY
-    spent_uj = sum(int(totals[key][tier]) for key in ("session_uj", "install_uj", "signal_uj", "download_uj"))
+    energy = tier_energy(totals, tier, devices, days)
     spent_us = sum(int(totals[key][tier]) for key in ("session_us", "install_us"))
-    mj_per_day = spent_uj / r.MICRO / devices / days
     own = [profile for profile in profiles if profile.tier == TIERS[tier]]
     weight = [profile.share for profile in own]
     capacity = float(np.average([profile.battery_mah for profile in own], weights=weight))
     voltage = float(np.average([profile.battery_voltage_v for profile in own], weights=weight))
-    per_day = float(charge_mah(mj_per_day, voltage))
+    per_day = float(charge_mah(energy.per_day, voltage))
     return {
         "devices": devices,
         "sessions": int(ranks.sum()),
@@ -129,7 +132,10 @@ def _tier_row(
         "outcomes": _outcomes(ranks.sum(axis=(0, 2)) + totals["learning_outcomes"][tier]),
         "latency_ms": _percentiles(totals["latency"][tier], r.latency_edges_ms()),
         "peak_memory_bytes": _percentiles(totals["memory"][tier], r.memory_edges_bytes()),
-        "energy_mj_per_session": int(totals["session_uj"][tier]) / r.MICRO / max(answered, 1),
+        "energy_mj_per_session": energy.per_session,
+        "energy_mj_per_round": energy.per_round,
+        "energy_mj_per_round_by": energy.per_round_by,
+        "energy_mj_per_day_by": energy.per_day_by,
         "install_ms": int(totals["install_us"][tier]) / r.MICRO / max(int(totals["installs"][tier]), 1),
         "mah_per_day": per_day,
         "battery_percent_per_day": 100 * per_day / capacity,
@@ -155,16 +161,27 @@ def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
 
 
 def _comparison(session: Session) -> list[ComparisonRow]:
-    if session.replayed is None:
+    if session.replayed is None or session.replayed_tiers is None:
         return []
     rows: list[ComparisonRow] = []
-    for system, ranks in zip(session.systems, session.replayed, strict=True):
+    replayed = zip(session.systems, session.replayed, session.replayed_tiers, strict=True)
+    for system, ranks, tier_ranks in replayed:
         quality = _metrics(ranks.sum(axis=0, dtype=np.int64))
         if quality is None:
             return []
         low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=400)
+        tiers = {
+            tier: found for tier, part in zip(TIERS, tier_ranks, strict=True) if (found := _metrics(part))
+        }
         rows.append(
-            {"system": system.name, "inputs": system.inputs, "quality": quality, "low": low, "high": high}
+            {
+                "system": system.name,
+                "inputs": system.inputs,
+                "quality": quality,
+                "low": low,
+                "high": high,
+                "tiers": tiers,
+            }
         )
     return rows
 
@@ -313,6 +330,7 @@ def summarise(
             "downloads": sum(count["downloads"] for count in counts),
             "devices_per_s": scenario.devices * (done + 1) / max(sum(session.walls_s), 1e-9),
         },
+        "device_errors": device_errors(scenario.profiles),
         "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
         "wall_s": wall_s,
         "peak_memory_bytes": peak_memory_bytes(),

@@ -18,7 +18,7 @@ import tomli_w
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.errors import latency_errors
 from fedbert.devices.errors_table import ERRORS_FILE, load_errors
-from fedbert.devices.fitting import FLOAT, INT8, CoreFacts, Fit, fit
+from fedbert.devices.fitting import FLOAT, INT8, Fit, fit
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
 from fedbert.devices.measured import parse_clusters, read_cores, read_ncnn, rows_of
 from fedbert.devices.power import Power, read_power_profile
@@ -149,7 +149,9 @@ def build() -> None:
     """Write one profile a row of classes.csv, and the fleets."""
     facts, classes, constants = assumptions(SOURCES), rows_of(SOURCES / "classes.csv"), fitted_constants()
     a76 = transformer_rates(constants[0], "Cortex-A76", INT8)[0]
-    power = Power(read_power_profile(SOURCES / "power_profile_pixel5.csv"), facts["battery"]["voltage_v"], a76)
+    power = Power(
+        read_power_profile(SOURCES / "power_profile_pixel5.csv"), facts["battery"]["voltage_v"], a76
+    )
     fleets = {name: fleet_of(classes, fleet) for name, fleet in facts["fleets"].items()}
     (ROOT / FLEETS_FOLDER).mkdir(exist_ok=True)
     for old in [*ROOT.glob("*.toml"), *(ROOT / FLEETS_FOLDER).glob("*.toml")]:
@@ -190,7 +192,9 @@ def report() -> None:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--report", action="store_true", help="print tables of docs/devices.md, write nothing")
+    parser.add_argument(
+        "--report", action="store_true", help="print tables of docs/devices.md, write nothing"
+    )
     parser.add_argument("--errors", action="store_true", help="write errors.json alone")
     arguments = parser.parse_args()
     if arguments.report:

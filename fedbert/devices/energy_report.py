@@ -32,7 +32,7 @@ BUSY_CORES = {"low": (0.3, 0.05), "med": (1.0, 0.25), "high": (3.0, 1.0)}
 """Little and prime cores busy at their highest clock, in the mean, by the table's `cpu_load` (assumed)."""
 
 AWAKE_SCREEN_OFF = 0.02
-"""Share of the time that a phone is awake with its screen off, and then as busy as its load says (assumed)."""
+"""Share of the time that a phone is awake with its screen off, as busy as its load says (assumed)."""
 
 WIFI_IDLE, WIFI_RECEIVING = 0.2, 0.1
 """Shares of the time awake that the Wi-Fi controller listens and receives (assumed); else it sleeps."""

@@ -97,4 +97,3 @@ class Power:
         if in_order:
             return self.curve_mw(LITTLE, clock_ghz)
         return self.curve_mw(PRIME, clock_ghz) * int8_per_cycle / self.a76_int8_per_cycle
-

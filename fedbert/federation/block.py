@@ -50,11 +50,22 @@ class BlockRound:
         self.control = shard.control(rows)
         self.counts = dict.fromkeys(r.COHORT_KEYS, 0)
         self.reporting = np.zeros(self.count, np.bool_)
+        self.participating = np.zeros(self.count, np.bool_)
+        self.spent_uj = {key: np.zeros(self.count, np.int64) for key in r.ENERGY_KEYS}
         np.add.at(truth["devices"], self.fleet.tier, 1)
 
     def finish(self) -> None:
-        """Add the block's counts to the truth."""
+        """Add the block's counts and energy to the truth."""
+        tier, joined = self.fleet.tier, self.participating
+        np.add.at(self.truth["participants"], tier[joined], 1)
+        for column, (key, spent) in enumerate(self.spent_uj.items()):
+            np.add.at(self.truth[key], tier, spent)
+            np.add.at(self.truth["participant_uj"][:, column], tier[joined], spent[joined])
         self.truth["counts"] += np.array([self.counts[key] for key in r.COHORT_KEYS], np.int64)
+
+    def _spend(self, key: str, devices: NDArray[Any], energy_mj: NDArray[Any]) -> None:
+        """Charge `energy_mj` to rows of the block; a device may come several times."""
+        np.add.at(self.spent_uj[key], devices, np.rint(energy_mj * r.MICRO).astype(np.int64))
 
     # -- sessions -----------------------------------------------------------------------------------------
 
@@ -114,7 +125,7 @@ class BlockRound:
         memory_bin = np.searchsorted(r.memory_edges_bytes(), costs.peak_memory_bytes[held])
         np.add.at(self.truth["memory"], (session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1)), 1)
         _add_by_tier(self.truth["session_us"], session_tier[ran], costs.latency_ms[ran])
-        _add_by_tier(self.truth["session_uj"], session_tier[ran], costs.energy_mj[ran])
+        self._spend("session_uj", sessions.device[ran], costs.energy_mj[ran])
         return outcome
 
     def _judge(self, sessions: Sessions, outcome: NDArray[Any], rank: NDArray[Any]) -> None:
@@ -180,6 +191,7 @@ class BlockRound:
         )
         completed[sending] = sent.succeeded
         self._charge("upload", sending, sent)
+        self.participating[sending] = True
         installed = self.state.installed[self.rows]
         text, item, rank = self._newest_clicks()
         self.reporting = completed & (installed == self.order.signal_release) & (item >= 0).any(axis=1)
@@ -203,7 +215,7 @@ class BlockRound:
     def _charge(self, what: str, devices: NDArray[Any], transfers: Transfers) -> None:
         """Charge `devices` the energy of their transfers, and count those."""
         key = {"upload": "signal_uj", "download": "download_uj"}[what]
-        _add_by_tier(self.truth[key], self.fleet.tier[devices], transfers.energy_mj)
+        self._spend(key, devices, transfers.energy_mj)
         self.counts[f"{what}_attempts"] += int(transfers.attempts.sum())
         self.counts[f"{what}_bytes"] += int(transfers.moved_bytes.sum())
         self.counts[f"{what}s_failed"] += int(np.count_nonzero(~transfers.succeeded))
@@ -248,5 +260,5 @@ class BlockRound:
         )
         tier = self.fleet.tier[fetched]
         _add_by_tier(self.truth["install_us"], tier, costs.time_ms)
-        _add_by_tier(self.truth["install_uj"], tier, costs.energy_mj)
+        self._spend("install_uj", fetched, costs.energy_mj)
         np.add.at(self.truth["installs"], tier, 1)

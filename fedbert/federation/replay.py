@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact import unpack
 from fedbert.federation.environment import Environment
+from fedbert.federation.report import TIER_COUNT
 from fedbert.federation.shard import Shard
 from fedbert.federation.wire import Arrays
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
@@ -90,7 +91,9 @@ class _System:
 
 
 def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]], arrays: Arrays) -> Arrays:
-    """Return int32 ranks `[system, evaluation text, rank - 1]` over all rounds' evaluation sessions.
+    """Return counts of the true item's rank over all rounds' evaluation sessions.
+
+    ``ranks`` is int32 `[system, evaluation text, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`.
 
     A system is ``{"kind": "popularity" | "tfidf" | "release" | "vectors", "inputs": ..., ...}``; "artefact",
     "texts" and "items" name arrays.
@@ -98,6 +101,7 @@ def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]]
     made = [_System(environment, system, arrays) for system in systems]
     world = environment.world
     total = np.zeros((len(made), int(world.evaluation_text.sum()), 20), np.int32)
+    by_tier = np.zeros((len(made), TIER_COUNT, 20), np.int64)
     for rows in shard.blocks():
         fleet = shard.fleet(rows)
         block = shard.world_block(rows, fleet)
@@ -105,6 +109,7 @@ def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]]
         for round_ in range(1, environment.scenario.rounds + 1):
             sessions = world.sessions(block, round_, Kind.EVALUATION)
             text = environment.evaluation_index[sessions.text]
+            tier = fleet.tier[sessions.device]
             for number, system in enumerate(made):
                 rank = ranks(
                     system.scores(sessions, history),
@@ -113,4 +118,5 @@ def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]]
                     world.public.catalogue.default_rank,
                 )
                 np.add.at(total[number], (text, rank - 1), 1)
-    return {"ranks": total}
+                np.add.at(by_tier[number], (tier, rank - 1), 1)
+    return {"ranks": total, "tier_ranks": by_tier}

@@ -21,6 +21,9 @@ OUTCOME_COUNT = 4
 MICRO = 1_000
 """Times and energies are summed as integers in microseconds and microjoules (from ms and mJ)."""
 
+ENERGY_KEYS = ("session_uj", "install_uj", "signal_uj", "download_uj")
+"""What phones spend energy on, as keys of the truth; also the last axis of `participant_uj`."""
+
 LATENCY_BINS = 460
 MEMORY_BINS = 400
 _BIN_RATIO = 1.02
@@ -71,6 +74,10 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         "install_uj": np.zeros(TIER_COUNT, np.int64),
         "signal_uj": np.zeros(TIER_COUNT, np.int64),
         "download_uj": np.zeros(TIER_COUNT, np.int64),
+        # [tier]: device-rounds in which a device tried to send a signal; [tier, ENERGY_KEYS]: all the energy
+        # (microjoules) that these devices spent in those rounds
+        "participants": np.zeros(TIER_COUNT, np.int64),
+        "participant_uj": np.zeros((TIER_COUNT, len(ENERGY_KEYS)), np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
         # evaluation sessions by [text, rank - 1 of the true item as the user saw it]

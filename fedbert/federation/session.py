@@ -72,7 +72,8 @@ class Session:
     mask_check: MaskCheck = field(default_factory=MaskCheck)
     oracle: Arrays = field(default_factory=dict)
     systems: list[System] = field(default_factory=list)
-    replayed: NDArray[np.int32] | None = None
+    replayed: NDArray[np.int32] | None = None  # [system, evaluation text, rank - 1]
+    replayed_tiers: NDArray[np.int64] | None = None  # [system, tier, rank - 1]
 
     @classmethod
     def open(cls, scenario: Scenario) -> "Session":
@@ -168,7 +169,8 @@ class Session:
             arrays = self._comparison(pack(pooled))
         with self.timed("comparison"):
             systems = {"systems": [system.header for system in self.systems]}
-            self.replayed = r.add_all(self._ask(grid, wire.REPLAY, systems, arrays))["ranks"]
+            answer = r.add_all(self._ask(grid, wire.REPLAY, systems, arrays))
+            self.replayed, self.replayed_tiers = answer["ranks"], answer["tier_ranks"]
 
     def one_round(self, grid: Any, round_: int) -> tuple[RoundTruth, RoundUpdate]:
         """Run one round on all shards and let the server finish it."""

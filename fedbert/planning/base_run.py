@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
-from fedbert.results import RoundRow, RunResult, TierRow, load_run
+from fedbert.reporting.tier_quality import tier_ndcg
+from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
 from fedbert.units import HOURS_PER_DAY
 
 BYTES_PER_WORD = 4
@@ -31,6 +32,9 @@ class Tier:
     device_ms_per_day: float
     mah_per_day: float
     battery_percent_per_day: float
+    energy_mj_per_session: float | None
+    energy_mj_per_round: float | None  # None for runs from before it was kept
+    ndcg: tuple[float | None, ...]  # in the order of `fedbert.reporting.tier_quality.TIER_COLUMNS`
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class BaseRun:
     reported: Array  # [round]
     round_hours_of_day: Array  # [round, 24] hours of the round's window in each local hour
     tiers: tuple[Tier, ...]
+    device_errors: DeviceErrors | None = None
 
     @property
     def report_words(self) -> float:
@@ -108,7 +113,7 @@ def base_of(result: RunResult) -> BaseRun:
     days = len(rounds) * round_hours / HOURS_PER_DAY
     devices = int(scenario["devices"])
     windows = np.array([window_hours(row["hour"], round_hours) for row in rounds])
-    tiers = tuple(_tier(name, row) for name, row in result["tiers"].items())
+    tiers = tuple(_tier(result, name, row) for name, row in result["tiers"].items())
     sessions = sum(tier.sessions for tier in tiers)
     released = sum(row["released"] is not None and row["released"] > 0 for row in rounds)
     hours = sorted(result["hours"], key=lambda row: row["hour"])
@@ -136,6 +141,7 @@ def base_of(result: RunResult) -> BaseRun:
         reported=np.array([row["reported"] for row in rounds], np.float64),
         round_hours_of_day=windows,
         tiers=tiers,
+        device_errors=result.get("device_errors"),
     )
 
 
@@ -150,7 +156,7 @@ def window_hours(end_hour: float, length_hours: float) -> Array:
     return overlap
 
 
-def _tier(name: str, row: TierRow) -> Tier:
+def _tier(result: RunResult, name: str, row: TierRow) -> Tier:
     sessions = sum(row["outcomes"].values())
     return Tier(
         name=name,
@@ -160,6 +166,9 @@ def _tier(name: str, row: TierRow) -> Tier:
         device_ms_per_day=row["device_ms_per_day"],
         mah_per_day=row["mah_per_day"],
         battery_percent_per_day=row["battery_percent_per_day"],
+        energy_mj_per_session=row.get("energy_mj_per_session"),
+        energy_mj_per_round=row.get("energy_mj_per_round"),
+        ndcg=tuple(tier_ndcg(result, name)),
     )
 
 

@@ -15,6 +15,9 @@ from fedbert.planning.capacity_text import (
     tier_rows,
     value_text,
 )
+from fedbert.planning.tier_tables import base_section
+from fedbert.reporting import text
+from fedbert.reporting.device_errors import device_errors_section
 from fedbert.reporting.page import (
     Badge,
     Card,
@@ -27,6 +30,7 @@ from fedbert.reporting.page import (
     render_page,
     table_html,
 )
+from fedbert.reporting.tier_quality import TIER_COLUMNS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +39,7 @@ MODELLED: Badge = "modelled"
 
 
 def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
-    """Return the two tables that end the command: the whole fleet, and a device by tier."""
+    """Return the tables that end the command: the fleet, a device by tier, quality by tier in the run."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -61,7 +65,12 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
             interval_text(row.estimate, row.unit),
             row.label,
         )
-    return [fleet, tiers]
+    quality = Table(title="nDCG@10 by tier in the run (measured)", title_justify="left", box=SIMPLE)
+    for name in ("tier", *TIER_COLUMNS):
+        quality.add_column(name, justify="left" if name == "tier" else "right")
+    for tier in result.base.tiers:
+        quality.add_row(tier.name, *(text.number(value) for value in tier.ndcg))
+    return [fleet, tiers, quality]
 
 
 def _table(rows: list[Forecast], with_tier: bool) -> str:
@@ -169,6 +178,8 @@ def render(result: CapacityForecast, command: str) -> str:
         ),
         Section("The fleet", None, _table(day_rows(result), False), interval_note, MIX_ASSUMPTION),
         Section("A phone a day, by tier", MODELLED, _table(tier_rows(result), True), interval_note),
+        base_section(base),
+        *([errors] if (errors := device_errors_section(base.device_errors)) else []),
         Section("What each figure assumes", None, _assumptions(result), lead=MIX_ASSUMPTION),
         Section("The plan and the run", None, facts_html(_facts(result)), note=f"Command: {command}"),
     ]

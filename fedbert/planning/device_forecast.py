@@ -13,6 +13,9 @@ S_PER_HOUR = MS_PER_HOUR / MS_PER_S
 SESSION_VARIATION = 2.0
 """1 + the squared coefficient of variation of the cost of one session, which is at most 1 by assumption."""
 
+EXTRAPOLATED = "energy is extrapolated from one phone's power profile"
+ROUND_ENERGY = f"a device in a round in which it sends a signal, as in the run; {EXTRAPOLATED}"
+
 
 def hourly(name: str, unit: str, draws: Array, label: Label, assumption: str) -> list[Forecast]:
     """Return one forecast an hour from `draws` `[draw, 24]`."""
@@ -67,16 +70,18 @@ def tiers(base: BaseRun, draws: Draws) -> list[Forecast]:
     rows: list[Forecast] = []
     for tier in base.tiers:
         noise = np.sqrt(SESSION_VARIATION / max(1, tier.sessions))
-        for name, unit, value in (
-            ("device milliseconds a day", "ms", tier.device_ms_per_day),
-            ("charge a day", "mAh", tier.mah_per_day),
-            ("battery a day", "%", tier.battery_percent_per_day),
+        for name, unit, value, basis in (
+            ("device milliseconds a day", "ms", tier.device_ms_per_day, assumption),
+            ("energy a session", "mJ", tier.energy_mj_per_session, EXTRAPOLATED),
+            ("energy a round", "mJ", tier.energy_mj_per_round, ROUND_ENERGY),
+            ("charge a day", "mAh", tier.mah_per_day, f"{assumption}; {EXTRAPOLATED}"),
+            ("battery a day", "%", tier.battery_percent_per_day, f"{assumption}; {EXTRAPOLATED}"),
         ):
+            if value is None:
+                continue  # a run from before it was kept
             spread = from_draws(draws.cost)
             rows.append(
-                Forecast(
-                    name, unit, _scaled(value, spread, float(noise)), "modelled", assumption, tier=tier.name
-                )
+                Forecast(name, unit, _scaled(value, spread, float(noise)), "modelled", basis, tier=tier.name)
             )
         scored = _scored(tier.scored_share, tier.devices, draws)
         rows.append(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fedbert.errors import FedbertError
 from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.intervals import t_interval
+from fedbert.planning.tier_tables import TIER_FIGURES, tier_figures
 from fedbert.results import Metrics, RunResult
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ FIGURES = (
     "closed",
     "text_only_closed",
     "seen_ndcg@10",
+    *TIER_FIGURES,
 )
 """Figures of a cell that get a mean and an interval over seeds; shares closed are in 0..1."""
 
@@ -80,6 +82,7 @@ def cell_row(result: RunResult) -> dict[str, Any]:
         "closed": gap["closed"],
         "text_only_closed": gap["text_only_closed"],
         "seen_ndcg@10": result["rounds"][-1]["ndcg@10"],
+        **tier_figures(result),
         "wall_s": result["wall_s"],
     }
 

@@ -2,8 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fedbert.devices.profiles import TIERS
+from fedbert.planning.tier_tables import frontier_rows, frontier_section
 from fedbert.reporting import theme
+from fedbert.reporting.device_errors import device_errors_section
 from fedbert.reporting.page import Card, Section, facts_html, figure_html, render_page, table_html
+from fedbert.results import DeviceErrors
 from fedbert.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -112,6 +116,23 @@ def terminal_table(frontier: "pd.DataFrame") -> "Table":
     return table
 
 
+def tier_table(frontier: "pd.DataFrame") -> "Table":
+    """Return the final release's nDCG@10 by epsilon and device tier, with every session scored."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(
+        title="nDCG@10 of the final release by device tier, every session scored (measured)",
+        title_justify="left",
+        box=SIMPLE,
+    )
+    for number, name in enumerate(("epsilon", *TIERS)):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in frontier_rows(frontier):
+        table.add_row(*row)
+    return table
+
+
 def _plain_mean(frontier: "pd.DataFrame", name: str) -> str:
     return figure_text(float(frontier[name].mean()))
 
@@ -191,8 +212,14 @@ def headline(frontier: "pd.DataFrame") -> str:
     )
 
 
-def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, command: str) -> str:
-    """Return report.html of a finished grid."""
+def render(
+    frontier: "pd.DataFrame",
+    cells: "pd.DataFrame",
+    scenario: Scenario,
+    command: str,
+    device_errors: DeviceErrors | None = None,
+) -> str:
+    """Return report.html of a finished grid; `device_errors` as its runs have it."""
     seeds = sorted(set(cells["seed"].tolist()))
     best = frontier.iloc[-1]
     sections = [
@@ -215,6 +242,7 @@ def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, 
                 f"{len(seeds)} seeds a budget."
             ),
         ),
+        frontier_section(frontier, INTERVAL_NOTE),
         Section(
             "What the epsilons assume",
             "proved",
@@ -230,6 +258,7 @@ def render(frontier: "pd.DataFrame", cells: "pd.DataFrame", scenario: Scenario, 
                 align="ll",
             ),
         ),
+        *([errors] if (errors := device_errors_section(device_errors)) else []),
         Section(
             "The scenario",
             None,

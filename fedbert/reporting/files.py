@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 FILES = ("run.json", "rounds.parquet", "devices.parquet", "scenario.toml", "report.html")
 """Everything that is written into a run folder."""
 
-OPTIONAL = ("epsilon", "epsilon_unamplified", "loss", "scored_ndcg@10", "control_ndcg@10", "treated_ndcg@10")
+OPTIONAL = (
+    "epsilon",
+    "epsilon_unamplified",
+    "loss",
+    "scored_ndcg@10",
+    "control_ndcg@10",
+    "treated_ndcg@10",
+    "energy_mj_per_participant",
+)
 """Columns of numbers that may be missing in a round."""
 
 MARKS = ("run.json", "scenario.toml")

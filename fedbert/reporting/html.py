@@ -1,6 +1,7 @@
 """The report of a run: one HTML page, put together from the parts of `page` and the figures of `plots`."""
 
-from fedbert.reporting import sections, sections_fleet, sections_server, text
+from fedbert.reporting import sections, sections_energy, sections_fleet, sections_server, text
+from fedbert.reporting.device_errors import device_errors_section
 from fedbert.reporting.page import Card, Section, alert_html, render_page
 from fedbert.results import RunResult
 
@@ -65,7 +66,9 @@ def cards(result: RunResult) -> list[Card]:
         )
         battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
         mah = text.span(tier["mah_per_day"] for tier in tiers)
-        shown.append(Card("Battery a phone and day", f"{battery}%", f"{mah} mAh, by tier", "modelled"))
+        shown.append(
+            Card("Battery a phone and day", f"{battery}%", f"{mah} mAh, by tier; extrapolated", "modelled")
+        )
     size = result["model"].get("bytes")
     if size:
         report = result["traffic"].get("bytes_per_report")
@@ -117,7 +120,8 @@ def render_report(result: RunResult) -> str:
         sections.tiers(result),
         sections.latency_and_memory(result),
         sections_fleet.verified_devices(result),
-        sections.cost(result),
+        sections_energy.cost(result),
+        device_errors_section(result.get("device_errors")),
         sections_server.privacy(result),
         sections_server.secure_sum(result),
         sections_server.releases(result),

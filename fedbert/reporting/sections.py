@@ -9,6 +9,7 @@ from fedbert.reporting.page import (
     panels_html,
     table_html,
 )
+from fedbert.reporting.tier_quality import TIER_COLUMNS, tier_ndcg, tier_note
 from fedbert.results import RunResult
 
 METRIC_COLUMNS = (
@@ -134,13 +135,7 @@ def tiers(result: RunResult) -> Section | None:
         return None
     outcomes = text.outcome_names(result)
     quality_rows: list[list[Cell]] = [
-        [
-            name,
-            tier["devices"],
-            tier["sessions"],
-            tier["quality"]["ndcg@10"],
-            tier["scored_quality"]["ndcg@10"] if tier["scored_quality"] else None,
-        ]
+        [name, tier["devices"], tier["sessions"], *tier_ndcg(result, name)]
         for name, tier in result["tiers"].items()
     ]
     outcome_rows: list[list[Cell]] = [
@@ -171,15 +166,15 @@ def tiers(result: RunResult) -> Section | None:
             Panel(
                 "Quality, over the whole run",
                 "measured",
-                table_html(
-                    quality_rows,
-                    ["tier", "devices", "sessions", "nDCG@10 as seen", "nDCG@10 when scored"],
-                ),
+                table_html(quality_rows, ["tier", "devices", "sessions", *TIER_COLUMNS]),
+                tier_note(result),
+                wide=True,
             ),
             Panel(
                 "Outcomes, over the whole run",
                 "modelled",
                 table_html(outcome_rows, ["tier", *(text.outcome_label(outcome) for outcome in outcomes)]),
+                wide=True,
             ),
         ),
         "Quality is of evaluation sessions, outcomes are of all sessions. Quality is measured on real "
@@ -225,36 +220,4 @@ def latency_and_memory(result: RunResult) -> Section | None:
             Panel("Percentiles", "modelled", table_html(rows, columns), wide=True),
         ),
         "Percentiles and curves are of answered sessions, from fixed bins 2% wide.",
-    )
-
-
-def cost(result: RunResult) -> Section | None:
-    """What the feature costs a phone a day."""
-    if not result["tiers"]:
-        return None
-    rows: list[list[Cell]] = [
-        [
-            name,
-            text.significant(tier["battery_percent_per_day"]) + "%",
-            text.significant(tier["mah_per_day"]) + " mAh",
-            text.significant(tier["energy_mj_per_session"]) + " mJ",
-            text.milliseconds(tier["device_ms_per_day"]),
-            text.milliseconds(tier["install_ms"]),
-        ]
-        for name, tier in result["tiers"].items()
-    ]
-    columns = [
-        "tier",
-        "battery a day",
-        "charge a day",
-        "energy a session",
-        "computing a day",
-        "encoding per release",
-    ]
-    return Section(
-        "What it costs a phone",
-        "modelled",
-        table_html(rows, columns),
-        "Encoding per release is the background work of reading catalogue and history anew when a release is "
-        "installed, in the mean.",
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fedbert.reporting import text
+from fedbert.reporting.device_errors import device_errors_line
+from fedbert.reporting.tier_quality import EVERY_SESSION, tier_ndcg
 from fedbert.results import RunResult
 
 STYLES = {"measured": "green", "modelled": "yellow", "proved": "magenta"}
@@ -34,7 +36,8 @@ def print_summary(
         console.print(gap)
     if not text.finished(result):
         console.print(text.sentence(result["status"]), style="bold red")
-    for block in (_quality(result), _tiers(result), _outcomes(result), _privacy(result), _traffic(result)):
+    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _traffic)
+    for block in (make(result) for make in blocks):
         if block is not None:
             console.print()
             console.print(block)
@@ -96,23 +99,57 @@ def _quality(result: RunResult) -> Any:
     return _block(text.METRIC_IN_FULL, "measured", table)
 
 
-def _tiers(result: RunResult) -> Any:
+def _tier_quality(result: RunResult) -> Any:
     if not result["tiers"]:
         return None
     from rich.text import Text
 
-    table = _table("tier", "devices", "nDCG@10", "p50", "p95", "p99", "memory p95", "battery")
+    names = [name for name in EVERY_SESSION if result["comparison"]]
+    table = _table("tier", "as users saw it", "when scored", *names)
+    for name in result["tiers"]:
+        table.add_row(name, *(text.number(value) for value in tier_ndcg(result, name)[: 2 + len(names)]))
+    note = f"{' and '.join(names[:1] + names[-1:])}: every session scored" if names else ""
+    return _block(
+        "nDCG@10 by device tier, whole run", "measured", *([Text(note, "dim")] if note else []), table
+    )
+
+
+def _tiers(result: RunResult) -> Any:
+    if not result["tiers"]:
+        return None
+    table = _table("tier", "devices", "p50", "p95", "p99", "memory p95")
     for name, tier in result["tiers"].items():
         table.add_row(
             name,
             f"{tier['devices']:,}",
-            text.number(tier["quality"]["ndcg@10"]),
             *(text.milliseconds(tier["latency_ms"].get(key)) for key in ("p50", "p95", "p99")),
             text.size(tier["peak_memory_bytes"].get("p95")),
-            f"{text.significant(tier['battery_percent_per_day'])}%",
         )
-    title = "By device tier: latency of answered sessions, battery a day"
-    return _block(title, "modelled", Text("nDCG@10 is measured, as users saw it", "dim"), table)
+    line = device_errors_line(result.get("device_errors"))
+    return _block(
+        "By device tier: latency of answered sessions", "modelled", table, *([line] if line else [])
+    )
+
+
+def _energy(result: RunResult) -> Any:
+    if not result["tiers"]:
+        return None
+    from rich.text import Text
+
+    table = _table("tier", "mJ a session", "mJ a round", "mAh a day", "battery a day", "goes most to")
+    for name, tier in result["tiers"].items():
+        uses = text.shares(tier.get("energy_mj_per_day_by", {}))
+        most = max(uses, key=lambda use: uses[use], default=None)
+        table.add_row(
+            name,
+            text.significant(tier["energy_mj_per_session"]),
+            text.significant(tier.get("energy_mj_per_round")),
+            text.significant(tier["mah_per_day"]),
+            f"{text.significant(tier['battery_percent_per_day'])}%",
+            f"{most} {text.percent(uses[most])}" if most else text.NONE,
+        )
+    note = "from one phone's power profile; a round: of a device that sends a signal in it"
+    return _block("Energy and battery of a phone, extrapolated", "modelled", Text(note, "dim"), table)
 
 
 def _outcomes(result: RunResult) -> Any:

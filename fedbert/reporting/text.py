@@ -121,8 +121,8 @@ def facts(values: Mapping[str, Any], omit: Iterable[str] = ()) -> dict[str, str]
     return shown
 
 
-def shares(counts: Mapping[str, int]) -> dict[str, float]:
-    """Return counts as shares of their sum; all zero if there is nothing."""
+def shares(counts: Mapping[str, float]) -> dict[str, float]:
+    """Return counts or amounts as shares of their sum; all zero if there is nothing."""
     total = sum(counts.values())
     return {name: (count / total if total else 0.0) for name, count in counts.items()}
 
@@ -243,7 +243,7 @@ def cost_sentence(result: RunResult) -> str | None:
     if not tiers:
         return None
     battery = span(tier["battery_percent_per_day"] for tier in tiers)
-    text = f"{battery}% of its battery a day, depending on its tier."
+    text = f"{battery}% of its battery a day (extrapolated), depending on its tier."
     fastest, slowest = latency_p95_ms(result)
     if fastest is not None:
         text += (
@@ -280,7 +280,7 @@ def headline(result: RunResult) -> str:
         parts.append(spoken[0].lower() + spoken[1:])
     if tiers:
         battery = span(tier["battery_percent_per_day"] for tier in tiers)
-        parts.append(f"it costs a phone {battery}% of its battery a day")
+        parts.append(f"it costs a phone {battery}% of its battery a day (extrapolated)")
     spent = result["privacy"]["epsilon"]
     if spent is None:
         parts.append("nothing bounds what it reveals")

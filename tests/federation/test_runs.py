@@ -80,6 +80,25 @@ def test_a_run_holds_what_it_promises(reference: RunResult) -> None:
     }
 
 
+def test_tiers_add_up_to_the_fleet(reference: RunResult) -> None:
+    """Quality by tier weighted by sessions is that of all, for each system; a day's energy is its parts."""
+    tiers = reference["tiers"]
+    sessions = sum(tier["sessions"] for tier in tiers.values())
+    assert len(tiers) == 3
+    for row in reference["comparison"]:
+        mean = sum(row["tiers"][name]["ndcg@10"] * tier["sessions"] for name, tier in tiers.items())
+        assert mean / sessions == pytest.approx(row["quality"]["ndcg@10"])
+    for tier in tiers.values():
+        assert sum(tier["energy_mj_per_day_by"].values()) / (3600 * 3.85) == pytest.approx(
+            tier["mah_per_day"]
+        )
+        assert tier["energy_mj_per_round"] == pytest.approx(sum(tier["energy_mj_per_round_by"].values()))
+        assert tier["energy_mj_per_round_by"]["uploads"] > 0
+    assert reference["rounds"][0]["energy_mj_per_participant"] is None
+    assert all(row["participants"] >= row["completed"] > 0 for row in reference["rounds"][1:])
+    assert reference["device_errors"]["note"] is None
+
+
 def test_release_0_beats_popularity_and_tfidf(reference: RunResult) -> None:
     """The shipped student, text alone, ranks better than popularity and TF-IDF."""
     quality = {(row["system"], row["inputs"]): row["quality"]["ndcg@10"] for row in reference["comparison"]}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fedbert.federation import report as r
+from fedbert.federation.energy_rows import participant_energy, tier_energy
 from fedbert.federation.environment import Environment, world_settings
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import NO_RELEASE, Shard, ShardState
@@ -82,3 +83,35 @@ def test_metered_links(environment: Environment) -> None:
     assert never["downloads"] == uploads["downloads"]
     tried = [counts["downloads"] + counts["downloads_failed"] for counts in (never, uploads, always)]
     assert tried[0] == tried[1] < tried[2]
+
+
+def test_participants_are_charged_for_all_that_they_do_in_the_round(environment: Environment) -> None:
+    """Who tries to send takes part; all uploads are theirs, and some of what all phones spend otherwise."""
+    counts, report, _ = _round(environment, failure=0.5)
+    truth = report.truth
+    assert truth["participants"].sum() == counts["completed"] + counts["uploads_failed"] > 0
+    by_use = dict(zip(r.ENERGY_KEYS, truth["participant_uj"].T, strict=True))
+    assert by_use["signal_uj"].tolist() == truth["signal_uj"].tolist()
+    for key in ("session_uj", "install_uj", "download_uj"):
+        assert 0 < by_use[key].sum() < truth[key].sum()
+
+
+def test_energy_a_session_a_round_and_a_day_by_hand() -> None:
+    """Micro- to millijoules: sessions by those that ran, rounds by participants, days by devices and days."""
+    totals = r.empty_truth(1)
+    totals["latency"][1, 5] = 4
+    for key, value in zip(r.ENERGY_KEYS, (8_000, 6_000, 4_000, 2_000), strict=True):
+        totals[key][1] = value
+    totals["participants"][1], totals["participant_uj"][1] = 2, [1_000, 0, 4_000, 3_000]
+    found = tier_energy(totals, 1, devices=5, days=0.5)
+    assert found.per_session == 2.0
+    assert found.per_round_by == {"sessions": 0.5, "installs": 0.0, "uploads": 2.0, "downloads": 1.5}
+    assert found.per_round == 4.0
+    assert found.per_day_by == pytest.approx(
+        {"sessions": 3.2, "installs": 2.4, "uploads": 1.6, "downloads": 0.8}
+    )
+    assert found.per_day == pytest.approx(8.0)
+    assert participant_energy(totals) == (2, 4.0)
+    nobody = tier_energy(totals, 0, devices=5, days=0.5)
+    assert (nobody.per_round, nobody.per_round_by) == (None, {})
+    assert participant_energy(r.empty_truth(1)) == (0, None)

@@ -92,6 +92,10 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
                     "scored": round(share * 2 * devices),
                     "too_slow": 2 * devices - round(share * 2 * devices),
                 },
+                "quality": quality(ndcg * share),
+                "scored_quality": quality(ndcg),
+                "energy_mj_per_session": milliseconds / 1000,
+                "energy_mj_per_round": milliseconds,
                 "device_ms_per_day": milliseconds,
                 "mah_per_day": 0.5,
                 "battery_percent_per_day": 0.01,
@@ -116,6 +120,7 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
                 "quality": quality(value - (0.1 if inputs == "text only" else 0.0)),
                 "low": 0.0,
                 "high": 1.0,
+                "tiers": {"entry": quality(value - 0.02), "flagship": quality(value + 0.01)},
             }
             for name, value in (("release 0", 0.8), ("final", ndcg), ("pooled-data bound", 0.92))
             for inputs in ("text only", "text, history and user model")
@@ -129,6 +134,23 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
             "text_only_final": ndcg - 0.1,
             "text_only_pooled": 0.82,
             "text_only_closed": (ndcg - 0.8) / 0.12,
+        },
+        "device_errors": {
+            "made_by": "an invented command",
+            "rows": [
+                {
+                    "what": "invented boards",
+                    "label": "measured",
+                    "rows": 7,
+                    "median_error": 0.17,
+                    "within_10": 0.3,
+                    "within_20": 0.5,
+                    "within_30": 0.7,
+                    "asked": None,
+                    "note": "an invented note",
+                }
+            ],
+            "note": None,
         },
         "wall_s": 0.1,
     }

@@ -15,6 +15,7 @@ from scipy import stats
 from fedbert.errors import FedbertError
 from fedbert.planning.base_run import BaseRun, base_of, read_base_run, window_hours
 from fedbert.planning.capacity import CapacityForecast, Plan
+from fedbert.planning.capacity_page import render
 from fedbert.planning.capacity_text import part_day_warning, value_text
 from fedbert.planning.cli_capacity import run_capacity
 from fedbert.planning.draws import draw_inputs, fit_fetching, round_spread
@@ -406,3 +407,41 @@ def test_failed_first_run_keeps_an_earlier_forecast(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         run_capacity(ASKED, None, tmp_path / "out", True, fakes.broken_run)
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_quality_by_tier_device_errors_and_energy_are_in_the_forecast(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The base run's quality by tier, how far off the device model is, and mJ a session and a round."""
+    run_capacity(ASKED, saved_run(tmp_path / "run"), tmp_path / "out", overwrite=False)
+    page = (tmp_path / "out" / "report.html").read_text()
+    base = read_base_run(tmp_path / "run")
+    for part in ("Quality by device tier", "How far off the device model is", "invented boards", "17.0%"):
+        assert part in page
+    entry = next(tier for tier in base.tiers if tier.name == "entry")
+    final = fakes.final_ndcg(None, 0)
+    assert entry.ndcg == pytest.approx((0.7 * final, final, 0.78, final - 0.02, 0.9))
+    printed = capsys.readouterr().out
+    for value in entry.ndcg:
+        assert f"{value:.3f}" in page
+        assert f"{value:.3f}" in printed
+    rows = json.loads((tmp_path / "out" / "capacity.json").read_text())["forecasts"]
+    found = {row["forecast"]: row for row in rows if row["tier"] == "entry"}
+    assert (found["energy a session"]["value"], found["energy a session"]["unit"]) == (4.0, "mJ")
+    assert found["energy a round"]["value"] == 4000.0
+    assert all("extrapolated" in found[name]["assumption"] for name in ("energy a round", "battery a day"))
+
+
+def test_runs_of_before_can_be_scaled() -> None:
+    """A run.json without the newer figures gives a forecast without them."""
+    result = fakes.fake_run(*build({"devices": 10_000}))
+    del result["device_errors"]
+    for tier in result["tiers"].values():
+        del tier["energy_mj_per_round"]
+    for row in result["comparison"]:
+        del row["tiers"]
+    found = forecast(base_of(result), plan())
+    assert found.base.device_errors is None
+    assert "energy a round" not in {row.name for row in found.forecasts}
+    assert found.base.tiers[0].ndcg[2:] == (None, None, None)
+    assert "How far off" not in render(found, "a command")

@@ -65,6 +65,25 @@ def test_whole_grid_ends_in_report_and_tables(tmp_path: Path, capsys: pytest.Cap
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_quality_by_tier_stands_at_each_epsilon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Means over seeds by tier: as seen, when scored, all scored; a tier without devices is a dash."""
+    grid(tmp_path, fakes.fake_run, ["0.5", "none"], 2)
+    table = pd.read_csv(tmp_path / "frontier.csv", keep_default_na=False, na_values=[""])
+    final = (fakes.final_ndcg(0.5, 0) + fakes.final_ndcg(0.5, 1)) / 2
+    first = table.iloc[0]
+    assert first["entry_seen_ndcg@10"] == pytest.approx(0.7 * final)
+    assert first["entry_scored_ndcg@10"] == pytest.approx(final)
+    assert first["entry_release_0_ndcg@10"] == pytest.approx(0.78)
+    assert first["flagship_final_ndcg@10"] == pytest.approx(final + 0.01)
+    assert first["flagship_final_ndcg@10_low"] < final + 0.01 < first["flagship_final_ndcg@10_high"]
+    assert pd.isna(first["mid_seen_ndcg@10"])
+    page = (tmp_path / "report.html").read_text()
+    assert "Quality by device tier" in page
+    assert "How far off the device model is" in page
+    assert f"{0.7 * final:.3f} ±" in page
+    assert f"{final + 0.01:.3f} ±" in capsys.readouterr().out
+
+
 def test_second_call_computes_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Finished cells are taken over; new budgets and cells of a wrong seed are computed."""
     calls = tmp_path / "calls"

@@ -3,10 +3,31 @@
 import math
 from typing import Any
 
-from fedbert.results import LABELS, SCHEMA, Metrics, RoundRow, RunResult, TierRow, VerifiedRow
+from fedbert.results import LABELS, SCHEMA, DeviceErrors, Metrics, RoundRow, RunResult, TierRow, VerifiedRow
 from fedbert.scenario import build
 
 OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
+
+TIER_SHIFT = {"entry": -0.02, "mid": 0.0, "flagship": 0.01}
+"""By how much the comparison's nDCG@10 differs by tier."""
+
+DEVICE_ERRORS: DeviceErrors = {
+    "made_by": "python scripts/build_profiles.py --errors",
+    "rows": [
+        {
+            "what": "an example of boards left out",
+            "label": "measured",
+            "rows": 462,
+            "median_error": 0.168,
+            "within_10": 0.34,
+            "within_20": 0.55,
+            "within_30": 0.69,
+            "asked": 0.15,
+            "note": "an example note",
+        }
+    ],
+    "note": None,
+}
 
 
 def metrics(ndcg: float) -> Metrics:
@@ -52,6 +73,8 @@ def _round(index: int, epsilon: float | None) -> RoundRow:
         "gate": "passed" if index and index % 3 == 0 else "not due",
         "round_status": "held: 7 reports, 10 needed" if index == 4 else "updated",
         "loss": 0.4 / (1 + index) if index else None,
+        "participants": 225 if index else 0,
+        "energy_mj_per_participant": 5250.0 if index else None,
         "wall_s": 1.7,
     }
 
@@ -82,6 +105,19 @@ def _tier(devices: int, latency_ms: float, ndcg: float, out_of_memory: int) -> T
         },
         "peak_memory_bytes": {"p50": 3.1e6, "p90": 3.3e6, "p95": 3.4e6, "p99": 3.6e6},
         "energy_mj_per_session": latency_ms / 3,
+        "energy_mj_per_round": 5200.0 + latency_ms / 3,
+        "energy_mj_per_round_by": {
+            "sessions": latency_ms / 3,
+            "installs": 200.0,
+            "uploads": 4000.0,
+            "downloads": 1000.0,
+        },
+        "energy_mj_per_day_by": {
+            "sessions": latency_ms * 4 / 3,
+            "installs": 20.0,
+            "uploads": 1000.0,
+            "downloads": 3000.0,
+        },
         "install_ms": latency_ms * 60,
         "mah_per_day": 0.4,
         "battery_percent_per_day": latency_ms / 4000,
@@ -202,6 +238,7 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
                 "quality": metrics(ndcg),
                 "low": ndcg - 0.008,
                 "high": ndcg + 0.008,
+                "tiers": {name: metrics(ndcg + shift) for name, shift in TIER_SHIFT.items()},
             }
             for system, inputs, ndcg in (
                 ("popularity", "popularity of the item", 0.52),
@@ -246,6 +283,7 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
             "bytes_down": sum(row["bytes_down"] for row in rounds),
         },
         "totals": {"sessions": 20_000, "scored": 18_600, "clicks": 19_000, "devices_per_s": 9100.0},
+        "device_errors": DEVICE_ERRORS,
         "timing_s": {
             "loading the world": 2.1,
             "loading the teacher": 3.2,

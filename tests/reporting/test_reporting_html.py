@@ -1,11 +1,13 @@
 """Rules of a run's report."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
-from example_run import VERIFIED, example_run
+from example_run import DEVICE_ERRORS, VERIFIED, example_run
 
+from fedbert.devices.errors_table import OWN_PROFILES
 from fedbert.reporting import plots, plots_devices, text
 from fedbert.reporting.html import cards, render_report
 from fedbert.results import RunResult
@@ -52,6 +54,7 @@ def test_the_chapters_of_a_whole_run() -> None:
         "Who gets what, by device tier",
         "Speed and memory on the phone",
         "What it costs a phone",
+        "How far off the device model is",
         "What it reveals",
         "Do the masks cancel?",
         "What the server learned and released",
@@ -63,14 +66,14 @@ def test_the_chapters_of_a_whole_run() -> None:
         "How this was made",
     ]
     assert text.METRIC_IN_FULL in page
-    assert page.count("data-figure role") == 16
+    assert page.count("data-figure role") == 18
 
 
 def test_every_figure_has_a_badge() -> None:
     """Each panel with a figure says measured, modelled or proved."""
     panels = re.findall(r"<figure.*?</figure>", render_report(example_run()), re.S)
     with_figure = [panel for panel in panels if "data-figure" in panel]
-    assert len(with_figure) == 16
+    assert len(with_figure) == 18
     assert all('class="badge' in panel for panel in with_figure)
 
 
@@ -153,3 +156,72 @@ def test_verified_devices_have_a_measured_chapter() -> None:
     page = render_report(result)
     assert "Does memory really decide so?" in page
     assert "2 of 3 devices, really run under a hard memory limit, did as predicted" in page
+
+
+def _tables(page: str) -> dict[str, list[list[str]]]:
+    """Return the rows of each panel's table by the panel's title."""
+    found = {}
+    for panel in re.findall(r"<figure.*?</figure>", _markup(page), re.S):
+        title = re.sub(r"<[^>]*>", "", re.findall(r"<figcaption.*?</figcaption>", panel, re.S)[0])
+        rows = re.findall(r"<tr>.*?</tr>", panel, re.S)
+        found[" ".join(unescape(title).split())] = [
+            re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in rows
+        ]
+    return found
+
+
+def _table(page: str, title: str) -> list[list[str]]:
+    return next(rows for name, rows in _tables(page).items() if name.startswith(title))
+
+
+def test_energy_by_session_round_and_day_is_labelled_extrapolated() -> None:
+    """By tier: battery, mAh, mJ a session and a round, and both splits; every title says extrapolated."""
+    page = render_report(example_run())
+    chapter = page[page.index("<h2>What it costs a phone") :].split("<h2>")[1]
+    assert chapter.count("extrapolated") >= 3
+    assert "no session&#39;s energy was measured" in chapter
+    assert _table(page, "Energy, battery and time, extrapolated")[1][:5] == [
+        "entry", "0.0225%", "0.4 mAh", "30 mJ", "5,230 mJ",
+    ]  # fmt: skip
+    assert _table(page, "What a day's energy goes to")[1] == [
+        "entry", "120 mJ", "20 mJ", "1,000 mJ", "3,000 mJ",
+    ]  # fmt: skip
+    assert _table(page, "What a round's energy goes to")[1] == [
+        "entry", "30 mJ", "200 mJ", "4,000 mJ", "1,000 mJ",
+    ]  # fmt: skip
+
+
+def test_quality_by_tier_as_seen_scored_and_with_all_scored() -> None:
+    """A row a tier: devices, sessions, as users saw it, scored sessions, three systems on all sessions."""
+    page = render_report(example_run())
+    rows = _table(page, "Quality, over the whole run")
+    assert rows[1] == ["entry", "2,500", "5,000", "0.780", "0.870", "0.800", "0.860", "0.890"]
+    assert "tier_correlation 0.5" in page
+    result = example_run()
+    result["scenario"]["tier_correlation"] = 0.0
+    assert "users of all tiers have the same tastes" in render_report(result)
+
+
+def test_device_errors_stand_in_the_report_with_whose_they_are() -> None:
+    """Rows, median, shares and aim; a run with profiles of its own says that the errors aren't theirs."""
+    page = _markup(render_report(example_run()))
+    for part in ("an example of boards left out", "16.8%", "55%", "15.0%", "build_profiles.py --errors"):
+        assert part in page
+    assert "profiles of its own" not in page
+    result = example_run()
+    result["device_errors"] = {**DEVICE_ERRORS, "note": OWN_PROFILES}
+    assert "The run used profiles of its own" in render_report(result)
+
+
+def test_runs_of_before_have_a_report_without_the_new_parts() -> None:
+    """A run.json without device errors, split energy and quality by tier renders as far as it goes."""
+    result = example_run()
+    del result["device_errors"]
+    for tier in result["tiers"].values():
+        del tier["energy_mj_per_round"], tier["energy_mj_per_round_by"], tier["energy_mj_per_day_by"]
+    for row in result["comparison"]:
+        del row["tiers"]
+    page = render_report(result)
+    assert "How far off the device model is" not in page
+    assert "energy goes to" not in page
+    assert _table(page, "Quality, over the whole run")[1][5:] == ["–", "–", "–"]

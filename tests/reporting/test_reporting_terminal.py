@@ -43,17 +43,54 @@ def test_summary_fits_its_width(width: int, private: bool) -> None:
 
 
 def test_summary_labels_its_blocks() -> None:
-    """Each block says measured, modelled or proved, and all five are there."""
+    """Each block says measured, modelled or proved, and all seven are there."""
     titles = [
         line for line in _summary(100).splitlines() if line.endswith(("measured", "modelled", "proved"))
     ]
     assert titles == [
         "nDCG@10, 20 candidates, mean over evaluation sessions  measured",
-        "By device tier: latency of answered sessions, battery a day  modelled",
+        "nDCG@10 by device tier, whole run  measured",
+        "By device tier: latency of answered sessions  modelled",
+        "Energy and battery of a phone, extrapolated  modelled",
         "What became of the sessions  modelled",
         "Epsilon at delta 1e-6  proved",
         "Traffic  measured",
     ]
+
+
+def _row(block: str, tier: str) -> list[str]:
+    """Return the cells of a tier in the block with this title."""
+    after = _summary(120).split(block)[1].splitlines()
+    return next(line for line in after if line.startswith(tier)).split()
+
+
+def test_summary_has_quality_by_tier_in_three_ways() -> None:
+    """As users saw it, when scored, and with every session scored by release 0, final release and bound."""
+    row = _row("nDCG@10 by device tier", "entry")
+    assert row == ["entry", "0.780", "0.870", "0.800", "0.860", "0.890"]
+
+
+def test_summary_has_energy_by_session_round_and_day() -> None:
+    """mJ a session and a round, mAh and battery a day, and what most of it goes to; labelled extrapolated."""
+    assert _row("Energy and battery of a phone, extrapolated", "entry") == [
+        "entry", "30", "5,230", "0.4", "0.0225%", "downloads", "72%",
+    ]  # fmt: skip
+
+
+def test_summary_says_how_far_off_the_device_model_is() -> None:
+    """One line with the median error; a run of before has none, and no tier loses its row."""
+    line = "Median error of predicted against measured times: an example of boards left out: 16.8%."
+    assert line in _summary(120)
+    result = example_run()
+    del result["device_errors"]
+    for tier in result["tiers"].values():
+        del tier["energy_mj_per_round"], tier["energy_mj_per_round_by"], tier["energy_mj_per_day_by"]
+    for row in result["comparison"]:
+        del row["tiers"]
+    out = io.StringIO()
+    print_summary(result, Path("runs/example"), out, 100)
+    assert "Median error" not in out.getvalue()
+    assert out.getvalue().count("\nentry ") == 4
 
 
 def test_summary_without_privacy_or_end() -> None:

@@ -1,0 +1,72 @@
+"""How far off the device model is, for people: the chapter of every report, and one line for the terminal."""
+
+from fedbert.reporting import text
+from fedbert.reporting.page import Cell, Section, table_html
+from fedbert.results import DeviceErrorRow, DeviceErrors
+
+TITLE = "How far off the device model is"
+
+LEAD = (
+    "Latency, memory and energy of phones are modelled. This is how the model of time does on measurements: "
+    "the relative error |predicted / measured - 1|."
+)
+
+SCOPE = (
+    "No phone has run this model: these are other networks on the phones and boards of public tables. "
+    "Memory and energy have no measurements to stand against; energy is extrapolated from one phone's power "
+    "profile (docs/devices.md)."
+)
+
+
+def _percent(value: float | None) -> str:
+    return text.percent(value, 1) if value is not None else text.NONE
+
+
+def device_errors_section(errors: DeviceErrors | None) -> Section | None:
+    """Return the chapter with predicted against measured; None for a run from before it was kept."""
+    if not errors or not errors["rows"]:
+        return None
+    rows: list[list[Cell]] = [
+        [
+            row["what"],
+            row["label"],
+            row["rows"],
+            _percent(row["median_error"]),
+            *(text.percent(row[key]) for key in ("within_10", "within_20", "within_30")),
+            _percent(row["asked"]),
+            row["note"],
+        ]
+        for row in errors["rows"]
+    ]
+    columns = [
+        "measurements",
+        "kind",
+        "rows",
+        "median error",
+        "within 10%",
+        "within 20%",
+        "within 30%",
+        "aim, median",
+        "note",
+    ]
+    made = f"Made by: {errors['made_by']}"
+    return Section(
+        TITLE,
+        "measured",
+        table_html(rows, columns, align="llrrrrrrl"),
+        " ".join(part for part in (errors.get("note"), SCOPE, made) if part),
+        LEAD,
+    )
+
+
+def _row_words(row: DeviceErrorRow) -> str:
+    return f"{row['what']}: {_percent(row['median_error'])}"
+
+
+def device_errors_line(errors: DeviceErrors | None) -> str | None:
+    """Return the median errors in one sentence, None where there are none."""
+    if not errors or not errors["rows"]:
+        return None
+    found = "; ".join(_row_words(row) for row in errors["rows"])
+    note = errors.get("note")
+    return f"Median error of predicted against measured times: {found}." + (f" {note}" if note else "")

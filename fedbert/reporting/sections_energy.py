@@ -1,0 +1,90 @@
+"""Chapter of a run's report: what the feature costs a phone, in energy, battery and time."""
+
+from fedbert.reporting import plots_energy, text
+from fedbert.reporting.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.results import ENERGY_USES, RunResult
+
+EXTRAPOLATED = (
+    "Extrapolated: energy is the modelled time of one busy core or radio x its power, from one phone's power "
+    "profile. Its currents were compared with five measured drain rates of that phone (docs/devices.md); no "
+    "session's energy was measured."
+)
+
+
+def _mj(value: float | None) -> str:
+    return text.NONE if value is None else text.significant(value) + " mJ"
+
+
+def cost(result: RunResult) -> Section | None:
+    """What the feature costs a phone by tier: a session, a round in which it takes part, a day."""
+    tiers = result["tiers"]
+    if not tiers:
+        return None
+    day_rows: list[list[Cell]] = [
+        [
+            name,
+            text.significant(tier["battery_percent_per_day"]) + "%",
+            text.significant(tier["mah_per_day"]) + " mAh",
+            _mj(tier["energy_mj_per_session"]),
+            _mj(tier.get("energy_mj_per_round")),
+            text.milliseconds(tier["device_ms_per_day"]),
+            text.milliseconds(tier["install_ms"]),
+        ]
+        for name, tier in tiers.items()
+    ]
+    columns = [
+        "tier",
+        "battery a day",
+        "charge a day",
+        "energy a session",
+        "energy a round",
+        "computing a day",
+        "encoding per release",
+    ]
+    return Section(
+        "What it costs a phone",
+        None,
+        panels_html(
+            Panel(
+                "Energy, battery and time, extrapolated",
+                "modelled",
+                table_html(day_rows, columns),
+                "A session's energy is the mean of sessions that ran. A round's is all that a device spends "
+                "in a round in which it tries to send a signal: upload, download, install and its sessions. "
+                "Encoding per release is the background work of reading catalogue and history anew when a "
+                "release is installed, in the mean.",
+                wide=True,
+            ),
+            _uses(
+                result, "energy_mj_per_day_by", "What a day's energy goes to, extrapolated", "a phone and day"
+            ),
+            _uses(
+                result,
+                "energy_mj_per_round_by",
+                "What a round's energy goes to, extrapolated",
+                "a participant",
+            ),
+        ),
+        EXTRAPOLATED,
+    )
+
+
+def _uses(result: RunResult, key: plots_energy.UsesKey, title: str, per: str) -> Panel | None:
+    """Return the split of energy by what it went to; None for a run from before it was kept."""
+    if not any(tier.get(key) for tier in result["tiers"].values()):
+        return None
+    rows: list[list[Cell]] = [
+        [name, *(_mj(tier.get(key, {}).get(use)) for use in ENERGY_USES)]
+        for name, tier in result["tiers"].items()
+    ]
+    return Panel(
+        title,
+        "modelled",
+        figure_html(
+            plots_energy.energy_uses(result, key),
+            f"Share of energy by tier and what it went to: {', '.join(ENERGY_USES)}.",
+            max(240, 110 + 44 * len(rows)),
+        )
+        + table_html(rows, ["tier", *ENERGY_USES]),
+        f"Mean {per}.",
+    )

@@ -1,25 +1,139 @@
-"""``fedbert profiles check``: say everything that is wrong with a folder of device profiles."""
+"""``fedbert profiles``: list and show the classes of phones, check a folder of them, measure this machine."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from fedbert.devices.profiles import DeviceProfile
+
+_FOLDER = click.option(
+    "--profiles",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of device profiles.  [default: those that come with fedbert]",
+)
 
 
 @click.group()
 def profiles() -> None:
-    """Work with device profiles."""
+    """Look at the classes of phones, check your own, and measure this machine."""
+
+
+@profiles.command("list")
+@_FOLDER
+@click.option("--fleet", default="global", show_default=True, help="A fleet's name, or its .toml.")
+def list_(folder: Path | None, fleet: str) -> int:
+    """List the classes of a fleet with their shares."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fedbert.devices.fleet_shares import fleet_names, load_fleet
+    from fedbert.units import GIGABYTE
+
+    table = Table(title=f"Fleet {fleet}", title_justify="left", box=None, pad_edge=False)
+    for name, right in (
+        ("class", False),
+        ("tier", False),
+        ("share", True),
+        ("RAM", True),
+        ("year", True),
+        ("fastest cores", False),
+        ("int8 GMAC/s", True),
+        ("free memory p10 / p50 / p90", True),
+    ):
+        table.add_column(name, justify="right" if right else "left")
+    for profile in load_fleet(folder, fleet):
+        first, memory = profile.clusters[0], profile.free_memory
+        quantiles = (memory.p10_bytes, memory.p50_bytes, memory.p90_bytes)
+        table.add_row(
+            profile.name,
+            profile.tier,
+            f"{profile.share:.1%}",
+            f"{profile.ram_bytes / GIGABYTE:g} GB",
+            str(profile.year),
+            f"{first.count}x {first.core} {first.clock_ghz:g} GHz",
+            f"{profile.big_core.int8_gmacs_per_s:.1f}",
+            " / ".join(f"{value / 1e6:.1f}" for value in quantiles) + " MB",
+        )
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    console.print(f"Modelled. Fleets: {', '.join(fleet_names(folder)) or 'none'}.", highlight=False)
+    return 0
+
+
+@profiles.command()
+@click.argument("name")
+@_FOLDER
+def show(name: str, folder: Path | None) -> int:
+    """Show every number of the class NAME, and where it is from.
+
+    NAME is a class's name, its file, or a part of either that no other class has.
+    """
+    from fedbert.devices.profiles import raise_first, read_profiles
+    from fedbert.paths import profiles_folder
+
+    where = profiles_folder() if folder is None else folder
+    found, problems = read_profiles(where)
+    raise_first(problems, where)
+    key = _pick(name, found)
+    click.echo(f"# {key}.toml")
+    for line in _lines(found[key]):
+        click.echo(line)
+    return 0
+
+
+def _pick(name: str, found: "dict[str, DeviceProfile]") -> str:
+    """Return the file (without .toml) of the one class that `name` means."""
+    from fedbert.errors import FedbertError
+
+    wanted = name.casefold().removesuffix(".toml")
+    whole = [key for key, profile in found.items() if wanted in (key.casefold(), profile.name.casefold())]
+    part = [
+        key for key, profile in found.items() if wanted in key.casefold() or wanted in profile.name.casefold()
+    ]
+    matches = whole or part
+    if len(matches) == 1:
+        return matches[0]
+    what = f"is part of {len(matches)} classes ({', '.join(matches)})" if matches else "is none"
+    raise FedbertError(
+        f"NAME(={name!r}) must be a class's name, its file or a part of one; it {what}; "
+        "list them with: fedbert profiles list"
+    )
+
+
+def _lines(profile: "DeviceProfile") -> list[str]:
+    """Return a line for each number and text of a profile, with its source."""
+
+    def source(key: str) -> str:
+        known = [text for name, text in profile.sources.items() if key == name or key.startswith(f"{name}.")]
+        return f"  # {known[0]}" if known else ""
+
+    lines: list[str] = []
+    values = profile.model_dump(exclude={"sources", "share"}, exclude_none=True)
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += [
+                f"{key}.{inner} = {number}{source(f'{key}.{inner}')}" for inner, number in value.items()
+            ]
+        elif isinstance(value, list):
+            cores = " + ".join(f"{c['count']}x {c['core']} {c['clock_ghz']:g} GHz" for c in value)
+            lines.append(f"{key} = {cores}{source(key)}")
+        else:
+            lines.append(f"{key} = {value}{source(key)}")
+    return lines
 
 
 @profiles.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> int:
-    """Check the TOML files of FOLDER; the exit code is 2 if anything is wrong."""
-    from fedbert.devices.links import check_links
-    from fedbert.devices.profiles import check_profiles
+    """Check the profiles, the links and the fleets of FOLDER; the exit code is 2 if anything is wrong."""
+    from fedbert.devices.fleet_shares import check_folder
 
-    problems = check_profiles(folder) + check_links(folder)
+    problems = check_folder(folder)
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
     if not problems:
-        click.echo(f"{folder}: all profiles are good")
+        click.echo(f"{folder}: all profiles, links and fleets are good")
     return 2 if problems else 0

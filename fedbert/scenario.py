@@ -46,6 +46,9 @@ class Scenario(_Settings):
     history_length: int = Field(8, ge=1, le=64, description="clicks a phone remembers")
 
     profiles: Path | None = Field(None, description="folder of device profiles (TOML)")
+    fleet: str = Field(
+        "global", min_length=1, description="shares of the classes: global, low_end or a .toml of your own"
+    )
     availability: Literal["default", "always"] = Field("default", description="when phones can take part")
     availability_trace: Path | None = Field(
         None, description="CSV or Parquet of your own phones: device_id,start,end,state (docs/devices.md)"

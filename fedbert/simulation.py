@@ -121,12 +121,12 @@ def run(
 
 
 def _verified(session: "Session", count: int) -> list[VerifiedRow]:
-    from fedbert.devices.profiles import load_profiles
+    from fedbert.devices.fleet_shares import load_fleet
     from fedbert.federation.environment import cost_model
     from fedbert.federation.verification import verified_rows
 
     scenario, artefact = session.scenario, session.server.releases[0].artefact
-    cost = cost_model(scenario, load_profiles(scenario.profiles), artefact)
+    cost = cost_model(scenario, load_fleet(scenario.profiles, scenario.fleet), artefact)
     return verified_rows(scenario, cost, artefact, session.world, count)
 
 

@@ -11,9 +11,10 @@ from fedbert.devices.cost_model import Outcome
 from fedbert.devices.energy import charge_mah
 from fedbert.devices.errors_table import device_errors
 from fedbert.devices.fleet import draw_fleet
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import LINK_KINDS, load_links
 from fedbert.devices.network import draw_network, hourly_uploaders
-from fedbert.devices.profiles import TIERS, DeviceProfile, load_profiles
+from fedbert.devices.profiles import TIERS, DeviceProfile
 from fedbert.federation import report as r
 from fedbert.federation.budget import privacy_row
 from fedbert.federation.energy_rows import participant_energy, tier_energy
@@ -270,7 +271,7 @@ def summarise(
     commit: str | None,
 ) -> tuple[RunResult, "pd.DataFrame"]:
     """Return the result of a session that has at least its row 0, and the sample of devices."""
-    profiles = load_profiles(scenario.profiles)
+    profiles = load_fleet(scenario.profiles, scenario.fleet)
     done = len(session.updates) - 1
     rows = [
         round_row(session, truth, update, wall)

@@ -69,7 +69,7 @@ def core_table(
         "memory_bytes_per_s": significant(bandwidth),
         "overhead_us_per_operator": significant(cycles / clock_ghz / 1e3),
         "parallel_share": significant(shares[facts.kind()]),
-        "power_mw": significant(power.core_mw(facts.in_order, clock_ghz, int8)),
+        "power_mw": significant(power.core_mw(bool(facts.in_order), clock_ghz, int8)),
     }
     where = (
         f"fit of ncnn's and Bolt's tables, {core}"

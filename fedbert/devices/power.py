@@ -91,7 +91,7 @@ class Power:
         current = self.profile.core_ma(cluster, clock_ghz) + self.profile.awake_ma(cluster)
         return current * self.voltage_v
 
-    def core_mw(self, in_order: int, clock_ghz: float, int8_per_cycle: float) -> float:
+    def core_mw(self, in_order: bool, clock_ghz: float, int8_per_cycle: float) -> float:
         """Return the power of one busy core: in-order cores by the little curve, others by the prime core's,
         in proportion to the multiply-adds per cycle of an A76 (equal energy for equal work)."""
         if in_order:

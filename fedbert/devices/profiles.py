@@ -21,7 +21,6 @@ LINKS_FILE = "links.toml"
 
 SHARE_TOLERANCE = 1e-6
 
-_Positive = Annotated[float, Field(gt=0, le=1e6)]
 Milliwatts = Annotated[float, Field(gt=0, le=20_000)]
 _Bytes = Annotated[int, Field(ge=10_000, le=10**12)]
 
@@ -177,7 +176,7 @@ def raise_first(problems: list[str], folder: Path) -> None:
 
 
 def read_profiles(folder: Path) -> tuple[dict[str, DeviceProfile], list[str]]:
-    """Return the good profiles of `folder` by file name without its ending, and every problem, a line each."""
+    """Return the good profiles of `folder` by file name without its ending, and all problems, a line each."""
     if not folder.is_dir():
         return {}, [f"profiles(='{folder}') must be a folder of TOML files; give its path"]
     files = sorted(file for file in folder.glob("*.toml") if file.name != LINKS_FILE)

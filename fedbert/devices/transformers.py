@@ -39,8 +39,8 @@ def read_bolt(sources: Path) -> Timings:
     """
     facts = assumptions(sources)["transformer"]
     rows = [row for row in rows_of(sources / "tinybert_kirin810.csv") if row["precision"] in _PRECISIONS]
-    shapes = [facts["shapes"][row["model"]] for row in rows]
-    tokens, core = facts["tokens"], [f"Cortex-{row['core']}" for row in rows]
+    shapes: list[list[int]] = [facts["shapes"][row["model"]] for row in rows]
+    tokens, core = int(facts["tokens"]), [f"Cortex-{row['core']}" for row in rows]
     return Timings(
         board=("kirin-810",) * len(rows),
         soc=(facts["soc"],) * len(rows),
@@ -51,8 +51,8 @@ def read_bolt(sources: Path) -> Timings:
         precision=np.array([_PRECISIONS[row["precision"]] for row in rows]),
         build=np.full(len(rows), NEWEST_BUILD),
         clock_hz=np.array([1e9 * facts["clock_ghz"][name] for name in core]),
-        conv_macs=np.array([transformer_macs(*shape, tokens) for shape in shapes]),
-        activations=np.array([transformer_activations(*shape, tokens) for shape in shapes]),
+        conv_macs=np.array([transformer_macs(a, b, c, tokens) for a, b, c in shapes]),
+        activations=np.array([transformer_activations(a, b, c, tokens) for a, b, c in shapes]),
         dense_params=np.zeros(len(rows)),
         layers=np.array([float(facts["operators_per_layer"] * shape[0]) for shape in shapes]),
         seconds=np.array([float(row["avg_ms"]) / 1000 for row in rows]),
@@ -65,7 +65,7 @@ def joined(one: Timings, other: Timings) -> Timings:
         np.concatenate([mine, theirs]) if isinstance(mine, np.ndarray) else mine + theirs
         for mine, theirs in zip(vars(one).values(), vars(other).values(), strict=True)
     )
-    return Timings(*columns)
+    return Timings(*columns)  # type: ignore[arg-type]
 
 
 def transformer_rates(fitted: Fit, core: str, precision: int) -> tuple[float, float, float]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import LinkTable, load_links
-from fedbert.devices.profiles import DeviceProfile, load_profiles
+from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.protocol import layout_of
@@ -62,7 +63,7 @@ class Environment:
     @classmethod
     def create(cls, scenario: Scenario, release_0: Artefact) -> "Environment":
         """Load what `scenario` names; raises FedbertError if a file is wrong."""
-        profiles = load_profiles(scenario.profiles)
+        profiles = load_fleet(scenario.profiles, scenario.fleet)
         cost = cost_model(scenario, profiles, release_0)
         world = load_world(scenario.world, scenario.items, scenario.interactions)
         trace = load_trace(scenario.availability_trace)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import load_links
-from fedbert.devices.profiles import load_profiles
 from fedbert.ei_bert.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import report as r
@@ -79,7 +79,7 @@ class Session:
     def open(cls, scenario: Scenario) -> "Session":
         """Load public data, teacher and student for a run; what the user named comes first, to fail early."""
         started = time.perf_counter()
-        load_profiles(scenario.profiles)
+        load_fleet(scenario.profiles, scenario.fleet)
         trace = load_trace(scenario.availability_trace)
         load_links(scenario.profiles)
         files = (scenario.world, scenario.items, scenario.interactions)

@@ -19,12 +19,12 @@ from fedbert.devices.cost_model import (
 )
 from fedbert.devices.energy import charge_mah, energy_mj, energy_of_charge_mj
 from fedbert.devices.fleet import draw_fleet, standard_normal
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.memory import ONNX_RUNTIME
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic
-from fedbert.devices.profiles import load_profiles
 from fedbert.randomness import Purpose, uniforms
 
-PROFILES = load_profiles()
+PROFILES = load_fleet()
 OPERATIONS = ModelOperations(
     integer_macs=Quadratic(127_000, 786_000, 0),
     float_macs=Quadratic(0, 128, 1024),

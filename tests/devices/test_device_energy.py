@@ -27,8 +27,8 @@ def test_currents_are_linear_between_clocks_and_go_on_beyond() -> None:
 def test_cores_draw_in_proportion_to_their_work() -> None:
     """In-order cores follow the little curve whatever their rate; others scale with work per cycle."""
     power = Power(PROFILE, 4.0, 10.0)
-    assert power.core_mw("Cortex-A53", 1.8048, 99.0) == pytest.approx((176.19 / 6 + 8.4 + 2) * 4)
-    assert power.core_mw("Cortex-A78", 2.4, 15.0) == pytest.approx(1.5 * (135 + 8.4 + 2.6) * 4)
+    assert power.core_mw(True, 1.8048, 99.0) == pytest.approx((176.19 / 6 + 8.4 + 2) * 4)
+    assert power.core_mw(False, 2.4, 15.0) == pytest.approx(1.5 * (135 + 8.4 + 2.6) * 4)
 
 
 def test_shipped_profiles_carry_this_power() -> None:
@@ -38,7 +38,7 @@ def test_shipped_profiles_carry_this_power() -> None:
     for profile in load_profiles():
         last = profile.clusters[-1]
         if last.core in ("Cortex-A53", "Cortex-A55", "Cortex-A510"):
-            expected = power.core_mw(last.core, last.clock_ghz, 0.0)
+            expected = power.core_mw(True, last.clock_ghz, 0.0)
             assert profile.little_core.power_mw == pytest.approx(expected, rel=1e-3)
             checked += 1
     assert checked > 5

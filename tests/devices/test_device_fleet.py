@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fedbert.devices.fleet import between_quantiles, draw_fleet, lognormal, pick
-from fedbert.devices.profiles import load_profiles
+from fedbert.devices.fleet_shares import load_fleet
 
-PROFILES = load_profiles()
+PROFILES = load_fleet()
 COUNT = 20_000
 FLEET = draw_fleet(PROFILES, 7, 0, COUNT)
 

@@ -7,6 +7,7 @@ import pytest
 
 from fedbert.devices.availability import Availability, availability
 from fedbert.devices.fleet import Floats, draw_fleet, standard_normal
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import FIXED_LINE, LINK_KINDS, LinkTable, load_links
 from fedbert.devices.network import (
     ATTEMPTS,
@@ -27,10 +28,10 @@ from fedbert.devices.network import (
     transfer_uniforms,
     upload,
 )
-from fedbert.devices.profiles import Radios, load_profiles
+from fedbert.devices.profiles import Radios
 from fedbert.randomness import Purpose
 
-PROFILES, LINKS = load_profiles(), load_links()
+PROFILES, LINKS = load_fleet(), load_links()
 COUNT = 30_000
 FLEET = draw_fleet(PROFILES, 3, 0, COUNT)
 NETWORK = draw_network(PROFILES, LINKS, FLEET.profile, 3, 0, COUNT)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import tomli_w
 
+from fedbert.devices.fleet_shares import check_folder
 from fedbert.devices.links import LINK_KINDS
-from fedbert.devices.profiles import TIERS, check_profiles, load_profiles
+from fedbert.devices.profiles import TIERS, load_profiles, read_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder
 
-GOOD = tomllib.loads((profiles_folder() / "09_kirin_810.toml").read_text(encoding="utf-8")) | {"share": 1.0}
+GOOD = tomllib.loads((profiles_folder() / "17_kirin_810.toml").read_text(encoding="utf-8"))
 
 
 def numbers(table: dict[str, Any], prefix: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -35,6 +36,8 @@ def numbers(table: dict[str, Any], prefix: tuple[str | int, ...] = ()) -> list[t
 NUMBERS = numbers(GOOD)
 TEXTS = [("name",), ("tier",), ("soc",), ("clusters", 0, "core")]
 FIELDS = NUMBERS + TEXTS
+NEEDED = [path for path in FIELDS if path[-1] != "parallel_share"]
+"""A core need not say what threads are worth."""
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
@@ -58,7 +61,7 @@ def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
 def problems(folder: Path, table: dict[str, Any]) -> list[str]:
     """Return the problems of a folder with one profile, and check that loading raises the first of them."""
     (folder / "phone.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
-    found = check_profiles(folder)
+    found = read_profiles(folder)[1]
     assert all("\n" not in line for line in found)
     with pytest.raises(FedbertError) as raised:
         load_profiles(folder)
@@ -67,13 +70,13 @@ def problems(folder: Path, table: dict[str, Any]) -> list[str]:
 
 
 def test_shipped_profiles_are_complete() -> None:
-    """There are at least 12 classes over all tiers, in file order, whose shares add up to 1."""
+    """There are at least 20 classes over all tiers, from 1 GB to a flagship, in file order."""
     profiles = load_profiles()
-    assert len(profiles) >= 12
+    assert len(profiles) >= 20
     assert {profile.tier for profile in profiles} == set(TIERS)
-    assert sum(profile.share for profile in profiles) == pytest.approx(1, abs=1e-6)
-    assert profiles[0].name == "Snapdragon 410 · 1 GB"
-    assert check_profiles(profiles_folder()) == []
+    assert profiles[0].ram_bytes == 10**9
+    assert profiles[-1].tier == "flagship"
+    assert check_folder(profiles_folder()) == []
 
 
 def test_radios_are_in_the_order_of_the_links() -> None:
@@ -86,10 +89,10 @@ def test_links_are_no_profile(tmp_path: Path) -> None:
     """A links.toml beside the profiles is not read as one of them."""
     (tmp_path / "links.toml").write_text("", encoding="utf-8")
     (tmp_path / "phone.toml").write_text(tomli_w.dumps(GOOD), encoding="utf-8")
-    assert check_profiles(tmp_path) == []
+    assert read_profiles(tmp_path)[1] == []
 
 
-@pytest.mark.parametrize("path", FIELDS, ids=dotted)
+@pytest.mark.parametrize("path", NEEDED, ids=dotted)
 def test_a_missing_key_is_named(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """Every key is needed: the message names file and key."""
     found = problems(tmp_path, changed(path, None))
@@ -148,7 +151,7 @@ def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
             0.5,
             "radios: three_g, lte and five_g must add up to 1, not 0.6; change the shares",
         ),
-        (("ram_bytes",), 250_000_000, "phone.toml: share of"),
+        (("ram_bytes",), 250_000_000, "free_memory.p90_bytes(=300000000) must be <= ram_bytes"),
         (("sources", "ram_bytes"), None, "sources.'ram_bytes' must say where it is from"),
         (("sources", "ram_bytes"), " ", "sources.'ram_bytes' must say where it is from"),
         (("sources", "ram_gb"), "a guess", "sources.'ram_gb' must name a key with a number"),
@@ -158,9 +161,8 @@ def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
 def test_values_must_agree(path: tuple[str, ...], value: Any, rule: str, tmp_path: Path) -> None:
     """Quantiles rise, shares add up, memory fits, and every number has a source."""
     if path == ("ram_bytes",):
-        table, rule = changed(path, value), ""
+        table = changed(path, value)
         table["free_memory"] = {"p10_bytes": 10**8, "p50_bytes": 2 * 10**8, "p90_bytes": 3 * 10**8}
-        rule = "free_memory.p90_bytes(=300000000) must be <= ram_bytes"
     else:
         table = changed(path, value)
     found = problems(tmp_path, table)
@@ -169,18 +171,16 @@ def test_values_must_agree(path: tuple[str, ...], value: Any, rule: str, tmp_pat
     assert rule in found[0]
 
 
-def test_shares_of_the_fleet_must_add_up(tmp_path: Path) -> None:
-    """The shares of all files add up to 1 within 1e-6."""
-    found = problems(tmp_path, changed(("share",), 0.999))
-    assert found == [
-        f"{tmp_path.name}: share of all 1 files must add up to 1 (within 1e-6), not 0.999; change the shares"
-    ]
+def test_shares_are_not_in_a_profile(tmp_path: Path) -> None:
+    """The share of a class stands in the fleet's file."""
+    found = problems(tmp_path, GOOD | {"share": 0.5})
+    assert found == ["phone.toml: share must stand in a file of fleets/; move it there"]
 
 
 def test_names_must_differ(tmp_path: Path) -> None:
     """Two profiles cannot have one name."""
-    (tmp_path / "first.toml").write_text(tomli_w.dumps(changed(("share",), 0.5)), encoding="utf-8")
-    found = problems(tmp_path, changed(("share",), 0.5))
+    (tmp_path / "first.toml").write_text(tomli_w.dumps(GOOD), encoding="utf-8")
+    found = problems(tmp_path, GOOD)
     assert found == ["phone.toml: name(='Kirin 810 · 6 GB') must differ from that of first.toml; rename one"]
 
 
@@ -191,7 +191,7 @@ def test_names_must_differ(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(content: bytes, rule: str, tmp_path: Path) -> None:
     """A file that is no TOML or no text is named."""
     (tmp_path / "phone.toml").write_bytes(content)
-    assert check_profiles(tmp_path)[0].startswith(rule)
+    assert read_profiles(tmp_path)[1][0].startswith(rule)
     with pytest.raises(FedbertError, match="file must be"):
         load_profiles(tmp_path)
 

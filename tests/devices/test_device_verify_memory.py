@@ -9,8 +9,8 @@ import pytest
 from fedbert.devices import memory_process
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet import draw_fleet
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.memory import relative_error
-from fedbert.devices.profiles import load_profiles
 from fedbert.devices.verify_memory import MemoryCase, VerifiedDevice, draw_cases, verified_table, verify
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
@@ -18,7 +18,7 @@ from fedbert.paths import models_folder
 FOLDER = models_folder() / "tiny"
 FILES = {name: (FOLDER / name).read_bytes() for name in ("model.onnx", "vocab.txt", "manifest.json")}
 COST = CostModel(
-    load_profiles(), count_operations(FILES["model.onnx"]), sum(len(body) for body in FILES.values())
+    load_fleet(), count_operations(FILES["model.onnx"]), sum(len(body) for body in FILES.values())
 )
 TEXTS = [[4] * 6, [4] * 12, [4] * 40]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")

@@ -6,12 +6,19 @@ from fedbert.devices.cost_model import CostModel, Outcome
 from fedbert.devices.errors_table import ErrorTable
 from fedbert.devices.fitting import FLOAT, INT8, Fit, Timings, relative_errors
 from fedbert.devices.fleet import draw_fleet
+from fedbert.devices.profiles import DeviceProfile
 from fedbert.devices.transformers import transformer_rates
 from fedbert.randomness import Purpose, uniforms
 
 
-def fit_table(timings: Timings, fitted: Fit, shares: dict[str, float]) -> list[str]:
-    """Return the fitted constants of a transformer by core; `shares` are p of `threads` by kind of core."""
+def fit_table(
+    timings: Timings, fitted: Fit, shares: dict[str, float], profiles: tuple[DeviceProfile, ...]
+) -> list[str]:
+    """Return the fitted constants of a transformer by core that was timed or that a class of `profiles` has.
+
+    `shares` are p of `threads` by kind of core.
+    """
+    used = set(timings.core) | {cluster.core for profile in profiles for cluster in profile.clusters}
     lines = [
         "| core | SoCs | rows | float MAC/cycle | int8 MAC/cycle | dense weights GB/s | cycles an operator "
         "| p of threads | median error in the fit |",
@@ -19,6 +26,8 @@ def fit_table(timings: Timings, fitted: Fit, shares: dict[str, float]) -> list[s
     ]
     errors = np.abs(relative_errors(fitted, timings))
     for core, facts in fitted.cores.items():
+        if core not in used:
+            continue
         mine = np.array([name == core for name in timings.core])
         socs = {soc for soc, name in zip(timings.soc, timings.core, strict=True) if name == core}
         floats, cycles, bandwidth = transformer_rates(fitted, core, FLOAT)

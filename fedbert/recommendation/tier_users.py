@@ -1,7 +1,7 @@
 """Which real user holds which phone: users' tastes made to go with the device tier, one user a device.
 
-Modelled: no data at hand say what phone a user had. Users who lean to what many choose get cheap phones
-more often, users of rare items expensive ones. Devices are taken in groups of `GROUP`; within a group the users
+Modelled: no data at hand say what phone a user had. Users who lean to what many choose get cheap phones more
+often, users of rare items expensive ones. Devices are taken in groups of `GROUP`; within a group the users
 that a plain seeded order gives them change places, so that the order of ``tier_correlation * lean + noise``
 (noise standard normal) becomes that of the tiers. Every user still comes as often as before, and a device's
 user depends on the seed and on its own group alone.

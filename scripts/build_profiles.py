@@ -185,7 +185,11 @@ def report() -> None:
     measured = read_ncnn(SOURCES)
     single = joined(measured.timings.take(measured.threads == 1), read_bolt(SOURCES))
     fitted, shares, _ = fitted_constants()
-    tables = (fit_table(single, fitted, shares, model.profiles), errors_table(load_errors(ROOT)), session_table(model))
+    tables = (
+        fit_table(single, fitted, shares, model.profiles),
+        errors_table(load_errors(ROOT)),
+        session_table(model),
+    )
     print("\n\n".join("\n".join(lines) for lines in tables))
 
 

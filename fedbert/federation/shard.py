@@ -112,7 +112,12 @@ class Shard:
             tier=fleet.tier,
             settings=self.environment.settings,
             devices=self.scenario.devices,
+            tier_of=self._tier_of,
         )
+
+    def _tier_of(self, first: int, count: int) -> NDArray[np.int8]:
+        """Return the tiers of any devices of the fleet, `[device]`."""
+        return draw_fleet(self.environment.profiles, self.scenario.seed, first, count).tier
 
     def control(self, rows: slice) -> NDArray[np.bool_]:
         """Return which devices of some rows stay on release 0, `[device]`."""

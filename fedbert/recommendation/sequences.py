@@ -25,6 +25,7 @@ from fedbert.recommendation.sessions import (
     session_places,
     session_uniforms,
 )
+from fedbert.recommendation.tier_users import assign, lean_of
 
 LEARNING_SHARE = 0.8
 """Share of all interactions, by time, that come before the cut."""
@@ -42,7 +43,10 @@ class Steps:
 
 @dataclass(frozen=True)
 class SequenceWorld:
-    """Users who go from one item to the next; text ids are item ids. Tiers don't matter here."""
+    """Users who go from one item to the next; text ids are item ids.
+
+    `lean` [user] is how far a user leans to rare items (`tier_users`): who holds which phone goes by it.
+    """
 
     name: str
     public: PublicData
@@ -53,12 +57,15 @@ class SequenceWorld:
     past: Steps
     learning: Steps
     evaluation: Steps
+    lean: NDArray[np.float64]
 
     def user_of(self, block: Block) -> NDArray[np.int64]:
-        """Return the user on each device: a permutation by seed, repeated when devices outnumber users."""
-        users = len(self.past.start)
-        order = generator(block.seed, Purpose.USER_ASSIGNMENT).permutation(users)
-        return np.asarray(order[np.arange(block.first, block.first + block.count) % users])
+        """Return the user on each device: a permutation, repeated when devices outnumber users.
+
+        It goes by seed, and by tier as far as `tier_correlation` says (`tier_users.assign`).
+        """
+        order = generator(block.seed, Purpose.USER_ASSIGNMENT).permutation(len(self.past.start))
+        return np.asarray(assign(block, order, self.lean))
 
     def history(self, block: Block) -> Requests:
         """Return the newest `history_length` steps of each user's earlier half of learning, newest last."""
@@ -130,6 +137,8 @@ def make_sequence_world(
         f"{public.name} has {len(kept)} users: where devices outnumber them, users are used again under "
         "other devices, and the privacy unit is the device, not the user"
     )
+    popularity = np.log(public.catalogue.popularity[after[is_learning]])
+    mean = np.bincount(owner[is_learning], popularity, users) / np.maximum(learned, 1)
     return SequenceWorld(
         public.name,
         public,
@@ -140,6 +149,7 @@ def make_sequence_world(
         chosen(past),
         chosen(is_learning & ~past),
         evaluation,
+        lean_of(mean[kept]),
     )
 
 

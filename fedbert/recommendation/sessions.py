@@ -4,6 +4,7 @@ A block is a range of device ids. Whatever is computed for a device depends on (
 the same device gets the same sessions in any block.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -59,7 +60,11 @@ class WorldSettings:
 
 @dataclass(frozen=True)
 class Block:
-    """Devices `first` .. `first + count - 1` of a fleet of `devices`; tier int8, 0 entry, 2 flagship."""
+    """Devices `first` .. `first + count - 1` of a fleet of `devices`; tier int8, 0 entry, 2 flagship.
+
+    `tier_of(first, count)` gives the tiers of any devices of the fleet, for worlds of real users, who are
+    exchanged between neighbours; None leaves them where they are.
+    """
 
     seed: int
     first: int
@@ -67,6 +72,7 @@ class Block:
     tier: NDArray[np.int8]
     settings: WorldSettings
     devices: int
+    tier_of: Callable[[int, int], NDArray[np.int8]] | None = None
 
 
 @dataclass(frozen=True)

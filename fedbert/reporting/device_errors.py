@@ -12,9 +12,9 @@ LEAD = (
 )
 
 SCOPE = (
-    "No phone has run this model: these are other networks on the phones and boards of public tables. "
-    "Memory and energy have no measurements to stand against; energy is extrapolated from one phone's power "
-    "profile (docs/devices.md)."
+    "No phone has run this model: these are other networks on the phones and boards of public tables, and "
+    "this model on one computer. Energy has no measurement to stand against; it is extrapolated from one "
+    "phone's power profile (docs/devices.md)."
 )
 
 
@@ -64,9 +64,10 @@ def _row_words(row: DeviceErrorRow) -> str:
 
 
 def device_errors_line(errors: DeviceErrors | None) -> str | None:
-    """Return the median errors in one sentence, None where there are none."""
+    """Return the median errors of the rows that something was asked of, None where there are none."""
     if not errors or not errors["rows"]:
         return None
-    found = "; ".join(_row_words(row) for row in errors["rows"])
+    asked = [row for row in errors["rows"] if row["asked"] is not None][:3] or errors["rows"][:3]
+    found = "; ".join(_row_words(row) for row in asked)
     note = errors.get("note")
     return f"Median error of predicted against measured times: {found}." + (f" {note}" if note else "")

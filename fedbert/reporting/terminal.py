@@ -108,7 +108,7 @@ def _tier_quality(result: RunResult) -> Any:
     table = _table("tier", "as users saw it", "when scored", *names)
     for name in result["tiers"]:
         table.add_row(name, *(text.number(value) for value in tier_ndcg(result, name)[: 2 + len(names)]))
-    note = f"{' and '.join(names[:1] + names[-1:])}: every session scored" if names else ""
+    note = f"{', '.join(names)}: every session scored" if names else ""
     return _block(
         "nDCG@10 by device tier, whole run", "measured", *([Text(note, "dim")] if note else []), table
     )

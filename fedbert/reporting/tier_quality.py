@@ -20,7 +20,7 @@ TIER_NOTE = (
     "phone, so that what is left between tiers is what their users ask for, not what their phones can do."
 )
 
-NO_TIER_TASTES = "The scenario's tier_correlation is 0: users of all tiers have the same tastes."
+NO_TIER_TASTES = "The scenario's tier_correlation is 0: what users do does not depend on the tier."
 
 
 def tier_ndcg(result: RunResult, tier: str) -> list[float | None]:
@@ -43,5 +43,5 @@ def tier_note(result: RunResult) -> str:
     strength = result["scenario"].get("tier_correlation")
     tastes = NO_TIER_TASTES if strength == 0 else ""
     if strength:
-        tastes = f"Tastes depend on the tier (modelled; tier_correlation {strength:g})."
+        tastes = f"What users do differs by tier (modelled; tier_correlation {strength:g})."
     return f"{TIER_NOTE} {tastes}".rstrip()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fedbert.recommendation.sequences import SequenceWorld, load_films
 from fedbert.recommendation.services import ServicesWorld, load_services
@@ -28,7 +29,9 @@ def make_block() -> Callable[..., Block]:
     """Return a maker of blocks whose tiers go 0, 1, 2, 0, ... by device id."""
 
     def make(first: int = 0, count: int = 300, seed: int = 5, **settings: Any) -> Block:
-        tier = (np.arange(first, first + count) % 3).astype(np.int8)
-        return Block(seed, first, count, tier, WorldSettings(**settings), 1000)
+        def tier_of(first: int, count: int) -> NDArray[np.int8]:
+            return (np.arange(first, first + count) % 3).astype(np.int8)
+
+        return Block(seed, first, count, tier_of(first, count), WorldSettings(**settings), 1000, tier_of)
 
     return make

@@ -61,10 +61,11 @@ def test_devices_are_users_in_a_seeded_order(films: SequenceWorld, make_block: M
     """Up to as many devices as users each has its own user; beyond, users come again in the same order."""
     assert films.users is not None
     users = films.users
-    order = films.user_of(make_block(0, users + 5))
+    order = films.user_of(make_block(0, users + 5, tier_correlation=0.0))
     assert sorted(order[:users]) == list(range(users))
     assert np.array_equal(order[users:], order[:5])
-    assert not np.array_equal(order, films.user_of(make_block(0, users + 5, seed=6)))
+    other = films.user_of(make_block(0, users + 5, seed=6, tier_correlation=0.0))
+    assert not np.array_equal(order, other)
     assert films.reuse_note is not None
     assert f"{users} users" in films.reuse_note
     assert "privacy unit is the device" in films.reuse_note
@@ -91,3 +92,40 @@ def test_evaluation_steps_are_in_no_history(films: SequenceWorld, make_block: Ma
     for device, text, item in zip(found.device[:200], found.text[:200], found.item[:200], strict=True):
         assert (text, item) not in steps_of(films, "learning", int(owner[device]))
     assert films.evaluation_text[found.text].all()
+
+
+@pytest.mark.parametrize("correlation", [0.5, 5.0])
+def test_users_go_with_tiers_and_each_still_comes_once(
+    films: SequenceWorld, make_block: MakeBlock, correlation: float
+) -> None:
+    """The lean to rare items rises from entry to flagship; each user has one device; any split agrees."""
+    assert films.users is not None
+    users = films.users
+    block = make_block(0, users + 100, tier_correlation=correlation)
+    found = films.user_of(block)
+    assert sorted(found[:users]) == list(range(users))
+    assert len(set(found[users:])) == 100
+    leans = [films.lean[found[block.tier == tier]].mean() for tier in range(3)]
+    assert leans[0] < -0.1
+    assert leans[2] > 0.1
+    for first, count in ((0, 1), (63, 2), (100, 777), (users - 1, 3), (users + 40, 20)):
+        part = make_block(first, count, tier_correlation=correlation)
+        whole = replace(part, devices=users + 100)
+        assert films.user_of(whole).tolist() == found[first : first + count].tolist()
+
+
+def test_what_users_of_a_tier_choose_depends_on_the_knob(films: SequenceWorld, make_block: MakeBlock) -> None:
+    """Entry users' sessions want more popular films than flagship users', more so with a larger knob."""
+    popularity = np.log(films.public.catalogue.popularity)
+    gaps = []
+    for correlation in (0.0, 0.5, 5.0):
+        found_gaps = []
+        for seed in range(6):
+            block = make_block(0, 9000, seed, tier_correlation=correlation, evaluation_per_device_day=12.0)
+            found = films.sessions(replace(block, devices=9000), 10, Kind.EVALUATION)
+            tier, wanted = block.tier[found.device], popularity[found.item]
+            found_gaps.append(wanted[tier == 0].mean() - wanted[tier == 2].mean())
+        gaps.append(np.mean(found_gaps))
+    assert abs(gaps[0]) < 0.12
+    assert gaps[1] > 0.18
+    assert gaps[2] > gaps[1] + 0.1

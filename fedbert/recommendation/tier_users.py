@@ -1,0 +1,53 @@
+"""Which real user holds which phone: users' tastes made to go with the device tier, one user a device.
+
+Modelled: no data at hand say what phone a user had. Users who lean to what many choose get cheap phones more
+often, users of rare items expensive ones. Devices are taken in groups of `GROUP`; within a group the users
+that a plain seeded order gives them change places, so that the order of ``tier_correlation * lean + noise``
+(noise standard normal) becomes that of the tiers. Every user still comes as often as before, and a device's
+user depends on the seed and on its own group alone.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from fedbert.randomness import Purpose, uniforms
+from fedbert.recommendation.sessions import Block
+
+GROUP = 64
+
+_EXCHANGE_TIME = 1
+"""Time index of the draws, apart from the seeded order's."""
+
+
+def lean_of(log_popularity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each user's lean to rare items [user] as a standard normal score, from the mean `log_popularity`
+    [user] of what they chose before the cut; ties go by user."""
+    users = len(log_popularity)
+    place = np.empty(users)
+    place[np.argsort(-log_popularity, kind="stable")] = np.arange(users)
+    return np.asarray(ndtri((place + 0.5) / max(users, 1)))
+
+
+def assign(block: Block, order: NDArray[np.int64], lean: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the user on each device of `block`; `order` [user] is the seeded order, `lean` [user].
+
+    Devices beyond the users begin the order again; groups end there, and at the end of the fleet.
+    """
+    users, end = len(order), block.first + block.count
+    strength = block.settings.tier_correlation
+    if strength == 0 or block.tier_of is None or not block.count:
+        return order[np.arange(block.first, end) % users]
+    low = block.first - (block.first % users) % GROUP
+    last = end - 1
+    high = last - (last % users) % GROUP + GROUP
+    high = max(end, min(high, (last // users + 1) * users, block.devices))
+    device = np.arange(low, high)
+    tier = np.concatenate([block.tier_of(low, block.first - low), block.tier, block.tier_of(end, high - end)])
+    group = device // users * -(-users // GROUP) + device % users // GROUP
+    user = order[device % users]
+    draw = uniforms(block.seed, Purpose.USER_ASSIGNMENT, _EXCHANGE_TIME, low, high - low, 2)
+    score = strength * lean[user] + ndtri(draw[:, 0])
+    result = np.empty_like(user)
+    result[np.lexsort((draw[:, 1], tier, group))] = user[np.lexsort((score, group))]
+    return result[block.first - low : end - low]

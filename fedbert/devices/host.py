@@ -68,7 +68,9 @@ def small_graphs() -> dict[str, SmallGraph]:
         )
     for rows in (1, 2):
         made[f"weights used once, {rows} rows"] = SmallGraph(
-            graphs.products(rows, _STREAMED, _STREAMED, int8=False, links=3), (1, rows, _STREAMED), streams=True
+            graphs.products(rows, _STREAMED, _STREAMED, int8=False, links=3),
+            (1, rows, _STREAMED),
+            streams=True,
         )
     return made
 
@@ -85,9 +87,7 @@ def whole_models() -> dict[str, bytes]:
 def small_jobs(made: dict[str, SmallGraph]) -> dict[str, Job]:
     """Return what to time of the small graphs, each on one and two threads, in the order of `THREADS`."""
     random = np.random.default_rng(1)
-    feeds = {
-        name: random.standard_normal(graph.shape).astype(np.float32) for name, graph in made.items()
-    }
+    feeds = {name: random.standard_normal(graph.shape).astype(np.float32) for name, graph in made.items()}
     return {
         f"{name}, {threads}": Job(graph.onnx_bytes, {"x": feeds[name]}, threads)
         for threads in THREADS

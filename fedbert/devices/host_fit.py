@@ -5,9 +5,10 @@ model's:
 
     t = run + operators o + products p + max(integer / i + float / f + elements / e, bytes / b)
 
-on one thread; on n the maximum is divided by 1 / (1 - s + s / n), and each product costs w more. Bytes are
-those of graphs whose weights are used once and fit no cache; in the others memory does not bind. The logarithms of run, o, p, i, f, e and b, then w and s, are found by least squares on log t, with a soft-L1
-loss so that a disturbed timing counts less. Nothing of a whole model enters.
+on one thread; on n the maximum is (1 - s + s / n) of that, and each product costs w more. Bytes are those
+of graphs whose weights fit no cache and are used once; in the others memory does not bind. The logarithms of
+run, o, p, i, f, e and b, then w and s, are found by least squares on log t, with a soft-L1 loss so that a
+disturbed timing counts less. Nothing of a whole model enters.
 """
 
 from dataclasses import dataclass

@@ -7,6 +7,8 @@ from pathlib import Path
 from fedbert.devices.availability_report import availability_table
 from fedbert.devices.availability_trace import read_trace
 from fedbert.devices.habits import PARAMETERS
+from fedbert.devices.host import LENGTHS, SHIPPED, SIZES, THREADS
+from fedbert.devices.host_report import markdown, read_rows, summary, summary_lines
 from fedbert.devices.links import load_links
 from fedbert.devices.network_report import network_table
 from fedbert.devices.participation import SESSIONS
@@ -54,3 +56,18 @@ def test_the_spread_of_the_traces_is_current() -> None:
     between, within, moments = (float(rows["three_g"][name]) for name in names)
     assert f"{between / moments:.3f} of those".removeprefix("0") in TEXT
     assert f"{within / moments:.3f} of the upper".removeprefix("0") in TEXT
+
+
+def test_the_proof_on_the_host_is_that_of_the_file() -> None:
+    """The docs show each row of host_calibration.csv, and the medians and worst errors that follow from it."""
+    rows = read_rows(SOURCES / "host_calibration.csv")
+    assert len(rows) == len(THREADS) * len(LENGTHS) * (len(SHIPPED) + len(SIZES))
+    lines = [*markdown(rows), *(f"- {line}" for line in summary_lines(rows))]
+    assert [line for line in lines if line not in TEXT] == []
+
+
+def test_the_host_is_predicted_as_well_as_claimed() -> None:
+    """The errors of the committed run: at most 8 % in the median, nearly all within 15 %."""
+    found = summary(read_rows(SOURCES / "host_calibration.csv"))
+    assert found.median <= 0.08
+    assert found.within >= found.rows - 1

@@ -59,7 +59,7 @@ def test_the_spread_of_the_traces_is_current() -> None:
 
 
 def test_the_proof_on_the_host_is_that_of_the_file() -> None:
-    """The docs show each row of host_calibration.csv, and the medians and worst errors that follow from it."""
+    """The docs show each row of host_calibration.csv and the errors that follow from them."""
     rows = read_rows(SOURCES / "host_calibration.csv")
     assert len(rows) == len(THREADS) * len(LENGTHS) * (len(SHIPPED) + len(SIZES))
     lines = [*markdown(rows), *(f"- {line}" for line in summary_lines(rows))]

@@ -51,11 +51,11 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
 
     if rows is not None and not verify:
         raise FedbertError(f"rows(='{rows}') must come with --verify; leave one of them out")
-    for path in (output, rows):
+    for name, path in (("output", output), ("rows", rows)):
         if path is not None and path.exists() and not overwrite:
-            raise FedbertError(f"output(='{path}') must not exist yet; add --overwrite to replace it")
+            raise FedbertError(f"{name}(='{path}') must not exist yet; add --overwrite to replace it")
         if path is not None and not path.absolute().parent.is_dir():
-            raise FedbertError(f"output(='{path}') must lie in a folder that exists; make the folder first")
+            raise FedbertError(f"{name}(='{path}') must lie in a folder that exists; make the folder first")
     with click.progressbar(length=1_000, label="measuring", file=sys.stderr) as bar:
         found = calibrate(seconds, verify, lambda share: bar.update(int(1_000 * share) - bar.pos))
     write_text_atomically(output, tomli_w.dumps(found.profile))

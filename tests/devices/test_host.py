@@ -11,7 +11,7 @@ import tomli_w
 from click.testing import CliRunner
 
 from fedbert.cli_profiles import profiles
-from fedbert.devices import host, host_graphs, host_timing
+from fedbert.devices import host, host_calibration, host_graphs, host_timing
 from fedbert.devices.cost_model import count_operations
 from fedbert.devices.host_calibration import Calibration, warning
 from fedbert.devices.host_fit import CoreConstants, fit_one_thread, fit_threads, microseconds
@@ -195,6 +195,29 @@ def test_a_busy_machine_is_named() -> None:
     for busy in (Times(np.ones(3), np.full(3, 1.3), 9, 0.1), Times(np.ones(3), np.ones(3), 9, 1e4)):
         assert "the machine was busy" in warning(busy)
         assert "\n" not in warning(busy)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_calibration_from_made_up_times(monkeypatch: pytest.MonkeyPatch, verify: bool) -> None:
+    """Small graphs' times give the constants; whole models' times enter the rows alone."""
+    small = np.concatenate([microseconds(TRUE, COUNTS, threads) for threads in host.THREADS]) / 1e3
+
+    def made_up(jobs: dict[str, Job], seconds: float, progress: object) -> Times:
+        times = np.concatenate([small, np.full(len(jobs) - len(small), 3.0)])
+        return Times(times, times, 5, 0.0)
+
+    monkeypatch.setattr(host_calibration, "measure", made_up)
+    monkeypatch.setattr(host_calibration, "load_ms", lambda content: 12.0)
+    monkeypatch.setattr(host_calibration, "flash_bytes_per_s", lambda: 5e8)
+    found = host_calibration.calibrate(1.0, verify)
+    assert found.profile["big_core"]["int8_gmacs_per_s"] == pytest.approx(90.0, rel=1e-3)
+    assert found.profile["big_core"]["parallel_share"] == pytest.approx(0.7, rel=1e-3)
+    assert found.profile["load"]["fixed_ms"] == 12.0
+    assert found.warning == ""
+    models = len(host.SHIPPED) + len(host.SIZES)
+    assert len(found.rows) == (len(host.THREADS) * models * len(host.LENGTHS) if verify else 0)
+    assert {row.measured_ms for row in found.rows} <= {3.0}
+    assert ("the shortest of many runs" in " ".join(host_calibration.screen_lines(found))) == verify
 
 
 def _calibrated(*_: object) -> Calibration:

@@ -6,7 +6,7 @@ model's:
     t = run + operators o + products p + max(integer / i + float / f + elements / e, bytes / b)
 
 on one thread; on n the maximum is (1 - s + s / n) of that, and each product costs w more. Bytes are those
-of graphs whose weights fit no cache and are used once; in the others memory does not bind. The logarithms of
+of graphs whose weights fit no core's own cache; in the others memory does not bind. The logarithms of
 run, o, p, i, f, e and b, then w and s, are found by least squares on log t, with a soft-L1 loss so that a
 disturbed timing counts less. Nothing of a whole model enters.
 """

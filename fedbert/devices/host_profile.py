@@ -81,7 +81,7 @@ _MEASURED = "measured by fedbert profiles calibrate-host: "
 _CORE_SOURCES = {
     "int8_gmacs_per_s": "fit of quantised products and attention, 8 to 128 rows",
     "float_gmacs_per_s": "fit of float products and attention, 8 to 128 rows",
-    "memory_bytes_per_s": "fit of matrices that fit no cache and are used once",
+    "memory_bytes_per_s": "fit of 4 to 8 MiB of matrices, each used once, for 8 rows",
     "overhead_us_per_operator": "fit of chains of operators on one element",
     "element_gops_per_s": "fit of sums, normalisations, soft-max, GELU and quantisation",
     "overhead_us_per_product": "fit of quantised and float products of few rows",

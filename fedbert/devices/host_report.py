@@ -114,6 +114,11 @@ def markdown(rows: list[Row]) -> list[str]:
     return lines
 
 
+def docs_lines(rows: list[Row]) -> list[str]:
+    """Return what docs/devices.md shows of `rows`: the table, and the summary as a list."""
+    return [*markdown(rows), "", *(f"- {line}" for line in summary_lines(rows))]
+
+
 def write_rows(path: Path, rows: list[Row]) -> None:
     """Write `rows` as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -19,7 +19,11 @@ _COMMANDS = {
     "capacity": ("fedbert.planning.cli_capacity", "capacity", "what a large fleet takes to serve"),
     "compress": ("fedbert.cli_compress", "compress", "make a student from a teacher"),
     "report": ("fedbert.cli_report", "report", "write a run's report.html again"),
-    "profiles": ("fedbert.cli_profiles", "profiles", "check a folder of device profiles"),
+    "profiles": (
+        "fedbert.cli_profiles",
+        "profiles",
+        "check device profiles, or measure this machine into one",
+    ),
 }
 
 

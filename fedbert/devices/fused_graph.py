@@ -52,9 +52,9 @@ FLOAT_OPS_PER_ELEMENT = {
 operator; moving data is 0. Relative times of single operators in ONNX Runtime (`host_graphs.py`)."""
 
 _PLAIN_OPS = 4
-_SCORE_OPS = 10
-"""Of an attention score: the soft-max."""
-_HEADS_OPS = 12
+_SCORE_OPS = 20
+"""Of an attention score: masked, the soft-max, and written and read between the two products."""
+_HEADS_OPS = 6
 """Of an element of queries, keys and values: split into heads, packed for its products, merged."""
 
 

@@ -22,8 +22,9 @@ _PRODUCTS = ((80, 320), (128, 128), (128, 512), (256, 1024), (384, 384))
 _HEADS = ((80, 5), (128, 4), (256, 8))
 _FLOAT_HEADS = ((128, 4), (256, 8))
 _ELEMENTWISE = ("LayerNormalization", "Sum", "Mul", "Quantize", "BiasGelu", "Softmax")
-_STREAMED = 2_048
-"""Side of the float matrices that are used once: 16 MiB each, more than a core's own caches."""
+_STREAMED = ((256, 16), (512, 4), (512, 8))
+"""Side and number of the float matrices of 4 to 8 MiB in all: as many bytes as a model's, more than a core's
+own caches hold. Each is used for 8 rows, a short text, where memory may bind."""
 
 SIZES = {
     "BERT 4 x 256, int8": graphs.BertSize(layers=4, width=256, heads=8, inner=1024, int8=True),
@@ -36,7 +37,7 @@ SHIPPED = ("default", "small", "tiny")
 
 @dataclass(frozen=True)
 class SmallGraph:
-    """A chain of single operators, the shape of its float input `x`, and whether its weights fit no cache."""
+    """A chain of operators, the shape of its float input `x`, and whether its weights outgrow the caches."""
 
     onnx_bytes: bytes
     shape: tuple[int, ...]
@@ -66,11 +67,9 @@ def small_graphs() -> dict[str, SmallGraph]:
         made[f"{links} operators on one element"] = SmallGraph(
             graphs.elementwise("Sum", 1, 1, links), (1, 1, 1)
         )
-    for rows in (1, 2):
-        made[f"weights used once, {rows} rows"] = SmallGraph(
-            graphs.products(rows, _STREAMED, _STREAMED, int8=False, links=3),
-            (1, rows, _STREAMED),
-            streams=True,
+    for side, links in _STREAMED:
+        made[f"weights of {links} x {side} x {side}, 8 rows"] = SmallGraph(
+            graphs.products(8, side, side, int8=False, links=links), (1, 8, side), streams=True
         )
     return made
 

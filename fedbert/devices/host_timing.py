@@ -9,14 +9,19 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from fedbert.machine import cores
 from fedbert.units import MS_PER_S
 
+_RUNNABLE = Path("/proc/loadavg")
+_PATIENCE_S = 0.01
+"""How long a burst waits for the cores it needs to be free of other work."""
 _BURST_S = 0.002
 _BURST_RUNS = 4
 BUSY_SPREAD = 1.25
@@ -34,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Times:
-    """Shortest and median burst [job], milliseconds; `rounds` bursts each; `load` the others' at the start."""
+    """Shortest and median of `rounds` bursts [job], milliseconds; `load`: the system's when it began."""
 
     shortest_ms: NDArray[np.float64]
     median_ms: NDArray[np.float64]
@@ -73,14 +78,30 @@ def measure(
         key = (id(job.onnx_bytes), job.threads)
         if key not in made:
             made[key] = session(job.onnx_bytes, job.threads)
-        pairs.append((made[key], dict(job.feed)))
+        pairs.append((made[key], dict(job.feed), job.threads))
     rounds: list[list[float]] = []
     begin = time.perf_counter()
     while len(rounds) < 3 or time.perf_counter() - begin < seconds:
-        rounds.append([_burst(each, feed) for each, feed in pairs])
+        times = []
+        for each, feed, threads in pairs:
+            _wait_for_cores(threads)
+            times.append(_burst(each, feed))
+        rounds.append(times)
         progress(min(1.0, (time.perf_counter() - begin) / seconds))
     table = np.array(rounds) * MS_PER_S
     return Times(table.min(axis=0), np.median(table, axis=0), len(rounds), load)
+
+
+def _wait_for_cores(threads: int) -> None:
+    """Wait, but not for long, until other work leaves `threads` cores free, as far as Linux tells."""
+    if not _RUNNABLE.is_file():
+        return
+    end = time.perf_counter() + _PATIENCE_S
+    while time.perf_counter() < end:
+        others = int(_RUNNABLE.read_text(encoding="ascii").split()[3].split("/")[0]) - 1
+        if others + threads <= cores():
+            return
+        time.sleep(0.0005)
 
 
 def _burst(made: onnxruntime.InferenceSession, feed: dict[str, NDArray[Any]]) -> float:

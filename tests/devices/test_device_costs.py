@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from fedbert.devices.cost_model import (
     VARIATION_SIGMA,
     CostModel,
     Outcome,
+    encoding,
     variation,
 )
 from fedbert.devices.energy import charge_mah, energy_mj, energy_of_charge_mj
@@ -22,6 +24,8 @@ from fedbert.devices.fleet import draw_fleet, standard_normal
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.memory import ONNX_RUNTIME
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic
+from fedbert.devices.profiles import Core
+from fedbert.errors import FedbertError
 from fedbert.randomness import Purpose, uniforms
 
 PROFILES = load_fleet()
@@ -104,6 +108,70 @@ def test_a_session_as_in_the_text_book(row: int) -> None:
     building += 70 * runtime.building_bytes_per_tensor
     beside = 1_900_000 - 450_000 + (20 + HISTORY_VECTORS + 1) * 96
     assert COSTS.peak_memory_bytes[row] == int(beside + max(reading, building, running))
+
+
+FULL = Core(
+    int8_gmacs_per_s=80.0,
+    float_gmacs_per_s=40.0,
+    memory_bytes_per_s=2e9,
+    overhead_us_per_operator=0.5,
+    power_mw=1000.0,
+    element_gops_per_s=20.0,
+    overhead_us_per_product=2.0,
+    overhead_us_per_run=8.0,
+    parallel_share=0.75,
+    wake_us_per_product=1.5,
+)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_encoding_with_every_constant(threads: int) -> None:
+    """Rates of elements, products, the run and threads enter as the formula says, in a session too."""
+    ops = replace(OPERATIONS, product_calls=28)
+    for tokens in (4, 40):
+        part = 1 - 0.75 + 0.75 / threads
+        integer, floats = at(ops.integer_macs, tokens) / 80e6, at(ops.float_macs, tokens) / 40e6
+        compute = (integer + floats + at(ops.float_ops, tokens) / 20e6) * part
+        memory = at(ops.traffic_bytes, tokens) / 2e6 * part
+        overhead = (8.0 + 55 * 0.5 + 28 * (2.0 + (1.5 if threads > 1 else 0.0))) / 1e3
+        found = encoding(FULL, ops, np.array([float(tokens)]), threads)
+        assert found.compute_ms[0] == pytest.approx(compute, rel=1e-12)
+        assert found.memory_ms[0] == pytest.approx(memory, rel=1e-12)
+        assert found.overhead_ms[0] == pytest.approx(overhead, rel=1e-12)
+        assert found.total_ms[0] == pytest.approx(max(compute, memory) + overhead, rel=1e-12)
+        profiles = tuple(profile.model_copy(update={"big_core": FULL}) for profile in PROFILES)
+        model = replace(MODEL, profiles=profiles, operations=ops, threads=threads)
+        fleet = replace(FLEET, speed_factor=np.ones_like(FLEET.speed_factor))
+        one = np.array([0])
+        costs = model.session(
+            fleet, one, np.array([tokens]), 20, np.array([[0.5, 0.5]]), np.zeros(1, np.bool_)
+        )
+        whole = costs.latency_ms[0] - costs.scoring_ms[0]
+        assert whole == pytest.approx(found.total_ms[0], rel=1e-12)
+
+
+def test_a_core_without_the_optional_constants() -> None:
+    """More threads then change nothing, and elements go at the rate of float multiply-adds."""
+    core, tokens = PROFILES[0].big_core, np.array([16.0])
+    plain = core.model_copy(
+        update=dict.fromkeys(
+            (
+                "element_gops_per_s",
+                "overhead_us_per_product",
+                "overhead_us_per_run",
+                "parallel_share",
+                "wake_us_per_product",
+            )
+        )
+    )
+    given = plain.model_copy(update={"element_gops_per_s": plain.float_gmacs_per_s, "parallel_share": 0.0})
+    assert encoding(plain, OPERATIONS, tokens, 4) == encoding(given, OPERATIONS, tokens, 1)
+
+
+def test_threads_must_be_a_number_of_threads() -> None:
+    """None is no number of threads."""
+    with pytest.raises(FedbertError, match=r"^threads\(=0\) must be at least 1"):
+        replace(MODEL, threads=0)
 
 
 def test_parts_make_up_the_latency() -> None:

@@ -61,9 +61,10 @@ def test_a_quantised_product_by_hand() -> None:
     ops = count_operations(model(pooled(DENSE, "y_d"), CONSTANTS, ["batch", D]))
     assert ops.integer_macs == Quadratic(0, D * D, 0)
     assert ops.float_macs == Quadratic(0, 0, 0)
-    # rounding 3 D, back to float 2 D, the sum over tokens D
-    assert ops.float_ops == Quadratic(0, 3 * D + 2 * D + D, 0)
+    # rounding, back to float and the sum over tokens, 4 D each
+    assert ops.float_ops == Quadratic(0, 3 * 4 * D, 0)
     assert ops.operator_calls == 4  # lookup, product, back to float, sum
+    assert ops.product_calls == 1
     assert ops.output_width == D
     assert ops.weight_bytes == V * D + D * D + 4 + 1 + 8 + 32
 
@@ -86,7 +87,7 @@ def test_attention_by_hand() -> None:
     ops = count_operations(model([*DENSE, *split], constants, ["batch", D]))
     assert ops.integer_macs == Quadratic(0, D * D, 0)
     assert ops.float_macs == Quadratic(0, 0, 2 * D)
-    assert ops.float_ops.per_token_squared == 12 * H
+    assert ops.float_ops.per_token_squared == 10 * H
     assert np.all(np.diff(ops.peak_bytes) > 0)
     # scores and weights, each 4 H t^2 bytes, live at once
     assert ops.peak_bytes[-1] >= 2 * 4 * H * ops.peak_lengths[-1] ** 2
@@ -138,9 +139,10 @@ def test_fused_operators_by_hand() -> None:
     ops = count_operations(model(nodes, constants, ["batch", D]))
     assert ops.integer_macs == Quadratic(0, 3 * D * D + 4 * D + 4 * D, 0)
     assert ops.float_macs == Quadratic(0, 0, 2 * D)
-    # queries, keys, values 2 x 3 D; norm 10 D; rounding 3 D; QGemm 3 x 4; back to float 2 D; sum D; Sign 1
-    assert ops.float_ops == Quadratic(0, 6 * D + 10 * D + 3 * D + 12 + 2 * D + D + 1, 12 * H)
+    # queries, keys, values (6 + 6) x 3 D; norm 17 D; rounding 4 D; QGemm 8 x 4; to float 6 D; sum 4 D; Sign 4
+    assert ops.float_ops == Quadratic(0, 36 * D + 17 * D + 4 * D + 32 + 6 * D + 4 * D + 4, 20 * H)
     assert ops.operator_calls == 8
+    assert ops.product_calls == 3 + 1 + 1  # three in the attention
 
 
 def test_weights_used_twice_count_twice_but_are_held_once() -> None:

@@ -92,13 +92,13 @@ _CORE_SOURCES = {
 
 
 def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[str, Any]:
-    """Return the profile as TOML's tables; all of the fleet is of this class (`share` 1)."""
+    """Return the profile as TOML's tables."""
     memory, core = psutil.virtual_memory(), _core(fitted)
     free = int(memory.available)
     sources = {
-        "share": "assumed: the only class",
         "year": "assumed: the year of the calibration",
         "ram_bytes": "measured by psutil: all memory",
+        "storage_bytes": "measured by psutil: the disk of the system",
         "battery_mah": "assumed: a usual phone's; a machine on the mains has none",
         "battery_voltage_v": "assumed: nominal voltage of a lithium-ion cell",
         "clusters": "measured by the operating system: cores this process may use, highest known clock",
@@ -113,10 +113,10 @@ def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[st
     values = {
         "name": f"This machine · {memory.total / 1e9:.0f} GB",
         "tier": "flagship",
-        "share": 1.0,
         "year": time.localtime().tm_year,
         "soc": processor(),
         "ram_bytes": int(memory.total),
+        "storage_bytes": int(psutil.disk_usage("/").total),
         "battery_mah": _BATTERY_MAH,
         "battery_voltage_v": _VOLTAGE_V,
         "clusters": [{"core": platform.machine(), "count": min(cores(), 16), "clock_ghz": clock_ghz()}],

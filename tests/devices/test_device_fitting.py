@@ -176,7 +176,7 @@ def test_what_threads_are_worth() -> None:
 
 
 def test_multiply_adds_of_a_transformer() -> None:
-    """One layer of width 2, feed-forward 3, 5 tokens: projections 16, feed-forward 12, attention 20 a token."""
+    """One layer of width 2, feed-forward 3, 5 tokens: projections 16, feed-forward 12, attention 20."""
     assert transformer_macs(1, 2, 3, 5) == 5 * (16 + 12 + 20)
 
 
@@ -232,7 +232,7 @@ def test_profiles_follow_from_their_sources(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_published_errors_follow_from_their_sources() -> None:
-    """errors.json has what the committed tables give: the error in the fit, and that with one SoC left out."""
+    """errors.json has what the tables give: the error in the fit, and that with one SoC left out."""
     cores, measured = read_cores(SOURCES), read_ncnn(SOURCES)
     single = measured.timings.take(measured.threads == 1)
     rows = {row.what: row for row in load_errors().rows}

@@ -131,7 +131,7 @@ def test_the_command_checks_links_too(tmp_path: Path) -> None:
     """`fedbert profiles check` lists the problems of links.toml after those of the profiles."""
     for file in profiles_folder().glob("*.toml"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert "all profiles are good" in CliRunner().invoke(profiles, ["check", str(tmp_path)]).output
+    assert "are good" in CliRunner().invoke(profiles, ["check", str(tmp_path)]).output
     problems(tmp_path, ("lte", "rtt_ms"), -1.0)
     answer = CliRunner().invoke(profiles, ["check", str(tmp_path)], standalone_mode=False)
     assert answer.return_value == 2

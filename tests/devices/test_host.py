@@ -27,7 +27,7 @@ from fedbert.devices.host_report import (
     write_rows,
 )
 from fedbert.devices.host_timing import Job, Times, measure
-from fedbert.devices.profiles import DeviceProfile, check_profiles
+from fedbert.devices.profiles import DeviceProfile, read_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 
@@ -131,7 +131,7 @@ def test_the_profile_is_one_like_any_other(tmp_path: Path) -> None:
     """Written to a folder it passes every check, and its core holds the constants in their units."""
     profile = host_profile(TRUE, 12.0, 5e8)
     (tmp_path / "host.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
-    assert check_profiles(tmp_path) == []
+    assert read_profiles(tmp_path)[1] == []
     core = DeviceProfile.model_validate(profile).big_core
     assert (core.int8_gmacs_per_s, core.float_gmacs_per_s, core.element_gops_per_s) == (90.0, 40.0, 18.0)
     assert (core.memory_bytes_per_s, core.overhead_us_per_product) == (1.5e10, 2.0)
@@ -235,7 +235,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "warning: the machine was busy" in done.output
     assert len(read_rows(rows)) == len(ROWS)
     rows.unlink()
-    assert check_profiles(tmp_path) == []
+    assert read_profiles(tmp_path)[1] == []
     again = CliRunner().invoke(profiles, arguments[:3], standalone_mode=False)
     assert isinstance(again.exception, FedbertError)
     assert "add --overwrite" in str(again.exception)

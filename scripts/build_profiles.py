@@ -16,7 +16,7 @@ import numpy as np
 import tomli_w
 
 from fedbert.devices.cost_model import CostModel, count_operations
-from fedbert.devices.errors import latency_errors
+from fedbert.devices.errors import all_errors
 from fedbert.devices.errors_table import ERRORS_FILE, load_errors
 from fedbert.devices.fitting import FLOAT, INT8, Fit, fit
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
@@ -171,7 +171,7 @@ def write_errors() -> None:
     """Write errors.json: predicted against measured, where it was not fitted."""
     table = {
         "made_by": "python scripts/build_profiles.py --errors",
-        "rows": [*latency_errors(SOURCES)],
+        "rows": [*all_errors(SOURCES)],
     }
     (ROOT / ERRORS_FILE).write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

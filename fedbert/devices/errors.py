@@ -6,8 +6,10 @@ from typing import TypedDict
 import numpy as np
 
 from fedbert.devices.fitting import FLOAT, CoreFacts, Floats, Timings, fit, relative_errors
+from fedbert.devices.host_report import read_rows
 from fedbert.devices.left_out import known_cores, leave_out, with_one_time
 from fedbert.devices.measured import ThreadedTimings, published_networks, read_cores, read_ncnn
+from fedbert.devices.memory_report import memory_errors
 from fedbert.devices.threads import paired, parallel_shares, threads_factor
 from fedbert.devices.transformers import joined, read_bolt
 
@@ -47,8 +49,29 @@ def error_row(what: str, errors: Floats, asked: float | None = None, note: str =
     }
 
 
+def all_errors(sources: Path) -> list[ErrorRow]:
+    """Return the rows on time, then those on memory, from the tables in `sources`."""
+    host = np.array([row.error for row in read_rows(sources / "host_calibration.csv")])
+    memory = memory_errors(sources / "memory_measured.csv")
+    return [
+        *latency_errors(sources),
+        error_row(
+            "latency on the host: this model and other BERTs, 8 to 128 tokens, 1 and 2 threads",
+            host,
+            0.08,
+            f"from single operators; worst {np.abs(host).max():.1%}",
+        ),
+        error_row(
+            "peak memory on the host: shipped models, 8 to 64 tokens",
+            memory,
+            None,
+            f"from other graphs; worst {np.abs(memory).max():.1%}, at most 10% asked",
+        ),
+    ]
+
+
 def latency_errors(sources: Path) -> list[ErrorRow]:
-    """Return all rows on time, from the tables in `sources`."""
+    """Return the rows on time of other networks on phones and boards, from the tables in `sources`."""
     cores, measured, bolt = read_cores(sources), read_ncnn(sources), read_bolt(sources)
     single = measured.timings.take(measured.threads == 1)
     return [

@@ -69,6 +69,16 @@ def read_graphs(path: Path) -> list[MeasuredGraph]:
     return graphs
 
 
+def memory_errors(path: Path) -> np.ndarray:
+    """Return predicted / measured - 1 of the peaks [row] in memory_measured.csv at `path`."""
+    errors = []
+    for row in read_rows(path):
+        operations = count_operations((models_folder() / row["model"] / "model.onnx").read_bytes())
+        parts = memory_parts(operations, np.array([float(row["tokens"])]), 0, 0)
+        errors.append(float(parts.peak_bytes[0]) / float(row["peak_bytes"]) - 1)
+    return np.array(errors)
+
+
 def memory_table(path: Path) -> list[str]:
     """Return predicted and measured peaks of the shipped graphs, from memory_measured.csv at `path`."""
     lines = [

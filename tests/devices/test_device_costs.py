@@ -1,7 +1,6 @@
 """Costs: the columns against one device and one loop, outcomes, and independence of blocks."""
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -280,15 +279,3 @@ def test_energy_units() -> None:
     assert energy_mj(1000.0, 3_600_000.0) == 3_600_000.0
     assert charge_mah(3_600_000.0, 3.6) == pytest.approx(277.7778, abs=1e-4)
     assert energy_of_charge_mj(charge_mah(5.0, 3.85), 3.85) == pytest.approx(5.0)
-
-
-def test_speed() -> None:
-    """At least ten million device-sessions a minute on one core, with outcomes."""
-    count = 200_000
-    fleet = draw_fleet(PROFILES, 1, 0, count)
-    rows, uniform = np.arange(count), uniforms(1, Purpose.LATENCY, 0, 0, count, 2)
-    tokens, yes = 3 + rows % 30, np.ones(count, np.bool_)
-    begin = time.process_time()
-    costs = MODEL.session(fleet, rows, tokens, 20, uniform, yes)
-    MODEL.outcomes(costs.latency_ms, costs.peak_memory_bytes, fleet.free_memory_bytes, yes)
-    assert count / (time.process_time() - begin) * 60 > 10_000_000

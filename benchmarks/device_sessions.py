@@ -1,4 +1,4 @@
-"""How many device-sessions a minute the device model costs on one core: ``python benchmarks/device_sessions.py``.
+"""How many device-sessions a minute one core can cost: ``python benchmarks/device_sessions.py``.
 
 A session: its time by parts, its peak memory and its outcome. Drawing the devices is timed beside it.
 """

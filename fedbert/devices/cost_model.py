@@ -113,12 +113,12 @@ class _Rates:
         return self.run_ms + ops.operator_calls * self.overhead_ms + ops.product_calls * self.product_ms
 
 
-def _rates(cores: list[Core], threads: int) -> _Rates:
+def _rates(cores: list[Core], threads: Integers | int) -> _Rates:
+    """Return the columns of `cores` [profile] on `threads` [profile] threads."""
     share = np.array([core.parallel_share or 0.0 for core in cores])
     faster = 1e6 / (1 - share + share / threads)
-    product = np.array([core.overhead_us_per_product or 0.0 for core in cores])
-    if threads > 1:
-        product = product + [core.wake_us_per_product or 0.0 for core in cores]
+    wake = np.array([core.wake_us_per_product or 0.0 for core in cores])
+    product = np.array([core.overhead_us_per_product or 0.0 for core in cores]) + (threads > 1) * wake
     return _Rates(
         faster * [core.int8_gmacs_per_s for core in cores],
         faster * [core.float_gmacs_per_s for core in cores],
@@ -136,8 +136,8 @@ class CostModel:
     """The cost of one model on the phones of `profiles`.
 
     `operations` of the model's graph; `artefact_bytes` of all its files; `memory_budget_bytes` the most the
-    feature may use on any phone; `deadline_ms` the time to answer; `threads` those of a session (releases are
-    installed on one).
+    feature may use on any phone; `deadline_ms` the time to answer; `threads` those of a session, at most as
+    many as the fastest cluster has cores (releases are installed on one).
     """
 
     profiles: tuple[DeviceProfile, ...]
@@ -153,7 +153,9 @@ class CostModel:
 
     @cached_property
     def _big(self) -> _Rates:
-        return _rates([profile.big_core for profile in self.profiles], self.threads)
+        # Threads beyond the fastest cluster would wait for slower cores: they are not used.
+        room = np.array([profile.clusters[0].count for profile in self.profiles])
+        return _rates([profile.big_core for profile in self.profiles], np.minimum(self.threads, room))
 
     @cached_property
     def _little(self) -> _Rates:

@@ -44,6 +44,7 @@ def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_
         artefact_bytes=release_0.total_bytes,
         memory_budget_bytes=scenario.memory_budget_bytes,
         deadline_ms=scenario.deadline_ms,
+        threads=scenario.threads,
     )
 
 

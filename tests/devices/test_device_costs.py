@@ -279,3 +279,16 @@ def test_energy_units() -> None:
     assert energy_mj(1000.0, 3_600_000.0) == 3_600_000.0
     assert charge_mah(3_600_000.0, 3.6) == pytest.approx(277.7778, abs=1e-4)
     assert energy_of_charge_mj(charge_mah(5.0, 3.85), 3.85) == pytest.approx(5.0)
+
+
+def test_threads_beyond_the_fastest_cluster_are_not_used() -> None:
+    """On two big cores eight threads take as long as two, and less than one."""
+    rows = np.flatnonzero([PROFILES[index].clusters[0].count == 2 for index in FLEET.profile])
+    uniform, cold = np.full((len(rows), 2), 0.5), np.zeros(len(rows), np.bool_)
+    times = [
+        replace(MODEL, threads=threads).session(FLEET, rows, TOKENS[rows], 20, uniform, cold).latency_ms
+        for threads in (1, 2, 8)
+    ]
+    assert len(rows) > 10
+    assert (times[1] < times[0]).all()
+    assert times[2].tolist() == times[1].tolist()

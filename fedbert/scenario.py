@@ -58,9 +58,7 @@ class Scenario(_Settings):
     )
     memory_budget_bytes: int = Field(4_000_000, ge=100_000, description="memory of the feature on a phone")
     deadline_ms: float = Field(300.0, gt=0, le=60_000, description="time to answer a session")
-    threads: int = Field(
-        1, ge=1, le=16, description="threads of a session, at most the big cores"
-    )
+    threads: int = Field(1, ge=1, le=16, description="threads of a session, at most the big cores")
 
     model: str = Field("default", min_length=1, description="shipped model or artefact folder")
     teacher: str | None = Field(None, description="folder or hub name; default: the installed package")

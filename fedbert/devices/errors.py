@@ -1,7 +1,6 @@
 """Predicted against measured times: the rows of device_profiles/errors.json, from the committed tables."""
 
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from fedbert.devices.measured import ThreadedTimings, published_networks, read_c
 from fedbert.devices.memory_report import memory_errors
 from fedbert.devices.threads import paired, parallel_shares, threads_factor
 from fedbert.devices.transformers import joined, read_bolt
+from fedbert.results import DeviceErrorRow
 
 PROBE = "squeezenet"
 """The network whose time is given where one time on a SoC is known."""
@@ -19,21 +19,7 @@ PROBE = "squeezenet"
 TWIN = "tinybert"
 
 
-class ErrorRow(TypedDict):
-    """How far predicted times are off measured ones: the median, and shares of `rows` within a limit."""
-
-    what: str
-    label: str
-    rows: int
-    median_error: float
-    within_10: float
-    within_20: float
-    within_30: float
-    asked: float | None  # the median error that was aimed at
-    note: str
-
-
-def error_row(what: str, errors: Floats, asked: float | None = None, note: str = "") -> ErrorRow:
+def error_row(what: str, errors: Floats, asked: float | None = None, note: str = "") -> DeviceErrorRow:
     """Return the row of signed relative `errors` [row]."""
     size = np.abs(errors)
     return {
@@ -49,7 +35,7 @@ def error_row(what: str, errors: Floats, asked: float | None = None, note: str =
     }
 
 
-def all_errors(sources: Path) -> list[ErrorRow]:
+def all_errors(sources: Path) -> list[DeviceErrorRow]:
     """Return the rows on time, then those on memory, from the tables in `sources`."""
     host = np.array([row.error for row in read_rows(sources / "host_calibration.csv")])
     memory = memory_errors(sources / "memory_measured.csv")
@@ -70,7 +56,7 @@ def all_errors(sources: Path) -> list[ErrorRow]:
     ]
 
 
-def latency_errors(sources: Path) -> list[ErrorRow]:
+def latency_errors(sources: Path) -> list[DeviceErrorRow]:
     """Return the rows on time of other networks on phones and boards, from the tables in `sources`."""
     cores, measured, bolt = read_cores(sources), read_ncnn(sources), read_bolt(sources)
     single = measured.timings.take(measured.threads == 1)
@@ -81,7 +67,9 @@ def latency_errors(sources: Path) -> list[ErrorRow]:
     ]
 
 
-def _cnn_rows(single: Timings, cores: dict[str, CoreFacts], published: frozenset[str]) -> list[ErrorRow]:
+def _cnn_rows(
+    single: Timings, cores: dict[str, CoreFacts], published: frozenset[str]
+) -> list[DeviceErrorRow]:
     soc = leave_out(single, cores, single.soc)
     known = known_cores(single)
     probed, rows = with_one_time(single, soc, PROBE, FLOAT)
@@ -109,7 +97,7 @@ def _cnn_rows(single: Timings, cores: dict[str, CoreFacts], published: frozenset
     ]
 
 
-def _thread_rows(measured: ThreadedTimings, cores: dict[str, CoreFacts]) -> list[ErrorRow]:
+def _thread_rows(measured: ThreadedTimings, cores: dict[str, CoreFacts]) -> list[DeviceErrorRow]:
     rows, one = paired(measured)
     shares = parallel_shares(measured, cores)
     t = measured.timings
@@ -137,7 +125,7 @@ def _thread_rows(measured: ThreadedTimings, cores: dict[str, CoreFacts]) -> list
     ]
 
 
-def _transformer_rows(single: Timings, bolt: Timings, cores: dict[str, CoreFacts]) -> list[ErrorRow]:
+def _transformer_rows(single: Timings, bolt: Timings, cores: dict[str, CoreFacts]) -> list[DeviceErrorRow]:
     twin = np.array([name == TWIN for name in bolt.network])
     alone = relative_errors(fit(single, cores), bolt)[twin]
     others = relative_errors(fit(joined(single, bolt.take(twin)), cores), bolt)[~twin]

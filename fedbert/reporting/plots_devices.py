@@ -60,29 +60,40 @@ def tier_quality(result: RunResult) -> Any:
 
 def tier_outcomes(result: RunResult) -> Any:
     """Share of sessions by outcome, one bar a tier."""
+    tiers = result["tiers"]
+    parts = {
+        text.outcome_label(outcome): (
+            outcome_colour(outcome, index),
+            [text.shares(tier["outcomes"]).get(outcome, 0.0) for tier in tiers.values()],
+        )
+        for index, outcome in enumerate(text.outcome_names(result))
+    }
+    return stacked_shares(list(tiers), parts, "share of sessions")
+
+
+def stacked_shares(bars: list[str], parts: dict[str, tuple[str, list[float]]], axis: str) -> Any:
+    """One bar each of `bars`, split into named `parts`: a colour and the share of each bar."""
     import plotly.graph_objects as go
 
-    tiers = result["tiers"]
     figure = go.Figure()
-    for index, outcome in enumerate(text.outcome_names(result)):
-        part = [text.shares(tier["outcomes"]).get(outcome, 0.0) for tier in tiers.values()]
+    for name, (colour, part) in parts.items():
         figure.add_bar(
-            y=list(tiers),
+            y=bars,
             x=part,
             orientation="h",
-            name=text.outcome_label(outcome),
-            marker={"color": outcome_colour(outcome, index), "line": {"color": "#fff", "width": 1}},
+            name=name,
+            marker={"color": colour, "line": {"color": "#fff", "width": 1}},
             text=[f"{share:.0%}" if share >= 0.06 else "" for share in part],
             textposition="inside",
             insidetextanchor="middle",
             insidetextfont={"color": "#fff", "size": 12},
             textangle=0,
-            hovertemplate=f"%{{y}}, {text.outcome_label(outcome)}: %{{x:.2%}}<extra></extra>",
+            hovertemplate=f"%{{y}}, {name}: %{{x:.2%}}<extra></extra>",
         )
     figure.update_layout(
         barmode="stack",
         legend={"traceorder": "normal"},
-        xaxis={"title": {"text": "share of sessions"}, "tickformat": ".0%", "range": [0, 1]},
+        xaxis={"title": {"text": axis}, "tickformat": ".0%", "range": [0, 1]},
         yaxis={
             "autorange": "reversed",
             "showgrid": False,

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from fedbert.devices.availability_report import availability_table
 from fedbert.devices.availability_trace import read_trace
+from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.energy_report import energy_table, resolution_mj
+from fedbert.devices.errors_table import load_errors
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.habits import PARAMETERS
 from fedbert.devices.host import LENGTHS, SHIPPED, SIZES, THREADS
 from fedbert.devices.host_report import docs_lines, read_rows, summary
 from fedbert.devices.links import load_links
 from fedbert.devices.network_report import network_table
 from fedbert.devices.participation import SESSIONS
-from fedbert.paths import profiles_folder
+from fedbert.devices.report import errors_table, session_table
+from fedbert.paths import models_folder, profiles_folder
 
 SOURCES = profiles_folder() / "sources"
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "devices.md"
@@ -77,3 +81,16 @@ def test_the_host_is_predicted_as_well_as_claimed() -> None:
     found = summary(read_rows(SOURCES / "host_calibration.csv"))
     assert found.median <= 0.08
     assert found.within >= found.rows - 1
+
+
+def test_the_errors_are_those_of_the_file() -> None:
+    """Every line of the table of errors is what errors.json says."""
+    assert [line for line in errors_table(load_errors()) if line not in TEXT] == []
+
+
+def test_the_sessions_are_those_of_the_model() -> None:
+    """Every line of the table of sessions is what the cost model gives the shipped model today."""
+    folder = models_folder() / "default"
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    model = CostModel(load_fleet(), count_operations((folder / "model.onnx").read_bytes()), size)
+    assert [line for line in session_table(model) if line not in TEXT] == []

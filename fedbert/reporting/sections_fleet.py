@@ -45,18 +45,18 @@ def traffic(result: RunResult) -> Section | None:
         panels_html(
             Panel(
                 "Down: releases",
-                "measured",
+                "modelled",
                 figure_html(plots_devices.traffic(result, "bytes_down"), "Megabytes down by round.", 280),
             ),
             Panel(
                 "Up: masked reports",
-                "measured",
+                "modelled",
                 figure_html(plots_devices.traffic(result, "bytes_up"), "Megabytes up by round.", 280),
             ),
-            Panel("Payloads and totals", "measured", facts_html(text.facts(result["traffic"])), wide=True),
+            Panel("Payloads and totals", "modelled", facts_html(text.facts(result["traffic"])), wide=True),
         ),
-        "Bytes are of real payloads: the release file and the masked dense report. How many travel "
-        "follows from the modelled availability.",
+        "The bytes of one release and of one masked report are measured on real ones. How many travel, and "
+        "how often again, follows from modelled availability and links.",
     )
 
 

@@ -205,4 +205,5 @@ def _traffic(result: RunResult) -> Any:
     table.show_header = False
     for name, value in text.facts(result["traffic"]).items():
         table.add_row(name, value)
-    return _block("Traffic", "measured", table)
+    note = "measured: the bytes of one report and of one release"
+    return _block("Traffic", "modelled", note, table)

@@ -54,7 +54,7 @@ def test_summary_labels_its_blocks() -> None:
         "Energy and battery of a phone, extrapolated  modelled",
         "What became of the sessions  modelled",
         "Epsilon at delta 1e-6  proved",
-        "Traffic  measured",
+        "Traffic  modelled",
     ]
 
 

@@ -7,8 +7,8 @@ from fedbert.results import DeviceErrorRow, DeviceErrors
 TITLE = "How far off the device model is"
 
 LEAD = (
-    "Latency, memory and energy of phones are modelled. This is how the models of time and memory do on measurements: "
-    "the relative error |predicted / measured - 1|."
+    "Latency, memory and energy of phones are modelled. This is how the models of time and memory do on "
+    "measurements: the relative error |predicted / measured - 1|."
 )
 
 SCOPE = (

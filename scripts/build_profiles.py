@@ -177,7 +177,7 @@ def write_errors() -> None:
 
 
 def report() -> None:
-    """Print the tables of docs/devices.md that are made from the sources and the shipped model."""
+    """Print every table of docs/devices.md, from the sources and the shipped models; nothing is measured anew."""
     folder = models_folder() / "default"
     size = sum(path.stat().st_size for path in folder.iterdir())
     operations = count_operations((folder / "model.onnx").read_bytes())

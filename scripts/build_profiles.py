@@ -15,12 +15,19 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from fedbert.devices.availability_report import availability_table
 from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.energy_report import energy_table
 from fedbert.devices.errors import all_errors
 from fedbert.devices.errors_table import ERRORS_FILE, load_errors
 from fedbert.devices.fitting import FLOAT, INT8, Fit, fit
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
+from fedbert.devices.host_report import docs_lines, read_rows
+from fedbert.devices.links import load_links
 from fedbert.devices.measured import parse_clusters, read_cores, read_ncnn, rows_of
+from fedbert.devices.memory_report import fit_table as memory_graphs_table
+from fedbert.devices.memory_report import memory_table
+from fedbert.devices.network_report import network_table
 from fedbert.devices.power import Power, read_power_profile
 from fedbert.devices.profiles import LINKS_FILE
 from fedbert.devices.report import errors_table, fit_table, session_table
@@ -177,7 +184,7 @@ def write_errors() -> None:
 
 
 def report() -> None:
-    """Print every table of docs/devices.md, from the sources and the shipped models; nothing is measured anew."""
+    """Print every table of docs/devices.md, from sources and shipped models; nothing is measured anew."""
     folder = models_folder() / "default"
     size = sum(path.stat().st_size for path in folder.iterdir())
     operations = count_operations((folder / "model.onnx").read_bytes())
@@ -189,6 +196,12 @@ def report() -> None:
         fit_table(single, fitted, shares, model.profiles),
         errors_table(load_errors(ROOT)),
         session_table(model),
+        docs_lines(read_rows(SOURCES / "host_calibration.csv")),
+        memory_graphs_table(SOURCES / "memory_graphs.csv"),
+        memory_table(SOURCES / "memory_measured.csv"),
+        energy_table(),
+        network_table(load_links(ROOT)),
+        availability_table(),
     )
     print("\n\n".join("\n".join(lines) for lines in tables))
 

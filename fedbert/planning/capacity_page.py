@@ -137,7 +137,8 @@ def render(result: CapacityForecast, command: str) -> str:
     spread = f"{100 * plan.model_spread:.0f} %"
     interval_note = (
         f"Intervals: 95 %, from 400 draws of the run's sampling error ({base.devices:,} devices, "
-        f"{len(base.completed)} rounds) and of a stated spread of ± {spread} on modelled odds and costs."
+        f"{len(base.completed)} rounds) and of a stated spread of ± {spread} on modelled odds and costs; "
+        "what a device spends is spread by the measured error of the device model, if that is more."
     )
     fills = f"chance that a round gets {plan.reports_per_round:,} reports, by local hour"
     eligible_figure = hourly_figure(result, "eligible devices", "devices", False)

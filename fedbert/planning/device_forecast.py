@@ -79,7 +79,7 @@ def tiers(base: BaseRun, draws: Draws) -> list[Forecast]:
         ):
             if value is None:
                 continue  # a run from before it was kept
-            spread = from_draws(draws.cost)
+            spread = from_draws(draws.spending)
             rows.append(
                 Forecast(name, unit, _scaled(value, spread, float(noise)), "modelled", basis, tier=tier.name)
             )

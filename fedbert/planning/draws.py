@@ -3,6 +3,7 @@
 Two sources: *sampling*, for the run is a sample of the fleet (Jeffreys' posterior of each share; rounds
 resampled for what varies between rounds), and *model spread*, for availability is modelled: a factor on the
 odds of every share, log-normal, whose 95 % range is 1 / (1 + spread) .. 1 + spread, one for all hours.
+What a device spends is spread by the measured error of the device model instead, where that is more.
 """
 
 import math
@@ -13,8 +14,12 @@ import numpy as np
 from fedbert.planning.base_run import BaseRun, FetchWindows
 from fedbert.planning.intervals import NORMAL_QUANTILE, Array
 from fedbert.randomness import Purpose, generator
+from fedbert.results import DeviceErrors
 
 DRAWS = 400
+
+_NORMAL_QUARTILE = 0.6744897501960817
+"""Half of a normal variable's values are within so many standard deviations."""
 
 _FACTORS = np.geomspace(0.02, 20.0, 200)
 """Fetch factors tried in the fit, about 3.5 % apart."""
@@ -34,6 +39,7 @@ class Draws:
     spread: Array  # [draw] relative standard deviation of a round's reports beyond chance
     cost: Array  # [draw] factor on modelled costs of a device
     outcome_odds: Array  # [draw] factor on the odds that a session is scored
+    spending: Array  # [draw] factor on the time and energy of a device
 
 
 def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
@@ -41,8 +47,9 @@ def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
     rng = generator(seed, Purpose.RESAMPLING)
     rows = DRAWS + 1
 
-    def factors() -> Array:
-        drawn = np.exp(spread_sd(model_spread) * rng.standard_normal(rows))
+    def factors(least_sd: float = 0.0) -> Array:
+        sd = max(spread_sd(model_spread), least_sd)
+        drawn = np.exp(sd * rng.standard_normal(rows))
         drawn[0] = 1.0
         return drawn
 
@@ -66,12 +73,23 @@ def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
         spread=round_spread(base, picks.astype(np.float64)),
         cost=factors(),
         outcome_odds=factors(),
+        spending=factors(error_sd(base.device_errors)),
     )
 
 
 def spread_sd(model_spread: float) -> float:
     """Return the standard deviation of the logarithm whose 95 % range is ± log(1 + `model_spread`)."""
     return math.log1p(model_spread) / NORMAL_QUANTILE
+
+
+def error_sd(errors: DeviceErrors | None) -> float:
+    """Return the standard deviation of a log-normal factor with the device model's median error.
+
+    That of a SoC which is not in the fit, the first row of the table that something was asked of; 0 for a run
+    from before the table was kept.
+    """
+    asked = [row["median_error"] for row in (errors or {"rows": []})["rows"] if row["asked"] is not None]
+    return math.log1p(asked[0]) / _NORMAL_QUARTILE if asked else 0.0
 
 
 def _posterior(shares: Array, devices: int, chance: Array) -> Array:

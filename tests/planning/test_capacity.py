@@ -18,7 +18,7 @@ from fedbert.planning.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity_page import render
 from fedbert.planning.capacity_text import part_day_warning, value_text
 from fedbert.planning.cli_capacity import run_capacity
-from fedbert.planning.draws import draw_inputs, fit_fetching, round_spread
+from fedbert.planning.draws import draw_inputs, error_sd, fit_fetching, round_spread, spread_sd
 from fedbert.planning.filling import fill_chance, sampling_probability
 from fedbert.planning.forecast import forecast
 from fedbert.planning.intervals import from_draws
@@ -30,7 +30,7 @@ from fedbert.planning.rollout import (
     time_to_share,
     usual_day,
 )
-from fedbert.results import save_run
+from fedbert.results import DeviceErrorRow, DeviceErrors, save_run
 from fedbert.scenario import build
 from fedbert.units import S_PER_DAY, TERABYTE
 
@@ -445,3 +445,27 @@ def test_runs_of_before_can_be_scaled() -> None:
     assert "energy a round" not in {row.name for row in found.forecasts}
     assert found.base.tiers[0].ndcg[2:] == (None, None, None)
     assert "How far off" not in render(found, "a command")
+
+
+def test_what_a_device_spends_is_spread_by_the_measured_error() -> None:
+    """Half of the factors are within the median error; without a table the model spread alone counts."""
+    errors = errors_of(0.2)
+    assert error_sd(errors) == pytest.approx(math.log(1.2) / 0.67449, rel=1e-4)
+    assert error_sd(None) == 0.0
+    assert error_sd(errors) > spread_sd(0.2)
+
+
+def errors_of(median: float) -> DeviceErrors:
+    """Return a table whose second row was asked something of."""
+    row: DeviceErrorRow = {
+        "what": "in the fit",
+        "label": "measured",
+        "rows": 9,
+        "median_error": 0.01,
+        "within_10": 1.0,
+        "within_20": 1.0,
+        "within_30": 1.0,
+        "asked": None,
+        "note": "",
+    }
+    return {"made_by": "by hand", "note": None, "rows": [row, {**row, "median_error": median, "asked": 0.15}]}

@@ -24,6 +24,11 @@ def _refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     return lines[0]
 
 
+def heed_ctrl_c() -> None:
+    """Let a child heed SIGINT even where a background shell had this process ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -136,7 +141,12 @@ def test_ctrl_c_in_a_round_leaves_a_usable_run_folder(tmp_path: Path) -> None:
         *("--devices", "60", "--rounds", "500", "--output", str(output)),
     ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=dict(os.environ),
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout is not None
     seen = []

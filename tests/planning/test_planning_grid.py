@@ -36,6 +36,11 @@ def grid(folder: Path, simulate: Any, epsilons: list[str], seeds: int = 1, **fla
     )
 
 
+def heed_ctrl_c() -> None:
+    """Let a child heed SIGINT even where a background shell had this process ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_plan_covers_budgets_and_seeds() -> None:
     """Each budget once a seed, seeds counted from the scenario's own."""
     cells = plan(scenario(seed=7), [0.5, None], 2)
@@ -190,7 +195,11 @@ def test_ctrl_c_keeps_finished_cells_and_exits_130(tmp_path: Path) -> None:
         )
     )
     process = subprocess.Popen(
-        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
     )
     cell = tmp_path / "grid" / "cells" / "1-0" / "run.json"
     deadline = time.monotonic() + 40

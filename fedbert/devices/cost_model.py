@@ -188,9 +188,7 @@ class CostModel:
         profile = fleet.profile[rows]
         slow = variation(uniform) / fleet.speed_factor[rows]
         length = np.asarray(tokens, np.float64)
-        compute = _compute_ms(ops, rates, profile, length) * slow
-        memory = ops.traffic_bytes.at(length) / rates.memory_bytes_per_ms[profile] * slow
-        overhead = rates.encoding_overhead_ms(ops)[profile] * slow
+        compute, memory, overhead = (part * slow for part in _encoding(ops, rates, profile, length))
         products = float(candidates * ops.output_width * (1 + HISTORY_VECTORS))
         by_profile = products / rates.int8_macs_per_ms + SCORING_OPERATORS * rates.overhead_ms
         scoring = by_profile[profile] * slow
@@ -243,19 +241,10 @@ class CostModel:
         profile = fleet.profile[rows]
         count = np.broadcast_to(np.asarray(texts, np.float64), profile.shape)
         length = np.asarray(tokens_total, np.float64) / np.maximum(count, 1.0)
-        compute = _compute_ms(ops, rates, profile, length)
-        memory = ops.traffic_bytes.at(length) / rates.memory_bytes_per_ms[profile]
-        one = np.maximum(compute, memory) + rates.encoding_overhead_ms(ops)[profile]
+        one = _encoding(ops, rates, profile, length).total_ms
         time_ms = (self._load_ms[profile] + count * one) / fleet.speed_factor[rows]
         storage = self.artefact_bytes + count.astype(np.int64) * ops.output_width
         return InstallCosts(time_ms, np.asarray(energy_mj(rates.power_mw[profile], time_ms)), storage)
-
-
-def _compute_ms(ops: ModelOperations, rates: _Rates, profile: NDArray[np.int16], tokens: Floats) -> Floats:
-    integer = ops.integer_macs.at(tokens) / rates.int8_macs_per_ms[profile]
-    floats = ops.float_macs.at(tokens) / rates.float_macs_per_ms[profile]
-    elements = ops.float_ops.at(tokens) / rates.element_ops_per_ms[profile]
-    return np.asarray(integer + floats + elements)
 
 
 class Encoding(NamedTuple):
@@ -273,10 +262,19 @@ class Encoding(NamedTuple):
 
 def encoding(core: Core, ops: ModelOperations, tokens: Floats, threads: int = 1) -> Encoding:
     """Return the parts of encoding a text of `tokens` [text] tokens on `threads` of `core`."""
-    rates, first = _rates([core], threads), np.zeros(len(tokens), np.int16)
-    memory = ops.traffic_bytes.at(tokens) / rates.memory_bytes_per_ms[first]
-    overhead = np.full(len(tokens), rates.encoding_overhead_ms(ops)[0])
-    return Encoding(_compute_ms(ops, rates, first, tokens), memory, overhead)
+    return _encoding(ops, _rates([core], threads), np.zeros(len(tokens), np.int16), tokens)
+
+
+def _encoding(ops: ModelOperations, rates: _Rates, profile: NDArray[np.int16], tokens: Floats) -> Encoding:
+    """Return the parts of encoding texts of `tokens` [text] tokens on the cores of `profile` [text]."""
+    integer = ops.integer_macs.at(tokens) / rates.int8_macs_per_ms[profile]
+    floats = ops.float_macs.at(tokens) / rates.float_macs_per_ms[profile]
+    elements = ops.float_ops.at(tokens) / rates.element_ops_per_ms[profile]
+    return Encoding(
+        compute_ms=np.asarray(integer + floats + elements),
+        memory_ms=ops.traffic_bytes.at(tokens) / rates.memory_bytes_per_ms[profile],
+        overhead_ms=rates.encoding_overhead_ms(ops)[profile],
+    )
 
 
 def variation(uniform: Floats) -> Floats:

@@ -5,11 +5,11 @@ Five uses of one Pixel 5, each of 29 to 42 minutes, whose battery was read in wh
 its own estimates; how busy cores and Wi-Fi were was not recorded, so those duties are assumed, below.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedbert.devices.energy import energy_of_charge_mj
+from fedbert.devices.measured import rows_of
 from fedbert.devices.power import LITTLE, PRIME, PowerProfile, read_power_profile
 from fedbert.paths import profiles_folder
 
@@ -112,8 +112,7 @@ def drains(path: Path | None = None) -> list[Drain]:
     """Return all measured uses of the Pixel 5 (`path`: another table of the same shape)."""
     path = profiles_folder() / "sources" / DRAIN_RATES if path is None else path
     profile = read_power_profile()
-    with path.open(newline="", encoding="utf-8") as file:
-        return [predict(profile, row) for row in csv.DictReader(file)]
+    return [predict(profile, row) for row in rows_of(path)]
 
 
 def resolution_mj() -> float:

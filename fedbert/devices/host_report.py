@@ -10,6 +10,7 @@ import numpy as np
 from fedbert.devices.cost_model import count_operations, encoding
 from fedbert.devices.host import LENGTHS, THREADS
 from fedbert.devices.host_fit import Floats
+from fedbert.devices.measured import rows_of
 from fedbert.devices.profiles import Core
 
 HEADER = ("model", "length", "threads", "predicted_ms", "measured_ms")
@@ -131,14 +132,13 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of such a CSV."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Row(
-                row["model"],
-                int(row["length"]),
-                int(row["threads"]),
-                float(row["predicted_ms"]),
-                float(row["measured_ms"]),
-            )
-            for row in csv.DictReader(file)
-        ]
+    return [
+        Row(
+            row["model"],
+            int(row["length"]),
+            int(row["threads"]),
+            float(row["predicted_ms"]),
+            float(row["measured_ms"]),
+        )
+        for row in rows_of(path)
+    ]

@@ -74,6 +74,16 @@ class RuntimeMemory:
         """Return the bytes of weights kept; the 4-bit codes stay beside the bytes made from them."""
         return graph.kept_bytes + graph.nibbles / 2
 
+    def running(self, graph: GraphStorage, activation_bytes: Floats) -> Floats:
+        """Return the bytes (any shape) held while texts with `activation_bytes` alive at once are encoded."""
+        fixed = self.session(graph) + self.weights(graph)
+        return np.asarray(fixed + self.activation_factor * activation_bytes)
+
+    def reading_binds(self, graph: GraphStorage, activation_bytes: Floats) -> NDArray[np.bool_]:
+        """Return where (any shape) reading the file is the peak."""
+        later = np.maximum(self.running(graph, activation_bytes), self.building(graph))
+        return np.asarray(self.reading(graph) >= later)
+
 
 _UNPACKED_BYTES = 8
 
@@ -124,9 +134,8 @@ def memory_parts(
     `beside_bytes` of files that are held whole beside the graph, `vectors_bytes` of vectors in use.
     """
     graph, length = operations.storage, np.asarray(tokens, np.float64)
-    session, weights = runtime.session(graph), runtime.weights(graph)
-    activations = runtime.activation_factor * operations.activation_bytes(length)
-    running = session + weights + activations
+    alive = operations.activation_bytes(length)
+    running = runtime.running(graph, alive)
     transient = np.maximum(runtime.load(graph) - running, 0.0)
 
     def whole(value: float) -> Floats:
@@ -135,9 +144,9 @@ def memory_parts(
     return MemoryParts(
         beside_bytes=whole(beside_bytes),
         vectors_bytes=whole(vectors_bytes),
-        session_bytes=whole(session),
-        weights_bytes=whole(weights),
-        activation_bytes=activations,
+        session_bytes=whole(runtime.session(graph)),
+        weights_bytes=whole(runtime.weights(graph)),
+        activation_bytes=runtime.activation_factor * alive,
         transient_bytes=transient,
         peak_bytes=beside_bytes + vectors_bytes + running + transient,
     )
@@ -152,8 +161,7 @@ def peak_bytes(
 ) -> Floats:
     """Return `peak_bytes` of `memory_parts` alone, which is quick for many millions of texts."""
     graph = operations.storage
-    fixed = runtime.session(graph) + runtime.weights(graph)
-    running = fixed + runtime.activation_factor * operations.activation_bytes(tokens)
+    running = runtime.running(graph, operations.activation_bytes(tokens))
     return np.asarray(beside_bytes + vectors_bytes + np.maximum(running, runtime.load(graph)))
 
 
@@ -161,8 +169,5 @@ def relative_error(
     operations: ModelOperations, tokens: Floats, runtime: RuntimeMemory = ONNX_RUNTIME
 ) -> Floats:
     """Return how far predictions may be off, relative to the peak, for texts of `tokens` (any shape)."""
-    graph = operations.storage
-    fixed = runtime.session(graph) + runtime.weights(graph)
-    running = fixed + runtime.activation_factor * operations.activation_bytes(tokens)
-    reads = runtime.reading(graph) >= np.maximum(running, runtime.building(graph))
-    return np.where(reads, READING_ERROR, OTHER_ERROR)
+    binds = runtime.reading_binds(operations.storage, operations.activation_bytes(tokens))
+    return np.where(binds, READING_ERROR, OTHER_ERROR)

@@ -39,8 +39,7 @@ class MeasuredGraph:
 
 def running_bytes(runtime: RuntimeMemory, graph: MeasuredGraph) -> Floats:
     """Return the bytes [length] held while texts are encoded."""
-    fixed = runtime.session(graph.storage) + runtime.weights(graph.storage)
-    return np.asarray(fixed + runtime.activation_factor * graph.activation_bytes)
+    return runtime.running(graph.storage, graph.activation_bytes)
 
 
 def peak_errors(runtime: RuntimeMemory, graph: MeasuredGraph) -> Floats:

@@ -1,15 +1,16 @@
 """The measured memory of models, as files and as the tables of docs/devices.md: Markdown lines."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from fedbert.devices.memory import ONNX_RUNTIME, memory_parts
-from fedbert.devices.memory_fit import MeasuredGraph, leave_one_out, peak_errors, running_bytes
+from fedbert.devices.measured import rows_of
+from fedbert.devices.memory import ONNX_RUNTIME, MemoryParts, memory_parts
+from fedbert.devices.memory_fit import MeasuredGraph, leave_one_out, peak_errors
 from fedbert.devices.operations import GraphStorage, count_operations
 from fedbert.paths import models_folder
 
@@ -39,16 +40,10 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
         writer.writerows(rows)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def read_graphs(path: Path) -> list[MeasuredGraph]:
     """Return the measured graphs of memory_graphs.csv."""
     graphs = []
-    for name, group in groupby(read_rows(path), key=lambda row: row["graph"]):
+    for name, group in groupby(rows_of(path), key=lambda row: row["graph"]):
         rows = list(group)
 
         def column(key: str, rows: list[dict[str, str]] = rows) -> np.ndarray:
@@ -71,12 +66,19 @@ def read_graphs(path: Path) -> list[MeasuredGraph]:
 
 def memory_errors(path: Path) -> np.ndarray:
     """Return predicted / measured - 1 of the peaks [row] in memory_measured.csv at `path`."""
-    errors = []
-    for row in read_rows(path):
-        operations = count_operations((models_folder() / row["model"] / "model.onnx").read_bytes())
-        parts = memory_parts(operations, np.array([float(row["tokens"])]), 0, 0)
-        errors.append(float(parts.peak_bytes[0]) / float(row["peak_bytes"]) - 1)
-    return np.array(errors)
+    return np.array([_error(row, parts) for row, parts in _predicted(path)])
+
+
+def _predicted(path: Path) -> Iterator[tuple[dict[str, str], MemoryParts]]:
+    """Yield the rows of memory_measured.csv at `path`, each with its prediction [1]."""
+    for name, rows in groupby(rows_of(path), key=lambda row: row["model"]):
+        operations = count_operations((models_folder() / name / "model.onnx").read_bytes())
+        for row in rows:
+            yield row, memory_parts(operations, np.array([float(row["tokens"])]), 0, 0)
+
+
+def _error(row: dict[str, str], parts: MemoryParts) -> float:
+    return float(parts.peak_bytes[0]) / float(row["peak_bytes"]) - 1
 
 
 def memory_table(path: Path) -> list[str]:
@@ -86,22 +88,18 @@ def memory_table(path: Path) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     worst = spread = 0.0
-    for name, group in groupby(read_rows(path), key=lambda row: row["model"]):
-        operations = count_operations((models_folder() / name / "model.onnx").read_bytes())
-        for row in group:
-            parts = memory_parts(operations, np.array([float(row["tokens"])]), 0, 0)
-            measured = float(row["peak_bytes"])
-            error = float(parts.peak_bytes[0]) / measured - 1
-            worst, spread = max(worst, abs(error)), max(spread, float(row["spread_bytes"]) / measured)
-            shown = (
-                parts.weights_bytes,
-                parts.session_bytes,
-                parts.activation_bytes,
-                parts.transient_bytes,
-                parts.peak_bytes,
-            )
-            cells = " | ".join(f"{part[0] / 1e3:,.0f}" for part in shown)
-            lines.append(f"| {name} | {row['tokens']} | {cells} | {measured / 1e3:,.0f} | {error:+.1%} |")
+    for row, parts in _predicted(path):
+        measured, error = float(row["peak_bytes"]), _error(row, parts)
+        worst, spread = max(worst, abs(error)), max(spread, float(row["spread_bytes"]) / measured)
+        shown = (
+            parts.weights_bytes,
+            parts.session_bytes,
+            parts.activation_bytes,
+            parts.transient_bytes,
+            parts.peak_bytes,
+        )
+        cells = " | ".join(f"{part[0] / 1e3:,.0f}" for part in shown)
+        lines.append(f"| {row['model']} | {row['tokens']} | {cells} | {measured / 1e3:,.0f} | {error:+.1%} |")
     return [*lines, "", f"Largest error {worst:.1%}; fresh processes differ by up to {spread:.1%}."]
 
 
@@ -110,11 +108,7 @@ def fit_table(path: Path) -> list[str]:
     graphs = read_graphs(path)
     left_out = leave_one_out(graphs)
     reads = np.concatenate(
-        [
-            ONNX_RUNTIME.reading(graph.storage)
-            >= np.maximum(running_bytes(ONNX_RUNTIME, graph), ONNX_RUNTIME.building(graph.storage))
-            for graph in graphs
-        ]
+        [ONNX_RUNTIME.reading_binds(graph.storage, graph.activation_bytes) for graph in graphs]
     )
     inside = np.concatenate([peak_errors(ONNX_RUNTIME, graph) for graph in graphs])
     outside = np.concatenate(left_out)

@@ -5,7 +5,6 @@ The profile is an Android ``power_profile.xml``: currents in mA at the battery's
 ``device_profiles/sources/power_profile_pixel5.csv``. For any other phone the result is an extrapolation.
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.devices.measured import rows_of
 from fedbert.paths import profiles_folder
 
 LITTLE, PRIME = 0, 2
@@ -74,8 +74,7 @@ class PowerProfile:
 def read_power_profile(path: Path | None = None) -> PowerProfile:
     """Return the power profile in `path`, a CSV with the columns name, value (default: the Pixel 5's)."""
     path = profiles_folder() / "sources" / POWER_PROFILE if path is None else path
-    with path.open(newline="", encoding="utf-8") as file:
-        return PowerProfile({row["name"]: row["value"] for row in csv.DictReader(file)})
+    return PowerProfile({row["name"]: row["value"] for row in rows_of(path)})
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedbert.devices.measured import rows_of
 from fedbert.devices.memory import (
     ONNX_RUNTIME,
     OTHER_ERROR,
@@ -24,7 +25,6 @@ from fedbert.devices.memory_report import (
     fit_table,
     memory_table,
     read_graphs,
-    read_rows,
 )
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic, count_operations
 from fedbert.errors import FedbertError
@@ -125,7 +125,7 @@ def test_what_a_shipped_graph_holds() -> None:
 
 def test_predictions_agree_with_the_committed_measurements() -> None:
     """Every shipped model at every measured length is within 10 %, and so are the margins of verification."""
-    rows = read_rows(SOURCES / MEASURED_FILE)
+    rows = rows_of(SOURCES / MEASURED_FILE)
     assert {row["model"] for row in rows} == set(SHIPPED)
     for row in rows:
         operations = count_operations((models_folder() / row["model"] / "model.onnx").read_bytes())

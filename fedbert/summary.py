@@ -13,7 +13,7 @@ from fedbert.devices.errors_table import device_errors
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import LINK_KINDS, load_links
-from fedbert.devices.network import draw_network, hourly_uploaders
+from fedbert.devices.network import draw_network, upload_state
 from fedbert.devices.profiles import TIERS, DeviceProfile
 from fedbert.federation import report as r
 from fedbert.federation.budget import privacy_row
@@ -147,7 +147,7 @@ def _tier_row(
 def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
     sample = min(HOURLY_SAMPLE, max(scenario.devices, 1000))
     shares = hourly_shares(scenario.availability, scenario.seed, sample, trace)
-    eligible = hourly_uploaders(scenario.availability, scenario.metered, scenario.seed, sample, trace)
+    eligible = shares[upload_state(scenario.metered)]
     return [
         {
             "hour": hour,

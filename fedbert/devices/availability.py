@@ -26,7 +26,7 @@ LATE = 0.02
 that Bonawitz et al. reject as late: those follow from a first-come cut-off (`participation.py`), which a
 private sum over Poisson-sampled devices must not have."""
 
-STATES = ("idle", "charging", "unmetered", "online", "eligible")
+STATES = ("idle", "charging", "unmetered", "online", "ready", "eligible")
 _MOMENTS = 5
 _MOST_TRACE_DAYS = 14
 
@@ -41,9 +41,14 @@ class Availability:
     online: Flags
 
     @property
+    def ready(self) -> Flags:
+        """Devices that are idle, charging and online, on whatever link."""
+        return self.idle & self.charging & self.online
+
+    @property
     def eligible(self) -> Flags:
-        """Devices that may compute and send: idle, charging and on an unmetered link."""
-        return self.idle & self.charging & self.unmetered & self.online
+        """Devices that may compute and send: ready, and on an unmetered link."""
+        return self.ready & self.unmetered
 
     @property
     def download_window(self) -> Flags:
@@ -165,7 +170,7 @@ def hourly_shares(
 ) -> dict[str, Floats]:
     """Return the share of devices in each state by local hour, ``{state: [24]}``, from a sample of `devices`.
 
-    States: idle, charging, unmetered, online, eligible. Of the model the second day, when no start-up shows;
+    States: those of `STATES`. Of the model the second day, when no start-up shows;
     of a trace the mean of its days, at most the first fourteen.
     """
     hours = int(HOURS_PER_DAY)

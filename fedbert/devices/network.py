@@ -18,14 +18,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.availability import Availability, Model, availability
-from fedbert.devices.availability_trace import Trace
+from fedbert.devices.availability import Availability
 from fedbert.devices.energy import energy_mj
 from fedbert.devices.fleet import Flags, Floats, Integers, between_quantiles, lognormal, standard_normal
 from fedbert.devices.links import FIXED_LINE, LinkTable
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.randomness import Purpose, uniforms
-from fedbert.units import BITS_PER_BYTE, HOURS_PER_DAY, MS_PER_S
+from fedbert.units import BITS_PER_BYTE, MS_PER_S
 
 Metered = Literal["never", "uploads", "always"]
 """What a phone may do on a metered link: nothing, send its signal, or also fetch releases."""
@@ -124,26 +123,19 @@ def draw_link(links: LinkTable, kind: Integers | int, down: Floats, up: Floats) 
     return downlink, downlink * lognormal(up, links.uplink_ratio[kind], UPLINK_SIGMA)
 
 
+def upload_state(metered: Metered) -> Literal["eligible", "ready"]:
+    """Return the state (`availability.STATES`) in which a device may send its signal."""
+    return "eligible" if metered == "never" else "ready"
+
+
 def may_upload(state: Availability, metered: Metered) -> Flags:
     """Return which devices [device] may send their signal: eligible, or eligible but for a metered link."""
-    return state.eligible if metered == "never" else state.idle & state.charging & state.online
+    return state.eligible if upload_state(metered) == "eligible" else state.ready
 
 
 def may_download(state: Availability, metered: Metered) -> Flags:
     """Return which devices [device] may fetch a release: unmetered, or just online if `metered` 'always'."""
     return state.online if metered == "always" else state.download_window
-
-
-def hourly_uploaders(
-    model: Model, metered: Metered, seed: int, devices: int, trace: Trace | None = None
-) -> Floats:
-    """Return the share of devices that may upload by local hour, `[24]`, from a sample of `devices`.
-
-    Hours of the second day, as in `availability.hourly_shares`, which also says what `trace` is.
-    """
-    hours = int(HOURS_PER_DAY)
-    states = (availability(seed, 0, devices, 1.0, hours + hour + 1, model, trace) for hour in range(hours))
-    return np.array([may_upload(state, metered).mean() for state in states])
 
 
 def transfer_uniforms(seed: int, purpose: Purpose, time: int, first: int, count: int) -> Floats:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from fedbert.devices.availability import Availability, availability
+from fedbert.devices.availability import Availability, availability, hourly_shares
 from fedbert.devices.fleet import Floats, draw_fleet, standard_normal
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import FIXED_LINE, LINK_KINDS, LinkTable, load_links
@@ -21,12 +21,12 @@ from fedbert.devices.network import (
     Transfers,
     download,
     draw_network,
-    hourly_uploaders,
     may_download,
     may_upload,
     transfer,
     transfer_uniforms,
     upload,
+    upload_state,
 )
 from fedbert.devices.profiles import Radios
 from fedbert.randomness import Purpose
@@ -272,8 +272,9 @@ def test_a_phone_offline_sends_nothing() -> None:
 
 def test_uploaders_by_hour() -> None:
     """With unmetered links alone these are the eligible devices; with metered ones there are more."""
-    strict = hourly_uploaders("default", "never", 0, 2_000)
+    shares = hourly_shares("default", 0, 2_000)
+    strict = shares[upload_state("never")]
     direct = [availability(0, 0, 2_000, 1.0, 25 + hour).eligible.mean() for hour in range(24)]
     assert strict.tolist() == direct
-    assert (hourly_uploaders("default", "uploads", 0, 2_000) >= strict).all()
-    assert hourly_uploaders("always", "never", 0, 100).tolist() == [1.0] * 24
+    assert (shares[upload_state("uploads")] >= strict).all()
+    assert hourly_shares("always", 0, 100)[upload_state("never")].tolist() == [1.0] * 24

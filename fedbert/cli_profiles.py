@@ -72,12 +72,9 @@ def show(name: str, folder: Path | None) -> int:
 
     NAME is a class's name, its file, or a part of either that no other class has.
     """
-    from fedbert.devices.profiles import raise_first, read_profiles
-    from fedbert.paths import profiles_folder
+    from fedbert.devices.profiles import load_profiles
 
-    where = profiles_folder() if folder is None else folder
-    found, problems = read_profiles(where)
-    raise_first(problems, where)
+    found = load_profiles(folder)
     key = _pick(name, found)
     click.echo(f"# {key}.toml")
     for line in _lines(found[key]):

@@ -195,6 +195,11 @@ class DeviceErrors(TypedDict):
     note: str | None  # said where the run's profiles are not the ones the errors are of
 
 
+def asked_errors(errors: DeviceErrors) -> list[DeviceErrorRow]:
+    """Return the rows that a median error was asked of; the first is a SoC that is not in the fit."""
+    return [row for row in errors["rows"] if row["asked"] is not None]
+
+
 class RunResult(TypedDict):
     """The whole of ``run.json``."""
 

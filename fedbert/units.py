@@ -15,6 +15,11 @@ MJ_PER_MWH = 3_600.0
 """Millijoules in one milliwatt-hour."""
 
 
+def significant(value: float, digits: int = 4) -> float:
+    """Return `value` rounded to so many significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
 def format_bytes(value: float) -> str:
     """Return `value` bytes as a short text with a decimal unit, as in ``1.91 MB``."""
     for unit, size in (("TB", TERABYTE), ("GB", GIGABYTE), ("MB", MEGABYTE), ("kB", KILOBYTE)):

@@ -17,8 +17,9 @@ import pandas as pd
 import tomli_w
 
 from fedbert.devices.links import LINK_KINDS, check_links
-from fedbert.devices.profiles import LINKS_FILE
+from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
 from fedbert.devices.traces import link_facts
+from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
 SOURCES = ROOT / "sources"
@@ -40,7 +41,6 @@ PUBLISHED = {
     "lte": "download test on phones, LTE while driving",
     "five_g": "download test on phones, 5G standing still",
 }
-NORMAL_P90 = 1.2815515655446004
 RELEASE_BYTES = 1_900_000
 """Download that a trace is cut into: a release of the shipped model."""
 
@@ -83,11 +83,6 @@ def split(moments: list[float], three_g: "pd.Series[Any]") -> dict[str, float]:
         "downlink_p90_kbit_per_s": significant(p50 * (p90 / p50) ** between),
         "transfer_sigma": significant(upper * within),
     }
-
-
-def significant(value: float) -> float:
-    """Return `value` with four significant digits."""
-    return float(f"{value:.4g}")
 
 
 def radio_mw(power: "pd.Series[str]", kind: str, direction: str) -> float:

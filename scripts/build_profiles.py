@@ -29,15 +29,15 @@ from fedbert.devices.memory_report import fit_table as memory_graphs_table
 from fedbert.devices.memory_report import memory_table
 from fedbert.devices.network_report import network_table
 from fedbert.devices.power import Power, read_power_profile
-from fedbert.devices.profiles import LINKS_FILE
+from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
 from fedbert.devices.report import errors_table, fit_table, session_table
 from fedbert.devices.threads import parallel_shares
 from fedbert.devices.transformers import assumptions, joined, read_bolt, transformer_rates
 from fedbert.paths import models_folder
+from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
 SOURCES = ROOT / "sources"
-NORMAL_P90 = 1.2815515655446004
 QUANTILES = ((10, -NORMAL_P90), (50, 0.0), (90, NORMAL_P90))
 FIXED_SOURCES = {
     "year": "the SoC maker's data sheet",
@@ -51,11 +51,6 @@ FIXED_SOURCES = {
     "load.flash_bytes_per_s": "assumed: nominal sequential read of eMMC 5.1, UFS 2.1 or UFS 3.1",
     "radios": "assumed by generation of the modem",
 }
-
-
-def significant(value: float, digits: int = 4) -> float:
-    """Return `value` with so many significant digits."""
-    return float(f"{value:.{digits}g}")
 
 
 def core_table(

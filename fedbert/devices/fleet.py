@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fedbert.devices.profiles import DeviceProfile
+from fedbert.devices.profiles import NORMAL_P90, DeviceProfile
 from fedbert.randomness import Purpose, uniforms
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,6 @@ Flags = NDArray[np.bool_]
 SPEED_SIGMA = 0.08
 """Log-normal spread of the speed of phones of one profile (bin of the chip, cooling, build): assumed."""
 
-_P90 = 1.2815515655446004
 _Z_LIMIT = 2.3263478740408408
 
 
@@ -74,7 +73,7 @@ def between_quantiles(
     The logarithm is linear in the normal quantile on each side of the median, and stays at its 1st and 99th
     percentile beyond them.
     """
-    z = np.clip(standard_normal(uniform), -_Z_LIMIT, _Z_LIMIT) / _P90
+    z = np.clip(standard_normal(uniform), -_Z_LIMIT, _Z_LIMIT) / NORMAL_P90
     step = np.where(z < 0, np.log(p50 / p10), np.log(p90 / p50))
     return np.asarray(p50 * np.exp(step * z))
 
@@ -89,9 +88,7 @@ def draw_fleet(profiles: tuple[DeviceProfile, ...], seed: int, first: int, count
         return np.array(values, np.float64)[profile]
 
     middle = per_class([p.free_memory.p50_bytes for p in profiles])
-    spread = per_class(
-        [float(np.log(p.free_memory.p90_bytes / p.free_memory.p10_bytes)) / (2 * _P90) for p in profiles]
-    )
+    spread = per_class([p.free_memory.sigma for p in profiles])
     ram = np.array([p.ram_bytes for p in profiles])[profile]
     return FleetColumns(
         profile=profile.astype(np.int16),

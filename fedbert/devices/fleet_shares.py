@@ -14,6 +14,7 @@ from fedbert.devices.profiles import (
     SHARE_TOLERANCE,
     DeviceProfile,
     Table,
+    load_profiles,
     raise_first,
     read_profiles,
     read_table,
@@ -58,8 +59,7 @@ def load_fleet(folder: Path | None = None, fleet: str = DEFAULT_FLEET) -> tuple[
     folder or the path of a .toml. Raises `FedbertError`, one line, for the first problem found.
     """
     folder = profiles_folder() if folder is None else folder
-    profiles, problems = read_profiles(folder)
-    raise_first(problems, folder)
+    profiles = load_profiles(folder)
     shares, problems = _read_fleet(folder, fleet_file(folder, fleet), fleet, profiles)
     raise_first(problems, folder)
     return tuple(

@@ -12,6 +12,7 @@ import psutil
 from fedbert.devices.host_fit import CoreConstants
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.machine import cores
+from fedbert.units import significant
 
 _FLASH_BYTES = 32_000_000
 _POWER_MW, _BATTERY_MAH, _VOLTAGE_V = 5_000.0, 4_500.0, 3.85
@@ -57,23 +58,19 @@ def flash_bytes_per_s() -> float:
     return min(max(best, 1e6), 1e11)
 
 
-def _round(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
 def _core(fitted: CoreConstants) -> dict[str, float]:
     """Return the table of a core; the rates are counts a microsecond, a thousandth of billions a second."""
     return {
-        "int8_gmacs_per_s": _round(fitted.integer_per_us / 1e3),
-        "float_gmacs_per_s": _round(fitted.float_per_us / 1e3),
-        "memory_bytes_per_s": _round(fitted.bytes_per_us * 1e6),
-        "overhead_us_per_operator": _round(fitted.operator_us),
+        "int8_gmacs_per_s": significant(fitted.integer_per_us / 1e3),
+        "float_gmacs_per_s": significant(fitted.float_per_us / 1e3),
+        "memory_bytes_per_s": significant(fitted.bytes_per_us * 1e6),
+        "overhead_us_per_operator": significant(fitted.operator_us),
         "power_mw": _POWER_MW,
-        "element_gops_per_s": _round(fitted.element_per_us / 1e3),
-        "overhead_us_per_product": _round(fitted.product_us),
-        "overhead_us_per_run": _round(fitted.run_us),
-        "parallel_share": _round(fitted.share),
-        "wake_us_per_product": _round(fitted.wake_us),
+        "element_gops_per_s": significant(fitted.element_per_us / 1e3),
+        "overhead_us_per_product": significant(fitted.product_us),
+        "overhead_us_per_run": significant(fitted.run_us),
+        "parallel_share": significant(fitted.share),
+        "wake_us_per_product": significant(fitted.wake_us),
     }
 
 
@@ -127,7 +124,7 @@ def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[st
             "p50_bytes": free,
             "p90_bytes": (free + int(memory.total)) // 2,
         },
-        "load": {"fixed_ms": _round(load_ms), "flash_bytes_per_s": _round(flash)},
+        "load": {"fixed_ms": significant(load_ms), "flash_bytes_per_s": significant(flash)},
         "radios": {"three_g": 0.0, "lte": 1.0, "five_g": 0.0},
         "sources": sources,
     }

@@ -4,6 +4,7 @@ One file is one class. Keys carry their unit; the table ``[sources]`` says where
 files that come with fedbert are written by ``scripts/build_profiles.py``.
 """
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -20,6 +21,9 @@ LINKS_FILE = "links.toml"
 """The file beside the profiles that describes the links (`links.py`)."""
 
 SHARE_TOLERANCE = 1e-6
+
+NORMAL_P90 = 1.2815515655446004
+"""The 90th percentile of a standard normal variable."""
 
 Milliwatts = Annotated[float, Field(gt=0, le=20_000)]
 _Bytes = Annotated[int, Field(ge=10_000, le=10**12)]
@@ -73,6 +77,11 @@ class FreeMemory(Table):
             raise ValueError("must rise: p10_bytes < p50_bytes < p90_bytes")
         return self
 
+    @property
+    def sigma(self) -> float:
+        """Of the log-normal, whose median is p50."""
+        return math.log(self.p90_bytes / self.p10_bytes) / (2 * NORMAL_P90)
+
 
 class Load(Table):
     """What a cold start costs beside moving the weights."""
@@ -104,7 +113,8 @@ class Radios(Table):
 class DeviceProfile(Table):
     """A class of phones. `clusters` go from the fastest to the slowest.
 
-    `share` of the fleet is not in the class's file but in that of the fleet (`fleets.load_fleet`); 0 without.
+    `share` of the fleet is not in the class's file but in that of the fleet (`fleet_shares.load_fleet`); 0
+    without.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -155,16 +165,16 @@ def check_sources(values: dict[str, Any], sources: dict[str, str]) -> None:
             raise ValueError(f"sources.{known!r} must name a key with a number; remove or correct it")
 
 
-def load_profiles(folder: Path | None = None) -> tuple[DeviceProfile, ...]:
-    """Return the profiles of `folder` (default: those that come with fedbert), sorted by file name.
+def load_profiles(folder: Path | None = None) -> dict[str, DeviceProfile]:
+    """Return the profiles of `folder` (default: those that come with fedbert) by file name without .toml.
 
-    Their `share` is 0; `fleets.load_fleet` gives those of a fleet. Raises `FedbertError`, one line that names
-    file, key, value and rule, for the first problem found.
+    Their `share` is 0; `fleet_shares.load_fleet` gives those of a fleet. Raises `FedbertError`, one line that
+    names file, key, value and rule, for the first problem found.
     """
     folder = profiles_folder() if folder is None else folder
     profiles, problems = read_profiles(folder)
     raise_first(problems, folder)
-    return tuple(profiles.values())
+    return profiles
 
 
 def raise_first(problems: list[str], folder: Path) -> None:

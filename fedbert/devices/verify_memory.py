@@ -105,8 +105,7 @@ def _free_memory(cost: CostModel) -> tuple[list[str], Floats]:
     names, free = [], []
     for profile in cost.profiles:
         memory = profile.free_memory
-        spread = np.log(memory.p90_bytes / memory.p10_bytes) / (2 * standard_normal(np.array([0.9]))[0])
-        free.append(memory.p50_bytes * np.exp(spread * normal))
+        free.append(memory.p50_bytes * np.exp(memory.sigma * normal))
         names += [profile.name] * _QUANTILES
     return names, np.concatenate(free)
 
@@ -120,23 +119,6 @@ def verify(
     """
     vectors = cost.vectors_bytes(candidates)
     return [VerifiedDevice(case, fits(files, case.text, vectors, case.budget_bytes)) for case in cases]
-
-
-def verified_table(verified: Sequence[VerifiedDevice]) -> list[str]:
-    """Return the cases as Markdown lines."""
-    lines = [
-        "| device | profile | tokens | budget kB | predicted peak kB | predicted | seen | agree |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for each in verified:
-        case = each.case
-        device = "–" if case.device is None else str(case.device)
-        lines.append(
-            f"| {device} | {case.profile} | {len(case.text)} | {case.budget_bytes / 1e3:,.0f} "
-            f"| {case.predicted_bytes / 1e3:,.0f} | {VERDICTS[case.predicted_fit]} "
-            f"| {VERDICTS[each.seen_fit]} | {'yes' if each.agrees else 'no'} |"
-        )
-    return lines
 
 
 VERDICTS = {True: "fits", False: "out of memory"}

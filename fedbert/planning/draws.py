@@ -14,7 +14,7 @@ import numpy as np
 from fedbert.planning.base_run import BaseRun, FetchWindows
 from fedbert.planning.intervals import NORMAL_QUANTILE, Array
 from fedbert.randomness import Purpose, generator
-from fedbert.results import DeviceErrors
+from fedbert.results import DeviceErrors, asked_errors
 
 DRAWS = 400
 
@@ -85,11 +85,10 @@ def spread_sd(model_spread: float) -> float:
 def error_sd(errors: DeviceErrors | None) -> float:
     """Return the standard deviation of a log-normal factor with the device model's median error.
 
-    That of a SoC which is not in the fit, the first row of the table that something was asked of; 0 for a run
-    from before the table was kept.
+    That of a SoC which is not in the fit; 0 for a run from before the table was kept.
     """
-    asked = [row["median_error"] for row in (errors or {"rows": []})["rows"] if row["asked"] is not None]
-    return math.log1p(asked[0]) / _NORMAL_QUARTILE if asked else 0.0
+    asked = asked_errors(errors) if errors else []
+    return math.log1p(asked[0]["median_error"]) / _NORMAL_QUARTILE if asked else 0.0
 
 
 def _posterior(shares: Array, devices: int, chance: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from fedbert.reporting import text
 from fedbert.reporting.page import Cell, Section, table_html
-from fedbert.results import DeviceErrorRow, DeviceErrors
+from fedbert.results import DeviceErrorRow, DeviceErrors, asked_errors
 
 TITLE = "How far off the device model is"
 
@@ -67,7 +67,7 @@ def device_errors_line(errors: DeviceErrors | None) -> str | None:
     """Return the median errors of the rows that something was asked of, None where there are none."""
     if not errors or not errors["rows"]:
         return None
-    asked = [row for row in errors["rows"] if row["asked"] is not None][:3] or errors["rows"][:3]
-    found = "; ".join(_row_words(row) for row in asked)
+    shown = asked_errors(errors) or errors["rows"]
+    found = "; ".join(_row_words(row) for row in shown[:3])
     note = errors.get("note")
     return f"Median error of predicted against measured times: {found}." + (f" {note}" if note else "")

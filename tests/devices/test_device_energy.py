@@ -35,7 +35,7 @@ def test_shipped_profiles_carry_this_power() -> None:
     """In-order cores of the shipped profiles draw what the Pixel 5's little cluster does at their clock."""
     power = Power(PROFILE, VOLTAGE_V, 1.0)
     checked = 0
-    for profile in load_profiles():
+    for profile in load_profiles().values():
         last = profile.clusters[-1]
         if last.core in ("Cortex-A53", "Cortex-A55", "Cortex-A510"):
             expected = power.core_mw(True, last.clock_ghz, 0.0)

@@ -1,16 +1,14 @@
 """The fit finds constants that are known, and the shipped profiles and errors follow from the sources."""
 
-import importlib.util
 import json
 import tomllib
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from device_helpers import script
 
 from fedbert.devices.errors import error_row
 from fedbert.devices.errors_table import load_errors
@@ -30,7 +28,6 @@ from fedbert.devices.threads import threads_factor
 from fedbert.devices.transformers import read_bolt, transformer_macs
 from fedbert.paths import profiles_folder
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_profiles.py"
 SOURCES = profiles_folder() / "sources"
 CORES = {"slow": CoreFacts(1, 0, 0, 0, 1, 0), "fast": CoreFacts(2, 1, 1, 0, 0, 0)}
 RATE = {"slow": (1.5, 3.0), "fast": (8.0, 16.0)}
@@ -190,17 +187,6 @@ def test_the_excerpts_are_whole() -> None:
     assert len(bolt) == 20
 
 
-@cache
-def script() -> ModuleType:
-    """Return the build script as a module."""
-    spec = importlib.util.spec_from_file_location("build_profiles", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the leaves of a table by dotted key."""
     leaves: dict[str, Any] = {}
@@ -211,7 +197,7 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def test_profiles_follow_from_their_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Building from the committed sources gives the committed profiles and fleets (within 1 %)."""
-    module = script()
+    module = script("build_profiles")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     module.build()
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.toml"))

@@ -1,7 +1,5 @@
 """links.toml: the shipped one follows from its sources, and every wrong key gets one clear line."""
 
-import copy
-import importlib.util
 import math
 import tomllib
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import pytest
 import tomli_w
 from click.testing import CliRunner
+from device_helpers import changed, script
 
 from fedbert.cli_profiles import profiles
 from fedbert.devices.links import LINK_KINDS, LinkTable, check_links, load_links
@@ -18,29 +17,11 @@ from fedbert.paths import profiles_folder
 
 GOOD = tomllib.loads((profiles_folder() / "links.toml").read_text(encoding="utf-8"))
 PATHS = [(kind, key) for kind in LINK_KINDS for key in LinkTable._fields]
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_links.py"
-
-
-def script() -> Any:
-    """Return scripts/build_links.py as a module."""
-    spec = importlib.util.spec_from_file_location("build_links", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def problems(folder: Path, path: tuple[str, ...], value: Any) -> list[str]:
     """Return the problems of the good file with one value replaced, or left out if `value` is None."""
-    table = copy.deepcopy(GOOD)
-    inner: Any = table
-    for part in path[:-1]:
-        inner = inner[part]
-    if value is None:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    (folder / "links.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    (folder / "links.toml").write_text(tomli_w.dumps(changed(GOOD, path, value)), encoding="utf-8")
     found = check_links(folder)
     assert all("\n" not in line for line in found)
     with pytest.raises(FedbertError) as raised:
@@ -140,7 +121,7 @@ def test_the_command_checks_links_too(tmp_path: Path) -> None:
 
 def test_the_shipped_file_follows_from_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Building from the committed sources writes the committed links.toml."""
-    module = script()
+    module = script("build_links")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     module.build()
     text = (tmp_path / "links.toml").read_text(encoding="utf-8")
@@ -149,7 +130,7 @@ def test_the_shipped_file_follows_from_its_sources(tmp_path: Path, monkeypatch: 
 
 def test_moments_are_split_as_in_3g() -> None:
     """Half of the spread between devices, a quarter in transfers: 100, 400, 1600 become 200, 400, 800."""
-    module = script()
+    module = script("build_links")
     row = {"sigma_between_units": 0.5, "sigma_within_transfers": 0.25, "sigma_moments": 1.0}
     got = module.split([100.0, 400.0, 1600.0], row)
     assert [got[f"downlink_{name}_kbit_per_s"] for name in ("p10", "p50", "p90")] == [200.0, 400.0, 800.0]

@@ -1,12 +1,12 @@
 """Profiles: the shipped ones are complete, and every wrong key of one's own gets one clear line."""
 
-import copy
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
+from device_helpers import changed
 
 from fedbert.devices.fleet_shares import check_folder
 from fedbert.devices.links import LINK_KINDS
@@ -45,19 +45,6 @@ def dotted(path: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in path)
 
 
-def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """Return the good profile with one value replaced, or left out if `value` is None."""
-    table = copy.deepcopy(GOOD)
-    inner: Any = table
-    for part in path[:-1]:
-        inner = inner[part]
-    if value is None:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return table
-
-
 def problems(folder: Path, table: dict[str, Any]) -> list[str]:
     """Return the problems of a folder with one profile, and check that loading raises the first of them."""
     (folder / "phone.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
@@ -71,7 +58,7 @@ def problems(folder: Path, table: dict[str, Any]) -> list[str]:
 
 def test_shipped_profiles_are_complete() -> None:
     """There are at least 20 classes over all tiers, from 1 GB to a flagship, in file order."""
-    profiles = load_profiles()
+    profiles = tuple(load_profiles().values())
     assert len(profiles) >= 20
     assert {profile.tier for profile in profiles} == set(TIERS)
     assert profiles[0].ram_bytes == 10**9
@@ -81,7 +68,7 @@ def test_shipped_profiles_are_complete() -> None:
 
 def test_radios_are_in_the_order_of_the_links() -> None:
     """`Radios.shares` go in the order of the cellular kinds of links."""
-    radios = load_profiles()[0].radios
+    radios = next(iter(load_profiles().values())).radios
     assert radios.shares == tuple(getattr(radios, kind) for kind in LINK_KINDS[1:])
 
 
@@ -95,21 +82,21 @@ def test_links_are_no_profile(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", NEEDED, ids=dotted)
 def test_a_missing_key_is_named(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """Every key is needed: the message names file and key."""
-    found = problems(tmp_path, changed(path, None))
+    found = problems(tmp_path, changed(GOOD, path, None))
     assert found[0] == f"phone.toml: {dotted(path)} must be given; add the key"
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=dotted)
 def test_a_negative_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """No number of a profile may be negative: file, key and value are named."""
-    found = problems(tmp_path, changed(path, -1))
+    found = problems(tmp_path, changed(GOOD, path, -1))
     assert any(line.startswith(f"phone.toml: {dotted(path)}(=-1) must be greater than") for line in found)
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=dotted)
 def test_an_absurd_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """A number in a wrong unit leaves the range of its key."""
-    found = problems(tmp_path, changed(path, 10**15))
+    found = problems(tmp_path, changed(GOOD, path, 10**15))
     assert any(f"{dotted(path)}(=1000000000000000) must be less than" in line for line in found)
 
 
@@ -117,14 +104,14 @@ def test_an_absurd_number_is_refused(path: tuple[str | int, ...], tmp_path: Path
 def test_a_wrong_type_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """A number given as text, or a text given as a number, is refused and never converted."""
     wrong = "7" if path in NUMBERS else 7
-    found = problems(tmp_path, changed(path, wrong))
+    found = problems(tmp_path, changed(GOOD, path, wrong))
     assert found[0].startswith(f"phone.toml: {dotted(path)}(={wrong!r}) must be ")
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=dotted)
 def test_not_a_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """nan is not in any range."""
-    found = problems(tmp_path, changed(path, float("nan")))
+    found = problems(tmp_path, changed(GOOD, path, float("nan")))
     assert found[0].startswith(f"phone.toml: {dotted(path)}(=nan) must be ")
 
 
@@ -132,13 +119,13 @@ def test_not_a_number_is_refused(path: tuple[str | int, ...], tmp_path: Path) ->
 def test_an_unknown_key_is_refused(table: str, tmp_path: Path) -> None:
     """A mistyped key, or one with another unit, is an error."""
     path = (*[part for part in table.split(".") if part], "clock_mhz")
-    found = problems(tmp_path, changed(path, 2000))
+    found = problems(tmp_path, changed(GOOD, path, 2000))
     assert found == [f"phone.toml: {dotted(path)}(=2000) must be a known key; correct its name or unit"]
 
 
 def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
     """The tier is one of three words."""
-    found = problems(tmp_path, changed(("tier",), "cheap"))
+    found = problems(tmp_path, changed(GOOD, ("tier",), "cheap"))
     assert found[0].startswith("phone.toml: tier(='cheap') must be 'entry', 'mid' or 'flagship'")
 
 
@@ -161,10 +148,10 @@ def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
 def test_values_must_agree(path: tuple[str, ...], value: Any, rule: str, tmp_path: Path) -> None:
     """Quantiles rise, shares add up, memory fits, and every number has a source."""
     if path == ("ram_bytes",):
-        table = changed(path, value)
+        table = changed(GOOD, path, value)
         table["free_memory"] = {"p10_bytes": 10**8, "p50_bytes": 2 * 10**8, "p90_bytes": 3 * 10**8}
     else:
-        table = changed(path, value)
+        table = changed(GOOD, path, value)
     found = problems(tmp_path, table)
     assert len(found) == 1
     assert found[0].startswith("phone.toml: ")
@@ -206,7 +193,7 @@ def test_a_folder_without_profiles_is_refused(tmp_path: Path) -> None:
 
 def test_all_problems_are_listed(tmp_path: Path) -> None:
     """Checking lists every problem; loading raises the first and says how many more there are."""
-    table = changed(("year",), 1066)
+    table = changed(GOOD, ("year",), 1066)
     table["battery_mah"] = -5
     found = problems(tmp_path, table)
     assert [line.split("(")[0] for line in found] == ["phone.toml: year", "phone.toml: battery_mah"]

@@ -11,7 +11,7 @@ from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.memory import relative_error
-from fedbert.devices.verify_memory import MemoryCase, VerifiedDevice, draw_cases, verified_table, verify
+from fedbert.devices.verify_memory import VERDICTS, MemoryCase, VerifiedDevice, draw_cases, verify
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 
@@ -86,8 +86,9 @@ def test_elsewhere_than_on_linux_it_is_refused(monkeypatch: pytest.MonkeyPatch) 
         memory_process.need_linux("verify_devices", 3)
 
 
-def test_the_table() -> None:
-    """One line a device; disagreement is said."""
+def test_disagreement_is_said() -> None:
+    """A device that is predicted to run out of memory and fits does not agree; the words say both."""
     case = MemoryCase(None, "a phone", (4, 4), 1_000_000, 1_200_000)
-    line = verified_table([VerifiedDevice(case, seen_fit=True)])[-1]
-    assert line == "| – | a phone | 2 | 1,000 | 1,200 | out of memory | fits | no |"
+    each = VerifiedDevice(case, seen_fit=True)
+    assert not each.agrees
+    assert (VERDICTS[case.predicted_fit], VERDICTS[each.seen_fit]) == ("out of memory", "fits")

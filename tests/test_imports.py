@@ -14,7 +14,7 @@ LAYERS = [
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results"},
-    {"randomness", "errors", "units", "paths", "machine", "table_files", "__init__"},
+    {"randomness", "errors", "plugins", "units", "paths", "machine", "table_files", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MIDDLE = LAYERS[6]

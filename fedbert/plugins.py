@@ -1,0 +1,97 @@
+"""Parts chosen by name: one of fedbert's own, or something from a user's own file as ``PATH.py:NAME``.
+
+A user's file becomes the module ``fedbert.plugins.<its path>``. The path stands in the name, so that any
+process that imports the name, as unpickling does, finds the file again without being told of it.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from fedbert.errors import FedbertError, invalid
+
+__path__: list[str] = []  # lets Python look for modules below this one; `_UserFiles` finds them
+
+_PREFIX = f"{__name__}."
+
+
+class _UserFiles:
+    """The finder of ``fedbert.plugins.<path>``, in the shape that `sys.meta_path` asks for."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith(_PREFIX):
+            return None
+        return spec_from_file_location(name, os.fsdecode(unquote_to_bytes(name.removeprefix(_PREFIX))))
+
+
+if _UserFiles not in sys.meta_path:
+    sys.meta_path.append(_UserFiles)
+
+
+def load_named(spec: str, registered: Mapping[str, str], kind: str, flag: str) -> Any:
+    """Return what `spec` names: an entry of `registered`, or NAME of the file in ``PATH.py:NAME``.
+
+    `registered` maps a name to ``module:attribute``, imported when asked for. `kind` says what is looked for
+    ("tracker"), `flag` is the setting that `spec` was given to; both are for messages. A relative path starts
+    at the working directory. The same file gives the same objects however often it is loaded. Raises
+    FedbertError with one line if the name is unknown, or if the file is missing, fails while it is imported
+    or lacks the name.
+    """
+    if spec in registered:
+        module, _, attribute = registered[spec].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    place, colon, name = spec.rpartition(":")
+    if not colon:
+        known = ", ".join(sorted(registered))
+        raise invalid(flag, spec, f"be one of {known}", f"or name a {kind} of your own as PATH.py:NAME")
+    if not place.endswith(".py") or not name.isidentifier():
+        raise invalid(flag, spec, f"have the form PATH.py:NAME to name a {kind} of your own")
+    if not Path(place).is_file():
+        raise invalid(flag, spec, f"name a file that exists: there is no {place}", "check the path")
+    module_of_user = _imported(Path(place).resolve(), flag, spec)
+    if not hasattr(module_of_user, name):
+        own = [
+            each
+            for each, value in vars(module_of_user).items()
+            if getattr(value, "__module__", None) == module_of_user.__name__ and not each.startswith("_")
+        ]
+        has = f"it has {', '.join(own)}" if own else f"it defines no {kind}"
+        raise invalid(flag, spec, f"name something in {place}", has)
+    return getattr(module_of_user, name)
+
+
+def _imported(path: Path, flag: str, spec: str) -> ModuleType:
+    name = _PREFIX + quote_from_bytes(os.fsencode(path)).replace(".", "%2E")
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a stranger's file may do
+        raise _failed(error, path, flag, spec) from None
+
+
+def _failed(error: BaseException, path: Path, flag: str, spec: str) -> FedbertError:
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        line, text = error.lineno, error.msg
+    else:
+        line, text = line_in(error, path), " ".join(str(error).split())
+    where = f" on line {line}" if line else ""
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return invalid(flag, spec, f"name a file that can be imported: {said}{where}", f"mend {path.name}")
+
+
+def line_in(error: BaseException, path: Path) -> int | None:
+    """Return the line of `path` at which `error` passed last, None if it did not pass there."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    return lines[-1] if lines else None

@@ -9,6 +9,14 @@ standard error and ends with exit code 2.
 class FedbertError(Exception):
     """A mistake in what fedbert was given; its text is one line for the person who can mend it."""
 
+    exit_code = 2
+
+
+class RunStopped(FedbertError):
+    """Something failed while a run was on, and no setting is to blame; the run can be taken up again."""
+
+    exit_code = 1
+
 
 def invalid(name: str, value: object, rule: str, next_step: str = "") -> FedbertError:
     """Return the error for a setting `name` whose `value` breaks `rule`.

@@ -5,6 +5,8 @@ based, so the numbers of device 7,000,000 are reached without drawing those befo
 therefore gets the same numbers whichever shard, worker or backend asks, and in whatever order.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -77,3 +79,24 @@ def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: 
 def generator(seed: int, purpose: int, time: int = 0) -> np.random.Generator:
     """Return a sequential generator for work that is never split over shards (training order, noise)."""
     return np.random.Generator(np.random.Philox(key=_key(seed, purpose, time)))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Sequential generators for a fixed set of times, without the seed that they come from.
+
+    Who holds one can repeat the draws of its purpose and of no other: a party of a run is handed what is its
+    own. Generators are those of `generator`.
+    """
+
+    keys: Mapping[int, tuple[int, int]]
+
+    def generator(self, time: int) -> np.random.Generator:
+        """Return the generator of a time; raises KeyError for a time that was not given."""
+        return np.random.Generator(np.random.Philox(key=np.array(self.keys[time], np.uint64)))
+
+
+def draws(seed: int, purpose: Purpose, times: Iterable[int]) -> Draws:
+    """Return the generators of one purpose at some times."""
+    keys = {time: _key(seed, purpose, time) for time in times}
+    return Draws({time: (int(key[0]), int(key[1])) for time, key in keys.items()})

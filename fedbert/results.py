@@ -76,6 +76,7 @@ RoundRow = TypedDict(
         "participants": NotRequired[int],  # devices that tried to send a signal
         "energy_mj_per_participant": NotRequired[float | None],  # all they spent in the round, mean of them
         "wall_s": float,
+        "missing": NotRequired[int],  # devices of shards that gave no answer; only where there were any
     },
 )
 
@@ -115,6 +116,7 @@ class HourRow(TypedDict):
 class ComparisonRow(TypedDict):
     """One ranking system on the same evaluation sessions, every session scored."""
 
+    id: NotRequired[str]  # `fedbert.comparison`
     system: str
     inputs: str  # which texts and habits it sees
     quality: Metrics
@@ -148,6 +150,8 @@ class PrivacyRow(TypedDict):
     """The privacy of the run; `statement` is the one line for people."""
 
     mode: str
+    mechanism: NotRequired[str]
+    bounds: NotRequired[list[dict[str, Any]]]  # adversary, unit, epsilon, delta; weakest adversary first
     statement: str
     sampler: str
     sampling_probability: float
@@ -223,11 +227,13 @@ class RunResult(TypedDict):
     gap: Gap | None
     latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
-    secure_sum: dict[str, Any]  # devices verified, rounds, equal
+    secure_sum: dict[str, Any]  # phones per shard whose masks were really run, and whether the sums were equal
     traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
     verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
     totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
     device_errors: NotRequired[DeviceErrors]
+    execution: NotRequired[dict[str, Any]]  # backend, shards, resumed rounds: no figure depends on it
+    events: NotRequired[list[dict[str, Any]]]  # what went wrong with shards: round, shard, text
     timing_s: dict[str, float]  # by stage
     wall_s: float
     peak_memory_bytes: int

@@ -4,6 +4,7 @@
 ``simulations/run.py`` is a key of one of the two, with the same name.
 """
 
+import hashlib
 import math
 import tomllib
 from pathlib import Path
@@ -63,6 +64,12 @@ class Scenario(_Settings):
     model: str = Field("default", min_length=1, description="shipped model or artefact folder")
     teacher: str | None = Field(None, description="folder or hub name; default: the installed package")
 
+    signal: str = Field(
+        "prototypes", min_length=1, description="what a device sends: prototypes, or my.py:Name of your own"
+    )
+    mechanism: str = Field(
+        "gaussian", min_length=1, description="how sums are made private: gaussian, or my.py:Name of your own"
+    )
     epsilon: float | None = Field(None, gt=0, le=1000, description="privacy budget of the whole run")
     delta: float | None = Field(
         None, gt=0, lt=1, description="chance the guarantee fails; default 1e-6 or less"
@@ -74,7 +81,12 @@ class Scenario(_Settings):
     over_selection: float = Field(1.0, ge=1, le=10, description="factor on the sampling probability")
     clip_norm: float = Field(2.0, gt=0, le=1000, description="largest norm of one device's signal")
     clicks_per_report: int = Field(8, ge=1, le=64, description="newest clicks that make up a signal")
-    min_reports: int = Field(10, ge=0, description="reports below which a round is held")
+    min_reports: int = Field(
+        10, ge=0, description="reports below which a round is held; a single one is never opened"
+    )
+    noise_seed: int | None = Field(
+        None, ge=0, le=2**63 - 1, description="seed of the noise; default: follows from seed"
+    )
 
     release_every: int = Field(3, ge=1, description="rounds between two releases to devices")
     control_share: float = Field(
@@ -135,6 +147,18 @@ class Scenario(_Settings):
         return self.delta if self.delta is not None else min(1e-6, 0.1 / self.devices)
 
     @property
+    def effective_noise_seed(self) -> int:
+        """`noise_seed`, or one that follows from `seed`, so that a simulation can be repeated."""
+        if self.noise_seed is not None:
+            return self.noise_seed
+        digest = hashlib.blake2b(f"noise {self.seed}".encode(), digest_size=7).digest()
+        return int.from_bytes(digest, "little")
+
+    def for_shards(self) -> Self:
+        """Return what shards may know of the scenario: all but the seed of the noise."""
+        return self.model_copy(update={"noise_seed": None})
+
+    @property
     def private(self) -> bool:
         """Whether the run has a privacy budget."""
         return self.epsilon is not None
@@ -163,6 +187,17 @@ class Execution(_Settings):
     shards: int | None = Field(None, ge=1, le=10_000, description="parts of the fleet; default: one a core")
     output: Path | None = Field(None, description="the run folder; default runs/<world>-<devices>-<seed>")
     overwrite: bool = Field(False, description="replace an existing run folder")
+    checkpoint_every: int = Field(
+        1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
+    )
+    lost_shards: Literal["stop", "leave-out"] | None = Field(
+        None,
+        description="when a shard fails three times: stop, to be resumed, or go on without its devices; "
+        "default: stop, in a deployment leave-out",
+    )
+    shard_timeout_s: float | None = Field(
+        None, gt=0, description="seconds to wait for a shard's answer; default: no limit, 3600 in a deployment"
+    )
     verify_devices: int = Field(
         0, ge=0, le=1000, description="devices whose verdict on memory is tried under a hard limit (Linux)"
     )

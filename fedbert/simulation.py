@@ -1,11 +1,17 @@
-"""run(scenario) -> RunOutput: the whole simulation, from settings to the result that reports are made of."""
+"""run(scenario) -> RunOutput: the whole simulation, from settings to the result that reports are made of.
+
+A run in a folder writes each row to ``rounds.jsonl`` and a checkpoint after each round; after whatever ends
+it, `resume` goes on from there, and the finished run equals an undisturbed one to the bit.
+"""
 
 import datetime
 import importlib.metadata
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fedbert import __version__
@@ -15,11 +21,12 @@ from fedbert.scenario import Execution, Scenario
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fedbert.federation.observer import RoundTruth
-    from fedbert.federation.server import RoundUpdate
+    from fedbert.federation.run_state import RunState
     from fedbert.federation.session import Session
+    from fedbert.resume import RunStore
+    from fedbert.tracking.tracker import Trackers
 
-_SHOWN_VERSIONS = ("flwr", "torch", "onnxruntime", "transformers", "dp-accounting", "numpy", "pandas")
+_SHOWN_VERSIONS = ("flwr", "torch", "onnxruntime", "transformers", "dp-accounting", "numpy", "pandas", "scipy")
 
 
 class Progress(Protocol):
@@ -31,6 +38,9 @@ class Progress(Protocol):
     def round_done(self, row: RoundRow, devices_per_s: float) -> None:
         """Report a finished round."""
 
+    def note(self, text: str) -> None:
+        """Say in one line what went wrong and did not end the run."""
+
 
 class Quiet:
     """A `Progress` that says nothing."""
@@ -39,6 +49,9 @@ class Quiet:
         """Say nothing."""
 
     def round_done(self, row: RoundRow, devices_per_s: float) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
 
@@ -51,7 +64,7 @@ class RunOutput:
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the run before its last round."""
+        """Whether something ended the run before its last round."""
         return self.result["status"] != "finished"
 
 
@@ -61,73 +74,127 @@ def run(
     progress: Progress | None = None,
     command: str = "",
     grid: Any = None,
+    folder: Path | None = None,
+    trackers: "Trackers | None" = None,
 ) -> RunOutput:
     """Simulate `scenario` and return its result; the same scenario gives the same figures on every backend.
 
-    `grid` is a Flower Grid to run on; without one the backend of `execution` is started. Ctrl-C in a round
-    ends the run early: the result then holds the rounds that were finished. Raises
-    FedbertError for whatever is wrong with the scenario's files.
+    `grid` is a Flower Grid to run on; without one the backend of `execution` is started. With `folder`, a
+    reserved run folder, rows and checkpoints are written into it, and a run that was stopped there goes on.
+    Ctrl-C ends the run early: the result then holds the rounds that were finished. Raises FedbertError for
+    whatever is wrong with the scenario's files, and RunStopped if something failed on the way.
     """
     from fedbert.devices.memory_process import need_linux
-    from fedbert.federation.backends import run_inprocess, run_ray, shard_count
     from fedbert.federation.environment import forget
     from fedbert.federation.session import Session
-    from fedbert.summary import round_row, summarise
+    from fedbert.resume import RunStore
+    from fedbert.summary import summarise
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
+    store = RunStore(scenario, execution, folder, versions(), progress.note, grid is not None)
     progress.stage("loading teacher and student")
     session = Session.open(scenario)
+    session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
+    session.lost_shards = execution.lost_shards or ("stop" if grid is None else "leave-out")
+    session.shard_timeout_s = execution.shard_timeout_s or (None if grid is None else 3600.0)
+    state = store.resumed.state if store.resumed else None
+    resumed_rounds = len(state.rows) if state else 0
+    if trackers is not None and folder is not None:
+        trackers.started(scenario, folder, resumed_rounds)
+    reached: list[RunState] = [state] if state else []
 
-    def listener(truth: "RoundTruth", update: "RoundUpdate", wall_s: float) -> None:
-        row = round_row(session, truth, update, wall_s)
-        progress.round_done(row, scenario.devices / max(wall_s, 1e-9))
-
-    def body(on: Any) -> None:
-        session.run(on, listener, progress.stage)
+    def on_round(state: "RunState") -> None:
+        row = state.rows[-1]
+        reached[:] = [state]
+        store.round_done(state, session)
+        if trackers is not None:
+            trackers.round(row)
+        progress.round_done(row, scenario.devices / max(row["wall_s"], 1e-9))
 
     try:
-        if grid is not None:
-            body(grid)
-        elif execution.backend == "ray":
-            run_ray(body, shard_count(execution, scenario.devices), execution.ray_address)
-        else:
-            run_inprocess(body, shard_count(execution, scenario.devices))
+        with store:
+            _on_backend(
+                execution, scenario, grid, lambda on: _rounds(session, store, on, progress, on_round)
+            )
     except KeyboardInterrupt:
-        if len(session.updates) < 2:
+        if not reached or reached[0].round < 1:
             raise
     finally:
         forget()
+    finished = reached[0]
     verified = []
-    if execution.verify_devices and len(session.updates) > scenario.rounds:
+    if execution.verify_devices and session.replayed is not None:
         progress.stage("running devices under a memory limit")
         verified = _verified(session, execution.verify_devices)
     progress.stage("writing the report")
     result, devices = summarise(
-        scenario,
         session,
+        finished,
         command=command,
         started=started.isoformat(timespec="seconds"),
-        wall_s=time.perf_counter() - clock,
+        wall_s=store.wall_s_before + time.perf_counter() - clock,
         versions=versions(),
         commit=commit(),
+        execution={
+            "backend": execution.backend if grid is None else "deployment",
+            "shards": len(session.exchange.members),
+            "resumed_rounds": resumed_rounds,
+        },
     )
     if verified:
         result["verified_devices"] = verified
     return RunOutput(result, devices)
 
 
+def _rounds(
+    session: "Session",
+    store: "RunStore",
+    grid: Any,
+    progress: Progress,
+    on_round: "Callable[[RunState], None]",
+) -> None:
+    """Run all rounds that are left, then the comparison: the body of the ServerApp."""
+    from fedbert.federation.session import step
+
+    progress.stage("starting the phones")
+    resumed = store.resumed
+    if resumed is None:
+        state = session.start(grid, folder=store.keep)
+    else:
+        state = session.start(grid, resumed.state, resumed.kept, folder=store.keep)
+    rounds = session.scenario.rounds
+    while state.round < rounds:
+        round_ = state.round + 1
+        progress.stage(f"round {round_} of {rounds}")
+        state, _ = step(session, state, store.keep if store.due(round_) else None)
+        on_round(state)
+    session.compare(state, progress.stage)
+
+
+def _on_backend(
+    execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]"
+) -> None:
+    from fedbert.federation.backends import run_inprocess, run_ray, shard_count
+
+    if grid is not None:
+        body(grid)
+    elif execution.backend == "ray":
+        run_ray(body, shard_count(execution, scenario.devices), execution.ray_address)
+    else:
+        run_inprocess(body, shard_count(execution, scenario.devices))
+
+
 def _verified(session: "Session", count: int) -> list[VerifiedRow]:
-    from fedbert.devices.fleet_shares import load_fleet
-    from fedbert.federation.environment import cost_model
     from fedbert.federation.verification import verified_rows
 
-    scenario, artefact = session.scenario, session.server.releases[0].artefact
-    cost = cost_model(scenario, load_fleet(scenario.profiles, scenario.fleet), artefact)
-    return verified_rows(scenario, cost, artefact, session.world, count)
+    environment = session.environment
+    return verified_rows(
+        session.scenario, environment.cost, environment.release_0, environment.world, count
+    )
 
 
 def versions() -> dict[str, str]:

@@ -1,30 +1,33 @@
 """From the raw sums of a run to its result: rates, percentiles, intervals. No simulation happens here."""
 
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.comparison import FINAL, POOLED, RELEASE_0
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import hourly_shares
 from fedbert.devices.availability_trace import Trace
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.energy import charge_mah
 from fedbert.devices.errors_table import device_errors
-from fedbert.devices.fleet import draw_fleet
-from fedbert.devices.fleet_shares import load_fleet
-from fedbert.devices.links import LINK_KINDS, load_links
-from fedbert.devices.network import draw_network, upload_state
+from fedbert.devices.links import LINK_KINDS
+from fedbert.devices.network import upload_state
 from fedbert.devices.profiles import TIERS, DeviceProfile
 from fedbert.federation import report as r
 from fedbert.federation.budget import privacy_row
-from fedbert.federation.energy_rows import participant_energy, tier_energy
-from fedbert.federation.observer import RoundTruth
-from fedbert.federation.server import RoundUpdate
+from fedbert.federation.energy_rows import tier_energy
+from fedbert.federation.environment import Environment
+from fedbert.federation.phones import Phones
+from fedbert.federation.rows import metrics, outcomes
+from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session
 from fedbert.machine import peak_memory_bytes
-from fedbert.recommendation.metrics import all_metrics, text_interval
+from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
-from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, Metrics, RoundRow, RunResult, TierRow
+from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, RunResult, TierRow
 from fedbert.scenario import Scenario
 from fedbert.units import HOURS_PER_DAY
 
@@ -37,15 +40,6 @@ TRANSFER_COUNTS = ("upload_attempts", "uploads_failed", "download_attempts", "do
 HOURLY_SAMPLE = 20_000
 
 
-def _metrics(histogram: NDArray[np.int64]) -> Metrics | None:
-    """Return the metrics of a rank histogram `[rank]`; None if it is empty."""
-    return cast(Metrics, all_metrics(histogram)) if histogram.sum() else None
-
-
-def _outcomes(counts: NDArray[np.int64]) -> dict[str, int]:
-    return {outcome.name.lower(): int(counts[outcome]) for outcome in Outcome}
-
-
 def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> dict[str, float]:
     """Return upper bin edges that hold at least p per cent of the counts."""
     total = np.cumsum(histogram)
@@ -54,70 +48,16 @@ def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> di
     return {f"p{p}": float(edges[np.searchsorted(total, total[-1] * p / 100)]) for p in PERCENTILES}
 
 
-def round_row(session: Session, truth: RoundTruth, update: RoundUpdate, wall_s: float) -> RoundRow:
-    """Return the row of one finished round."""
-    scenario, counts = session.scenario, truth.counts()
-    ranks = truth.truth["ranks"]
-    seen = ranks.sum(axis=(0, 1, 2))
-    quality = _metrics(seen) or cast(
-        Metrics, dict.fromkeys(("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1"), 0.0)
-    )
-    low, high = (
-        text_interval(truth.truth["text_ranks"], "ndcg@10", scenario.seed, resamples=200, time=truth.round)
-        if seen.sum()
-        else (0.0, 0.0)
-    )
-    scored = ranks[:, :, Outcome.SCORED].sum(axis=0)
-    participants, spent_mj = participant_energy(truth.truth)
-
-    def ndcg(histogram: NDArray[np.int64]) -> float | None:
-        found = _metrics(histogram)
-        return found["ndcg@10"] if found else None
-
-    return {
-        "round": truth.round,
-        "hour": (truth.round * scenario.round_hours) % HOURS_PER_DAY,
-        **quality,
-        "ndcg@10_low": low,
-        "ndcg@10_high": high,
-        "sessions": int(seen.sum()),
-        "scored_ndcg@10": ndcg(scored.sum(axis=0)),
-        "control_ndcg@10": ndcg(scored[r.CONTROL]),
-        "treated_ndcg@10": ndcg(scored[r.TREATED]),
-        "outcomes": _outcomes(ranks.sum(axis=(0, 1, 3))),
-        "epsilon": update.epsilon,
-        "epsilon_unamplified": update.epsilon_unamplified,
-        "cohort": counts["cohort"],
-        "eligible": counts["eligible"],
-        "completed": counts["completed"],
-        "dropped": counts["eligible"] - counts["completed"],
-        "reported": counts["reported"],
-        "signal_release": update.signal_release,
-        "bytes_up": counts["upload_bytes"],
-        "bytes_down": counts["download_bytes"],
-        "downloads": counts["downloads"],
-        "installed": truth.installed,
-        "server_ndcg@10": update.server_ndcg,
-        "released": update.released,
-        "gate": update.gate,
-        "round_status": update.status,
-        "loss": update.loss,
-        "participants": participants,
-        "energy_mj_per_participant": spent_mj,
-        "wall_s": wall_s,
-    }
-
-
 def _tier_row(
-    session: Session, totals: dict[str, NDArray[Any]], tier: int, profiles: tuple[DeviceProfile, ...]
+    scenario: Scenario, state: RunState, tier: int, profiles: tuple[DeviceProfile, ...]
 ) -> TierRow | None:
+    totals, rounds = state.totals, state.round
     ranks = totals["ranks"][tier]
-    rounds = len(session.updates) - 1
     devices = int(totals["devices"][tier]) // max(rounds, 1)
-    quality = _metrics(ranks.sum(axis=(0, 1)))
+    quality = metrics(ranks.sum(axis=(0, 1)))
     if not devices or quality is None:
         return None
-    days = rounds * session.scenario.round_hours / HOURS_PER_DAY
+    days = rounds * scenario.round_hours / HOURS_PER_DAY
     energy = tier_energy(totals, tier, devices, days)
     spent_us = sum(int(totals[key][tier]) for key in ("session_us", "install_us"))
     own = [profile for profile in profiles if profile.tier == TIERS[tier]]
@@ -129,8 +69,8 @@ def _tier_row(
         "devices": devices,
         "sessions": int(ranks.sum()),
         "quality": quality,
-        "scored_quality": _metrics(ranks[:, Outcome.SCORED].sum(axis=0)),
-        "outcomes": _outcomes(ranks.sum(axis=(0, 2)) + totals["learning_outcomes"][tier]),
+        "scored_quality": metrics(ranks[:, Outcome.SCORED].sum(axis=0)),
+        "outcomes": outcomes(ranks.sum(axis=(0, 2)) + totals["learning_outcomes"][tier]),
         "latency_ms": _percentiles(totals["latency"][tier], r.latency_edges_ms()),
         "peak_memory_bytes": _percentiles(totals["memory"][tier], r.memory_edges_bytes()),
         "energy_mj_per_session": energy.per_session,
@@ -167,15 +107,16 @@ def _comparison(session: Session) -> list[ComparisonRow]:
     rows: list[ComparisonRow] = []
     replayed = zip(session.systems, session.replayed, session.replayed_tiers, strict=True)
     for system, ranks, tier_ranks in replayed:
-        quality = _metrics(ranks.sum(axis=0, dtype=np.int64))
+        quality = metrics(ranks.sum(axis=0, dtype=np.int64))
         if quality is None:
             return []
         low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=400)
         tiers = {
-            tier: found for tier, part in zip(TIERS, tier_ranks, strict=True) if (found := _metrics(part))
+            tier: found for tier, part in zip(TIERS, tier_ranks, strict=True) if (found := metrics(part))
         }
         rows.append(
             {
+                "id": system.id,
                 "system": system.name,
                 "inputs": system.inputs,
                 "quality": quality,
@@ -191,17 +132,18 @@ def _gap(session: Session, comparison: list[ComparisonRow]) -> Gap | None:
     if not comparison:
         return None
     found = {
-        (str(system.header.get("artefact")), str(system.header.get("inputs"))): row["quality"]["ndcg@10"]
+        system.id: row["quality"]["ndcg@10"]
         for system, row in zip(session.systems, comparison, strict=True)
     }
 
     def three(inputs: str) -> tuple[float, float, float]:
-        return found["release_0", inputs], found["final", inputs], found["pooled", inputs]
+        first, final, pooled = (f"{artefact}_{inputs}" for artefact in (RELEASE_0, FINAL, POOLED))
+        return found[first], found[final], found[pooled]
 
     def closed(first: float, final: float, pooled: float) -> float | None:
         return (final - first) / (pooled - first) if pooled > first else None
 
-    full, text = three("full"), three("text only")
+    full, text = three("full"), three("text_only")
     return {
         "release_0": full[0],
         "final": full[1],
@@ -236,14 +178,14 @@ def _world_facts(session: Session) -> dict[str, Any]:
     }
 
 
-def device_sample(scenario: Scenario, profiles: tuple[DeviceProfile, ...]) -> "pd.DataFrame":
+def device_sample(environment: Environment) -> "pd.DataFrame":
     """Return the first devices of the fleet, one row each, with units in the names."""
     import pandas as pd
 
+    scenario, profiles = environment.scenario, environment.profiles
     count = min(SAMPLED_DEVICES, scenario.devices)
-    fleet = draw_fleet(profiles, scenario.seed, 0, count)
-    links = load_links(scenario.profiles)
-    network = draw_network(profiles, links, fleet.profile, scenario.seed, 0, count)
+    phones = Phones(environment, DeviceRange(scenario.seed, 0, count))
+    fleet, network = phones.fleet, phones.network
     return pd.DataFrame(
         {
             "device": np.arange(count),
@@ -260,38 +202,39 @@ def device_sample(scenario: Scenario, profiles: tuple[DeviceProfile, ...]) -> "p
     )
 
 
+def secure_sum(scenario: Scenario, state: RunState) -> dict[str, Any]:
+    """Return what really running phones' masks showed; shards check their own phones, and say yes or no."""
+    return {"devices_per_shard": scenario.verify_masks, "dropped": "one in eight", "equal": state.masks_equal}
+
+
 def summarise(
-    scenario: Scenario,
     session: Session,
+    state: RunState,
     *,
     command: str,
     started: str,
     wall_s: float,
     versions: dict[str, str],
     commit: str | None,
+    execution: dict[str, Any],
 ) -> tuple[RunResult, "pd.DataFrame"]:
-    """Return the result of a session that has at least its row 0, and the sample of devices."""
-    profiles = load_fleet(scenario.profiles, scenario.fleet)
-    done = len(session.updates) - 1
-    rows = [
-        round_row(session, truth, update, wall)
-        for truth, update, wall in zip(
-            session.observer.rounds, session.updates, session.walls_s, strict=False
-        )
-    ]
-    totals = session.observer.totals or session.observer.rounds[0].truth
+    """Return the result of a run with its round 1 at least, and the sample of devices.
+
+    `execution` says how it was computed: backend, shards, resumed rounds; no figure depends on it.
+    """
+    scenario, environment, server = session.scenario, session.environment, session.server
+    done, rows, totals = state.round, list(state.rows), state.totals
     comparison = _comparison(session)
-    counts = [truth.counts() for truth in session.observer.rounds[1:]]
+    counts = dict(zip(r.COHORT_KEYS, totals["counts"].tolist(), strict=True)) if done > 0 else {}
     sessions = int(totals["ranks"].sum() + totals["learning_outcomes"].sum())
     tiers = {
         name: row
         for index, name in enumerate(TIERS)
-        if (row := _tier_row(session, totals, index, profiles)) is not None
+        if (row := _tier_row(scenario, state, index, environment.profiles)) is not None
     }
     scored = int(
         totals["ranks"][:, :, Outcome.SCORED].sum() + totals["learning_outcomes"][:, Outcome.SCORED].sum()
     )
-    server = session.server
     finished = done == scenario.rounds and session.replayed is not None
     result: RunResult = {
         "schema": SCHEMA,
@@ -305,35 +248,38 @@ def summarise(
         "labels": dict(LABELS),
         "scenario": scenario.model_dump(mode="json"),
         "world": _world_facts(session),
-        "model": server.model_facts(),
-        "privacy": privacy_row(server.plan, scenario.effective_delta, done),
+        "model": server.model_facts(state.server),
+        "privacy": privacy_row(environment.mechanism, scenario, done),
         "rounds": rows,
         "tiers": tiers,
-        "hours": _hours(scenario, session.trace),
+        "hours": _hours(scenario, environment.trace),
         "comparison": comparison,
         "gap": _gap(session, comparison),
         "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),
         "memory_histogram": _histogram(totals["memory"], r.memory_edges_bytes(), "upper_bytes"),
-        "secure_sum": vars(session.mask_check),
+        "secure_sum": secure_sum(scenario, state),
         "traffic": {
             "bytes_per_report": server.layout.bytes_up,
-            "bytes_per_release": server.releases[0].artefact.total_bytes,
+            "bytes_per_release": environment.release_0.total_bytes,
             "bytes_up": sum(row["bytes_up"] for row in rows),
             "bytes_down": sum(row["bytes_down"] for row in rows),
         }
-        | {key: sum(count[key] for count in counts) for key in TRANSFER_COUNTS},
+        | {key: counts.get(key, 0) for key in TRANSFER_COUNTS},
         "totals": {
             "sessions": sessions,
             "scored": scored,
             "scored_share": scored / max(sessions, 1),
-            "clicks": sum(count["clicks"] for count in counts),
-            "reports": sum(count["reported"] for count in counts),
-            "downloads": sum(count["downloads"] for count in counts),
-            "devices_per_s": scenario.devices * (done + 1) / max(sum(session.walls_s), 1e-9),
+            "clicks": counts.get("clicks", 0),
+            "reports": counts.get("reported", 0),
+            "downloads": counts.get("downloads", 0),
+            "devices_per_s": scenario.devices * (done + 1) / max(sum(row["wall_s"] for row in rows), 1e-9),
+            "missing_device_rounds": state.missing_device_rounds,
         },
+        "execution": execution | {"masks_checked": state.masks_checked},
+        "events": [asdict(event) for event in state.events],
         "device_errors": device_errors(scenario.profiles),
         "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
         "wall_s": wall_s,
         "peak_memory_bytes": peak_memory_bytes(),
     }
-    return result, device_sample(scenario, profiles)
+    return result, device_sample(environment)

@@ -14,10 +14,15 @@ from fedbert.ei_bert.teacher import sorted_batches
 class CachedLayers:
     """The hidden states of token `rows` after the first `layers` layers of `body`, kept as float16 when first
     asked for.
+
+    The bits of a row depend on the rows that it is computed beside. With `together` these are always the same
+    so many neighbours, whatever was asked for before; without it, the ones that are asked for first.
     """
 
-    def __init__(self, body: Body, rows: Sequence[Sequence[int]], layers: int) -> None:
-        self._body, self._rows, self._layers = body, rows, layers
+    def __init__(
+        self, body: Body, rows: Sequence[Sequence[int]], layers: int, together: int | None = None
+    ) -> None:
+        self._body, self._rows, self._layers, self._together = body, rows, layers, together
         self._kept: dict[int, Tensor] = {}
         self.lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
 
@@ -27,7 +32,13 @@ class CachedLayers:
     def get(self, chosen: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
         """Return (hidden states `[row, token, width]`, ids `[row, token]`) of the `chosen` rows, padded."""
         wanted = chosen.tolist()
-        self._compute(sorted({index for index in wanted if index not in self._kept}))
+        missing = sorted({index for index in wanted if index not in self._kept})
+        if self._together is None:
+            self._compute(missing)
+        else:
+            for chunk in sorted({index // self._together for index in missing}):
+                first = chunk * self._together
+                self._compute(list(range(first, min(first + self._together, len(self._rows)))))
         pad = torch.nn.utils.rnn.pad_sequence
         states = pad([self._kept[index] for index in wanted], batch_first=True)
         ids = pad([torch.tensor(self._rows[index], dtype=torch.int32) for index in wanted], batch_first=True)

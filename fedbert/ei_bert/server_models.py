@@ -3,12 +3,14 @@
 The step is the one that trained release 0, with the fleet's aggregate in place of labels: the student's item
 vectors move to where users' words for the item lie, the teacher follows at a small rate, each also learns
 from the other, and anchors on public text hold the vectors of texts where they were.
+
+What learning changes, weights and optimisers' moments, is a value: a `ModelState` goes in, another comes out,
+and a state that was saved goes on as if it had never been away.
 """
 
-import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +33,25 @@ from fedbert.ei_bert.student import Student, StudentShape
 from fedbert.ei_bert.teacher import Teacher, load_teacher, sorted_batches
 from fedbert.ei_bert.tokenizer import Role, Tokens, padded
 from fedbert.errors import FedbertError
-from fedbert.randomness import Purpose, generator
+from fedbert.randomness import Draws, Purpose, draws
+
+ModelState = Mapping[str, NDArray[np.float32]]
+"""The weights that learn and Adam's two moments and step of each, by name."""
 
 STUDENT_FILE, TEACHER_FILE, SERVER_MANIFEST = "student.safetensors", "teacher.safetensors", "server.json"
 STUDENT_RATE, TEACHER_RATE = 3e-3, 3e-5
 _ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 64
 _CALIBRATION_TEXTS = 192
 _ITEMS_WATCHED = 512
+_CHUNK = 512
+"""Texts whose frozen layers are computed together, always the same ones: the bits depend on it."""
+_ANCHOR_TIME, _UPDATE_TIME = 1, 1_000
+"""Times of the draws of anchors, and of the items of each round's update."""
+
+
+def training_draws(seed: int, rounds: int = 1_000) -> Draws:
+    """Return all random numbers that the models of a run of `rounds` rounds need, without its seed."""
+    return draws(seed, Purpose.TRAINING, [_ANCHOR_TIME, *range(_UPDATE_TIME, _UPDATE_TIME + rounds + 1)])
 
 
 @dataclass(frozen=True)
@@ -63,21 +77,23 @@ class ServerModels:
         artefact: Artefact,
         item_texts: Sequence[str],
         public_texts: Sequence[str],
-        seed: int,
+        training: Draws,
         threads: int,
     ) -> None:
         self._student, self._teacher, self._artefact = student, teacher, artefact
-        self._seed, self._threads = seed, threads
+        self._training, self._threads = training, threads
         self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
-        draw = generator(seed, Purpose.TRAINING, 1)
+        draw = training.generator(_ANCHOR_TIME)
         picked = draw.permutation(len(public_texts))[:_ANCHORS].tolist()
         anchors = [public_texts[index] for index in picked]
         top, upper = student.shape.layers - 1, len(teacher.body.layers) - 1
         item_rows, anchor_rows = self._tokens.rows(item_texts, "item"), self._tokens.rows(anchors)
-        self._items = CachedLayers(student.body, item_rows, top)
-        self._anchors = CachedLayers(student.body, anchor_rows, top)
-        self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper)
-        self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper)
+        self._items = CachedLayers(student.body, item_rows, top, _CHUNK)
+        self._anchors = CachedLayers(student.body, anchor_rows, top, _CHUNK)
+        # Few of a large catalogue's items are ever asked of the teacher, and at random: each is computed alone.
+        together = _CHUNK if len(item_texts) <= _CHUNK else 1
+        self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper, together)
+        self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper, _CHUNK)
         half = _CALIBRATION_TEXTS // 2
         self._calibration = [
             torch.from_numpy(padded(rows))
@@ -96,11 +112,53 @@ class ServerModels:
         self._student_optimiser = torch.optim.Adam(groups, lr=STUDENT_RATE, betas=betas)
         teacher_part = [*teacher.body.layers[upper].parameters(), student.head]
         self._teacher_optimiser = torch.optim.Adam(teacher_part, lr=TEACHER_RATE, betas=betas)
+        self._held: ModelState | None = None
+        self.start: ModelState = self._take()
         torch.set_num_threads(threads)
         with torch.no_grad():
             self._anchor_start = self._student_top(self._anchors, np.arange(len(anchors)))
             self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
             self._item_start = self._all_items()
+
+    # -- the state that learning changes ------------------------------------------------------------------
+
+    def _learning(self) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
+        """Yield (name, weights, Adam's state of them) of all that learns; Adam's state is made if missing."""
+        names = {parameter: f"student.{name}" for name, parameter in self._student.named_parameters()}
+        names |= {parameter: f"teacher.{name}" for name, parameter in self._teacher.body.named_parameters()}
+        for optimiser in (self._student_optimiser, self._teacher_optimiser):
+            for group in optimiser.param_groups:
+                for parameter in group["params"]:
+                    moments = optimiser.state[parameter]
+                    if not moments:
+                        # What Adam itself makes at its first step.
+                        moments["step"] = torch.tensor(0.0)
+                        moments["exp_avg"] = torch.zeros_like(parameter)
+                        moments["exp_avg_sq"] = torch.zeros_like(parameter)
+                    yield names[parameter], parameter, moments
+
+    def _take(self) -> ModelState:
+        """Return a copy of all that learns."""
+        state: dict[str, NDArray[np.float32]] = {}
+        for name, parameter, moments in self._learning():
+            parts = {"": parameter.detach()} | {f"#{key}": value for key, value in moments.items()}
+            state |= {name + key: value.numpy().copy() for key, value in parts.items()}
+        self._held = state
+        return state
+
+    def _put(self, state: ModelState) -> None:
+        """Make `state` the one that is held here; raises FedbertError if it is of other models."""
+        if state is self._held:
+            return
+        with torch.no_grad():
+            for name, parameter, moments in self._learning():
+                parts = {"": parameter} | {f"#{key}": value for key, value in moments.items()}
+                for key, value in parts.items():
+                    given = state.get(name + key)
+                    if given is None or given.shape != tuple(value.shape):
+                        raise FedbertError(f"model state: {name + key} is missing or of another shape")
+                    value.copy_(torch.from_numpy(np.array(given)))
+        self._held = state
 
     @classmethod
     def load(
@@ -111,13 +169,13 @@ class ServerModels:
         item_texts: Sequence[str],
         public_texts: Sequence[str],
         public_items: NDArray[np.integer[Any]] | None = None,
-        seed: int = 0,
+        training: Draws | None = None,
         threads: int = 2,
     ) -> "ServerModels":
         """Load the artefact of `model_folder` and what only the server has of it from `server_folder`.
 
         `public_texts` serve as anchors and for calibration; `public_items` (their items, -1 none) puts those
-        with an item first. Raises FedbertError for missing, foreign or mismatched files.
+        with an item first. `training` (`training_draws`) is all that the models ever draw from. Raises FedbertError for missing, foreign or mismatched files.
         """
         torch.set_num_threads(threads)
         artefact = load_artefact(model_folder)
@@ -129,21 +187,25 @@ class ServerModels:
             with_item = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item >= 0]
             without = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item < 0]
             texts = [*with_item, *without[: max(len(with_item) // 4, _ANCHORS - len(with_item), 0)]]
-        return cls(student, loaded, artefact, item_texts, texts, seed, threads)
+        return cls(student, loaded, artefact, item_texts, texts, training or training_draws(0), threads)
 
     @property
     def dim(self) -> int:
         """Width of the shared space."""
         return self._student.shape.dim
 
-    def item_vectors(self) -> NDArray[np.float32]:
+    def item_vectors(self, state: ModelState) -> NDArray[np.float32]:
         """Return the float student's vectors of the catalogue's names, `[item, dim]`."""
+        self._put(state)
         torch.set_num_threads(self._threads)
         with torch.no_grad():
             return self._all_items().numpy()
 
-    def student_vectors(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.float32]:
+    def student_vectors(
+        self, state: ModelState, texts: Sequence[str], role: Role = "text"
+    ) -> NDArray[np.float32]:
         """Return the float student's vectors of `texts`, `[text, dim]`."""
+        self._put(state)
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode():
@@ -151,10 +213,13 @@ class ServerModels:
                 out[torch.from_numpy(chosen)] = self._student(ids)[1]
         return out.numpy()
 
-    def teacher_vectors(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.float32]:
+    def teacher_vectors(
+        self, state: ModelState, texts: Sequence[str], role: Role = "text"
+    ) -> NDArray[np.float32]:
         """Return the tuned teacher's vectors of `texts` in the shared space, `[text, dim]`; it knows no
         roles.
         """
+        self._put(state)
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode(), fast_math():
@@ -165,26 +230,18 @@ class ServerModels:
                 )
         return out.numpy()
 
-    def clone(self) -> "ServerModels":
-        """Return an independent copy, optimisers included; what is cached and never changes is shared."""
-        shared = (self._items, self._anchors, self._teacher_items, self._teacher_anchors)
-        memo: dict[int, object] = {id(part): part for part in (*shared, self._artefact, self._tokens)}
-        memo |= {id(part): part for part in (self._teacher.tokens, self._teacher.vocabulary)}
-        for module in (self._student, self._teacher.body):
-            memo |= {id(part): part for part in module.parameters() if not part.requires_grad}
-        return copy.deepcopy(self, memo)
-
     def update(
         self,
+        state: ModelState,
         round_: int,
         targets: NDArray[np.float32],
         weights: NDArray[np.float32],
         steps: int = 8,
         student_learning_rate: float = STUDENT_RATE,
         teacher_learning_rate: float = TEACHER_RATE,
-    ) -> UpdateReport:
-        """Move items towards `targets` `[item, dim]` (unit vectors of users' words), trusted by `weights` in
-        0..1.
+    ) -> tuple[ModelState, UpdateReport]:
+        """Return the state whose items have moved towards `targets` `[item, dim]` (unit vectors of users'
+        words), trusted by `weights` in 0..1.
 
         Deterministic for one seed and one number of threads. A catalogue of more than 320 items is sampled by
         weight, 320 a step. Raises FedbertError for shapes or values that cannot be.
@@ -197,6 +254,8 @@ class ServerModels:
             )
         if not (np.isfinite(targets).all() and (weights >= 0).all() and (weights <= 1).all()):
             raise FedbertError("targets must be finite and weights within 0..1")
+        self._put(state)
+        self._held = None  # until the step is whole: what is held is neither the old state nor the new
         goal = functional.normalize(torch.from_numpy(np.array(targets, np.float32)), dim=-1)
         trust = torch.from_numpy(np.array(weights, np.float32))
         for optimiser, learning_rate in (
@@ -205,7 +264,7 @@ class ServerModels:
         ):
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * group.get("factor", 1.0)
-        draw = generator(self._seed, Purpose.TRAINING, 1_000 + round_)
+        draw = self._training.generator(_UPDATE_TIME + round_)
         before = self._cosine(goal, trust)
         student_loss = teacher_loss = 0.0
         for _ in range(steps):
@@ -215,10 +274,12 @@ class ServerModels:
             now = self._student_top(self._anchors, np.arange(len(self._anchors)))
             drift = 1.0 - float((now * self._anchor_start).sum(-1).mean())
         after = self._cosine(goal, trust)
-        return UpdateReport(round_, steps, student_loss, teacher_loss, before, after, drift)
+        report = UpdateReport(round_, steps, student_loss, teacher_loss, before, after, drift)
+        return self._take(), report
 
-    def export(self) -> Artefact:
+    def export(self, state: ModelState) -> Artefact:
         """Return the student as an artefact: calibrated on fixed public texts, int8, with its manifest."""
+        self._put(state)
         torch.set_num_threads(self._threads)
         ranges = calibrate(self._student, self._calibration)
         vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
@@ -249,8 +310,8 @@ class ServerModels:
     def _all_items(self) -> Tensor:
         count = len(self._items)
         parts = [
-            self._student_top(self._items, np.arange(low, min(low + 512, count)))
-            for low in range(0, count, 512)
+            self._student_top(self._items, np.arange(low, min(low + _CHUNK, count)))
+            for low in range(0, count, _CHUNK)
         ]
         return torch.cat(parts)
 

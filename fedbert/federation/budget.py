@@ -1,56 +1,58 @@
-"""The privacy budget of a run: the plan that drives noise and accounting, and what the report says of it."""
+"""What the report says of a run's privacy."""
 
 from fedbert.privacy import accounting
+from fedbert.privacy.gaussian import Gaussian
+from fedbert.privacy.mechanism import DEVICE, Mechanism
 from fedbert.results import PrivacyRow
 from fedbert.scenario import Scenario
 
-PRIVACY_UNIT = "one device: whether it is in the fleet at all, with everything it ever reports"
+DAYS = (1, 30, 365)
 
 
-def privacy_plan(scenario: Scenario) -> accounting.PrivacyPlan:
-    """Return how the scenario samples, clips and noises; the noise is calibrated for its rounds."""
-    if scenario.epsilon is None:
-        return accounting.not_private(
-            scenario.sampler,
-            scenario.cohort_probability,
-            scenario.clip_norm,
-            scenario.rounds,
-            scenario.rounds_per_day,
-        )
-    return accounting.calibrate(
-        scenario.epsilon,
-        scenario.effective_delta,
-        sampling_probability=scenario.cohort_probability,
-        rounds=scenario.rounds,
-        clip_norm=scenario.clip_norm,
-        sampler=scenario.sampler,
-        rounds_per_day=scenario.rounds_per_day,
-        devices=scenario.devices,
-    )
-
-
-def privacy_row(plan: accounting.PrivacyPlan, delta: float, rounds: int) -> PrivacyRow:
-    """Return the privacy of the first `rounds` rounds; `delta` is what the scenario asks for."""
-    private = plan.mode != "none"
-    reach = accounting.epsilon(plan, rounds) if private else None
-    full = accounting.epsilon_unamplified(plan, rounds) if private else None
+def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> PrivacyRow:
+    """Return the privacy of the first `rounds` rounds: each bound with its adversary, unit and horizon."""
+    settings, private = mechanism.settings, mechanism.private
+    bounds = mechanism.spent(rounds) if private else ()
+    reach = bounds[0].epsilon if bounds else None
     return {
-        "mode": plan.mode,
+        "mode": "central" if private else "none",
+        "mechanism": mechanism.name,
         "statement": (
-            f"({reach:.3g}, {plan.delta:.0e})-differentially private for each device over {rounds} rounds"
+            f"({reach:.3g}, {settings.delta:.0e})-differentially private for each device over {rounds} rounds"
             if reach is not None
             else "not private: no epsilon was set, so the sums carry no noise"
         ),
-        "sampler": plan.sampler,
-        "sampling_probability": plan.sampling_probability,
-        "noise_multiplier": plan.noise_multiplier if private else None,
-        "clip_norm": plan.clip_norm,
-        "delta": delta,
+        "sampler": settings.sampler,
+        "sampling_probability": settings.sampling_probability,
+        "noise_multiplier": mechanism.noise_multiplier if private else None,
+        "clip_norm": settings.clip_norm,
+        "delta": scenario.effective_delta,
         "epsilon": reach,
-        "epsilon_unamplified": full,
-        "assumptions": accounting.assumptions(plan) | {"unit": PRIVACY_UNIT},
-        "projections": [
-            {"days": days, "epsilon": amplified, "epsilon_unamplified": unamplified}
-            for days, amplified, unamplified in (accounting.projection(plan) if private else [])
+        "epsilon_unamplified": bounds[-1].epsilon if bounds else None,
+        "bounds": [
+            {"adversary": bound.adversary, "unit": bound.unit, "epsilon": bound.epsilon, "delta": bound.delta}
+            for bound in bounds
         ],
+        "assumptions": _assumptions(mechanism) | {"unit": DEVICE},
+        "projections": [
+            {
+                "days": days,
+                "epsilon": spent[0].epsilon,
+                "epsilon_unamplified": spent[-1].epsilon,
+            }
+            for days in DAYS
+            if private
+            for spent in [mechanism.spent(max(1, round(days * settings.rounds_per_day)))]
+        ],
+    }
+
+
+def _assumptions(mechanism: Mechanism) -> dict[str, str]:
+    """Return a sentence each for the keys `amplified` and `unamplified`."""
+    if isinstance(mechanism, Gaussian):
+        return accounting.assumptions(mechanism.plan)
+    bounds = mechanism.spent(1)
+    return {
+        "amplified": f"Holds against one who {bounds[0].adversary}.",
+        "unamplified": f"Holds against one who {bounds[-1].adversary}.",
     }

@@ -1,10 +1,14 @@
 """The Flower ClientApp: one SuperNode is a shard of devices.
 
-The app keeps nothing of its own between messages: the phones' state and the releases lie in Flower's
-`Context.state`, so any process may answer for any shard. What follows from the scenario alone (world,
-profiles, encoded texts) is shared by all shards that meet in a process.
+The app keeps nothing of its own between messages: the phones' memory, the releases and the last answer lie in
+Flower's `Context.state`, so any process may answer for any shard. They are changed only once an answer is
+whole, so a question that failed can be asked again, and one that was answered gets the same answer.
+What follows from the scenario alone (world, profiles, encoded texts) is shared by all shards that meet in a
+process.
 """
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,24 +17,30 @@ from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
 from fedbert.ei_bert.artefact import unpack
-from fedbert.federation import wire
+from fedbert.errors import FedbertError
+from fedbert.federation.checkpoint import FOLDER, Kept, keep_phones, read_phones
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, keep_releases, shared_environment
-from fedbert.federation.protocol import MASK_DEGREE, RoundOrder
+from fedbert.federation.phone_state import PhoneState
+from fedbert.federation.protocol import Arrays, RoundOrder, array_record, from_records, to_records
 from fedbert.federation.replay import replay
-from fedbert.federation.shard import Shard, ShardState
-from fedbert.federation.wire import Arrays
-from fedbert.privacy.secure_sum import masked_vector, neighbour_graph
+from fedbert.federation.shard import MaskCheck, Shard
+from fedbert.privacy.secure_sum import MaskKeys, masked_vector
 from fedbert.scenario import Scenario
 
 app = ClientApp()
+
+STATE_DIR = "state-dir"
+"""Key of a SuperNode's configuration: the folder where its phones' memory is kept, to be resumed from."""
+
+_PREFIX = "release."
 
 
 def _load(context: Context) -> tuple[Environment, Shard]:
     header = context.state.config_records["shard"]
     scenario = Scenario.model_validate_json(str(header["scenario"]))
     release_0 = context.state.array_records["releases"]["0"].numpy().tobytes()
-    environment = shared_environment(scenario, release_0)
+    environment = shared_environment(scenario, release_0, float(header["noise_multiplier"]))
     return environment, Shard(environment, int(header["first"]), int(header["count"]))
 
 
@@ -41,60 +51,115 @@ def _releases(context: Context, environment: Environment) -> dict[int, EncodedRe
     }
 
 
+def _answer(message: Message, header: dict[str, Any], arrays: Arrays) -> Message:
+    """Return the reply: its arrays, and whose answer to what it is."""
+    echo = {name: header[name] for name in ("round", "first", "count")}
+    return Message(to_records(echo, arrays), reply_to=message)
+
+
+def _place(context: Context, named: str | None) -> Path | None:
+    """Return where this shard keeps its phones' memory: its own folder, or in a simulation the run's.
+
+    A SuperNode of a deployment never writes where a server tells it to.
+    """
+    own = context.node_config.get(STATE_DIR)
+    if named is None:
+        return None
+    if own:
+        return Path(str(own)) / hashlib.sha256(named.encode()).hexdigest()[:16] / FOLDER
+    simulated = "simulation" in context.node_config or "partition-id" in context.node_config
+    return Path(named) if simulated else None
+
+
 @app.query("start")  # type: ignore[untyped-decorator]
 def start(message: Message, context: Context) -> Message:
-    """Take over a range of devices: histories, release 0 where it could be fetched."""
-    header, arrays = wire.from_records(message.content)
-    context.state["shard"] = ConfigRecord(
-        {key: header[key] for key in ("scenario", "first", "count", "index", "shards")}
+    """Take over a range of devices: histories and release 0, or the memory that a checkpoint kept."""
+    header, arrays = from_records(message.content)
+    config = {key: header[key] for key in ("scenario", "noise_multiplier", "first", "count")}
+    context.state["shard"] = ConfigRecord(config | {"done": int(header["state_round"]), "digest": ""})
+    context.state["releases"] = array_record(
+        {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
     )
-    context.state["releases"] = wire.array_record({"0": arrays["release"]})
     _, shard = _load(context)
-    state = shard.start()
-    context.state["devices"] = wire.array_record(state.arrays())
-    installed = np.bincount(state.installed.astype(np.int64) + 1, minlength=2)
-    return Message(wire.to_records({}, {"installed": installed}), reply_to=message)
+    if header["kept"]:
+        folder = _place(context, header["folder"])
+        if folder is None:
+            raise FedbertError(f"this SuperNode keeps no memory of its phones; start it with {STATE_DIR!r}")
+        parts = [Kept(**each) for each in header["kept"]]
+        state = read_phones(folder, parts, shard.devices.first, shard.devices.count)
+    else:
+        state = shard.start()
+    context.state["devices"] = array_record(state.arrays())
+    newest = len(context.state.array_records["releases"]) - 1
+    return _answer(message, header, {"installed": state.installed_counts(newest)})
+
+
+def _digest(header: dict[str, Any], arrays: Arrays) -> str:
+    """Return a digest of a question, to know it again."""
+    digest = hashlib.sha256(repr(sorted(header.items())).encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 @app.train("round")  # type: ignore[untyped-decorator]
 def run_round(message: Message, context: Context) -> Message:
     """Run one round for the shard's devices; the sum of signals leaves the shard masked."""
-    header, arrays = wire.from_records(message.content)
-    if "release" in arrays:
-        number = str(header["newest_release"])
-        context.state.array_records["releases"][number] = FlowerArray(arrays["release"])
+    header, arrays = from_records(message.content)
+    config = context.state.config_records["shard"]
+    done, digest = int(config["done"]), _digest(header, arrays)
+    if header["round"] <= done:
+        if digest != config["digest"]:
+            raise FedbertError(f"round {header['round']} is over here: round {done} is done")
+        last = context.state.array_records["answer"]
+        return _answer(message, header, {name: value.numpy() for name, value in last.items()})
+    for name, array in arrays.items():
+        if name.startswith(_PREFIX):
+            releases = context.state.array_records["releases"]
+            releases[name.removeprefix(_PREFIX)] = FlowerArray(array)
     environment, shard = _load(context)
-    state = ShardState.from_arrays(
+    state = PhoneState.from_arrays(
         {name: value.numpy() for name, value in context.state.array_records["devices"].items()}
     )
-    order = RoundOrder(
-        header["round"], header["signal_release"], header["newest_release"], header["sample_contributions"]
-    )
-    report, samples = shard.run_round(state, order, _releases(context, environment))
-    context.state["devices"] = wire.array_record(state.arrays())
-    answer: dict[str, Any] = report.arrays() | {f"sample.{name}": array for name, array in samples.items()}
-    answer["server.signal"] = _mask(report.server["signal"], context, header["round"], shard.scenario.seed)
-    return Message(wire.to_records({}, answer), reply_to=message)
+    order = RoundOrder(header["round"], header["signal_release"], header["newest_release"])
+    report, check = shard.run_round(state, order, _releases(context, environment))
+    answer = report.arrays()
+    if order.round:
+        keys = _keys(header["neighbours"], arrays["mask_keys"])
+        answer["server.signal"] = masked_vector(report.server["signal"], int(header["index"]), keys)
+    if check is not None:
+        answer["check"] = _check_array(check)
+    folder = _place(context, header["keep"])
+    if folder is not None:
+        kept = keep_phones(folder, order.round, shard.devices.first, shard.devices.count, state)
+        answer["kept"] = np.frombuffer(bytes.fromhex(kept.sha256), np.uint8)
+    context.state["devices"] = array_record(state.arrays())
+    context.state["answer"] = array_record(answer)
+    config["done"], config["digest"] = order.round, digest
+    return _answer(message, header, answer)
 
 
-def _mask(signal: np.ndarray, context: Context, round_: int, seed: int) -> np.ndarray:
-    config = context.state.config_records["shard"]
-    index, shards = int(config["index"]), int(config["shards"])
-    graph = neighbour_graph(seed, round_, range(shards), MASK_DEGREE)
-    return masked_vector(signal, index, graph[index], seed, round_)
+def _keys(neighbours: list[int], packed: np.ndarray) -> MaskKeys:
+    own, *pairs = (row.tobytes() for row in packed)
+    return MaskKeys(own, dict(zip(neighbours, pairs, strict=True)))
+
+
+def _check_array(check: MaskCheck) -> np.ndarray:
+    said = -1 if check.equal is None else int(check.equal)
+    return np.array([check.devices, check.dropped, said], np.int64)
 
 
 @app.evaluate("replay")  # type: ignore[untyped-decorator]
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
-    header, arrays = wire.from_records(message.content)
+    header, arrays = from_records(message.content)
     environment, shard = _load(context)
     # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
     keep_releases({environment.release_0.sha256})
     answer: Arrays = {}
-    if header.get("oracle"):
+    if header.get("pooled"):
         devices = context.state.array_records["devices"]
-        answer |= {name: devices[name].numpy() for name in ("oracle", "oracle_clicks")}
+        answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
     if header.get("systems"):
         answer |= replay(environment, shard, header["systems"], arrays)
-    return Message(wire.to_records({}, answer), reply_to=message)
+    return _answer(message, header, answer)

@@ -1,7 +1,7 @@
-"""What every shard of a run has in common: the world, the profiles, the cost model, the layout of a signal.
+"""What does not change in a run: world, profiles, links, trace, cost model, signal, mechanism, layout.
 
-All of it follows from the scenario and release 0 alone and none of it changes, so one copy serves all shards
-of a process.
+All of it follows from the scenario and release 0 alone, and each file is opened here, once a process; one copy
+serves all shards of a process, and whoever writes the report.
 """
 
 import threading
@@ -18,10 +18,15 @@ from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.protocol import layout_of
+from fedbert.plugins import load_named
+from fedbert.privacy import MECHANISMS
+from fedbert.privacy.mechanism import Mechanism, PrivacySettings
+from fedbert.privacy.mechanisms import largest_cohort
 from fedbert.recommendation.world import World, WorldSettings, load_world
 from fedbert.scenario import Scenario
-from fedbert.signals.prototypes import SignalLayout
+from fedbert.signals import SIGNALS
+from fedbert.signals.report import ReportLayout, report_layout
+from fedbert.signals.signal import Signal
 
 
 def world_settings(scenario: Scenario) -> WorldSettings:
@@ -34,6 +39,31 @@ def world_settings(scenario: Scenario) -> WorldSettings:
         evaluation_per_device_day=scenario.evaluation_per_day,
         round_hours=scenario.round_hours,
     )
+
+
+def load_signal(scenario: Scenario) -> Signal:
+    """Return the scenario's signal: one of fedbert's, or one of the user's own file."""
+    signal: Signal = load_named(scenario.signal, SIGNALS, "signal", "signal")()
+    return signal
+
+
+def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) -> Mechanism:
+    """Return the scenario's mechanism; `noise_multiplier` is what it was calibrated to, None to calibrate."""
+    kind = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
+    mechanism: Mechanism = kind.make(
+        PrivacySettings(
+            epsilon=scenario.epsilon,
+            delta=scenario.effective_delta,
+            sampler=scenario.sampler,
+            sampling_probability=scenario.cohort_probability,
+            clip_norm=scenario.clip_norm,
+            rounds=scenario.rounds,
+            rounds_per_day=scenario.rounds_per_day,
+            devices=scenario.devices,
+            noise_multiplier=noise_multiplier,
+        )
+    )
+    return mechanism
 
 
 def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_0: Artefact) -> CostModel:
@@ -59,17 +89,37 @@ class Environment:
     release_0: Artefact
     cost: CostModel
     settings: WorldSettings
+    signal: Signal
+    mechanism: Mechanism
     trace: Trace | None = None
 
     @classmethod
-    def create(cls, scenario: Scenario, release_0: Artefact) -> "Environment":
-        """Load what `scenario` names; raises FedbertError if a file is wrong."""
+    def create(
+        cls, scenario: Scenario, release_0: Artefact, noise_multiplier: float | None = None
+    ) -> "Environment":
+        """Load what `scenario` names; raises FedbertError if a file is wrong.
+
+        `noise_multiplier` is what the mechanism was calibrated to elsewhere; None calibrates it here.
+        """
         profiles = load_fleet(scenario.profiles, scenario.fleet)
         cost = cost_model(scenario, profiles, release_0)
         world = load_world(scenario.world, scenario.items, scenario.interactions)
         trace = load_trace(scenario.availability_trace)
         links = load_links(scenario.profiles)
-        return cls(scenario, world, profiles, links, release_0, cost, world_settings(scenario), trace)
+        signal = load_signal(scenario)
+        mechanism = load_mechanism(scenario, noise_multiplier)
+        return cls(
+            scenario,
+            world,
+            profiles,
+            links,
+            release_0,
+            cost,
+            world_settings(scenario),
+            signal,
+            mechanism,
+            trace,
+        )
 
     @cached_property
     def encoded_0(self) -> EncodedRelease:
@@ -95,9 +145,19 @@ class Environment:
         return index
 
     @cached_property
-    def layout(self) -> SignalLayout:
-        """The layout of one device's signal."""
-        return layout_of(self.scenario, len(self.world.public.catalogue.texts), self.release_0.dim)
+    def largest_cohort(self) -> int:
+        """Reports that the sum's range is made for; a round that exceeds it is held."""
+        return largest_cohort(self.scenario.devices, self.mechanism.round_rate)
+
+    @cached_property
+    def layout(self) -> ReportLayout:
+        """The layout of one device's report, the same on phones and server."""
+        items = len(self.world.public.catalogue.texts)
+        return report_layout(
+            self.signal.layout(items, self.release_0.dim),
+            clip_norm=self.scenario.clip_norm,
+            largest_cohort=self.largest_cohort,
+        )
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""
@@ -113,17 +173,30 @@ _ENVIRONMENTS: dict[str, Environment] = {}
 _RELEASES: dict[str, EncodedRelease] = {}
 
 
-def shared_environment(scenario: Scenario, release_0_blob: bytes) -> Environment:
+def share(environment: Environment) -> None:
+    """Make `environment` the one that the shards of this process use; an earlier one is dropped."""
+    # Made while the lock is held: shards start together and would each make their own.
+    with _LOCK:
+        forget()
+        _ = environment.text_tokens, environment.catalogue_tokens
+        _ = environment.layout, environment.evaluation_index
+        _ENVIRONMENTS[_key(environment.scenario, environment.release_0)] = environment
+
+
+def _key(scenario: Scenario, release_0: Artefact) -> str:
+    # What only the aggregator needs does not tell two environments apart.
+    return scenario.for_shards().model_dump_json() + release_0.sha256
+
+
+def shared_environment(
+    scenario: Scenario, release_0_blob: bytes, noise_multiplier: float | None = None
+) -> Environment:
     """Return the process's one Environment of a scenario; the last one is kept, earlier ones are dropped."""
     artefact = unpack(release_0_blob)
-    key = scenario.model_dump_json() + artefact.sha256
+    key = _key(scenario, artefact)
     with _LOCK:
         if key not in _ENVIRONMENTS:
-            forget()
-            created = Environment.create(scenario, artefact)
-            # Made while the lock is held: shards start together and would each make their own.
-            _ = created.text_tokens, created.catalogue_tokens, created.layout, created.evaluation_index
-            _ENVIRONMENTS[key] = created
+            share(Environment.create(scenario, artefact, noise_multiplier))
         return _ENVIRONMENTS[key]
 
 

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
-from flwr.app import DEFAULT_TTL, Context, Message, Metadata, RecordDict
+from flwr.app import DEFAULT_TTL, Context, Error, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
+from fedbert.errors import FedbertError
 from fedbert.machine import cores
 
 
@@ -18,7 +20,7 @@ class InProcessGrid(Grid):  # type: ignore[misc]
     def __init__(self, client_app: ClientApp, nodes: int) -> None:
         self._app = client_app
         self._contexts = {
-            node: Context(run_id=0, node_id=node, node_config={}, state=RecordDict(), run_config={})
+            node: Context(run_id=0, node_id=node, node_config={"simulation": True}, state=RecordDict(), run_config={})
             for node in range(1, nodes + 1)
         }
         self._pool = ThreadPoolExecutor(max_workers=min(nodes, cores()), thread_name_prefix="shard")
@@ -81,16 +83,29 @@ class InProcessGrid(Grid):  # type: ignore[misc]
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterator[Message]:
         """Send the messages and yield each reply when it is ready, so that sums can be added as they come."""
-        futures = {self._pending.pop(number) for number in self.push_messages(messages)}
+        sent = list(messages)
+        futures = {
+            self._pending.pop(number): message
+            for number, message in zip(self.push_messages(sent), sent, strict=True)
+        }
         try:
-            while futures:
-                done = next(as_completed(futures, timeout=timeout))
-                futures.remove(done)
-                yield done.result()
+            for done in as_completed(futures, timeout=timeout):
+                yield _reply(done, futures.pop(done))
+        except TimeoutError:
+            return  # as Flower's own grid: what has not come by then is missing
         finally:
             for future in futures:
                 future.cancel()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, once what they are at is done."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _reply(done: "Future[Message]", message: Message) -> Message:
+    """Return what the ClientApp answered, or the error that it raised, as Flower's runtimes do."""
+    try:
+        return done.result()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}" if not isinstance(error, FedbertError) else str(error)
+        return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)

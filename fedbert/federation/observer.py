@@ -3,43 +3,40 @@
 Nothing here is part of the simulated product, and nothing from here goes back to `server.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedbert.federation import report as r
-from fedbert.federation.wire import Arrays
+from fedbert.federation.protocol import Arrays
 
 
-@dataclass
+@dataclass(frozen=True)
 class RoundTruth:
-    """The truth of one round, over all shards."""
+    """The truth of one round, over all shards that answered."""
 
     round: int
     truth: Arrays
     installed: dict[str, int]
+    """Devices by installed release, at the round's end."""
+    missing: int = 0
+    """Devices of shards that gave no answer: they are in no other figure of the round."""
 
     def counts(self) -> dict[str, int]:
         """Return the counts by their names (`report.COHORT_KEYS`)."""
         return dict(zip(r.COHORT_KEYS, (int(value) for value in self.truth["counts"]), strict=True))
 
 
-@dataclass
-class Observer:
-    """Collects what a person will read."""
+def observe(round_: int, truth: Arrays, installed: NDArray[np.int64], missing: int) -> RoundTruth:
+    """Return the truth of a round; `installed` counts devices without a release, and on each."""
+    names = ["none", *(str(number) for number in range(len(installed) - 1))]
+    shares = {name: int(count) for name, count in zip(names, installed, strict=True) if count}
+    return RoundTruth(round_, truth, shares, missing)
 
-    rounds: list[RoundTruth] = field(default_factory=list)
-    totals: Arrays | None = None
 
-    def add(self, round_: int, truth: Arrays, installed: np.ndarray) -> RoundTruth:
-        """Take the truth of a round, and return it with the share of devices on each release."""
-        names = ["none", *(str(number) for number in range(len(installed) - 1))]
-        seen = RoundTruth(
-            round_,
-            truth,
-            {name: int(count) for name, count in zip(names, installed, strict=True) if count},
-        )
-        self.rounds.append(seen)
-        if round_ > 0:
-            self.totals = r.add(self.totals, truth)
-        return seen
+def add_truth(totals: Arrays, seen: RoundTruth) -> Arrays:
+    """Return the sums over rounds 1 .. N; those of round 0 stand alone until round 1 is there."""
+    if seen.round <= 1:
+        return r.add(None, seen.truth)
+    return r.add(r.add(None, totals), seen.truth)

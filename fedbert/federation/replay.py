@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact import unpack
 from fedbert.federation.environment import Environment
+from fedbert.federation.protocol import Arrays
 from fedbert.federation.report import TIER_COUNT
 from fedbert.federation.shard import Shard
-from fedbert.federation.wire import Arrays
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
 from fedbert.recommendation.scorer import (
     FULL,
@@ -102,14 +102,12 @@ def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]]
     world = environment.world
     total = np.zeros((len(made), int(world.evaluation_text.sum()), 20), np.int32)
     by_tier = np.zeros((len(made), TIER_COUNT, 20), np.int64)
-    for rows in shard.blocks():
-        fleet = shard.fleet(rows)
-        block = shard.world_block(rows, fleet)
-        history = shard.remembered_before(rows, fleet)
+    for _, phones in shard.blocks():
+        history = phones.remembered_before()
         for round_ in range(1, environment.scenario.rounds + 1):
-            sessions = world.sessions(block, round_, Kind.EVALUATION)
+            sessions = world.sessions(phones.block, round_, Kind.EVALUATION)
             text = environment.evaluation_index[sessions.text]
-            tier = fleet.tier[sessions.device]
+            tier = phones.fleet.tier[sessions.device]
             for number, system in enumerate(made):
                 rank = ranks(
                     system.scores(sessions, history),

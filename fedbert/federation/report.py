@@ -1,23 +1,32 @@
 """What a shard answers: integer arrays that add up exactly, whatever the split of the fleet.
 
-A report has two parts that never mix. `SERVER` arrays are what a deployed server would see: the masked sum of
-the cohort's signals, how many reports it holds, and the downloads it served. `TRUTH` arrays are the
+A report has two parts that never mix. `SERVER` arrays are what a deployed server would see: the masked
+sum of the cohort's signals, how many reports it holds, and the downloads it served. `TRUTH` arrays are the
 simulator's own bookkeeping for the report a person reads; `federation/server.py` is never handed them.
+
+A shard may be broken or hostile, so a report is checked before anything is added: names, types, shapes, and
+values that its number of devices cannot reach. What stays within these bounds cannot be told from the truth.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.federation.wire import Arrays
+from fedbert.errors import FedbertError
+from fedbert.federation.protocol import Arrays
+from fedbert.recommendation.sessions import MAX_SLOTS
+from fedbert.scenario import MAX_DEVICES
 
 TIER_COUNT = 3
 ARM_COUNT = 2
 TREATED, CONTROL = 0, 1
 OUTCOME_COUNT = 4
+RANKS = 20
+"""Ranks of an item among its candidates."""
+
 MICRO = 1_000
 """Times and energies are summed as integers in microseconds and microjoules (from ms and mJ)."""
 
@@ -60,7 +69,7 @@ def empty_truth(evaluation_texts: int) -> Arrays:
     """Return the truth part of a report with nothing in it; the shapes are its documentation."""
     return {
         # evaluation sessions by [tier, arm, outcome, rank - 1 of the true item as the user saw it]
-        "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, 20), np.int64),
+        "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, RANKS), np.int64),
         # learning sessions by [tier, outcome]
         "learning_outcomes": np.zeros((TIER_COUNT, OUTCOME_COUNT), np.int64),
         # answered sessions of both kinds
@@ -81,16 +90,67 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
         # evaluation sessions by [text, rank - 1 of the true item as the user saw it]
-        "text_ranks": np.zeros((evaluation_texts, 20), np.int32),
+        "text_ranks": np.zeros((evaluation_texts, RANKS), np.int32),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),
     }
 
 
+SERVER_PART: dict[str, tuple[type, int]] = {
+    "signal": (np.uint32, 1),
+    "reported": (np.int64, 1),
+    "completed": (np.int64, 1),
+    "installed": (np.int64, 1),
+}
+"""Type and dimensions of each array of the server part."""
+
+_MOST_EACH = {
+    "devices": 1,
+    "participants": 1,
+    "installs": 1,
+    "ranks": MAX_SLOTS,
+    "text_ranks": MAX_SLOTS,
+    "learning_outcomes": MAX_SLOTS,
+    "latency": 2 * MAX_SLOTS,
+    "memory": 2 * MAX_SLOTS,
+}
+"""Most that one device can add to the sum of an array of the truth in one round."""
+
+_MOST_OTHERWISE = 10**12
+"""The same for microseconds, microjoules, bytes and attempts: a million seconds or joules, a terabyte."""
+
+_COHORT_AT_MOST_ONE = COHORT_KEYS.index("downloads") + 1
+"""The counts before this place are of devices: none can count twice in a round."""
+
+
+def _refused(name: str, rule: str) -> FedbertError:
+    return FedbertError(f"{name} must {rule}")
+
+
+def _check_values(name: str, array: NDArray[Any], devices: int) -> None:
+    """Raise FedbertError unless an array of the truth is what `devices` phones can add up to."""
+    if array.size and array.min() < 0:
+        raise _refused(name, f"be >= 0 (has {int(array.min())})")
+    most = devices * _MOST_EACH.get(name.removeprefix("truth."), _MOST_OTHERWISE)
+    # Summed as floats: hostile integers may wrap.
+    if float(array.sum(dtype=np.float64)) > most:
+        raise _refused(name, f"add up to at most {most:,} for {devices:,} devices")
+
+
 def add(total: Arrays | None, part: Arrays) -> Arrays:
-    """Return the sum of two sets of arrays, key by key; uint32 sums wrap mod 2^32, as masks need."""
+    """Return the sum of two sets of arrays, key by key; uint32 sums wrap mod 2^32, as masks need.
+
+    Raises FedbertError, and adds nothing, if they differ in names, types or shapes.
+    """
     if total is None:
         return {name: array.copy() for name, array in part.items()}
+    if total.keys() != part.keys():
+        raise _refused("arrays", f"have the names of the others ({', '.join(sorted(total))})")
+    for name, array in part.items():
+        if array.dtype != total[name].dtype or array.shape != total[name].shape:
+            raise _refused(
+                name, f"be {total[name].dtype}{list(total[name].shape)}, not {array.dtype}{list(array.shape)}"
+            )
     for name, array in part.items():
         total[name] += array
     return total
@@ -118,10 +178,61 @@ class ShardReport:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> "ShardReport":
-        """Return the report that `arrays()` wrote."""
-        parts: dict[str, Arrays] = {"server": {}, "truth": {}}
-        for name, array in arrays.items():
-            part, _, key = name.partition(".")
-            parts[part][key] = array
-        return cls(parts["server"], parts["truth"])
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "ShardReport":
+        """Return the report that `arrays()` wrote.
+
+        Raises FedbertError if one is missing, unknown, of another type or shape, or holds a value that no
+        fleet can reach.
+        """
+        evaluation_texts = len(arrays["truth.text_ranks"]) if "truth.text_ranks" in arrays else 0
+        truth = empty_truth(evaluation_texts)
+        known = {f"server.{name}" for name in SERVER_PART} | {f"truth.{name}" for name in truth}
+        if missing := known - arrays.keys():
+            raise _refused(min(missing), "be there")
+        if unknown := arrays.keys() - known:
+            raise _refused(min(unknown), "not be there")
+        for name, (dtype, dimensions) in SERVER_PART.items():
+            array = arrays[f"server.{name}"]
+            if array.dtype != dtype or array.ndim != dimensions:
+                raise _refused(f"server.{name}", f"be {np.dtype(dtype)} with {dimensions} dimension")
+            if name != "signal" and array.size and (array.min() < 0 or array.max() > MAX_DEVICES):
+                raise _refused(f"server.{name}", f"be counts from 0 to {MAX_DEVICES:,}")
+        for name, empty in truth.items():
+            array = arrays[f"truth.{name}"]
+            if array.dtype != empty.dtype or array.shape != empty.shape:
+                raise _refused(f"truth.{name}", f"be {empty.dtype}{list(empty.shape)}")
+            _check_values(f"truth.{name}", array, MAX_DEVICES)
+        return cls(
+            {name: arrays[f"server.{name}"] for name in SERVER_PART},
+            {name: arrays[f"truth.{name}"] for name in truth},
+        )
+
+    def check(self, devices: int, size: int, releases: int, evaluation_texts: int) -> None:
+        """Raise FedbertError unless this can be the report of a shard of so many `devices`.
+
+        `size` is the coordinates of a device's vector, `releases` how many there are.
+        """
+        server, truth = self.server, self.truth
+        if server["signal"].shape != (size,):
+            raise _refused("server.signal", f"have {size} coordinates, not {len(server['signal'])}")
+        for name in ("reported", "completed"):
+            if server[name].shape != (1,):
+                raise _refused(f"server.{name}", "be one number")
+        reported, completed = int(server["reported"][0]), int(server["completed"][0])
+        if not reported <= completed <= devices:
+            raise _refused(
+                "server.reported", f"be <= completed (= {completed}) and that <= devices (= {devices})"
+            )
+        if server["installed"].shape != (releases + 1,) or int(server["installed"].sum()) != devices:
+            raise _refused("server.installed", f"count each of {devices} devices once, by {releases} releases")
+        if len(truth["text_ranks"]) != evaluation_texts:
+            raise _refused("truth.text_ranks", f"have {evaluation_texts} texts")
+        for name, array in truth.items():
+            _check_values(f"truth.{name}", array, devices)
+        if int(truth["devices"].sum()) != devices:
+            raise _refused("truth.devices", f"add up to {devices}")
+        if int(truth["ranks"].sum()) != int(truth["text_ranks"].sum()):
+            raise _refused("truth.text_ranks", "count the sessions of truth.ranks")
+        counts = truth["counts"][:_COHORT_AT_MOST_ONE]
+        if counts.max() > devices or int(truth["counts"][COHORT_KEYS.index("reported")]) != reported:
+            raise _refused("truth.counts", f"be of {devices} devices, {reported} of which reported")

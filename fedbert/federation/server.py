@@ -1,10 +1,12 @@
 """The product's server: what a deployed server would hold and decide.
 
-It sees public texts, masked sums of signals and the downloads it served. It loads no private text, and
-nothing of the simulator's truth is ever passed to it: a test scrambles that truth and finds the same
-releases.
+It sees public texts, noisy sums and the downloads it served. It loads no private text, holds no mask, no seed
+and no sum before its noise, and nothing of the simulator's truth is ever passed to it. What changes from
+round to round is a value, `ServerState`: one goes in, the next comes out.
 """
 
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,52 +14,81 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from fedbert.ei_bert.artefact import Artefact, load_artefact, pack
+from fedbert.ei_bert.artefact import Artefact, load_artefact
 from fedbert.ei_bert.pretrained import model_folder
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.errors import invalid
-from fedbert.federation.budget import privacy_plan
-from fedbert.federation.protocol import MASK_DEGREE, RoundOrder, layout_of
-from fedbert.federation.wire import Arrays
+from fedbert.federation.protocol import RoundOrder
 from fedbert.machine import cores
-from fedbert.privacy import accounting
-from fedbert.privacy.mechanisms import decode, gaussian_noise
-from fedbert.privacy.secure_sum import neighbour_graph, unmask
+from fedbert.privacy.mechanism import Mechanism
+from fedbert.randomness import Draws
 from fedbert.recommendation.catalogue import PublicData
 from fedbert.recommendation.metrics import metric_by_rank
 from fedbert.scenario import Scenario
-from fedbert.signals.evidence import Evidence, add_round, no_evidence, rotated, rotation
 from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks
-from fedbert.signals.learner import PublicKnowledge, Targets, learn
+from fedbert.signals.report import ReportLayout
+from fedbert.signals.signal import Memory, NoisySum, Signal
 
 if TYPE_CHECKING:
-    from fedbert.ei_bert.server_models import ServerModels
+    from fedbert.ei_bert.server_models import ModelState
 
 TRAINING_THREADS = 2
 """torch threads of the server on every backend: the bits of a sum depend on them."""
 
-
 ALIGNMENT_TEXTS = 4_000
 """Most public texts by which two releases' spaces are aligned where none has an item."""
+
+_ENCODERS_KEPT = 4
+"""Releases whose encoders stay loaded: the first, the round's, the newest and a candidate."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The public settings that the server works by; without any seed."""
+
+    model: str
+    teacher: str | None
+    release_every: int
+    update_steps: int
+    student_learning_rate: float
+    teacher_learning_rate: float
+
+
+def server_settings(scenario: Scenario) -> ServerSettings:
+    """Return what the server may know of a scenario."""
+    return ServerSettings(**{name: getattr(scenario, name) for name in ServerSettings.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release of the student, or a candidate, with what the server computes from it once."""
+    """One release of the student, or a candidate: its file, and its nDCG@10 on public validation texts."""
 
     number: int
     artefact: Artefact
-    encoder: Int8Encoder
-    item_vectors: NDArray[np.float32]  # [item, dim]
-    public_texts: tuple[str, ...]
     validation_ndcg: float
 
-    @cached_property
-    def public_vectors(self) -> NDArray[np.float32]:
-        """Vectors of the public texts that releases are aligned on, `[public text, dim]`."""
-        return _unit(self.encoder.encode(self.public_texts))
+
+@dataclass(frozen=True)
+class ServerState:
+    """All that the server is between two rounds."""
+
+    releases: tuple[Release, ...]
+    """All so far; a release's number is its place."""
+    current: Artefact
+    """The student as it is now, released or not."""
+    installed: NDArray[np.int64]
+    """[1 + release] devices without a release, and on each, by the downloads that were served."""
+    memory: Memory
+    """The signal's."""
+    ranks: Mapping[int, RankEvidence]
+    """The noisy histograms of clicked ranks, by release."""
+    models: "ModelState"
+
+    @property
+    def newest(self) -> Release:
+        """The last release."""
+        return self.releases[-1]
 
 
 @dataclass(frozen=True)
@@ -84,45 +115,77 @@ def model_folders(model: str) -> tuple[Path, Path]:
     return folder, folder.with_name(folder.name + "-server")
 
 
-class Server:
-    """Teacher, student, releases and the privacy budget of one run."""
+def starting_artefact(model: str) -> Artefact:
+    """Return the artefact that a run may start from; raises FedbertError for any other."""
+    artefact = load_artefact(model_folder(model))
+    if artefact.manifest["shape"].get("pooled"):
+        raise invalid(
+            "model",
+            model,
+            "be one that a run may start from",
+            "this one has seen texts that a run keeps private: take default, small or tiny",
+        )
+    return artefact
 
-    def __init__(self, scenario: Scenario, public: PublicData) -> None:
-        """Load the model that `scenario` starts from, and calibrate its noise; raises FedbertError."""
+
+class _Encoded:
+    """An artefact with what the server computes from it once."""
+
+    def __init__(self, artefact: Artefact, catalogue: tuple[str, ...], aligned: tuple[str, ...]) -> None:
+        self._aligned = aligned
+        self._encoder = Int8Encoder(artefact, threads=cores())
+        self.items = _unit(self._encoder.encode(catalogue, "item"))
+
+    def vectors(self, texts: tuple[str, ...]) -> NDArray[np.float32]:
+        return _unit(self._encoder.encode(texts))
+
+    @cached_property
+    def public(self) -> NDArray[np.float32]:
+        return self.vectors(self._aligned)
+
+
+class Server:
+    """Teacher, student, releases and public data of one run: what does not change from round to round."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        public: PublicData,
+        artefact: Artefact,
+        mechanism: Mechanism,
+        signal: Signal,
+        layout: ReportLayout,
+        training: Draws,
+    ) -> None:
+        """Load the models that belong to `artefact`; `training` is all that they draw from."""
         from fedbert.ei_bert.server_models import ServerModels
 
-        self.scenario, self.public = scenario, public
-        folder, server_folder = model_folders(scenario.model)
-        artefact = load_artefact(folder)
-        if artefact.manifest["shape"].get("pooled"):
-            raise invalid(
-                "model",
-                scenario.model,
-                "be one that a run may start from",
-                "this one has seen texts that a run keeps private: take default, small or tiny",
-            )
-        self.plan = privacy_plan(scenario)
-        self.models = ServerModels.load(
-            folder,
-            server_folder,
-            scenario.teacher,
+        self.settings, self.public = settings, public
+        self.mechanism, self.signal, self.layout = mechanism, signal, layout
+        self.models: ServerModels = ServerModels.load(
+            *model_folders(settings.model),
+            settings.teacher,
             public.catalogue.texts,
             public.texts,
             public.item,
-            scenario.seed,
+            training,
             threads=TRAINING_THREADS,
         )
-        self._start = self.models.clone()
         self._choose_public_texts()
-        self.layout = layout_of(scenario, len(public.catalogue.texts), artefact.dim)
-        self.current = artefact
-        self.releases = [self._release(0, artefact)]
-        self.installed: NDArray[np.int64] = np.zeros(1, np.int64)
-        self._pending: bytes | None = None
-        self._evidence = no_evidence(self.layout)
-        self._names: NDArray[np.floating] = self.releases[0].item_vectors
-        self._space = 0
-        self._ranks: dict[int, RankEvidence] = {}
+        self._encoded: OrderedDict[str, _Encoded] = OrderedDict()
+        self._first = self._release(0, artefact)
+
+    def start(self) -> ServerState:
+        """Return the state before the first round."""
+        first = self._first
+        return ServerState(
+            releases=(first,),
+            current=first.artefact,
+            installed=np.zeros(1, np.int64),
+            memory=self.signal.start(self.layout.signal, self.view((first,))),
+            ranks={},
+            models=self.models.start,
+        )
 
     # -- releases -----------------------------------------------------------------------------------------
 
@@ -134,109 +197,119 @@ class Server:
             chosen = np.arange(min(len(split), ALIGNMENT_TEXTS))
         learnt, judged = (chosen[(split[chosen] == "validation") == held_out] for held_out in (False, True))
         self._public_texts = tuple(self.public.texts[i] for i in learnt.tolist())
-        self._public_items = np.asarray(self.public.item)[learnt]
+        self.public_items = np.asarray(self.public.item)[learnt]
         self._judged_texts = tuple(self.public.texts[i] for i in judged.tolist())
         self._judged_items = np.asarray(self.public.item)[judged]
 
-    def _release(self, number: int, artefact: Artefact) -> Release:
-        encoder = Int8Encoder(artefact, threads=cores())
-        items = _unit(encoder.encode(self.public.catalogue.texts, "item"))
-        score = validation_ndcg(_unit(encoder.encode(self._judged_texts)), self._judged_items, items)
-        return Release(number, artefact, encoder, items, self._public_texts, score)
+    def encoded(self, artefact: Artefact) -> _Encoded:
+        """Return an artefact with its encoder; the last few stay loaded."""
+        key = artefact.sha256
+        if key not in self._encoded:
+            self._encoded[key] = _Encoded(
+                artefact, tuple(self.public.catalogue.texts), self._public_texts
+            )
+            while len(self._encoded) > _ENCODERS_KEPT:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]
 
-    def order(self, round_: int) -> tuple[RoundOrder, bytes | None]:
-        """Return what the shards are told, and the release made since the last round, if any.
+    def view(self, releases: tuple[Release, ...]) -> "_View":
+        """Return what a signal may know of the public data, in the space of any of `releases`."""
+        return _View(self, releases)
+
+    def _release(self, number: int, artefact: Artefact) -> Release:
+        encoded = self.encoded(artefact)
+        judged = encoded.vectors(self._judged_texts)
+        return Release(number, artefact, validation_ndcg(judged, self._judged_items, encoded.items))
+
+    def order(self, state: ServerState, round_: int) -> RoundOrder:
+        """Return what the shards are told.
 
         A round sums the signals of one release: the one most phones have, by the downloads that were served;
         of equals the newer.
         """
-        counts = self.installed[1:]
+        counts = state.installed[1:]
         signal_release = int(len(counts) - 1 - np.argmax(counts[::-1])) if len(counts) else 0
-        blob, self._pending = self._pending, None
-        return RoundOrder(round_, signal_release, self.releases[-1].number), blob
+        return RoundOrder(round_, signal_release, state.newest.number)
 
     # -- learning -----------------------------------------------------------------------------------------
 
-    def finish(self, order: RoundOrder, part: Arrays, shards: int) -> RoundUpdate:
-        """Take a round's masked sums: remove masks, add noise, debit, learn, requantise, release or hold."""
-        round_ = order.round
-        self.installed = part["installed"]
-        if round_ == 0:
-            return self._update(order, "evaluation before the first round", None, "", None)
-        graph = neighbour_graph(self.scenario.seed, round_, range(shards), MASK_DEGREE)
-        total = unmask(part["signal"], range(shards), graph, self.scenario.seed, round_)
-        sigma = self.plan.noise_multiplier * self.plan.clip_norm
-        noisy = decode(total, self.layout.scale)
-        if sigma > 0:
-            noisy = noisy + gaussian_noise(self.scenario.seed, round_, self.layout.size, sigma)
-        completed = int(part["completed"][0])
-        if completed < self.scenario.min_reports:
-            # The sums were seen, so the budget stays debited: epsilon counts every round.
-            status = f"held: {completed} reports, fewer than min_reports {self.scenario.min_reports}"
-            return self._update(order, status, None, "held: no update", None)
-        loss = self._learn(noisy, sigma, order)
-        self.current = self.models.export()
-        candidate = self._release(self.releases[-1].number + 1, self.current)
-        if round_ % self.scenario.release_every:
-            return self._update(order, "updated", None, "not due", loss, candidate)
-        return self._gate(order, loss, candidate)
+    def finish(
+        self,
+        state: ServerState,
+        order: RoundOrder,
+        installed: NDArray[np.int64],
+        sums: tuple[NoisySum, NoisySum] | None,
+        held: str = "",
+    ) -> tuple[ServerState, RoundUpdate]:
+        """Return the state after a round: learn, requantise, release or hold.
 
-    def targets(self, evidence: Evidence, names: NDArray[np.floating], release: Release) -> Targets:
-        """Return what `evidence`, in the space of `release`, teaches about the items."""
-        texts = release.public_vectors.astype(np.float64)
-        known = PublicKnowledge(names.astype(np.float64), texts, self._public_items)
-        with threadpool_limits(1, "blas"):
-            return learn(evidence, known)
+        `sums` are the noisy sums of the signal and of the ranks, None if the round was not opened, for the
+        reason in `held`; `installed` counts the downloads served.
+        """
+        state = replace(state, installed=installed)
+        if order.round == 0:
+            return state, self._update(state, order, "evaluation before the first round", None, "", None)
+        if sums is None:
+            # The budget stays debited: epsilon counts every round, opened or not.
+            return state, self._update(state, order, held, None, "held: no update", None)
+        state, loss = self._learn(state, *sums, order)
+        candidate = self._release(state.newest.number + 1, state.current)
+        if order.round % self.settings.release_every:
+            return state, self._update(state, order, "updated", None, "not due", loss, candidate)
+        return self._gate(state, order, loss, candidate)
 
-    def models_at_start(self) -> "ServerModels":
-        """Return an independent copy of teacher and student as they were before the first round."""
-        return self._start.clone()
-
-    def _learn(self, noisy: NDArray[np.float64], sigma: float, order: RoundOrder) -> float:
-        """Take in one round's sum and do the cross-distillation update; return the student's loss."""
-        number = order.signal_release
-        if number != self._space:
-            old, new = self.releases[self._space], self.releases[number]
-            with threadpool_limits(1, "blas"):
-                turn = rotation(old.public_vectors, new.public_vectors)
-            self._evidence, self._names = rotated(self._evidence, turn), self._names @ turn
-            self._space = number
-        # The expected reports, never the actual ones: how many took part is private too.
-        expected = self.plan.round_rate * self.scenario.devices
-        self._evidence = add_round(self._evidence, self.layout, noisy, sigma, expected)
-        self._ranks[number] = add_ranks(self._ranks.get(number, no_ranks()), self.layout, noisy, sigma)
-        targets = self.targets(self._evidence, self._names, self.releases[number])
-        report = self.models.update(
+    def _learn(
+        self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder
+    ) -> tuple[ServerState, float]:
+        """Take in one round's sums and do the cross-distillation update; also return the student's loss."""
+        number, settings = order.signal_release, self.settings
+        memory, targets = self.signal.learn(
+            self.layout.signal, state.memory, signal, self.view(state.releases)
+        )
+        seen = add_ranks(state.ranks.get(number, no_ranks()), ranks, self.layout.gamma)
+        models, report = self.models.update(
+            state.models,
             order.round,
             targets.vectors,
             targets.weights,
-            self.scenario.update_steps,
-            self.scenario.student_learning_rate,
-            self.scenario.teacher_learning_rate,
+            settings.update_steps,
+            settings.student_learning_rate,
+            settings.teacher_learning_rate,
         )
-        return report.student_loss
+        learnt = replace(
+            state,
+            memory=memory,
+            ranks={**state.ranks, number: seen},
+            models=models,
+            current=self.models.export(models),
+        )
+        return learnt, report.student_loss
 
-    def _gate(self, order: RoundOrder, loss: float, candidate: Release) -> RoundUpdate:
+    def _gate(
+        self, state: ServerState, order: RoundOrder, loss: float, candidate: Release
+    ) -> tuple[ServerState, RoundUpdate]:
         """Release the candidate, hold it, or roll back, by public texts and privatised clicked ranks."""
-        out = self.releases[-1]
+        out = state.newest
         decision = gate(
             candidate.validation_ndcg,
             out.validation_ndcg,
-            self._ranks.get(out.number, no_ranks()),
-            self._ranks.get(0, no_ranks()),
+            state.ranks.get(out.number, no_ranks()),
+            state.ranks.get(0, no_ranks()),
         )
         if decision.roll_back:
-            self.models = self.models_at_start()
-            self.current = self.releases[0].artefact
-            candidate = replace(self.releases[0], number=candidate.number)
+            first = state.releases[0]
+            state = replace(state, models=self.models.start, current=first.artefact)
+            candidate = replace(first, number=candidate.number)
         elif not decision.released:
-            return self._update(order, "updated", None, decision.verdict, loss, candidate)
-        self.releases.append(candidate)
-        self._pending = pack(candidate.artefact)
-        return self._update(order, "updated", candidate.number, decision.verdict, loss, candidate)
+            return state, self._update(state, order, "updated", None, decision.verdict, loss, candidate)
+        state = replace(state, releases=(*state.releases, candidate))
+        update = self._update(state, order, "updated", candidate.number, decision.verdict, loss, candidate)
+        return state, update
 
     def _update(
         self,
+        state: ServerState,
         order: RoundOrder,
         status: str,
         released: int | None,
@@ -244,34 +317,55 @@ class Server:
         loss: float | None,
         candidate: Release | None = None,
     ) -> RoundUpdate:
-        private = self.plan.mode != "none"
+        bounds = self.mechanism.spent(order.round) if self.mechanism.private else ()
         return RoundUpdate(
             round=order.round,
             signal_release=order.signal_release,
             status=status,
             released=released,
             gate=gate,
-            server_ndcg=(candidate or self.releases[-1]).validation_ndcg,
+            server_ndcg=(candidate or state.newest).validation_ndcg,
             loss=loss,
-            epsilon=accounting.epsilon(self.plan, order.round) if private else None,
-            epsilon_unamplified=accounting.epsilon_unamplified(self.plan, order.round) if private else None,
+            epsilon=bounds[0].epsilon if bounds else None,
+            epsilon_unamplified=bounds[-1].epsilon if bounds else None,
         )
 
     # -- facts for the report -----------------------------------------------------------------------------
 
-    def model_facts(self) -> dict[str, Any]:
-        """Return what the report says of the model."""
-        manifest = self.releases[0].artefact.manifest
+    def model_facts(self, state: ServerState) -> dict[str, Any]:
+        """Return what the report says of the model; the final one is the last that was released."""
+        first = state.releases[0]
+        manifest = first.artefact.manifest
         return {
-            "name": self.scenario.model,
-            "bytes": self.releases[0].artefact.total_bytes,
-            "sha256": self.releases[0].artefact.sha256,
-            "final_sha256": self.current.sha256,
-            "dim": self.releases[0].artefact.dim,
+            "name": self.settings.model,
+            "bytes": first.artefact.total_bytes,
+            "sha256": first.artefact.sha256,
+            "final_sha256": state.newest.artefact.sha256,
+            "unreleased_sha256": state.current.sha256,
+            "dim": first.artefact.dim,
             "parameters": manifest.get("parameters"),
             "teacher": manifest.get("teacher"),
-            "public_validation_ndcg@10": self.releases[0].validation_ndcg,
+            "public_validation_ndcg@10": first.validation_ndcg,
         }
+
+
+@dataclass(frozen=True)
+class _View:
+    """A `PublicView` over some releases; see there."""
+
+    server: Server
+    releases: tuple[Release, ...]
+
+    @property
+    def names(self) -> NDArray[np.float32]:
+        return self.server.encoded(self.releases[0].artefact).items
+
+    @property
+    def text_items(self) -> NDArray[np.int64]:
+        return self.server.public_items
+
+    def texts(self, release: int) -> NDArray[np.float32]:
+        return self.server.encoded(self.releases[release].artefact).public
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:

@@ -1,92 +1,102 @@
-"""One run of the federation on any Flower Grid: start the shards, run the rounds, replay the comparison.
+"""One run of the federation on any Flower Grid: start the shards, step from state to state, replay the comparison.
 
-This is the body of the ServerApp. `Server` decides, `Observer` takes notes; the two meet only here, and the
-server is handed nothing but the server part of each report.
+This is the body of the ServerApp. `Server` decides, `Aggregator` opens sums, the observer takes notes; the
+three meet only here, and the server is handed nothing but noisy sums and the downloads that it served.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.availability_trace import Trace, load_trace
-from fedbert.devices.fleet_shares import load_fleet
-from fedbert.devices.links import load_links
+from fedbert import comparison
 from fedbert.ei_bert.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import report as r
-from fedbert.federation import wire
-from fedbert.federation.observer import Observer, RoundTruth
+from fedbert.federation.aggregator import Aggregator, MaskedReport
+from fedbert.federation.checkpoint import Kept
+from fedbert.federation.environment import Environment, share
+from fedbert.federation.exchange import Event, Exchange, LostShards
+from fedbert.federation.observer import add_truth, observe
 from fedbert.federation.pooled import pooled_bound
-from fedbert.federation.server import RoundUpdate, Server
-from fedbert.federation.wire import Arrays
-from fedbert.privacy.secure_sum import masked_vector, modular_sum, neighbour_graph, unmask
-from fedbert.recommendation.world import World, load_public, load_world
+from fedbert.federation.protocol import (
+    REPLAY,
+    ROUND,
+    START,
+    Arrays,
+    Member,
+    RoundOrder,
+    blob_to_array,
+    members_of,
+)
+from fedbert.federation.rows import round_row
+from fedbert.federation.run_state import RunState
+from fedbert.federation.server import RoundUpdate, Server, server_settings, starting_artefact
+from fedbert.federation.shard import MaskCheck
+from fedbert.privacy.secure_sum import MaskKeys
+from fedbert.recommendation.world import World
 from fedbert.scenario import Scenario
 
-_CHECK_TIME = 1_000_000
-"""Round number offset of the masks of the check, apart from those between shards."""
 
+@dataclass(frozen=True)
+class Answer:
+    """What one shard said of a round, checked."""
 
-class RoundListener(Protocol):
-    """Hears of each finished round."""
-
-    def __call__(self, truth: RoundTruth, update: RoundUpdate, wall_s: float) -> None:
-        """Take note."""
-
-
-@dataclass
-class System:
-    """One row of the comparison: how it ranks, and on which vectors."""
-
-    name: str
-    inputs: str
-    header: dict[str, Any]
-
-
-@dataclass
-class MaskCheck:
-    """What really running the pairwise masks on a small cohort showed."""
-
-    devices: int = 0
-    dropped: int = 0
-    equal: bool | None = None
+    report: r.ShardReport
+    check: MaskCheck | None
+    kept: Kept | None
+    """The part of a checkpoint that it wrote."""
 
 
 @dataclass
 class Session:
-    """The state of a run that can be read while it goes on, also after Ctrl-C."""
+    """What a run works with: environment, server, and, once it has started, grid and aggregator."""
 
     scenario: Scenario
+    environment: Environment
     server: Server
-    world: World
-    trace: Trace | None = None
-    observer: Observer = field(default_factory=Observer)
-    updates: list[RoundUpdate] = field(default_factory=list)
-    walls_s: list[float] = field(default_factory=list)
     timing_s: dict[str, float] = field(default_factory=dict)
-    mask_check: MaskCheck = field(default_factory=MaskCheck)
-    oracle: Arrays = field(default_factory=dict)
-    systems: list[System] = field(default_factory=list)
+    on_event: Callable[[Event], None] = lambda event: None
+    lost_shards: LostShards = "stop"
+    shard_timeout_s: float | None = None
+    events: list[Event] = field(default_factory=list)
+    """Since the last step."""
+    kept: dict[int, Kept] = field(default_factory=dict)
+    """The newest part of a checkpoint that each member wrote, by its index."""
+    systems: list[comparison.System] = field(default_factory=list)
     replayed: NDArray[np.int32] | None = None  # [system, evaluation text, rank - 1]
     replayed_tiers: NDArray[np.int64] | None = None  # [system, tier, rank - 1]
+    _exchange: Exchange | None = None
+    _aggregator: Aggregator | None = None
+    _has: dict[int, int] = field(default_factory=dict)
+    """The newest release that each member was given, by its index."""
 
     @classmethod
     def open(cls, scenario: Scenario) -> "Session":
-        """Load public data, teacher and student for a run; what the user named comes first, to fail early."""
+        """Load what the scenario names, then teacher and student; what the user gave comes first, to fail early."""
         started = time.perf_counter()
-        load_fleet(scenario.profiles, scenario.fleet)
-        trace = load_trace(scenario.availability_trace)
-        load_links(scenario.profiles)
-        files = (scenario.world, scenario.items, scenario.interactions)
-        world = load_world(*files)
-        session = cls(scenario, Server(scenario, load_public(*files)), world, trace)
-        session.timing_s["load"] = time.perf_counter() - started
-        return session
+        artefact = starting_artefact(scenario.model)
+        environment = Environment.create(scenario, artefact)
+        share(environment)
+        server = Server(
+            server_settings(scenario),
+            environment.world.public,
+            artefact,
+            environment.mechanism,
+            environment.signal,
+            environment.layout,
+            training_draws_of(scenario),
+        )
+        return cls(scenario, environment, server, {"load": time.perf_counter() - started})
+
+    @property
+    def world(self) -> World:
+        """The world of the run."""
+        return self.environment.world
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -97,182 +107,300 @@ class Session:
         finally:
             self.timing_s[stage] = self.timing_s.get(stage, 0.0) + time.perf_counter() - started
 
-    # -- messages -----------------------------------------------------------------------------------------
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        self.on_event(event)
 
-    def _ask(self, grid: Any, kind: str, header: dict[str, Any], arrays: Arrays) -> Iterator[Arrays]:
-        """Send one message to every shard and yield the answers' arrays as they come."""
-        messages = [
-            grid.create_message(
-                content=wire.to_records(header | extra, arrays),
-                message_type=kind,
-                dst_node_id=node,
-                group_id=str(header.get("round", "")),
-            )
-            for node, extra in self._shards(grid, kind)
-        ]
-        answered = 0
-        for reply in grid.send_and_receive(messages):
-            if reply.has_error():
-                raise FedbertError(f"a shard failed in {kind!r}: {reply.error.reason}")
-            answered += 1
-            yield wire.from_records(reply.content)[1]
-        if answered != len(messages):
-            raise FedbertError(f"{len(messages) - answered} of {len(messages)} shards gave no answer")
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange with the shards; raises RuntimeError before `start`."""
+        if self._exchange is None:
+            raise RuntimeError("start the session first")
+        return self._exchange
 
-    def _shards(self, grid: Any, kind: str) -> list[tuple[int, dict[str, Any]]]:
-        nodes = sorted(grid.get_node_ids())
-        count = min(len(nodes), self.scenario.devices)
-        if kind != wire.START:
-            return [(node, {}) for node in nodes[:count]]
-        edges = [self.scenario.devices * index // count for index in range(count + 1)]
-        return [
-            (node, {"first": edges[i], "count": edges[i + 1] - edges[i], "index": i, "shards": count})
-            for i, node in enumerate(nodes[:count])
-        ]
+    @property
+    def aggregator(self) -> Aggregator:
+        """The aggregator of the run; raises RuntimeError before `start`."""
+        if self._aggregator is None:
+            raise RuntimeError("start the session first")
+        return self._aggregator
 
-    # -- the run ------------------------------------------------------------------------------------------
+    # -- start --------------------------------------------------------------------------------------------
 
-    def run(self, grid: Any, listener: RoundListener, stage: Any) -> None:
-        """Run all rounds, then the comparison."""
-        self.start(grid, stage)
-        for round_ in range(self.scenario.rounds + 1):
-            stage(f"round {round_} of {self.scenario.rounds}")
-            started = time.perf_counter()
-            truth, update = self.one_round(grid, round_)
-            self.updates.append(update)
-            self.walls_s.append(time.perf_counter() - started)
-            listener(truth, update, self.walls_s[-1])
-        self.compare(grid, stage)
-
-    def start(self, grid: Any, stage: Any) -> None:
-        """Give each shard its devices and release 0."""
-        stage("starting the phones")
-        with self.timed("start"):
-            installed: NDArray[np.int64] | None = None
-            header = {"scenario": self.scenario.model_dump_json()}
-            release = wire.blob_to_array(pack(self.server.releases[0].artefact))
-            for answer in self._ask(grid, wire.START, header, {"release": release}):
-                part = answer["installed"]
-                installed = part if installed is None else installed + part
-        if installed is None:
-            raise FedbertError("no shard answered; start at least one SuperNode")
-        self.server.installed = installed
-
-    def compare(self, grid: Any, stage: Any) -> None:
-        """Train the pooled-data bound and rank all evaluation sessions by each system."""
-        stage("training the pooled-data bound")
-        with self.timed("pooled bound"):
-            self.oracle = r.add_all(self._ask(grid, wire.REPLAY, {"oracle": True}, {}))
-            pooled = pooled_bound(self.server, self.oracle["oracle"], self.oracle["oracle_clicks"])
-        stage("comparing the systems")
-        with self.timed("comparison vectors"):
-            arrays = self._comparison(pack(pooled))
-        with self.timed("comparison"):
-            systems = {"systems": [system.header for system in self.systems]}
-            answer = r.add_all(self._ask(grid, wire.REPLAY, systems, arrays))
-            self.replayed, self.replayed_tiers = answer["ranks"], answer["tier_ranks"]
-
-    def one_round(self, grid: Any, round_: int) -> tuple[RoundTruth, RoundUpdate]:
-        """Run one round on all shards and let the server finish it."""
-        order, blob = self.server.order(round_)
-        header = {
-            "round": order.round,
-            "signal_release": order.signal_release,
-            "newest_release": order.newest_release,
-            "sample_contributions": self.scenario.verify_masks if round_ == 1 else 0,
-        }
-        arrays = {"release": wire.blob_to_array(blob)} if blob is not None else {}
-        server_part: Arrays | None = None
-        truth_part: Arrays | None = None
-        samples: list[NDArray[np.int64]] = []
-        with self.timed("devices"):
-            for answer in self._ask(grid, wire.ROUND, header, arrays):
-                sample = answer.pop("sample.dense", None)
-                if sample is not None:
-                    samples.append(sample)
-                report = r.ShardReport.from_arrays(answer)
-                server_part = r.add(server_part, report.server)
-                truth_part = r.add(truth_part, report.truth)
-        if server_part is None or truth_part is None:
-            raise FedbertError("no shard answered; start at least one SuperNode")
-        truth = self.observer.add(round_, truth_part, server_part["installed"])
-        if any(len(sample) for sample in samples):
-            self._check_masks(np.concatenate(samples))
-        with self.timed("server"):
-            shards = len(self._shards(grid, wire.START))
-            return truth, self.server.finish(order, server_part, shards)
-
-    def _check_masks(self, dense: NDArray[np.int64]) -> None:
-        """Really run the masks of a small cohort, one device in eight dropping out, against the plain sum."""
-        # Shards answer in any order, and which devices are first must not depend on it: sort by content.
-        chosen = dense[np.lexsort(dense.T[::-1])][: self.scenario.verify_masks]
-        parties = range(len(chosen))
-        survivors = [party for party in parties if party % 8 != 7]
-        seed, time_ = self.scenario.seed, _CHECK_TIME
-        graph = neighbour_graph(seed, time_, parties)
-        vectors = chosen.astype(np.uint32)
-        masked = [masked_vector(vectors[p], p, graph[p], seed, time_) for p in survivors]
-        total = unmask(modular_sum(masked), survivors, graph, seed, time_)
-        plain = modular_sum([vectors[party] for party in survivors])
-        self.mask_check = MaskCheck(
-            len(chosen), len(chosen) - len(survivors), bool(np.array_equal(total, plain))
+    def connect(self, grid: Any) -> None:
+        """Fix the members of the run: the SuperNodes that are there now."""
+        members = members_of(list(grid.get_node_ids()), self.scenario.devices)
+        if not members:
+            raise FedbertError("no shard is connected; start at least one SuperNode")
+        self._exchange = Exchange(grid, members, self.lost_shards, self.shard_timeout_s, self._note)
+        self._aggregator = Aggregator(
+            self.environment.mechanism,
+            self.environment.layout,
+            members,
+            noise_seed=self.scenario.effective_noise_seed,
+            min_reports=self.scenario.min_reports,
+            largest_cohort=self.environment.largest_cohort,
+            devices=self.scenario.devices,
         )
 
-    def _met_texts(self, texts: int) -> NDArray[np.bool_]:
-        """Return which evaluation texts a session of rounds 1 .. N has, `[text]`; others need no vector."""
-        if self.observer.totals is None:
-            return np.zeros(texts, np.bool_)
-        return np.asarray(self.observer.totals["text_ranks"].sum(axis=1) > 0)
+    def start(
+        self,
+        grid: Any,
+        resumed: RunState | None = None,
+        kept: tuple[Kept, ...] = (),
+        folder: str | None = None,
+    ) -> RunState:
+        """Give each shard its devices and its releases, and return the state to go on from.
+
+        Without `resumed` phones begin with their histories and release 0; with it they take up the memory that
+        `kept` names, below `folder`.
+        """
+        self.connect(grid)
+        state = resumed or self._first()
+        blobs = _release_arrays(state, 0)
+        header = {
+            "scenario": self.scenario.for_shards().model_dump_json(),
+            "noise_multiplier": self.environment.mechanism.noise_multiplier,
+            "state_round": state.round,
+            "kept": [each.plain() for each in kept],
+            "folder": folder,
+        }
+
+        def check(member: Member, arrays: Arrays) -> NDArray[np.int64]:
+            installed = arrays.get("installed")
+            if installed is None or installed.dtype != np.int64 or installed.ndim != 1:
+                raise FedbertError("installed must be there, as whole numbers")
+            if installed.min() < 0 or int(installed.sum()) != member.count:
+                raise FedbertError(f"installed must count each of {member.count} devices once")
+            return installed
+
+        with self.timed("start"):
+            total: NDArray[np.int64] | None = None
+            question = self._same(header, blobs)
+            for _, installed in self.exchange.ask(START, state.round, question, check):
+                total = installed.copy() if total is None else total + installed
+        self._has = dict.fromkeys(range(len(self.exchange.members)), state.server.newest.number)
+        if resumed is not None or total is None:
+            return state
+        return replace(state, server=replace(state.server, installed=total))
+
+    def _first(self) -> RunState:
+        texts = int(self.world.evaluation_text.sum())
+        return RunState(round=-1, server=self.server.start(), totals=r.empty_truth(texts))
+
+    @staticmethod
+    def _same(header: dict[str, Any], arrays: Arrays) -> Callable[[Member], tuple[dict[str, Any], Arrays]]:
+        return lambda member: (dict(header), arrays)
+
+    # -- rounds -------------------------------------------------------------------------------------------
+
+    def answers(
+        self, state: RunState, order: RoundOrder, keep: str | None
+    ) -> Iterator[tuple[Member, Answer]]:
+        """Yield each member's checked answer to a round; `keep` is where shards write their phones' memory.
+
+        A member is given the releases that it has not got yet.
+        """
+        keys = self.aggregator.deal(order.round) if order.round else {}
+        texts = int(self.world.evaluation_text.sum())
+        size, releases = self.environment.layout.size, order.newest_release + 1
+
+        def question(member: Member) -> tuple[dict[str, Any], Arrays]:
+            header: dict[str, Any] = {
+                "signal_release": order.signal_release,
+                "newest_release": order.newest_release,
+                "index": member.index,
+                "keep": keep,
+            }
+            arrays = _release_arrays(state, self._has[member.index] + 1)
+            if order.round:
+                header["neighbours"], arrays["mask_keys"] = _packed(keys[member.index])
+            return header, arrays
+
+        def check(member: Member, arrays: Arrays) -> Answer:
+            extra = {name: arrays.pop(name) for name in ("check", "kept") if name in arrays}
+            report = r.ShardReport.from_arrays(arrays)
+            report.check(member.count, size, releases, texts)
+            kept = _kept(extra.get("kept"), member, order.round)
+            return Answer(report, _mask_check(extra.get("check")), kept)
+
+        for member, answer in self.exchange.ask(ROUND, order.round, question, check):
+            self._has[member.index] = order.newest_release
+            if answer.kept:
+                self.kept[member.index] = answer.kept
+            yield member, answer
 
     # -- the comparison -----------------------------------------------------------------------------------
 
-    def _comparison(self, pooled: bytes) -> Arrays:
-        """Name the systems and return the arrays that they rank by."""
-        final = self.server.current
+    def compare(self, state: RunState, stage: Callable[[str], None]) -> None:
+        """Train the pooled-data bound and rank all evaluation sessions by each system."""
+        texts, rounds = int(self.world.evaluation_text.sum()), self.scenario.rounds
+        items, dim = len(self.world.public.catalogue.texts), self.environment.release_0.dim
+        stage("training the pooled-data bound")
+        with self.timed("pooled bound"):
+            expected = {"pooled_sums": ((items, dim), np.int64), "pooled_clicks": ((items,), np.int64)}
+            sums = self._replay(rounds, {"pooled": True}, {}, expected)
+            pooled = pooled_bound(self.server, self.scenario, sums["pooled_sums"], sums["pooled_clicks"])
+        stage("comparing the systems")
+        with self.timed("comparison vectors"):
+            arrays = self._comparison(state, pack(pooled))
+        with self.timed("comparison"):
+            count = len(self.systems)
+            expected = {
+                "ranks": ((count, texts, r.RANKS), np.int32),
+                "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
+            }
+            header = {"systems": [system.header for system in self.systems]}
+            answer = self._replay(rounds, header, arrays, expected)
+            self.replayed, self.replayed_tiers = answer["ranks"], answer["tier_ranks"]
+
+    def _replay(
+        self,
+        round_: int,
+        header: dict[str, Any],
+        arrays: Arrays,
+        expected: dict[str, tuple[tuple[int, ...], Any]],
+    ) -> Arrays:
+        def check(member: Member, answer: Arrays) -> Arrays:
+            if answer.keys() != expected.keys():
+                raise FedbertError(f"its arrays must be {', '.join(expected)}")
+            for name, (shape, dtype) in expected.items():
+                if answer[name].shape != shape or answer[name].dtype != dtype:
+                    raise FedbertError(f"{name} must be {np.dtype(dtype)}{list(shape)}")
+                if name != "pooled_sums" and answer[name].size and answer[name].min() < 0:
+                    raise FedbertError(f"{name} must be counts >= 0")
+            return answer
+
+        found = self.exchange.ask(REPLAY, round_, self._same(header, arrays), check)
+        return r.add_all(answer for _, answer in found)
+
+    def _comparison(self, state: RunState, pooled: bytes) -> Arrays:
+        """Choose the systems and return the arrays that they rank by."""
+        server = state.server
+        final, current = server.newest.artefact, server.current
         arrays: Arrays = {
-            "release_0": wire.blob_to_array(pack(self.server.releases[0].artefact)),
-            "final": wire.blob_to_array(pack(final)),
-            "pooled": wire.blob_to_array(pooled),
+            comparison.RELEASE_0: blob_to_array(pack(server.releases[0].artefact)),
+            comparison.FINAL: blob_to_array(pack(final)),
+            comparison.POOLED: blob_to_array(pooled),
         }
+        unreleased = current.sha256 != final.sha256
+        if unreleased:
+            arrays[comparison.UNRELEASED] = blob_to_array(pack(current))
         ids = np.flatnonzero(self.world.evaluation_text)
-        met = np.flatnonzero(self._met_texts(len(ids)))
+        # Texts of no session of rounds 1 .. N need no vector.
+        met = np.flatnonzero(state.totals["text_ranks"].sum(axis=1) > 0)
         texts = [self.world.texts[i] for i in ids[met]]
         items = self.world.public.catalogue.texts
-        for name, encode in (
-            ("student", self.server.models.student_vectors),
-            ("teacher", self.server.models.teacher_vectors),
-        ):
+        models = self.server.models
+        for name, encode in (("student", models.student_vectors), ("teacher", models.teacher_vectors)):
             vectors = np.zeros((len(ids), final.dim), np.int8)
-            vectors[met] = _to_int8(encode(texts, "text"))
+            vectors[met] = _to_int8(encode(server.models, texts, "text"))
             arrays[f"{name}_texts"] = vectors
-            arrays[f"{name}_items"] = _to_int8(encode(items, "item"))
-        self.systems = [System("popularity", "popularity of the item", {"kind": "popularity"})]
-        self.systems.append(System("TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}))
-        self.systems.append(
-            System(
-                "user model only",
-                "what this phone clicked before",
-                {"kind": "release", "artefact": "release_0", "inputs": "user model only"},
-            )
-        )
-        for name, inputs in (
-            ("unquantised student", "text only; final student before int8"),
-            ("teacher", "text only; final teacher on the server"),
-        ):
-            key = name.rpartition(" ")[2]
-            header = {"kind": "vectors", "texts": f"{key}_texts", "items": f"{key}_items"}
-            self.systems.append(System(name, inputs, header | {"inputs": "text only"}))
-        for label, artefact in (
-            ("int8 student, release 0", "release_0"),
-            ("int8 student, final", "final"),
-            ("int8 student, pooled-data bound", "pooled"),
-        ):
-            for inputs in ("text only", "full"):
-                shown = "text, history and user model" if inputs == "full" else inputs
-                self.systems.append(
-                    System(label, shown, {"kind": "release", "artefact": artefact, "inputs": inputs})
-                )
+            arrays[f"{name}_items"] = _to_int8(encode(server.models, items, "item"))
+        self.systems = comparison.systems(unreleased)
         return arrays
+
+
+def training_draws_of(scenario: Scenario) -> Any:
+    """Return the only random numbers that the server's models draw, without the seed behind them."""
+    from fedbert.ei_bert.server_models import training_draws
+
+    return training_draws(scenario.seed, scenario.rounds)
+
+
+def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunState, RoundUpdate]:
+    """Return the state one round later, and what the server did in it.
+
+    A pure function of `state` but for the shards' work: their phones' memory advances with it. `keep` asks
+    the shards to write that memory (`Session.kept`).
+    """
+    started = time.perf_counter()
+    round_ = state.round + 1
+    order = run.server.order(state.server, round_)
+    run.events = []
+    truth_part: Arrays | None = None
+    installed: NDArray[np.int64] | None = None
+    masked: dict[int, MaskedReport] = {}
+    truths: dict[int, tuple[Arrays, NDArray[np.int64]]] = {}
+    checks: list[MaskCheck] = []
+    with run.timed("devices"):
+        for member, answer in run.answers(state, order, keep):
+            server = answer.report.server
+            masked[member.index] = MaskedReport(
+                server["signal"], int(server["reported"][0]), int(server["completed"][0])
+            )
+            truths[member.index] = answer.report.truth, server["installed"]
+            checks += [answer.check] if answer.check else []
+    left_out = {member.index for member in run.exchange.lost}
+    sums, held = None, ""
+    if round_:
+        opened, refusals = run.aggregator.open(order, masked)
+        for refusal in refusals:
+            text = f"{refusal.member} is left out: {refusal.why}"
+            run._note(Event(round_, refusal.member.index, text))
+            left_out.add(refusal.member.index)
+        held = opened.held
+        if opened.signal is not None and opened.ranks is not None:
+            sums = opened.signal, opened.ranks
+    for index, (truth, counts) in truths.items():
+        if index not in left_out:
+            truth_part = r.add(truth_part, truth)
+            installed = counts if installed is None else installed + counts
+    if truth_part is None or installed is None:
+        raise FedbertError(f"round {round_}: no shard gave a report that can be used")
+    missing = sum(member.count for member in run.exchange.members if member.index in left_out)
+    seen = observe(round_, truth_part, installed, missing)
+    with run.timed("server"):
+        server_state, update = run.server.finish(state.server, order, installed, sums, held)
+    row = round_row(run.scenario, seen, update, time.perf_counter() - started)
+    said = [check.equal for check in checks if check.equal is not None]
+    return (
+        replace(
+            state,
+            round=round_,
+            server=server_state,
+            totals=add_truth(state.totals, seen),
+            rows=(*state.rows, row),
+            masks_equal=all(said) if said else state.masks_equal,
+            masks_checked=state.masks_checked + sum(check.devices for check in checks),
+            events=(*state.events, *run.events),
+            missing_device_rounds=state.missing_device_rounds + missing,
+        ),
+        update,
+    )
+
+
+def _packed(keys: MaskKeys) -> tuple[list[int], NDArray[np.uint8]]:
+    """Return a member's neighbours, and its keys `[1 + neighbour, byte]`, its own first."""
+    neighbours = list(keys.pairs)
+    blob = b"".join([keys.own, *(keys.pairs[other] for other in neighbours)])
+    return neighbours, np.frombuffer(blob, np.uint8).reshape(1 + len(neighbours), -1)
+
+
+def _mask_check(array: NDArray[Any] | None) -> MaskCheck | None:
+    """Return the check of phones' masks that a shard sent: devices, dropped, and yes, no or not done."""
+    if array is None:
+        return None
+    if array.dtype != np.int64 or array.shape != (3,) or array[2] not in (-1, 0, 1):
+        raise FedbertError("check must be three whole numbers")
+    return MaskCheck(int(array[0]), int(array[1]), None if array[2] < 0 else bool(array[2]))
+
+
+def _kept(array: NDArray[Any] | None, member: Member, round_: int) -> Kept | None:
+    """Return the part of a checkpoint that a shard wrote, if it did; its SHA-256 came as bytes."""
+    if array is None:
+        return None
+    if array.dtype != np.uint8 or array.shape != (32,):
+        raise FedbertError("kept must be 32 bytes")
+    return Kept(round_, member.first, member.count, array.tobytes().hex())
+
+
+def _release_arrays(state: RunState, first: int) -> Arrays:
+    """Return the releases from number `first` on, as they travel."""
+    return {
+        f"release.{release.number}": blob_to_array(pack(release.artefact))
+        for release in state.server.releases[first:]
+    }
 
 
 def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:

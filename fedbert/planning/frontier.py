@@ -7,6 +7,7 @@ scored (20 candidates, mean over evaluation sessions); release 0 and the pooled-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fedbert.comparison import FINAL, POOLED, RELEASE_0, STUDENTS, TEXT_ONLY
 from fedbert.errors import FedbertError
 from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.intervals import t_interval
@@ -16,16 +17,8 @@ from fedbert.results import Metrics, RunResult
 if TYPE_CHECKING:
     import pandas as pd
 
-SYSTEMS = {
-    "release_0": "int8 student, release 0",
-    "final": "int8 student, final",
-    "pooled": "int8 student, pooled-data bound",
-}
-"""The rows of a run's comparison that the frontier reads, by their short names."""
-
-TEXT_ONLY = "text only"
-SIGNAL = "prototypes"
-"""The only signal so far; the column is there for those to come."""
+SYSTEMS = {name: STUDENTS[name] for name in (RELEASE_0, FINAL, POOLED)}
+"""The rows of a run's comparison that the frontier reads, by their ids."""
 
 KEYS = ["signal", "privacy_mode", "budget"]
 """What makes a point of the frontier; `budget` is the epsilon as text, or "none"."""
@@ -62,7 +55,7 @@ def cell_row(result: RunResult) -> dict[str, Any]:
     privacy = result["privacy"]
     epsilon = result["scenario"]["epsilon"]
     return {
-        "signal": SIGNAL,
+        "signal": result["scenario"].get("signal", "prototypes"),
         "privacy_mode": privacy["mode"],
         "budget": epsilon_text(epsilon),
         "epsilon": epsilon,

@@ -240,8 +240,8 @@ def assumptions(plan: PrivacyPlan) -> dict[str, str]:
             "outcome stays secret."
         ),
         "unamplified": (
-            "Holds even against someone who sees which devices joined each round, such as the operator of "
-            "the servers: a device is taken to join every round."
+            "Holds even against someone who sees which devices joined each round: a device is taken to join "
+            "every round. The aggregator, which adds the noise, is trusted with the sums before it."
         ),
     }
 

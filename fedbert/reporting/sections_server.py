@@ -14,7 +14,7 @@ from fedbert.reporting.page import (
 from fedbert.results import RunResult
 
 MASK_WORDS = {
-    "devices": "devices whose masks were run",
+    "devices_per_shard": "most devices of a shard whose masks were run",
     "dropped": "of these, dropped out half-way",
     "equal": "masked sum equal to the plain sum, to the bit",
 }
@@ -25,7 +25,7 @@ def privacy(result: RunResult) -> Section:
     row = result["privacy"]
     protected = row["epsilon"] is not None
     how: dict[str, Cell] = {
-        "mode": row["mode"],
+        "mechanism": f"{row.get('mechanism', 'gaussian')}, {row['mode']}",
         "who is protected": row["assumptions"].get("unit", text.NONE),
         "sampler": f"{row['sampler']}, probability {text.significant(row['sampling_probability'], 4)}",
         "noise multiplier": text.significant(row["noise_multiplier"], 4) if protected else "no noise",
@@ -94,8 +94,8 @@ def secure_sum(result: RunResult) -> Section | None:
         "Do the masks cancel?",
         "measured",
         facts_html({MASK_WORDS.get(name, name): value for name, value in text.facts(checked).items()}),
-        "Pairwise masks with devices dropping out were really run for small groups and compared with the "
-        "plain sum, mod 2^32.",
+        "Each shard really runs pairwise masks, with devices dropping out, for a few of its phones, compares "
+        "the result with their plain sum, mod 2^32, and answers yes or no: no phone's vector leaves it."
     )
 
 

@@ -1,15 +1,14 @@
 """Ranking quality by device tier, for every report: as users saw it, when scored, and with all scored."""
 
+from fedbert import comparison
 from fedbert.results import Metrics, RunResult
 
 EVERY_SESSION = {
-    "release 0": "int8 student, release 0",
-    "final release": "int8 student, final",
-    "pooled-data bound": "int8 student, pooled-data bound",
+    "release 0": comparison.STUDENTS[comparison.RELEASE_0],
+    "final release": comparison.STUDENTS[comparison.FINAL],
+    "pooled-data bound": comparison.STUDENTS[comparison.POOLED],
 }
 """Systems of the comparison that are shown by tier, with every evaluation session scored, by short names."""
-
-INPUTS = "text, history and user model"
 
 TIER_COLUMNS = ("as users saw it", "scored sessions", *(f"all scored: {name}" for name in EVERY_SESSION))
 """Headings of the figures of `tier_ndcg`."""
@@ -33,7 +32,7 @@ def tier_ndcg(result: RunResult, tier: str) -> list[float | None]:
 
 def _every_session(result: RunResult, system: str, tier: str) -> Metrics | None:
     for row in result["comparison"]:
-        if (row["system"], row["inputs"]) == (system, INPUTS):
+        if (row["system"], row["inputs"]) == (system, comparison.FULL):
             return row.get("tiers", {}).get(tier)
     return None
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.signals.prototypes import RANK_BINS, SignalLayout, split_sum
+from fedbert.signals.ranks import RANK_BINS
+from fedbert.signals.signal import NoisySum
 
 PUBLIC_TOLERANCE = 0.005
 """How much nDCG on public validation texts a release may lose."""
@@ -61,15 +62,11 @@ def no_ranks() -> RankEvidence:
     return RankEvidence(np.zeros(RANK_BINS), 0.0)
 
 
-def add_ranks(
-    ranks: RankEvidence, layout: SignalLayout, total: NDArray[np.float64], sigma: float
-) -> RankEvidence:
-    """Return `ranks` with those of a round's decoded noisy sum `total` `[size]` of the same release added."""
-    if not layout.gamma:
+def add_ranks(ranks: RankEvidence, noisy: NoisySum, gamma: float) -> RankEvidence:
+    """Return `ranks` with a round's noisy histogram of the same release added; a rank weighs `gamma`."""
+    if not gamma:
         return ranks
-    return RankEvidence(
-        ranks.clicks + split_sum(layout, total)[2], ranks.variance + (sigma / layout.gamma) ** 2
-    )
+    return RankEvidence(ranks.clicks + noisy.values / gamma, ranks.variance + (noisy.sigma / gamma) ** 2)
 
 
 def rank_score(ranks: RankEvidence) -> RankScore:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
-from fedbert.signals.evidence import Evidence
+from fedbert.signals.prototypes.evidence import Evidence
+from fedbert.signals.signal import Targets
 
 COMMON, LINEAR, SQUARED = 0.05, 0.2, 0.5
 """Shares of the residuals' covariance between two items: constant, and by the first and second power of the
@@ -57,14 +58,6 @@ class PublicKnowledge:
     names: NDArray[np.float64]
     texts: NDArray[np.float64]
     text_items: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What to teach: unit vectors `[item, dim]` and how far evidence carries each, 0 to 1: `[item]`."""
-
-    vectors: NDArray[np.float32]
-    weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

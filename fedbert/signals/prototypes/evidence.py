@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
-from fedbert.signals.prototypes import SignalLayout, split_sum
+from fedbert.signals.prototypes.contribution import PrototypeLayout, split_sum
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Evidence:
     crowding: float
 
 
-def no_evidence(layout: SignalLayout) -> Evidence:
+def no_evidence(layout: PrototypeLayout) -> Evidence:
     """Return the evidence before the first round."""
     return Evidence(
         sums=np.zeros((layout.items, layout.dim)),
@@ -46,7 +46,7 @@ def no_evidence(layout: SignalLayout) -> Evidence:
 
 def add_round(
     evidence: Evidence,
-    layout: SignalLayout,
+    layout: PrototypeLayout,
     total: NDArray[np.float64],
     sigma: float,
     expected_reports: float,
@@ -62,7 +62,7 @@ def add_round(
         raise invalid("sigma", sigma, "be >= 0")
     if not expected_reports > 0:
         raise invalid("expected_reports", expected_reports, "be > 0", "it is q times the devices")
-    sums, counts, _ = split_sum(layout, total)
+    sums, counts = split_sum(layout, total)
     count_noise = (sigma / layout.beta) ** 2 if layout.beta else np.inf
     return Evidence(
         sums=evidence.sums + sums,

@@ -1,7 +1,7 @@
 """One block of a shard's devices in one round: sessions, costs, clicks, signal, downloads."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,15 @@ from fedbert.devices.cost_model import Outcome
 from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, may_upload, transfer_uniforms, upload
 from fedbert.federation import report as r
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.wire import Arrays
-from fedbert.privacy.sampling import cohort
+from fedbert.federation.phone_state import PhoneState
+from fedbert.federation.phones import Phones
+from fedbert.federation.protocol import Arrays, RoundOrder
 from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
 from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
-from fedbert.signals.prototypes import contribution_sum, dense_contributions
-
-if TYPE_CHECKING:
-    from fedbert.federation.protocol import RoundOrder
-    from fedbert.federation.shard import Shard, ShardState
+from fedbert.signals.report import dense_reports, report_sum
+from fedbert.signals.signal import Clicks
 
 
 def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[Any]) -> None:
@@ -33,25 +31,23 @@ class BlockRound:
 
     def __init__(
         self,
-        shard: "Shard",
+        phones: Phones,
         rows: slice,
-        state: "ShardState",
-        round_order: "RoundOrder",
+        state: PhoneState,
+        round_order: RoundOrder,
         releases: Mapping[int, EncodedRelease],
         truth: Arrays,
     ) -> None:
-        self.shard, self.rows, self.state = shard, rows, state
+        """Take `phones`, whose memory stands in `rows` of `state`."""
+        self.phones, self.rows, self.state = phones, rows, state
         self.order, self.releases, self.truth = round_order, releases, truth
-        self.environment, self.scenario = shard.environment, shard.scenario
-        self.first, self.count = shard.first + rows.start, rows.stop - rows.start
-        self.fleet = shard.fleet(rows)
-        self.network = shard.network(rows, self.fleet)
-        self.block = shard.world_block(rows, self.fleet)
-        self.control = shard.control(rows)
+        self.environment, self.scenario = phones.environment, phones.scenario
+        self.fleet, self.block, self.control = phones.fleet, phones.block, phones.control
+        count = phones.devices.count
         self.counts = dict.fromkeys(r.COHORT_KEYS, 0)
-        self.reporting = np.zeros(self.count, np.bool_)
-        self.participating = np.zeros(self.count, np.bool_)
-        self.spent_uj = {key: np.zeros(self.count, np.int64) for key in r.ENERGY_KEYS}
+        self.reporting = np.zeros(count, np.bool_)
+        self.participating = np.zeros(count, np.bool_)
+        self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
         np.add.at(truth["devices"], self.fleet.tier, 1)
 
     def finish(self) -> None:
@@ -156,45 +152,36 @@ class BlockRound:
             self.state.remember(
                 sessions.device[here] + offset, sessions.text[here], clicked[here], rank[here], release[here]
             )
-        self.shard.observe_clicks(self.state, sessions.text[kept], clicked[kept])
+        self.environment.encoded_0.ensure(sessions.text[kept])
+        self.state.pool(self.environment.encoded_0.vectors, sessions.text[kept], clicked[kept])
         self.counts["clicks"] += int(kept.sum())
         self.counts["learning_sessions"] += len(kept)
 
     # -- signal -------------------------------------------------------------------------------------------
 
     def contribute(self) -> tuple[NDArray[np.int64], int, int]:
-        """Return (sum of signals, completed reports, reports with clicks in them) of the block's cohort."""
-        seed, round_ = self.scenario.seed, self.order.round
-        joined = cohort(
-            seed,
-            round_,
-            self.first,
-            self.count,
-            self.scenario.sampler,
-            self.scenario.cohort_probability,
-            self.scenario.rounds_per_day,
-        )
-        state = self.shard.availability(self.rows, round_)
+        """Return (sum of reports, completed devices, devices with clicks in it) of the block's cohort."""
+        round_, devices = self.order.round, self.phones.devices
+        mechanism, layout = self.environment.mechanism, self.environment.layout
+        joined = mechanism.joins(devices, round_)
+        state = self.phones.availability(round_)
         eligible = joined & may_upload(state, self.scenario.metered)
-        completed = eligible & ~interruptions(
-            seed, round_, self.first, self.count, self.scenario.availability
-        )
-        layout = self.environment.layout
+        completed = eligible & ~interruptions(devices, round_, self.scenario.availability)
         sending = np.flatnonzero(completed)
         sent = upload(
             self.environment.links,
-            self.network.take(sending),
+            self.phones.network.take(sending),
             state.unmetered[sending],
             layout.bytes_up,
-            transfer_uniforms(seed, Purpose.UPLOAD, round_, self.first, self.count)[sending],
+            transfer_uniforms(devices, Purpose.UPLOAD, round_)[sending],
             UPLOAD_DEADLINE_MS,
         )
         completed[sending] = sent.succeeded
         self._charge("upload", sending, sent)
         self.participating[sending] = True
         installed = self.state.installed[self.rows]
-        text, item, rank = self._newest_clicks()
-        self.reporting = completed & (installed == self.order.signal_release) & (item >= 0).any(axis=1)
+        clicked = (self.state.item[self.rows, self._newest] >= 0).any(axis=1)
+        self.reporting = completed & (installed == self.order.signal_release) & clicked
         for key, mask in (
             ("cohort", joined),
             ("eligible", eligible),
@@ -203,14 +190,11 @@ class BlockRound:
         ):
             self.counts[key] += int(mask.sum())
         chosen = np.flatnonzero(self.reporting)
-        if not len(chosen):
-            return np.zeros(layout.size, np.int64), int(completed.sum()), 0
-        vectors = self._signal_vectors(text[chosen])
-        return (
-            contribution_sum(layout, vectors, text[chosen], item[chosen], rank[chosen]),
-            int(completed.sum()),
-            len(chosen),
-        )
+        total = np.zeros(layout.size, np.int64)
+        if len(chosen):
+            total += report_sum(self.environment.signal, layout, self._clicks(chosen))
+            total += mechanism.on_device(devices, self.reporting, round_, layout.size, layout.scale)
+        return total, int(completed.sum()), len(chosen)
 
     def _charge(self, what: str, devices: NDArray[Any], transfers: Transfers) -> None:
         """Charge `devices` the energy of their transfers, and count those."""
@@ -220,22 +204,26 @@ class BlockRound:
         self.counts[f"{what}_bytes"] += int(transfers.moved_bytes.sum())
         self.counts[f"{what}s_failed"] += int(np.count_nonzero(~transfers.succeeded))
 
-    def _newest_clicks(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        newest = slice(-self.scenario.clicks_per_report, None)
-        text, item = self.state.text[self.rows, newest], self.state.item[self.rows, newest]
-        same = self.state.release[self.rows, newest] == self.order.signal_release
-        return text, item, np.where(same, self.state.rank[self.rows, newest], -1).astype(np.int8)
+    @property
+    def _newest(self) -> slice:
+        """The clicks of a history that a report is made of."""
+        return slice(-self.scenario.clicks_per_report, None)
 
-    def _signal_vectors(self, text: NDArray[Any]) -> NDArray[np.int8]:
+    def _clicks(self, chosen: NDArray[np.intp]) -> Clicks:
+        """Return the newest clicks of some devices; ranks that another release gave are not known."""
         release = self.releases[self.order.signal_release]
+        text, item, rank, ranked_by = (
+            column[self.rows, self._newest][chosen]
+            for column in (self.state.text, self.state.item, self.state.rank, self.state.release)
+        )
         release.ensure(text)
-        return release.vectors
+        rank = np.where(ranked_by == self.order.signal_release, rank, -1).astype(np.int8)
+        return Clicks(release.vectors, text, item, rank)
 
     def dense_sample(self, most: int) -> NDArray[np.int64]:
-        """Return the integer vectors of the first `most` reporting devices, for the check of the masks."""
+        """Return the vectors of the first `most` reporting devices, for the shard's own check of masks."""
         chosen = np.flatnonzero(self.reporting)[:most]
-        text, item, rank = (column[chosen] for column in self._newest_clicks())
-        return dense_contributions(self.environment.layout, self._signal_vectors(text), text, item, rank)
+        return dense_reports(self.environment.signal, self.environment.layout, self._clicks(chosen))
 
     # -- releases -----------------------------------------------------------------------------------------
 
@@ -243,7 +231,7 @@ class BlockRound:
         """Let phones fetch the newest release where they can; the control group stays on release 0."""
         installed = self.state.installed[self.rows]
         wanted = np.where(self.control, 0, self.order.newest_release)
-        trying, got = self.shard.downloads(self.rows, self.network, self.order.round, installed != wanted)
+        trying, got = self.phones.downloads(self.order.round, installed != wanted)
         self._charge("download", trying, got)
         fetched = trying[got.succeeded]
         if not len(fetched):

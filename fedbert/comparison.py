@@ -1,0 +1,60 @@
+"""The systems that a run's comparison ranks by: one name and one id each, said once.
+
+Every system scores the same evaluation sessions, none left unscored. `inputs` is what it sees of a session.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+TEXT_ONLY = "text only"
+FULL = "text, history and user model"
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the comparison: an id for programs, name and inputs for people, and how shards rank by it."""
+
+    id: str
+    name: str
+    inputs: str
+    header: dict[str, Any]
+
+
+RELEASE_0, FINAL, UNRELEASED, POOLED = "release_0", "final", "unreleased", "pooled"
+"""Artefacts of the student: the first release, the last that phones were given, the server's own at the end
+where that is another, and the pooled-data bound."""
+
+STUDENTS = {
+    RELEASE_0: "int8 student, release 0",
+    FINAL: "int8 student, final",
+    UNRELEASED: "int8 student, unreleased",
+    POOLED: "int8 student, pooled-data bound",
+}
+
+
+def _vectors(id_: str, name: str, inputs: str) -> System:
+    header = {"kind": "vectors", "texts": f"{id_}_texts", "items": f"{id_}_items", "inputs": TEXT_ONLY}
+    return System(id_, name, inputs, header)
+
+
+def systems(unreleased: bool) -> list[System]:
+    """Return the systems of a run; `unreleased` says whether the server's student differs from the last release."""
+    found = [
+        System("popularity", "popularity", "popularity of the item", {"kind": "popularity"}),
+        System("tfidf", "TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}),
+        System(
+            "user",
+            "user model only",
+            "what this phone clicked before",
+            {"kind": "release", "artefact": RELEASE_0, "inputs": "user model only"},
+        ),
+        _vectors("student", "unquantised student", "text only; the server's student before int8"),
+        _vectors("teacher", "teacher", "text only; final teacher on the server"),
+    ]
+    for artefact, name in STUDENTS.items():
+        if artefact == UNRELEASED and not unreleased:
+            continue
+        for inputs, short in ((TEXT_ONLY, TEXT_ONLY), (FULL, "full")):
+            header = {"kind": "release", "artefact": artefact, "inputs": short}
+            found.append(System(f"{artefact}_{short.replace(' ', '_')}", name, inputs, header))
+    return found

@@ -1,0 +1,206 @@
+"""Checkpoints: a `RunState` and the phones' memory on disk, whole or not at all, each file with its checksum.
+
+Below a run folder's ``checkpoint/``: ``phones/`` has a file for each shard and round, written by the shard;
+``releases/`` has each artefact once; ``<round>.state`` has the server's and observer's arrays; and
+``<round>.json``, written last, makes them a checkpoint. The last two are kept, so that a damaged one leaves
+the one before it.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from fedbert.ei_bert.artefact import Artefact, pack, unpack
+from fedbert.errors import FedbertError
+from fedbert.federation.phone_state import PhoneState, cut
+from fedbert.federation.protocol import Arrays
+from fedbert.federation.run_state import RunState
+from fedbert.files import read_bytes, write_bytes
+
+SCHEMA = 1
+FOLDER = "checkpoint"
+KEPT = 2
+"""Checkpoints that are kept: if the last is damaged, the one before it serves."""
+
+_LIMIT_BYTES = 1 << 40
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One shard's part of a checkpoint: the memory of its phones after `round`."""
+
+    round: int
+    first: int
+    count: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's path below the checkpoint folder."""
+        return f"phones/{self.round:05d}-{self.first}-{self.count}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint gives back."""
+
+    state: RunState
+    kept: tuple[Kept, ...]
+    facts: dict[str, Any]
+    """What the run was: scenario, versions, digests of the user's files; see `simulation.run`."""
+
+
+def keep_phones(folder: Path, round_: int, first: int, count: int, state: PhoneState) -> Kept:
+    """Write the memory of a shard's phones below `folder` and return what there is; raises FedbertError."""
+    blob = save({name: np.ascontiguousarray(array) for name, array in state.arrays().items()})
+    kept = Kept(round_, first, count, hashlib.sha256(blob).hexdigest())
+    write_bytes(folder / kept.name, blob)
+    return kept
+
+
+def read_phones(folder: Path, parts: Iterable[Kept], first: int, count: int) -> PhoneState:
+    """Return the memory of devices `first` .. `first + count - 1` from the parts that hold them.
+
+    The fleet may be cut otherwise than it was. Raises FedbertError if a part is missing or damaged.
+    """
+    wanted = sorted(
+        (part for part in parts if part.first < first + count and first < part.first + part.count),
+        key=lambda part: part.first,
+    )
+    states = [
+        (part.first, PhoneState.from_arrays(_arrays(_checked(folder, part.name, part.sha256))))
+        for part in wanted
+    ]
+    covered = sum(min(first + count, p.first + p.count) - max(first, p.first) for p in wanted)
+    if covered != count:
+        raise FedbertError(f"checkpoint: {count - covered} of devices {first} to {first + count - 1} are missing")
+    return cut(states, first, count)
+
+
+def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: Mapping[str, Any]) -> int:
+    """Make `state` and the phones' memory in `kept` a checkpoint; return the bytes it takes.
+
+    Raises FedbertError if it cannot be written; then those before it stand.
+    """
+    parts = sorted(kept, key=lambda part: part.first)
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays().items()}
+    blob = save(arrays)
+    name = f"{state.round:05d}.state"
+    write_bytes(folder / name, blob)
+    releases = []
+    for sha256, artefact in state.artefacts().items():
+        packed = pack(artefact)
+        releases.append({"artefact": sha256, "sha256": hashlib.sha256(packed).hexdigest()})
+        if not (folder / f"releases/{sha256}").exists():
+            write_bytes(folder / f"releases/{sha256}", packed)
+    body = {
+        "schema": SCHEMA,
+        "facts": dict(facts),
+        "state": state.plain(),
+        "arrays": {"name": name, "sha256": hashlib.sha256(blob).hexdigest()},
+        "releases": releases,
+        "phones": [part.plain() for part in parts],
+    }
+    text = json.dumps(body, sort_keys=True, allow_nan=False)
+    whole = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": body}
+    write_bytes(folder / f"{state.round:05d}.json", json.dumps(whole, sort_keys=True).encode())
+    used = _prune(folder)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if used else 0
+
+
+def _prune(folder: Path) -> bool:
+    """Remove all but the last checkpoints and what belongs to them."""
+    manifests = sorted(folder.glob("[0-9]*.json"), reverse=True)
+    wanted: set[str] = set()
+    for path in manifests[:KEPT]:
+        with suppress(FedbertError, KeyError, TypeError):
+            body = _body(path)
+            wanted |= {path.name, body["arrays"]["name"]}
+            wanted |= {f"releases/{each['artefact']}" for each in body["releases"]}
+            wanted |= {Kept(**each).name for each in body["phones"]}
+    # Shards of the next round may be writing already: only what is of an older round may go.
+    oldest = int(manifests[: KEPT][-1].stem) if manifests else 0
+    for path in [*manifests[KEPT:], *folder.glob("*.state"), *folder.glob("phones/*"), *folder.glob("releases/*")]:
+        name = path.relative_to(folder).as_posix()
+        of_round = name.removeprefix("phones/").partition("-")[0].partition(".")[0]
+        older = not of_round.isdigit() or int(of_round) < oldest
+        if name not in wanted and older and not path.name.startswith("."):
+            path.unlink(missing_ok=True)
+    return True
+
+
+def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
+    """Return the last whole checkpoint below `folder`, None if there is none.
+
+    A damaged one is named through `note`, and the one before it is used.
+    """
+    for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
+        try:
+            return _load(folder, path)
+        except FedbertError as error:
+            note(f"the checkpoint of round {int(path.stem)} is damaged ({error}); the one before it is used")
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints below `folder`, once the result stands."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _load(folder: Path, path: Path) -> Checkpoint:
+    body = _body(path)
+    try:
+        if body["schema"] != SCHEMA:
+            raise FedbertError(f"its schema is {body['schema']!r}, not {SCHEMA}")
+        parts = tuple(Kept(**each) for each in body["phones"])
+        for part in parts:
+            _checked(folder, part.name, part.sha256)
+        artefacts: dict[str, Artefact] = {
+            each["artefact"]: unpack(_checked(folder, f"releases/{each['artefact']}", each["sha256"]))
+            for each in body["releases"]
+        }
+        arrays = _arrays(_checked(folder, body["arrays"]["name"], body["arrays"]["sha256"]))
+        return Checkpoint(RunState.from_parts(body["state"], arrays, artefacts), parts, body["facts"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FedbertError(f"it lacks a part ({type(error).__name__}: {error})") from None
+
+
+def _body(path: Path) -> dict[str, Any]:
+    try:
+        whole = json.loads(read_bytes(path, _LIMIT_BYTES))
+        body: dict[str, Any] = whole["body"]
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
+        damaged = digest != whole["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise FedbertError(f"{path.name} is no manifest") from None
+    if damaged:
+        raise FedbertError(f"{path.name} differs from its SHA-256")
+    return body
+
+
+def _checked(folder: Path, name: str, sha256: str) -> bytes:
+    """Return the content of a file; raises FedbertError if it is missing or differs from its SHA-256."""
+    blob = read_bytes(folder / name, _LIMIT_BYTES)
+    if hashlib.sha256(blob).hexdigest() != sha256:
+        raise FedbertError(f"{name} differs from its SHA-256")
+    return blob
+
+
+def _arrays(blob: bytes) -> Arrays:
+    try:
+        return dict(load(blob))
+    except SafetensorError as error:
+        raise FedbertError(f"a file of arrays cannot be read ({error})") from None

@@ -1,0 +1,103 @@
+"""What phones remember between rounds: one row a device, so any part of a fleet can be cut out or put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.federation.protocol import Arrays
+
+NO_RELEASE = -1
+
+COLUMNS = ("installed", "text", "item", "rank", "release")
+"""The arrays of a state with a row a device; the others are sums over its devices."""
+
+
+@dataclass
+class PhoneState:
+    """The memory of some phones; histories have the newest click last.
+
+    `pooled_sums` and `pooled_clicks` are the simulator's own: the sums of all clicks so far, for the
+    pooled-data bound.
+    """
+
+    installed: NDArray[np.int16]  # [device] release number, -1 none
+    text: NDArray[np.int32]  # [device, history] text of a remembered click, -1 none
+    item: NDArray[np.int32]  # [device, history] clicked item
+    rank: NDArray[np.int8]  # [device, history] rank of the clicked item from 0, -1 where nothing was scored
+    release: NDArray[np.int16]  # [device, history] release that had ranked it
+    pooled_sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))  # [item, dim]
+    pooled_clicks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [item]
+
+    @classmethod
+    def empty(cls, devices: int, history: int, items: int, dim: int) -> "PhoneState":
+        """Return the memory of new phones."""
+        return cls(
+            installed=np.full(devices, NO_RELEASE, np.int16),
+            text=np.full((devices, history), -1, np.int32),
+            item=np.full((devices, history), -1, np.int32),
+            rank=np.full((devices, history), -1, np.int8),
+            release=np.full((devices, history), NO_RELEASE, np.int16),
+            pooled_sums=np.zeros((items, dim), np.int64),
+            pooled_clicks=np.zeros(items, np.int64),
+        )
+
+    def arrays(self) -> Arrays:
+        """Return the state as named arrays."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "PhoneState":
+        """Return a copy of the state that `arrays()` gave."""
+        return cls(**{name: array.copy() for name, array in arrays.items()})
+
+    def installed_counts(self, newest: int) -> NDArray[np.int64]:
+        """Return devices without a release, and on each release up to `newest`: `[1 + release]`."""
+        counts = np.bincount(self.installed.astype(np.int64) + 1, minlength=newest + 2)
+        return counts.astype(np.int64)
+
+    def remember(
+        self,
+        rows: NDArray[Any],
+        text: NDArray[Any],
+        item: NDArray[Any],
+        rank: NDArray[Any],
+        release: NDArray[Any],
+    ) -> None:
+        """Append one click to each device of `rows` (each at most once), dropping its oldest."""
+        for column, values in (
+            (self.text, text),
+            (self.item, item),
+            (self.rank, rank),
+            (self.release, release),
+        ):
+            column[rows, :-1] = column[rows, 1:]
+            column[rows, -1] = values
+
+    def pool(self, vectors: NDArray[np.int8], text: NDArray[Any], item: NDArray[Any]) -> None:
+        """Add clicks to the pooled sums; `vectors` `[text, dim]` are those of release 0."""
+        np.add.at(self.pooled_sums, item, vectors[text].astype(np.int64))
+        np.add.at(self.pooled_clicks, item, 1)
+
+
+def cut(parts: Sequence[tuple[int, PhoneState]], first: int, count: int) -> PhoneState:
+    """Return the memory of devices `first` .. `first + count - 1` from that of neighbouring ranges.
+
+    `parts` are (first device, state), in order, and cover the range. A part's pooled sums go to the range
+    that holds the part's first device, so that they are counted once however the fleet is cut.
+    """
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
+    sums = np.zeros_like(parts[0][1].pooled_sums)
+    clicks = np.zeros_like(parts[0][1].pooled_clicks)
+    for start, state in parts:
+        low, high = max(first - start, 0), min(first + count - start, len(state.installed))
+        if low < high:
+            for name in COLUMNS:
+                columns[name].append(getattr(state, name)[low:high])
+        if first <= start < first + count:
+            sums += state.pooled_sums
+            clicks += state.pooled_clicks
+    joined = {name: np.concatenate(rows) for name, rows in columns.items()}
+    return PhoneState(**joined, pooled_sums=sums, pooled_clicks=clicks)

@@ -1,0 +1,102 @@
+"""The phones of a range of devices: everything that follows from the seed and their ids, as columns."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.device_range import DeviceRange
+from fedbert.devices.availability import Availability, availability
+from fedbert.devices.fleet import FleetColumns, draw_fleet
+from fedbert.devices.network import (
+    NetworkColumns,
+    Transfers,
+    download,
+    draw_network,
+    may_download,
+    transfer_uniforms,
+)
+from fedbert.federation.environment import Environment
+from fedbert.randomness import Purpose
+from fedbert.recommendation.clicks import ClickModel, clicked_history
+from fedbert.recommendation.sessions import Block, Requests
+from fedbert.scenario import Scenario
+from fedbert.units import MS_PER_HOUR
+
+
+@dataclass(frozen=True)
+class Phones:
+    """The phones of `devices`; each column is drawn when it is first asked for."""
+
+    environment: Environment
+    devices: DeviceRange
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario of the run."""
+        return self.environment.scenario
+
+    @cached_property
+    def fleet(self) -> FleetColumns:
+        """Profiles, tiers, memory and speed."""
+        return draw_fleet(self.environment.profiles, self.devices)
+
+    @cached_property
+    def network(self) -> NetworkColumns:
+        """Their links."""
+        return draw_network(
+            self.environment.profiles, self.environment.links, self.fleet.profile, self.devices
+        )
+
+    @cached_property
+    def block(self) -> Block:
+        """What the world needs to know of them."""
+        return Block(
+            devices=self.devices,
+            tier=self.fleet.tier,
+            settings=self.environment.settings,
+            fleet_devices=self.scenario.devices,
+            tier_of=self._tier_of,
+        )
+
+    def _tier_of(self, first: int, count: int) -> NDArray[np.int8]:
+        """Return the tiers of any devices of the fleet, `[device]`."""
+        return draw_fleet(self.environment.profiles, DeviceRange(self.devices.seed, first, count)).tier
+
+    @cached_property
+    def control(self) -> NDArray[np.bool_]:
+        """Which of them stay on release 0, `[device]`."""
+        draws = self.devices.uniforms(Purpose.CONTROL_GROUP, 0, 1)
+        return draws[:, 0] < self.scenario.control_share
+
+    def availability(self, round_: int) -> Availability:
+        """Return who can take part in the window of `round_`."""
+        return availability(
+            self.devices,
+            self.scenario.round_hours,
+            round_,
+            self.scenario.availability,
+            self.environment.trace,
+        )
+
+    def downloads(self, round_: int, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Transfers]:
+        """Return which of the `wanted` [device] try to fetch a release in `round_`'s window, and how it goes.
+
+        The first are indices into the devices, `[transfer]`; the rows of the second are theirs.
+        """
+        state = self.availability(round_)
+        trying = np.flatnonzero(wanted & may_download(state, self.scenario.metered))
+        uniform = transfer_uniforms(self.devices, Purpose.TRANSFER, round_)
+        return trying, download(
+            self.environment.links,
+            self.network.take(trying),
+            state.unmetered[trying],
+            self.environment.release_0.total_bytes,
+            uniform[trying],
+            self.scenario.round_hours * MS_PER_HOUR,
+        )
+
+    def remembered_before(self) -> Requests:
+        """Return text and clicked item `[device, history]` from before the clock, newest last, -1 none."""
+        return clicked_history(self.environment.world, self.block, ClickModel())

@@ -1,0 +1,1 @@
+"""The signal `prototypes`: sums of text vectors by clicked item."""

@@ -1,0 +1,101 @@
+"""One device's report: its signal and its histogram of clicked ranks, clipped together, in fixed point.
+
+Whatever the signal, the whole vector is clipped to norm C, so that one bound covers everything that leaves a
+device; what is summed are integers, so that sums are exact and any split of the fleet gives the same.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.errors import invalid
+from fedbert.privacy.mechanisms import clip_factors, fixed_point_scale
+from fedbert.signals.ranks import RANK_BINS, RankReports, rank_reports
+from fedbert.signals.signal import UNIT, Clicks, Layout, Reports, Signal
+
+RANK_WEIGHT = 0.1
+"""What a clicked rank weighs beside a text vector of norm 1: .35 cost 5 points of the gap (docs/privacy.md)."""
+
+_BYTES_PER_COORDINATE = 4
+_BLOCK_VALUES = 2_000_000
+"""Text vectors are gathered for so many numbers at a time, so that memory does not grow with the fleet."""
+
+
+@dataclass(frozen=True)
+class ReportLayout:
+    """Where each number stands in a device's vector, and its bound: ``[signal | RANK_BINS ranks x gamma]``.
+
+    The vector's norm is at most `clip_norm`; it travels as integers in steps of 1 / `scale`. `gamma` is a
+    multiple of `UNIT`.
+    """
+
+    signal: Layout
+    gamma: float
+    clip_norm: float
+    scale: float
+
+    @property
+    def size(self) -> int:
+        """Coordinates of a device's vector."""
+        return self.signal.size + RANK_BINS
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes of the masked vector that travels: four a coordinate, whatever the device clicked."""
+        return self.size * _BYTES_PER_COORDINATE
+
+    def split(self, total: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the parts of a sum `[size]`: of the signal, and of the histogram of ranks."""
+        if total.shape != (self.size,):
+            raise invalid("sum", total.shape, f"have shape ({self.size},)", "use the layout of the run")
+        return total[: self.signal.size], total[self.signal.size :]
+
+
+def report_layout(
+    signal: Layout, *, clip_norm: float, largest_cohort: int, gamma: float = RANK_WEIGHT
+) -> ReportLayout:
+    """Return the layout of reports that carry `signal`; a sum of `largest_cohort` of them cannot wrap.
+
+    `gamma` (0 to 100) is rounded to steps of `UNIT`. Raises FedbertError for a value out of range.
+    """
+    if not 0 <= gamma <= 100:
+        raise invalid("gamma", gamma, "be >= 0 and <= 100")
+    scale = fixed_point_scale(clip_norm, largest_cohort)
+    return ReportLayout(signal, round(gamma / UNIT) * UNIT, clip_norm, scale)
+
+
+def _parts(
+    signal: Signal, layout: ReportLayout, clicks: Clicks
+) -> tuple[Reports, RankReports, NDArray[np.float64]]:
+    """Return the two parts of the reports and the factor `[device]` that clips both together."""
+    own, ranks = signal.reports(layout.signal, clicks), rank_reports(clicks, layout.gamma)
+    squared_norm = own.squared_norm + ranks.squared_norm
+    return own, ranks, clip_factors(squared_norm, UNIT, layout.clip_norm, layout.scale)
+
+
+def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[np.int64]:
+    """Return the exact sum `[size]` of the clipped integer vectors of all devices of `clicks`.
+
+    Equal to the sum of `dense_reports`, without those dense vectors.
+    """
+    total = np.zeros(layout.size, np.int64)
+    devices, count = clicks.item.shape
+    if count == 0:
+        return total
+    block = max(1, _BLOCK_VALUES // (count * max(clicks.vectors.shape[1], count)))
+    for start in range(0, devices, block):
+        own, ranks, factors = _parts(signal, layout, clicks.take(slice(start, start + block)))
+        of_signal, of_ranks = layout.split(total)
+        of_signal += own.sum(factors)
+        of_ranks += ranks.sum(factors)
+    return total
+
+
+def dense_reports(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[np.int64]:
+    """Return the clipped integer vectors `[device, size]` that a few devices send."""
+    if clicks.item.shape[1] == 0:
+        return np.zeros((len(clicks.item), layout.size), np.int64)
+    own, ranks, factors = _parts(signal, layout, clicks)
+    return np.concatenate([own.dense(factors), ranks.dense(factors)], axis=1)

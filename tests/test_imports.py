@@ -14,7 +14,8 @@ LAYERS = [
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results"},
-    {"randomness", "errors", "units", "paths", "machine", "table_files", "__init__"},
+    {"randomness", "errors", "units", "paths", "machine", "table_files", "__init__"}
+    | {"files", "run_folder", "interrupts", "display"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MIDDLE = LAYERS[6]

@@ -62,5 +62,5 @@ def call(name: str, arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 stopped with Ctrl-C."""
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 128 + the signal that stopped it."""
     sys.exit(report_errors(fedbert, None))

@@ -191,8 +191,8 @@ def _tasks(
     from fedbert.ei_bert.task_plan import PRESETS
     from fedbert.ei_bert.tasks import load_tasks
     from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.files import write_text
     from fedbert.reporting.compression import write_compression_report
-    from fedbert.results import write_text_atomically
     from fedbert.simulation import commit, versions
 
     chosen = PRESETS[size]
@@ -218,7 +218,7 @@ def _tasks(
     record["environment"] = {**versions(), "cores": cores(), "commit": commit()}
     folder = output.with_name(f"{output.name}-report")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(folder / "compression.json", json.dumps(record, indent=1) + "\n")
+    write_text(folder / "compression.json", json.dumps(record, indent=1) + "\n")
     write_compression_report(record, folder)
     typer.echo(
         f"{output}: {record['total_bytes']:,} bytes, sha256 {record['sha256']}, {record['seconds']:.0f} s"
@@ -282,14 +282,14 @@ def search(
     from fedbert.ei_bert.task_pipeline import Inputs
     from fedbert.ei_bert.tasks import load_tasks
     from fedbert.ei_bert.teacher import load_teacher
-    from fedbert.results import write_text_atomically
+    from fedbert.files import write_text
 
     sentences, sources = general_sentences(data_folder(), None)
     inputs = Inputs(load_teacher(teacher), load_tasks(data), sentences, sources)
     with Screen() as screen:
         rows = search_shapes(inputs, budget_bytes, steps, work, screen, threads or cores())
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(output, json.dumps({"search": rows}, indent=1) + "\n")
+    write_text(output, json.dumps({"search": rows}, indent=1) + "\n")
     for row in rows:
         shape = ", ".join(f"{name} {value}" for name, value in row["shape"].items())
         typer.echo(

@@ -158,7 +158,7 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
     from fedbert.devices.host_calibration import calibrate, screen_lines
     from fedbert.devices.host_report import write_rows
     from fedbert.errors import FedbertError
-    from fedbert.results import write_text_atomically
+    from fedbert.files import write_text
 
     if rows is not None and not verify:
         raise FedbertError(f"rows(='{rows}') must come with --verify; leave one of them out")
@@ -169,7 +169,7 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
             raise FedbertError(f"{name}(='{path}') must lie in a folder that exists; make the folder first")
     with click.progressbar(length=1_000, label="measuring", file=sys.stderr) as bar:
         found = calibrate(seconds, verify, lambda share: bar.update(int(1_000 * share) - bar.pos))
-    write_text_atomically(output, tomli_w.dumps(found.profile))
+    write_text(output, tomli_w.dumps(found.profile))
     if rows is not None:
         write_rows(rows, found.rows)
     for line in screen_lines(found):

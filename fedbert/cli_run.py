@@ -1,7 +1,5 @@
 """``fedbert run``: one flag for each key of a scenario, a progress display, a run folder."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,10 @@ import click
 from pydantic.fields import FieldInfo
 
 from fedbert import scenario as settings
+from fedbert.interrupts import exit_code
+from fedbert.planning.simulate import command_line
 from fedbert.results import RunResult
+from fedbert.run_folder import release, reserve_next
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
@@ -37,12 +38,8 @@ def gather(config: Path | None, flags: dict[str, Any]) -> tuple[settings.Scenari
 
 
 def default_folder(scenario: settings.Scenario) -> Path:
-    """Return ``runs/<world>-<devices>-<seed>``, or the first free name with a number behind it."""
-    stem = f"{scenario.world}-{scenario.devices}-seed{scenario.seed}"
-    folder, number = Path("runs") / stem, 2
-    while folder.exists():
-        folder, number = Path("runs") / f"{stem}-{number}", number + 1
-    return folder
+    """Make and lock ``runs/<world>-<devices>-<seed>``, or the first new name with a number behind it."""
+    return reserve_next(Path("runs"), f"{scenario.world}-{scenario.devices}-seed{scenario.seed}")
 
 
 def _run(config: Path | None, **flags: Any) -> int:
@@ -54,18 +51,16 @@ def _run(config: Path | None, **flags: Any) -> int:
 
     folder = execution.output or default_folder(scenario)
     prepare_folder(folder, execution.overwrite)
-    with RunProgress() as progress:
-        progress.start(scenario, execution)
-        output = simulate(scenario, execution, progress, command_line())
-        result: RunResult = output.result
-        write_run_folder(result, output.devices, folder)
+    try:
+        with RunProgress() as progress:
+            progress.start(scenario, execution)
+            output = simulate(scenario, execution, progress, command_line())
+            result: RunResult = output.result
+            write_run_folder(result, output.devices, folder)
+    finally:
+        release(folder)
     print_summary(result, folder)
-    return 130 if output.interrupted else 0
-
-
-def command_line() -> str:
-    """Return the command as it was typed."""
-    return shlex.join(["python", *sys.argv] if sys.argv[0].endswith(".py") else ["fedbert", *sys.argv[1:]])
+    return exit_code() if output.interrupted else 0
 
 
 run = click.Command(

@@ -5,6 +5,9 @@ A message names the setting or file, its value, the rule it broke and what to do
 standard error and ends with exit code 2.
 """
 
+_SHOWN = 200
+"""Letters of a value that are shown; a longer one loses its middle."""
+
 
 class FedbertError(Exception):
     """A mistake in what fedbert was given; its text is one line for the person who can mend it."""
@@ -24,4 +27,13 @@ def invalid(name: str, value: object, rule: str, next_step: str = "") -> Fedbert
     `rule` completes "must ..."; `next_step`, if given, says what to do instead.
     """
     tail = f"; {next_step}" if next_step else ""
-    return FedbertError(f"{name}(={value!r}) must {rule}{tail}")
+    return FedbertError(f"{name}(={shortened(value)}) must {rule}{tail}")
+
+
+def shortened(value: object) -> str:
+    """Return `value` as Python shows it; a long one loses its middle, so that a line stays one."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits; deep nesting
+        return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}...{text[-_SHOWN // 4 :]}"

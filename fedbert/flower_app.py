@@ -25,14 +25,18 @@ def serve(grid: Any, run_config: dict[str, Any]) -> None:
     """Run the scenario of `run_config` on `grid` and write the run folder."""
     from fedbert.cli_run import default_folder
     from fedbert.reporting.files import prepare_folder, write_run_folder
+    from fedbert.run_folder import release
     from fedbert.scenario import build
     from fedbert.simulation import run
 
     scenario, execution = build(settings_of(run_config))
     folder = Path(execution.output or default_folder(scenario))
     prepare_folder(folder, execution.overwrite)
-    output = run(scenario, execution, command="flwr run", grid=grid)
-    write_run_folder(output.result, output.devices, folder)
+    try:
+        output = run(scenario, execution, command="flwr run", grid=grid)
+        write_run_folder(output.result, output.devices, folder)
+    finally:
+        release(folder)
 
 
 app = server_app(serve)

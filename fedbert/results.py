@@ -6,13 +6,21 @@ sessions with 20 candidates each, unless their name says otherwise.
 """
 
 import json
-import os
+from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, cast
 
-from fedbert.errors import FedbertError
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
+
+from fedbert.errors import FedbertError, shortened
+from fedbert.files import UnreadableFile, parsed_json, write_bytes
+from fedbert.run_folder import read_committed
 
 SCHEMA = 1
+RUN_FILE = "run.json"
+RUN_LIMIT_BYTES = 500_000_000
+"""Largest run.json that is read; that of 10,000 rounds with a release each is not far below."""
 
 LABELS: dict[str, str] = {
     "quality": "measured",
@@ -239,43 +247,53 @@ class RunResult(TypedDict):
     peak_memory_bytes: int
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` to a temporary name and rename it to `path`; raises FedbertError (full disk, no right)."""
-    write_bytes_atomically(path, text.encode("utf-8"))
-
-
-def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary name and rename it to `path`; raises FedbertError (full disk, no right)."""
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FedbertError(
-            f"{path} could not be written: {error.strerror}; free some space or choose another --output"
-        ) from None
+def run_bytes(result: RunResult) -> bytes:
+    """Return the content of ``run.json``."""
+    return (json.dumps(result, indent=1, allow_nan=False) + "\n").encode("ascii")
 
 
 def save_run(result: RunResult, folder: Path) -> None:
-    """Write ``run.json`` into `folder`."""
-    write_text_atomically(folder / "run.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    """Write ``run.json`` into `folder`; raises FedbertError if it cannot be written."""
+    write_bytes(folder / RUN_FILE, run_bytes(result))
 
 
 def load_run(folder: Path) -> RunResult:
-    """Return the result in a run folder; raises FedbertError if it is not one."""
-    path = folder / "run.json"
+    """Return the result in a run folder, as its last whole writing left it.
+
+    Raises:
+        FedbertError: if there is none, or it is damaged or of another schema.
+    """
+    path = folder / RUN_FILE
     try:
-        result: RunResult = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FedbertError(f"{path} must exist; name the folder of a finished run") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FedbertError(f"{path} must be a run's JSON: {error}") from None
-    if result.get("schema") != SCHEMA:
+        result = parsed_json(path, read_committed(folder, RUN_FILE, RUN_LIMIT_BYTES))
+    except UnreadableFile as error:
+        if error.rule == "exist":
+            raise FedbertError(f"{path} must exist; name the folder of a finished run") from None
         raise FedbertError(
-            f"{path}: schema(={result.get('schema')!r}) must be {SCHEMA}; run the scenario again"
-        )
-    return result
+            f"{path} must be a run's JSON: it must {error.rule}; run the scenario again"
+        ) from None
+    schema = result.get("schema") if isinstance(result, dict) else None
+    if schema != SCHEMA:
+        raise FedbertError(f"{path}: schema(={shortened(schema)}) must be {SCHEMA}; run the scenario again")
+    return checked(result, path)
+
+
+@cache
+def _shape() -> TypeAdapter[RunResult]:
+    return TypeAdapter(RunResult)
+
+
+def checked(result: dict[str, Any], path: Path) -> RunResult:
+    """Return `result` if it has the shape of `RunResult`; raises FedbertError naming the first wrong key.
+
+    Further keys are left in it: a later version may have written them.
+    """
+    try:
+        _shape().validate_python(result, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FedbertError(
+            f"{path}: {where} must be as a run writes it ({first['msg']}); run the scenario again"
+        ) from None
+    return cast(RunResult, result)

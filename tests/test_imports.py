@@ -9,12 +9,13 @@ LAYERS = [
     {"flower_app", "cli", "cli_run", "cli_report", "cli_profiles", "cli_compress", "compress_screen"},
     {"reporting", "planning"},
     {"simulation"},
-    {"summary"},
+    {"summary", "resume"},
     {"federation"},
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results"},
-    {"randomness", "errors", "plugins", "units", "paths", "machine", "table_files", "__init__"},
+    {"randomness", "errors", "plugins", "units", "paths", "machine", "table_files", "__init__"}
+    | {"files", "run_folder", "interrupts", "display", "device_range", "comparison"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MIDDLE = LAYERS[6]

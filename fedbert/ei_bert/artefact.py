@@ -5,9 +5,7 @@ vouches for all of them.
 import hashlib
 import io
 import json
-import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 
 from fedbert.ei_bert import contents, entropy
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import write_bytes
 from fedbert.units import format_bytes
 
 BUDGET_BYTES = 1_910_000
@@ -199,25 +198,6 @@ def memory_bytes(artefact: Artefact) -> int:
     """
     loaded = sum(constant.memory_bytes for constant in contents.constants(artefact.files[MODEL]))
     return loaded + len(artefact.files[VOCABULARY]) + sum(len(body) for body in artefact.heads.values())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there; raises FedbertError if it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise FedbertError(
-            f"{path} cannot be written ({error.strerror}); choose another folder or free space"
-        ) from error
 
 
 def pack(artefact: Artefact) -> bytes:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbert.ei_bert.artefact import Artefact, download_bytes, write_bytes
+from fedbert.ei_bert.artefact import Artefact, download_bytes
+from fedbert.files import write_bytes
 from fedbert.units import format_bytes
 
 _RUN_USE = (

@@ -44,10 +44,10 @@ def probe(
     import torch
     from rich.console import Console
 
-    from fedbert.ei_bert.artefact import write_bytes
     from fedbert.ei_bert.pretrained import model_folder
     from fedbert.ei_bert.probe import compare, student_encoder, teacher_encoder
     from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.files import write_bytes
 
     folder = model_folder(model)
     encode = student_encoder(folder, budget_bytes, threads)

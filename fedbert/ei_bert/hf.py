@@ -30,6 +30,7 @@ from fedbert.ei_bert.heads import Head
 from fedbert.ei_bert.student import Student
 from fedbert.ei_bert.tokenizer import MAX_TOKENS, TextRules, write_tokenizer
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import write_bytes
 
 MODEL_TYPE = "ei_bert"
 
@@ -221,8 +222,7 @@ def save_transformers(
             write_tokenizer(Path(made), vocabulary, lowercase, rules=rules)
             save_file(_state(student, heads), Path(made) / "model.safetensors", metadata={"format": "pt"})
             for path in sorted(Path(made).iterdir()):
-                path.chmod(0o644)
-                path.replace(folder / path.name)
+                write_bytes(folder / path.name, path.read_bytes())
     except OSError as error:
         raise FedbertError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error
 

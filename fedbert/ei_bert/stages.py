@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from fedbert.ei_bert.teacher import sha256_of
 from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile, encoded, is_temporary, read_json, replace_whole, replacing
 
 _DONE = "stage.json"
 
@@ -71,7 +72,7 @@ def _make(
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith("checkpoint")
+        if path.is_file() and not path.name.startswith("checkpoint") and not is_temporary(path.name)
     }
     whole = {
         "stage": name,
@@ -83,16 +84,14 @@ def _make(
     for path in folder.glob("checkpoint*"):
         path.unlink()
     done = folder / _DONE
-    temporary = done.with_suffix(".part")
-    temporary.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", "utf-8")
-    temporary.replace(done)
+    replace_whole(done, encoded(json.dumps(whole, indent=1, sort_keys=True) + "\n"))
 
 
 def _read(name: str, folder: Path) -> Done:
     try:
-        whole = json.loads((folder / _DONE).read_text("utf-8"))
+        whole = read_json(folder / _DONE)
         record, seconds, files = whole["record"], float(whole["seconds"]), dict(whole["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (UnreadableFile, ValueError, KeyError, TypeError) as error:
         raise FedbertError(
             f"{folder / _DONE} is no record of a stage; delete {folder} to make it anew"
         ) from error
@@ -106,13 +105,11 @@ def _read(name: str, folder: Path) -> Done:
 
 
 def save_tensors(value: object, file: Path) -> None:
-    """Write what torch can save under a temporary name, then rename it."""
-    temporary = file.with_suffix(".part")
+    """Write what torch can save, whole or not at all."""
     try:
-        torch.save(value, temporary)
-        temporary.replace(file)
+        with replacing(file) as stream:
+            torch.save(value, stream)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise FedbertError(
             f"{file} cannot be written ({error}); free space or give --work another folder"
         ) from error

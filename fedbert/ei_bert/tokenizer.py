@@ -19,8 +19,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from fedbert.ei_bert.artefact import write_bytes
 from fedbert.errors import FedbertError
+from fedbert.files import write_bytes
 
 Role = Literal["text", "item"]
 

@@ -123,12 +123,12 @@ def _base_run(simulate: Any, command: str) -> Any:
 def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None:
     import json
 
+    from fedbert.files import write_text
     from fedbert.planning.capacity import Plan
     from fedbert.planning.capacity_page import render, terminal_tables
     from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame, part_day_warning
     from fedbert.planning.forecast import forecast
     from fedbert.planning.output import console_for_tables
-    from fedbert.results import write_text_atomically
 
     plan = Plan(
         devices=asked["devices"],
@@ -143,9 +143,9 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None
     )
     result = forecast(base, plan)
     text = json.dumps(as_json(result, command), indent=1, allow_nan=False) + "\n"
-    write_text_atomically(folder / "capacity.json", text)
-    write_text_atomically(folder / "forecast.csv", frame(result).to_csv(index=False))
-    write_text_atomically(folder / "report.html", render(result, command))
+    write_text(folder / "capacity.json", text)
+    write_text(folder / "forecast.csv", frame(result).to_csv(index=False))
+    write_text(folder / "report.html", render(result, command))
     console = console_for_tables()
     for table in terminal_tables(result):
         console.print(table)

@@ -91,19 +91,19 @@ def run_tradeoff(
 
 
 def _write(folder: Path, scenario: Any, results: Any, command: str) -> None:
+    from fedbert.files import write_bytes, write_text
     from fedbert.planning.frontier import cells_frame, frontier_frame
     from fedbert.planning.grid import FRONTIER
     from fedbert.planning.output import console_for_tables, parquet_bytes
     from fedbert.planning.tradeoff_page import render, terminal_table, tier_table
-    from fedbert.results import write_bytes_atomically, write_text_atomically
 
     cells = cells_frame(results)
     frontier = frontier_frame(cells)
-    write_bytes_atomically(folder / "cells.parquet", parquet_bytes(cells))
-    write_bytes_atomically(folder / f"{FRONTIER}.parquet", parquet_bytes(frontier))
-    write_text_atomically(folder / f"{FRONTIER}.csv", frontier.to_csv(index=False))
+    write_bytes(folder / "cells.parquet", parquet_bytes(cells))
+    write_bytes(folder / f"{FRONTIER}.parquet", parquet_bytes(frontier))
+    write_text(folder / f"{FRONTIER}.csv", frontier.to_csv(index=False))
     errors = results[0].get("device_errors")
-    write_text_atomically(folder / "report.html", render(frontier, cells, scenario, command, errors))
+    write_text(folder / "report.html", render(frontier, cells, scenario, command, errors))
     console = console_for_tables()
     console.print(terminal_table(frontier))
     console.print(tier_table(frontier))

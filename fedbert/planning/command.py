@@ -3,15 +3,26 @@
 `run_command` is for a script of one command; ``fedbert.cli`` mounts the same functions.
 """
 
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import typer
 from typer.core import TyperCommand
 
+from fedbert.display import standard_streams_as_display
 from fedbert.errors import FedbertError
+from fedbert.interrupts import exit_code, orderly_stop
+
+TRACEBACK = "FEDBERT_TRACEBACK"
+"""Variable of the environment; 1 shows the traceback of an unforeseen error."""
+
+STOPPED = (129, 130, 143)
+"""Exit codes of a command that SIGHUP, Ctrl-C or SIGTERM ended."""
 
 MANY_VALUES = ("--epsilons",)
 """Flags that take all the words up to the next flag."""
@@ -54,7 +65,8 @@ class ManyValuesCommand(TyperCommand):
 def run_command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
     """Run one command with `arguments` (default: the command line's) and return its exit code.
 
-    0 done, 1 failed, 2 wrong input, 130 stopped with Ctrl-C; errors are one line on standard error.
+    0 done, 1 failed, 2 wrong input, 130 stopped with Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; errors are one
+    line on standard error.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(cls=ManyValuesCommand)(function)
@@ -62,17 +74,42 @@ def run_command(function: Callable[..., Any], arguments: Sequence[str] | None = 
 
 
 def report_errors(command: click.Command, arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; see `run_command`."""
-    try:
-        code = command.main(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
-    except FedbertError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except click.ClickException as error:
-        sys.stderr.write(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see --help\n")
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        code = 130
-    if code == 130:
-        sys.stderr.write("stopped; what was finished is kept\n")
-    return int(code or 0)
+    """Run a command and return its exit code; see `run_command`.
+
+    Signals end it in order (`fedbert.interrupts`), and a display that goes away does not end it.
+    """
+    with standard_streams_as_display():
+        try:
+            with orderly_stop():
+                code = command.main(
+                    list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False
+                )
+        except FedbertError as error:
+            return _say(2, f"error: {error}")
+        except click.ClickException as error:
+            return _say(2, f"error: {' '.join(error.format_message().split()).rstrip('.')}; see --help")
+        except (KeyboardInterrupt, click.Abort):
+            code = exit_code()
+        except Exception as error:
+            return _say(1, _fault(error))
+        code = int(code or 0)
+        return _say(code, "stopped; what was finished is kept") if code in STOPPED else code
+
+
+def _say(code: int, line: str) -> int:
+    sys.stderr.write(line + "\n")
+    return code
+
+
+def _fault(error: Exception) -> str:
+    """Return the line about an error that fedbert did not foresee; the traceback where it is asked for."""
+    if os.environ.get(TRACEBACK) == "1":
+        return "".join(traceback.format_exception(error)).rstrip()
+    if isinstance(error, MemoryError):
+        return "error: memory ran out; use fewer devices, shards or jobs"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return (
+        f"error: {said[:300]} ({Path(where.filename).name}, line {where.lineno}); this is a fault of "
+        f"fedbert: please report it with what {TRACEBACK}=1 shows"
+    )

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedbert.errors import FedbertError
+from fedbert.files import write_text
 from fedbert.planning import output
 from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.simulate import Simulate
-from fedbert.results import RunResult, load_run, save_run, write_text_atomically
+from fedbert.results import RunResult, load_run, save_run
 from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, build, scenario_toml
 
 GRID_FILE = "grid.toml"
@@ -99,7 +100,7 @@ def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
         else:
             _refuse_other(folder, text)
     output.make_folder(folder / CELLS)
-    write_text_atomically(folder / GRID_FILE, text)
+    write_text(folder / GRID_FILE, text)
 
 
 def _refuse_other(folder: Path, text: str) -> None:

@@ -4,6 +4,7 @@ import sys
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from fedbert.display import display
 from fedbert.planning.grid import Progress
 
 
@@ -29,7 +30,7 @@ class GridProgress:
     """Shows a grid's progress on `stream` (default: standard error) until the `with` block ends."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream if stream is not None else sys.stderr
+        self._stream = display(stream if stream is not None else sys.stderr)
         self._bar: Any = None
         self._task: Any = None
 

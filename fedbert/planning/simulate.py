@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fedbert.files import encoded
 from fedbert.results import RunResult
 from fedbert.scenario import Execution, Scenario
 
@@ -36,7 +37,6 @@ def simulate_visibly(scenario: Scenario, execution: Execution, command: str = ""
 
 
 def command_line() -> str:
-    """Return the command as it was typed."""
-    if Path(sys.argv[0]).suffix == ".py":
-        return shlex.join(["python", *sys.argv])
-    return shlex.join(["fedbert", *sys.argv[1:]])
+    """Return the command as it was typed; bytes that are no UTF-8 become escapes."""
+    words = ["python", *sys.argv] if Path(sys.argv[0]).suffix == ".py" else ["fedbert", *sys.argv[1:]]
+    return encoded(shlex.join(words)).decode("utf-8")

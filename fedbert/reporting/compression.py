@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import write_text
 from fedbert.reporting import compression_text as said
 from fedbert.reporting import text
 from fedbert.reporting.compression_markdown import markdown
@@ -18,7 +19,6 @@ from fedbert.reporting.compression_numbers import (
 from fedbert.reporting.compression_sections import outcome
 from fedbert.reporting.compression_sections_made import made
 from fedbert.reporting.page import Card, alert_html, render_page
-from fedbert.results import write_text_atomically
 
 CARDS_OF_TASKS = 6
 """At most so many tasks have a card; the table has them all."""
@@ -171,6 +171,6 @@ def write_compression_report(record: Record, folder: Path) -> Path:
             f"output(={str(folder)!r}) must be a folder that can be written: {error.strerror}; "
             "choose another --output"
         ) from None
-    write_text_atomically(folder / "report.md", table)
-    write_text_atomically(folder / "report.html", page)
+    write_text(folder / "report.md", table)
+    write_text(folder / "report.html", page)
     return folder / "report.html"

@@ -1,21 +1,31 @@
-"""The run folder: which files are in it, written all together or not at all."""
+"""The run folder: which files are in it, written all together or not at all; a finished run is never lost."""
 
-import os
+import json
 import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedbert.errors import FedbertError
+from fedbert.errors import FedbertError, invalid
+from fedbert.files import encoded, put, reason, replace_whole
+from fedbert.interrupts import shielded
 from fedbert.reporting.html import render_report
-from fedbert.results import RunResult, load_run, save_run, write_bytes_atomically, write_text_atomically
+from fedbert.results import RUN_FILE, RunResult, load_run, run_bytes
+from fedbert.run_folder import commit, holding, reserve
 from fedbert.scenario import EXECUTION_KEYS, build, scenario_toml
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILES = ("run.json", "rounds.parquet", "devices.parquet", "scenario.toml", "report.html")
+FILES = (RUN_FILE, "rounds.parquet", "devices.parquet", "scenario.toml", "report.html")
 """Everything that is written into a run folder."""
+
+FINISHED = ".finished"
+"""Where a finished run's result lies while its report is made; `rerender` completes it after a crash."""
 
 OPTIONAL = (
     "epsilon",
@@ -28,40 +38,47 @@ OPTIONAL = (
 )
 """Columns of numbers that may be missing in a round."""
 
-MARKS = ("run.json", "scenario.toml")
+MARKS = (RUN_FILE, "scenario.toml")
 """A folder with any of these is taken for a run's."""
 
 
 def prepare_folder(path: Path, overwrite: bool) -> None:
-    """Check before a run that its folder can be written later; creates nothing.
+    """Make the run folder `path` and lock it before a run, so that nothing keeps the result from it later.
+
+    `fedbert.run_folder.release` unlocks it, and removes what was made if nothing has been written.
 
     Raises:
-        FedbertError: if `path` is a file, cannot be written, has something in it and `overwrite` is false,
-            or has something in it that is not a run.
+        FedbertError: if `path` is a file, cannot be made or written, is in use by another process, has
+            something in it and `overwrite` is false, or has something in it that is not a run.
     """
-    if path.exists() and not path.is_dir():
-        raise FedbertError(f"output(={str(path)!r}) must be a folder, not a file; choose another --output")
-    try:
-        present = [entry.name for entry in path.iterdir()] if path.is_dir() else []
-    except OSError as error:
-        raise FedbertError(f"output(={str(path)!r}) must be readable: {error.strerror}") from None
-    if present and not overwrite:
-        raise FedbertError(
-            f"output(={str(path)!r}) must be empty or not exist; add --overwrite or choose another --output"
-        )
-    if present and not any(mark in present for mark in MARKS):
-        raise FedbertError(
-            f"output(={str(path)!r}) must be a run folder to be overwritten, and has neither "
-            f"{MARKS[0]} nor {MARKS[1]}; choose another --output"
-        )
-    nearest = path.absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise FedbertError(
-            f"output(={str(path)!r}) must be in a folder that can be written, {str(nearest)!r} cannot; "
-            "choose another --output"
-        )
+
+    def check(present: list[str]) -> None:
+        if not (path / FINISHED / RUN_FILE).is_file():
+            present = [name for name in present if name != FINISHED]
+        if present and not overwrite:
+            if FINISHED in present:
+                raise invalid(
+                    "output",
+                    str(path),
+                    "be empty or not exist, and holds a finished run without its report",
+                    f"complete it with `fedbert report {path}` or choose another --output",
+                )
+            raise invalid(
+                "output",
+                str(path),
+                "be empty or not exist",
+                "add --overwrite or choose another --output",
+            )
+        if present and not any(mark in present for mark in (*MARKS, FINISHED)):
+            raise FedbertError(
+                f"output(={str(path)!r}) must be a run folder to be overwritten, and has neither "
+                f"{MARKS[0]} nor {MARKS[1]}; choose another --output"
+            )
+        for name in FILES:
+            if (path / name).is_dir():
+                raise invalid("output", str(path), f"hold no folder {name!r}", "choose another --output")
+
+    reserve(path, check)
 
 
 def rounds_table(result: RunResult) -> "pd.DataFrame":
@@ -96,47 +113,165 @@ def effective_toml(result: RunResult) -> str:
     return scenario_toml(scenario, execution if EXECUTION_KEYS & values.keys() else None)
 
 
-def write_run_folder(result: RunResult, devices_sample: "pd.DataFrame", folder: Path) -> None:
-    """Write all of `FILES` into `folder`, which is made if it does not exist; other files in it stay.
+def _derived(result: RunResult) -> dict[str, Callable[[], bytes]]:
+    """Return the files that follow from `result` alone, each as the function that makes it."""
+    return {
+        "rounds.parquet": lambda: _parquet(rounds_table(result)),
+        "scenario.toml": lambda: encoded(effective_toml(result)),
+        "report.html": lambda: encoded(render_report(result)),
+    }
 
-    The files are complete in a temporary folder before the first is moved; ``run.json`` comes last.
+
+def write_run_folder(result: RunResult, devices_sample: "pd.DataFrame", folder: Path) -> None:
+    """Write all of `FILES` into `folder`, all or none; other files in it stay, signals wait until it is done.
+
+    The result itself is on the disk before the first table or figure is made of it.
 
     Raises:
-        FedbertError: if they cannot be written (full disk, no right); then nothing of them is left.
+        FedbertError: if the files cannot be made or written (full disk, no right); the line says where the
+            result is kept: in `folder`, if that held no run, else beside it or where the system keeps
+            temporary files.
     """
-    contents = {
-        "rounds.parquet": _parquet(rounds_table(result)),
-        "devices.parquet": _parquet(devices_sample),
-        "scenario.toml": effective_toml(result).encode("utf-8"),
-        "report.html": render_report(result).encode("utf-8"),
-    }
-    existed = folder.is_dir()
-    partial = folder / ".partial" if existed else folder.with_name(folder.name + ".partial")
+    content = _content(result)
+    with shielded():
+        try:
+            with holding(folder):
+                try:
+                    _write(content, result, devices_sample, folder)
+                except BaseException:
+                    _promote(folder)
+                    raise
+        except Exception as error:
+            place = _kept(content, folder)
+            raise FedbertError(
+                f"the run is finished, but {str(folder)!r} could not be written: {_line(error)}; its "
+                f"result is kept: free some space, then `fedbert report {place}` makes the rest"
+            ) from error
+        except BaseException:
+            sys.stderr.write(
+                f"the run is finished: `fedbert report {_kept(content, folder)}` makes its report\n"
+            )
+            raise
+
+
+def _content(result: RunResult) -> bytes:
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, data in contents.items():
-            write_bytes_atomically(partial / name, data)
-        save_run(result, partial)
-        if existed:
-            for name in (*contents, "run.json"):
-                (partial / name).replace(folder / name)
-        else:
-            partial.replace(folder)
-    except OSError as error:
-        raise FedbertError(
-            f"{folder} could not be written: {error.strerror}; free some space or choose another --output"
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        return run_bytes(result)
+    except (TypeError, ValueError):
+        # A number that is not finite is a fault, but not one that a finished run is thrown away for.
+        return encoded(json.dumps(result, indent=1, default=str) + "\n")
+
+
+def _line(error: Exception) -> str:
+    return (
+        reason(error)
+        if isinstance(error, OSError | FedbertError)
+        else f"{type(error).__name__}: {reason(error)}"
+    )
+
+
+def _write(content: bytes, result: RunResult, devices_sample: "pd.DataFrame", folder: Path) -> None:
+    waiting = folder / FINISHED
+    if waiting.is_dir():
+        shutil.rmtree(waiting)  # of a run that this one replaces
+    waiting.mkdir()
+    replace_whole(waiting / RUN_FILE, content)
+    devices = _parquet(devices_sample)
+    replace_whole(waiting / "devices.parquet", devices)
+    _commit_all(folder, {RUN_FILE: content, "devices.parquet": devices}, result)
+
+
+def _commit_all(folder: Path, contents: dict[str, bytes], result: RunResult) -> None:
+    made = {name: make() for name, make in _derived(result).items()}
+    commit(folder, made | contents, remove=[f"{FINISHED}/{name}" for name in (RUN_FILE, "devices.parquet")])
+
+
+def _promote(folder: Path) -> None:
+    """Make the waiting result that of `folder` if it holds no other."""
+    waiting = folder / FINISHED
+    with suppress(OSError):
+        if (waiting / RUN_FILE).is_file() and not (folder / RUN_FILE).exists():
+            for path in sorted(waiting.iterdir()):
+                path.replace(folder / path.name)
+        if waiting.is_dir() and not any(waiting.iterdir()):
+            waiting.rmdir()
+
+
+def _kept(content: bytes, folder: Path) -> Path:
+    """Return the folder whose ``run.json`` is `content`, writing it where that is possible."""
+    with suppress(OSError):
+        if (folder / RUN_FILE).read_bytes() == content:
+            return folder
+    waiting = folder / FINISHED
+    with suppress(OSError):
+        if (waiting / RUN_FILE).read_bytes() == content:
+            place = _beside(folder)
+            waiting.rename(place)  # needs no space; `place` is empty
+            return place
+    ways: list[Callable[[], Path]] = [lambda: _beside(folder), _in_the_system_s]
+    for make in ways:
+        with suppress(OSError, ValueError):
+            place = make()
+            put(place / RUN_FILE, content)
+            return place
+    raise FedbertError(
+        f"the run is finished, but its result could not be written to {str(folder)!r}, beside it or to "
+        f"{tempfile.gettempdir()!r}; free some space and run it again"
+    )
+
+
+def _in_the_system_s() -> Path:
+    return Path(tempfile.mkdtemp(prefix="fedbert-recovered-"))
+
+
+def _beside(folder: Path) -> Path:
+    for number in range(1, 1_000):
+        place = folder.with_name(f"{folder.name}-recovered" + (f"-{number}" if number > 1 else ""))
+        with suppress(FileExistsError):
+            place.mkdir(parents=True)
+            return place
+    raise FileExistsError(f"{folder.name}-recovered")
 
 
 def rerender(folder: Path) -> Path:
-    """Write ``report.html`` anew from the ``run.json`` in `folder` and return its path.
+    """Write ``report.html`` anew from `folder`'s ``run.json``, and what else is missing; return its path.
+
+    A result that waits for its report since a crash becomes the folder's.
 
     Raises:
-        FedbertError: if `folder` is not a run's or cannot be written.
+        FedbertError: if `folder` is not a run's, is in use or cannot be written.
     """
-    path = folder / "report.html"
-    write_text_atomically(path, render_report(load_run(folder)))
-    return path
+    waiting = folder / FINISHED
+    source = waiting if (waiting / RUN_FILE).is_file() else folder
+    load_run(source)
+    with holding(folder):
+        try:
+            _rerender(folder, waiting if (waiting / RUN_FILE).is_file() else folder)
+        except OSError as error:
+            raise FedbertError(
+                f"{str(folder)!r} could not be written: {reason(error)}; free some space"
+            ) from None
+    return folder / "report.html"
+
+
+def _rerender(folder: Path, source: Path) -> None:
+    result = load_run(source)
+    try:
+        made = {
+            name: make()
+            for name, make in _derived(result).items()
+            if source != folder or name == "report.html" or not (folder / name).exists()
+        }
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise FedbertError(
+            f"{source / RUN_FILE} must be a whole run's, and is not ({_line(error)}); run the scenario again"
+        ) from error
+    if source == folder:
+        shutil.rmtree(folder / FINISHED, ignore_errors=True)  # half a result, of a process that was killed
+        commit(folder, made)
+        return
+    for name in (RUN_FILE, "devices.parquet"):
+        if (source / name).is_file():
+            made[name] = (source / name).read_bytes()
+    stale = [] if "devices.parquet" in made else ["devices.parquet"]  # those of the run before
+    commit(folder, made, remove=[*stale, *(f"{FINISHED}/{path.name}" for path in source.iterdir())])

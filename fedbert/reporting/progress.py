@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
+from fedbert.display import display
 from fedbert.reporting import text
 from fedbert.results import RoundRow
 from fedbert.scenario import Execution, Scenario
@@ -65,7 +66,7 @@ class RunProgress:
     """
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream = stream if stream is not None else sys.stdout
+        self._stream = display(stream if stream is not None else sys.stdout)
         self._clock = clock
         self._live: Any = None
         self._rounds_planned = 0

@@ -16,6 +16,14 @@ from fedbert.tracking.columns import Columns, result_columns, row_columns, setti
 METRICS_AT_ONCE, PARAMETERS_AT_ONCE = 1000, 100
 """What MLflow takes in one call."""
 
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # else MLflow wants a data base
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is gone holds the run up once, for seconds
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds
+}
+"""What MLflow is told unless the user has said otherwise."""
+
 ID_FILE = "mlflow_run_id.txt"
 """Where the run folder keeps the id, for a run that is resumed."""
 
@@ -25,7 +33,8 @@ class MLflowTracker:
 
     def __init__(self) -> None:
         """Import MLflow; raises ModuleNotFoundError where it is not installed."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         import mlflow  # noqa: F401
 
         self._client: Any = None
@@ -37,10 +46,7 @@ class MLflowTracker:
         """Begin a run, or go on with the one whose id the folder keeps."""
         from mlflow import MlflowClient
 
-        place = os.environ.get("MLFLOW_TRACKING_URI")
-        if place is None:
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # else MLflow wants a data base
-            place = (folder.resolve().parent / "mlruns").as_uri()
+        place = os.environ.get("MLFLOW_TRACKING_URI") or (folder.resolve().parent / "mlruns").as_uri()
         self._client, self._folder = MlflowClient(tracking_uri=place), folder
         kept = folder / ID_FILE
         if resumed_rounds and kept.is_file():

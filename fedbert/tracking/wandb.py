@@ -38,7 +38,9 @@ class WandbTracker:
             project=os.environ.get("WANDB_PROJECT", "fedbert"),
             name=os.environ.get("WANDB_NAME", folder.resolve().name),
             id=kept.read_text(encoding="utf-8").strip() if resumed else None,
-            resume="allow" if resumed else None,
+            resume="allow"
+            if resumed and os.environ["WANDB_MODE"] != "offline"
+            else None,  # the upload joins parts
             dir=str(folder),
             config=settings(scenario),
             reinit="create_new",  # a run that the user's own code has open is none of ours

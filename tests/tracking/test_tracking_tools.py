@@ -62,7 +62,8 @@ def _run(tmp_path: Path, name: str, resume_at: int | None = None, status: str = 
 
 
 def _events(folder: Path) -> Any:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    """Return what TensorBoard itself reads of the run: later sessions replace the rounds they write again."""
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
@@ -166,6 +167,22 @@ def test_mlflow_takes_more_figures_than_fit_one_call(tmp_path: Path) -> None:
     assert (len(run.data.metrics), run.data.metrics["n1199"], run.data.tags["t119"]) == (1200, 1199, "x")
 
 
+def test_a_server_that_is_gone_costs_the_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow with a server that does not answer is left out with one line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        notes = list[str]()
+        trackers = open_trackers(["mlflow"], notes.append)
+        trackers.started(SCENARIO, tmp_path)
+        trackers.round(row(0))
+        trackers.finished(result())
+    (note,) = notes
+    assert note.startswith("tracker mlflow failed and is left out from here on: MlflowException: ")
+    assert len(note.splitlines()) == 1
+
+
 def _wandb_records(folder: Path) -> list[Any]:
     """Return the records of one offline run as W&B reads them."""
     from wandb.proto.wandb_internal_pb2 import Record
@@ -176,6 +193,10 @@ def _wandb_records(folder: Path) -> list[Any]:
     while data := store.scan_data():
         records.append(Record.FromString(data))
     return records
+
+
+def _wandb_run(records: list[Any]) -> Any:
+    return next(record.run for record in records if record.WhichOneof("record_type") == "run")
 
 
 def _wandb_history(records: list[Any]) -> list[dict[str, Any]]:
@@ -194,7 +215,7 @@ def test_wandb_keeps_the_run_offline(tmp_path: Path) -> None:
     history = _wandb_history(records)
     assert [(line["_step"], line["ndcg@10"]) for line in history] == list(enumerate(NUMBERS))
     assert (history[2]["outcomes/too slow"], history[2]["gate"]) == (3, "passed")
-    (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"][-1:]
+    run = _wandb_run(records)
     config = {item.key: item.value_json for item in run.config.update}
     assert (run.project, run.display_name, config["devices"]) == ("fedbert", "example", "50")
     summary = {
@@ -212,7 +233,8 @@ def test_wandb_keeps_the_run_offline(tmp_path: Path) -> None:
 def test_wandb_goes_on_with_a_resumed_run(tmp_path: Path) -> None:
     """Two parts of a run have one id, so that they upload to one run, and hold each round once."""
     folder = _run(tmp_path, "wandb", resume_at=2)
-    parts = sorted((folder / "wandb").glob("offline-run-*"), key=lambda part: part.stat().st_mtime_ns)
-    assert len({part.name.rsplit("-", 1)[1] for part in parts}) == 1
-    lines = [line for part in parts for line in _wandb_history(_wandb_records(part))]
+    parts = [_wandb_records(part) for part in (folder / "wandb").glob("offline-run-*")]
+    assert len({_wandb_run(part).run_id for part in parts}) == 1
+    assert [len(_wandb_history(part)) for part in parts] in ([2, 1], [1, 2])
+    lines = [line for part in parts for line in _wandb_history(part)]
     assert sorted((line["_step"], line["ndcg@10"]) for line in lines) == list(enumerate(NUMBERS))

@@ -30,17 +30,16 @@ class WandbTracker:
         self._folder = Path()
 
     def started(self, scenario: Scenario, folder: Path, resumed_rounds: int) -> None:
-        """Begin a run, or another part of the one whose id the folder keeps: both upload to one run."""
+        """Begin a run, or go on with the one whose id the folder keeps: offline, as a part of that id."""
         kept = folder / ID_FILE
         resumed = bool(resumed_rounds) and kept.is_file()
+        online = os.environ["WANDB_MODE"] != "offline"
         self._folder = folder
         self._run = self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "fedbert"),
             name=os.environ.get("WANDB_NAME", folder.resolve().name),
             id=kept.read_text(encoding="utf-8").strip() if resumed else None,
-            resume="allow"
-            if resumed and os.environ["WANDB_MODE"] != "offline"
-            else None,  # the upload joins parts
+            resume="allow" if resumed and online else None,
             dir=str(folder),
             config=settings(scenario),
             reinit="create_new",  # a run that the user's own code has open is none of ours

@@ -80,18 +80,24 @@ def _imported(path: Path, flag: str, spec: str) -> ModuleType:
 
 
 def _failed(error: BaseException, path: Path, flag: str, spec: str) -> FedbertError:
+    said = one_line(error)
     if isinstance(error, SyntaxError) and error.filename == str(path):
-        line, text = error.lineno, error.msg
-    else:
-        line, text = line_in(error, path), " ".join(str(error).split())
-    where = f" on line {line}" if line else ""
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return invalid(flag, spec, f"name a file that can be imported: {said}{where}", f"mend {path.name}")
+        said = f"{type(error).__name__}: {error.msg}"
+        said += f" on line {error.lineno} of {path.name}" if error.lineno else ""
+    return invalid(flag, spec, f"name a file that can be imported: {said}", "mend the file")
 
 
-def line_in(error: BaseException, path: Path) -> int | None:
-    """Return the line of `path` at which `error` passed last, None if it did not pass there."""
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+def one_line(error: BaseException) -> str:
+    """Return what `error` says as one line, with the line of a user's file that it passed last, if it did.
+
+    Its type is named unless it is fedbert's own.
+    """
+    text = " ".join(str(error).split())
+    if not isinstance(error, FedbertError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    passed = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").startswith(_PREFIX)
     ]
-    return lines[-1] if lines else None
+    return f"{text} on line {passed[-1][1]} of {Path(passed[-1][0]).name}" if passed else text

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "fedbert"
 
 LAYERS = [
     {"flower_app", "cli", "cli_run", "cli_report", "cli_profiles", "cli_compress", "compress_screen"},
-    {"reporting", "planning"},
+    {"reporting", "planning", "tracking"},
     {"simulation"},
     {"summary", "resume"},
     {"federation"},
@@ -20,7 +20,14 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MIDDLE = LAYERS[6]
 MAY_READ_BESIDE = {("planning", "reporting")}
-ONLY_IMPORTER = {"flwr": "federation", "ray": "federation", "torch": "ei_bert"}
+ONLY_IMPORTER = {
+    "flwr": "federation",
+    "ray": "federation",
+    "torch": "ei_bert",
+    "tensorboard": "tracking",
+    "mlflow": "tracking",
+    "wandb": "tracking",
+}
 
 
 def _imports(path: Path) -> list[str]:
@@ -53,13 +60,26 @@ def test_imports_go_down_only() -> None:
     assert not wrong
 
 
-def test_flower_ray_and_torch_have_one_importer() -> None:
-    """Flower and Ray are imported in federation only, torch in ei_bert only."""
+def test_great_packages_have_one_importer() -> None:
+    """Flower and Ray are imported in federation only, torch in ei_bert, trackers' packages in tracking."""
     wrong = [
         f"{path.relative_to(PACKAGE)} imports {name}"
         for part, path in _files()
         for name in _imports(path)
         if ONLY_IMPORTER.get(name.split(".")[0], part) != part
+    ]
+    assert not wrong
+
+
+def test_trackers_see_settings_and_results_only() -> None:
+    """A tracker knows what is simulated and what came out, and nothing of how."""
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for part, path in _files()
+        for name in _imports(path)
+        if part == "tracking"
+        and name.startswith("fedbert.")
+        and name.split(".")[1] not in {"tracking", "results", "scenario", "errors", "plugins"}
     ]
     assert not wrong
 

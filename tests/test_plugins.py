@@ -94,11 +94,14 @@ def test_a_wrong_spec_is_refused(spec: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("\nraise ValueError('two\\nlines')\n", "ValueError: two lines on line 2; mend mine.py"),
-        ("x = 1\nimport no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' on line 2"),
-        ("def f(\n", "SyntaxError: '(' was never closed on line 1"),
-        ("import json\n\njson.loads('[')\n", "Expecting value: line 1 column 2 (char 1) on line 3"),
-        ("raise SystemExit\n", "SystemExit on line 1"),
+        ("\nraise ValueError('two\\nlines')\n", "ValueError: two lines on line 2 of mine.py; mend the file"),
+        (
+            "x = 1\nimport no_such_module\n",
+            "ModuleNotFoundError: No module named 'no_such_module' on line 2 of mine.py",
+        ),
+        ("def f(\n", "SyntaxError: '(' was never closed on line 1 of mine.py"),
+        ("import json\n\njson.loads('[')\n", "Expecting value: line 1 column 2 (char 1) on line 3 of mine"),
+        ("raise SystemExit\n", "SystemExit on line 1 of mine.py"),
         ("x = '\0'\n", "SyntaxError: source code string cannot contain null bytes"),
     ],
 )

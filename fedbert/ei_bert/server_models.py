@@ -65,7 +65,9 @@ class ServerModels:
         public_texts: Sequence[str],
         seed: int,
         threads: int,
+        precision: str = "auto",
     ) -> None:
+        self._precision = precision
         self._student, self._teacher, self._artefact = student, teacher, artefact
         self._seed, self._threads = seed, threads
         self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
@@ -113,6 +115,7 @@ class ServerModels:
         public_items: NDArray[np.integer[Any]] | None = None,
         seed: int = 0,
         threads: int = 2,
+        precision: str = "auto",
     ) -> "ServerModels":
         """Load the artefact of `model_folder` and what only the server has of it from `server_folder`.
 
@@ -129,7 +132,7 @@ class ServerModels:
             with_item = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item >= 0]
             without = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item < 0]
             texts = [*with_item, *without[: max(len(with_item) // 4, _ANCHORS - len(with_item), 0)]]
-        return cls(student, loaded, artefact, item_texts, texts, seed, threads)
+        return cls(student, loaded, artefact, item_texts, texts, seed, threads, precision)
 
     @property
     def dim(self) -> int:
@@ -157,9 +160,9 @@ class ServerModels:
         """
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
-        with torch.inference_mode(), fast_math():
+        with torch.inference_mode(), fast_math(self._precision):
             for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), 2048):
-                pooled = mean_pool(self._teacher.body(ids).float(), ids)
+                pooled = mean_pool(self._teacher.body(ids), ids)
                 out[torch.from_numpy(chosen)] = functional.normalize(
                     (pooled @ self._student.head).float(), dim=-1
                 )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from fedbert.errors import invalid
 
@@ -84,11 +84,11 @@ def processor_name() -> str:
     return cpu_info("model name") or platform.processor() or platform.machine()
 
 
-def checked_precision(precision: str) -> str:
+def checked_precision(precision: str) -> Precision:
     """Return `precision`; raises FedbertError unless it is one of `PRECISIONS`."""
     if precision not in PRECISIONS:
         raise invalid("precision", precision, f"be one of {', '.join(PRECISIONS)}")
-    return precision
+    return cast(Precision, precision)
 
 
 def precision_used(precision: str, sets: Collection[str] | None = None) -> Used:

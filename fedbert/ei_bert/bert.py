@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 from torch.nn import functional
 
 from fedbert.machine import precision_used
@@ -143,5 +143,5 @@ def fast_math(precision: str) -> AbstractContextManager[object]:
     `Student.finish`. Raises FedbertError for an unknown precision.
     """
     if precision_used(precision) == "bfloat16":
-        return torch.autocast("cpu", torch.bfloat16)
+        return autocast("cpu", torch.bfloat16)
     return nullcontext()

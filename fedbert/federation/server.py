@@ -111,6 +111,7 @@ class Server:
             public.item,
             scenario.seed,
             threads=TRAINING_THREADS,
+            precision=scenario.precision,
         )
         self._start = self.models.clone()
         self._choose_public_texts()

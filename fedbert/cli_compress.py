@@ -13,11 +13,12 @@ import typer
 
 from fedbert.compress_screen import Screen
 from fedbert.errors import FedbertError, invalid
-from fedbert.machine import cores
+from fedbert.machine import checked_precision, cores, machine_record
 from fedbert.paths import data_folder
 
 SIZES = ("default", "small", "tiny")
 _WIDEST, _DIM = 256, 96
+_PRECISION_HELP = "of training: float32, bfloat16, or auto, as the processor multiplies"
 
 
 def make(
@@ -91,6 +92,7 @@ def make(
         Path | None, typer.Option(help="with --data: folder for the float student as transformers reads it")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="threads of torch; default: all cores")] = None,
+    precision: Annotated[str, typer.Option(help=_PRECISION_HELP)] = "auto",
     work: Annotated[
         Path, typer.Option(help="folder of the stages' files; a stopped run goes on from them")
     ] = Path(".cache/compress"),
@@ -98,6 +100,7 @@ def make(
     """Compress a teacher into a student within a byte budget: prune, distil, quantise, export, report."""
     if size not in SIZES:
         raise invalid("size", size, f"be one of {', '.join(SIZES)}")
+    checked_precision(precision)
     for name, value, low in (("seed", seed, 0), ("seeds", seeds, 1), ("threads", threads, 1)):
         if value is not None and value < low:
             raise invalid(name, value, f"be at least {low}")
@@ -116,7 +119,8 @@ def make(
         "embedding": embedding,
         "shared": shared or None,
     }
-    steps = {"pretrain_steps": pretrain_steps, "cross_steps": cross_steps, "budget_bytes": budget_bytes}
+    steps: dict[str, Any] = {"pretrain_steps": pretrain_steps, "cross_steps": cross_steps}
+    steps |= {"budget_bytes": budget_bytes, "precision": precision}
     common = {"output": output, "work": work, "threads": count, "command": line}
     if data:
         bits = {
@@ -215,7 +219,11 @@ def _tasks(
             **common,
         )
     record |= searched
-    record["environment"] = {**versions(), "cores": cores(), "commit": commit()}
+    record["environment"] = {
+        **versions(),
+        **machine_record(chosen.precision, common["threads"]),
+        "commit": commit(),
+    }
     folder = output.with_name(f"{output.name}-report")
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "compression.json", json.dumps(record, indent=1) + "\n")
@@ -272,6 +280,7 @@ def search(
     steps: Annotated[int, typer.Option(help="steps of pre-distillation a shape")] = 500,
     teacher: Annotated[str | None, typer.Option(help="folder or hub name of a BERT-like encoder")] = None,
     threads: Annotated[int | None, typer.Option(help="threads of torch; default: all cores")] = None,
+    precision: Annotated[str, typer.Option(help=_PRECISION_HELP)] = "auto",
     work: Annotated[Path, typer.Option(help="folder of the stages' files")] = Path(".cache/compress"),
 ) -> None:
     """Compare student shapes under a byte budget by their loss after a little pre-distillation, and by
@@ -284,10 +293,11 @@ def search(
     from fedbert.ei_bert.teacher import load_teacher
     from fedbert.files import write_text
 
+    checked = checked_precision(precision)
     sentences, sources = general_sentences(data_folder(), None)
     inputs = Inputs(load_teacher(teacher), load_tasks(data), sentences, sources)
     with Screen() as screen:
-        rows = search_shapes(inputs, budget_bytes, steps, work, screen, threads or cores())
+        rows = search_shapes(inputs, budget_bytes, steps, work, screen, threads or cores(), precision=checked)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, json.dumps({"search": rows}, indent=1) + "\n")
     for row in rows:

@@ -221,6 +221,7 @@ class RunResult(TypedDict):
     seed: int
     started: str
     versions: dict[str, str]
+    machine: NotRequired[dict[str, Any]]  # `fedbert.machine.machine_record`
     commit: str | None
     status: str  # "finished" | "interrupted after round N"
     labels: dict[str, str]

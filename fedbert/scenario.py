@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fedbert.errors import FedbertError, invalid
+from fedbert.machine import Precision
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 100_000_000
@@ -95,6 +96,9 @@ class Scenario(_Settings):
     update_steps: int = Field(4, ge=1, le=1000, description="cross-distillation steps after each round")
     student_learning_rate: float = Field(3e-3, gt=0, le=1, description="step size of the student")
     teacher_learning_rate: float = Field(3e-5, ge=0, le=1, description="step size of the teacher")
+    precision: Precision = Field(
+        "auto", description="of the server's teacher: float32, bfloat16, or auto, as the processor multiplies"
+    )
     verify_masks: int = Field(
         32, ge=0, le=256, description="devices a round whose pairwise masks are really run and compared"
     )

@@ -11,34 +11,25 @@ import psutil
 
 from fedbert.devices.host_fit import CoreConstants
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.machine import cores
+from fedbert.machine import cores, cpu_info, instruction_sets
 from fedbert.units import significant
 
 _FLASH_BYTES = 32_000_000
 _POWER_MW, _BATTERY_MAH, _VOLTAGE_V = 5_000.0, 4_500.0, 3.85
-_CPU_INFO = Path("/proc/cpuinfo")
-_INSTRUCTIONS = ("avx512_vnni", "avx512f", "avx_vnni", "avx2", "asimddp", "asimd")
-
-
-def _cpu_info(key: str) -> str:
-    """Return the first value of `key` in Linux's description of the processor, or nothing."""
-    if not _CPU_INFO.is_file():
-        return ""
-    lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.split(":")[0].strip() == key), "")
+_WIDEST_FIRST = ("avx512_vnni", "avx512f", "avx_vnni", "avx2", "asimddp", "asimd")
 
 
 def processor() -> str:
     """Return the kind of processor in words, without a maker: `x86-64, 2 cores, AVX2`."""
-    flags = f"{_cpu_info('flags')} {_cpu_info('Features')}".split()
-    widest = [name.upper() for name in _INSTRUCTIONS if name in flags][:1]
+    found = instruction_sets()
+    widest = [name.upper() for name in _WIDEST_FIRST if name in found][:1]
     return ", ".join([platform.machine().replace("_", "-"), f"{cores()} cores", *widest])
 
 
 def clock_ghz() -> float:
     """Return the processor's highest known clock, or 2 where the system does not tell."""
     known = psutil.cpu_freq()
-    mhz = max(known.max, known.current) if known else float(_cpu_info("cpu MHz") or 2_000)
+    mhz = max(known.max, known.current) if known else float(cpu_info("cpu MHz") or 2_000)
     return round(min(max(mhz / 1e3, 0.2), 6.0), 3)
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 from torch.nn import functional
+
+from fedbert.machine import precision_used
 
 Observe = Callable[[str, Tensor], None]
 
@@ -118,9 +120,9 @@ def attention_bias(ids: Tensor) -> Tensor:
 
 
 def mean_pool(x: Tensor, ids: Tensor) -> Tensor:
-    """Return the mean of the hidden states of a text's tokens, padding left out, `[batch, width]`."""
+    """Return the mean of the hidden states of a text's tokens, padding left out, `[batch, width]` float32."""
     mask = (ids != 0).float().unsqueeze(-1)
-    return (x * mask).sum(1) / mask.sum(1)
+    return (x.float() * mask).sum(1) / mask.sum(1)
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -133,9 +135,13 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def fast_math() -> AbstractContextManager[object]:
-    """Return a context in which matrix products may use bfloat16, where the processor multiplies it."""
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    if supported is not None and supported():
-        return torch.autocast("cpu", torch.bfloat16)
+def fast_math(precision: str) -> AbstractContextManager[object]:
+    """Return a context in which the CPU's matrix products are computed in `precision`.
+
+    `precision` is one of `machine.PRECISIONS`. Bfloat16 works on every processor; one that does not multiply
+    it is slower with it. What leaves the models of this package is float32 in either: see `mean_pool` and
+    `Student.finish`. Raises FedbertError for an unknown precision.
+    """
+    if precision_used(precision) == "bfloat16":
+        return autocast("cpu", torch.bfloat16)
     return nullcontext()

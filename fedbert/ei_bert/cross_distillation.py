@@ -90,11 +90,13 @@ def pretrain(
     optimiser_state: dict[str, object] | None = None,
     progress: Progress | None = None,
     save: Callable[[int, torch.optim.Optimizer], None] | None = None,
+    precision: str = "auto",
 ) -> None:
     """Teach `student` the teacher's sentence vectors `targets` `[row, teacher width]` of token `rows`.
 
     `item_share` is how often a row is read in the role of an item. Training goes on from `start`; the batch
-    of a step depends on (seed, epoch) alone, so that a stopped run ends as an unbroken one.
+    of a step depends on (seed, epoch) alone, so that a stopped run ends as an unbroken one. `precision` is
+    that of `fast_math`.
     """
     parameters = [p for p in student.parameters() if p is not student.head]
     optimiser = torch.optim.AdamW(parameters, lr=top_rate, weight_decay=0.01)
@@ -117,8 +119,8 @@ def pretrain(
             ids = torch.from_numpy(padded([rows[index] for index in chosen.tolist()]))
             ids[torch.from_numpy(as_item), 0] = student.shape.item_token
             goal = targets[torch.from_numpy(chosen)].to(device)
-            with fast_math():
-                state, vector = (part.float() for part in student(ids.to(device)))
+            with fast_math(precision):
+                state, vector = student(ids.to(device))
             loss = agreement(state, goal)
             if not student.shape.pooled:
                 loss = loss + agreement(vector, goal @ student.head.detach())
@@ -186,12 +188,13 @@ def cross_distil(
     general: int = 96,
     progress: Progress | None = None,
     save: Callable[[int], None] | None = None,
+    precision: str = "auto",
 ) -> None:
     """Train student and teacher against public labels and each other; the head belongs to both.
 
     A step reads `requests` labelled requests, `general` other texts and all the names that may be asked for.
     With weights left out, L_S = CE + KL(p_T || p_S) + agreement(h_S, h_T) and L_T = CE + KL(p_S || p_T) +
-    MSE(v_T, v_S) + distance(h_T, stock).
+    MSE(v_T, v_S) + distance(h_T, stock). `precision` is that of `fast_math`.
     """
     last = len(teacher.body.layers)
     top = teacher.body.layers[last - 1].requires_grad_(True)
@@ -207,13 +210,13 @@ def cross_distil(
 
     def teach(chosen: NDArray[np.intp], part: NDArray[np.intp]) -> Tensor:
         x, ids = lesson.teacher_layers.get(chosen[part])
-        return mean_pool(teacher.body.run(x, ids, last - 1, last), ids).float()
+        return mean_pool(teacher.body.run(x, ids, last - 1, last), ids)
 
     def learn(chosen: NDArray[np.intp], as_item: NDArray[np.bool_], part: NDArray[np.intp]) -> Tensor:
         ids = torch.from_numpy(padded([lesson.rows[index] for index in chosen[part].tolist()]))
         ids[torch.from_numpy(as_item[part]), 0] = student.shape.item_token
         state: Tensor = student(ids)[0]
-        return state.float()
+        return state
 
     student.train()
     for step in range(steps):
@@ -224,9 +227,9 @@ def cross_distil(
         roles = draw.random(len(chosen)) < lesson.item_share[chosen]
         roles[:requests], roles[requests + general :] = False, True
         label = torch.tensor([place[int(item)] for item in lesson.request_items[asked]])
-        with torch.set_grad_enabled(rates.interplay), fast_math():
+        with torch.set_grad_enabled(rates.interplay), fast_math(precision):
             hidden = by_parts(lengths[chosen], partial(teach, chosen))
-        with fast_math():
+        with fast_math(precision):
             state = by_parts(lengths[chosen], partial(learn, chosen, roles))
         theirs = functional.normalize(hidden @ student.head, dim=-1)
         mine = functional.normalize(state @ student.head.detach(), dim=-1)

@@ -40,6 +40,7 @@ from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smalles
 from fedbert.ei_bert.tokenizer import Tokens, padded
 from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError, invalid
+from fedbert.machine import Precision, checked_precision, precision_used
 from fedbert.randomness import Purpose, generator
 
 _MANIFEST_ROOM = 7_000
@@ -70,11 +71,13 @@ class Plan:
     cross_steps: int = 400
     cross_texts: int = 12_000
     seed: int = 0
+    precision: Precision = "auto"
 
     def check(self) -> None:
         """Raise FedbertError if the sizes do not fit each other."""
         if self.pruning not in RANKINGS:
             raise invalid("pruning", self.pruning, f"be one of {', '.join(RANKINGS)}")
+        checked_precision(self.precision)
         Architecture(self.layers, self.width, self.heads, self.inner, self.embedding, self.shared)
 
     def fast(self) -> "Plan":
@@ -157,6 +160,8 @@ def compress(
     """
     plan, begun = plan or Plan(), time.perf_counter()
     plan.check()
+    # Stages and the manifest name what was computed in, not who left it to the processor.
+    plan = replace(plan, precision=precision_used(plan.precision))
     torch.set_num_threads(threads)
     public = load_public_text(data, general_text)
     guide = load_teacher(teacher)
@@ -281,11 +286,11 @@ class _Run:
         self.item_share[named : named + len(names) + len(public.titles)] = 0.75
 
         def make(folder: Path) -> dict[str, Any]:
-            with fast_math():
+            with fast_math(plan.precision):
                 save_tensors(sentence_vectors(self.teacher, self.pool).half(), folder / "vectors.pt")
             return {"texts": len(self.pool)}
 
-        inputs = self._inputs("varied_texts", "seed", "pruning", names_often=_NAMES_OFTEN)
+        inputs = self._inputs("varied_texts", "seed", "pruning", "precision", names_often=_NAMES_OFTEN)
         self.taught = run_stage(self.work, "run-texts", inputs, make)
         self.targets = load_tensors(self.taught.folder / "vectors.pt").float()
 
@@ -337,11 +342,12 @@ class _Run:
                 optimiser_state=kept["optimiser"],
                 progress=self.reporter.progress,
                 save=save,
+                precision=plan.precision,
             )
             save_tensors(self.student.cpu().state_dict(), folder / "student.pt")
             return {"steps": plan.pretrain_steps}
 
-        settings = ("budget_bytes", "embedding_bits", "pretrain_steps", "pretrain_rate", "seed")
+        settings = ("budget_bytes", "embedding_bits", "pretrain_steps", "pretrain_rate", "seed", "precision")
         inputs = self._inputs(*settings, texts=self.taught.sha256, shape=self.student.shape.as_dict())
         self.pretrained = run_stage(self.work, "run-predistilled", inputs, make)
         self.student.load_state_dict(load_tensors(self.pretrained.folder / "student.pt"))
@@ -355,13 +361,19 @@ class _Run:
             lesson = self._lesson()
             progress = self.reporter.progress
             distillation.cross_distil(
-                self.student, self.teacher, lesson, plan.cross_steps, plan.seed, progress=progress
+                self.student,
+                self.teacher,
+                lesson,
+                plan.cross_steps,
+                plan.seed,
+                progress=progress,
+                precision=plan.precision,
             )
             layer = self.teacher.body.layers[-1].state_dict()
             save_tensors({"student": self.student.state_dict(), "teacher": layer}, folder / "models.pt")
             return {"steps": plan.cross_steps}
 
-        inputs = self._inputs("cross_steps", "cross_texts", "seed", start=self.pretrained.sha256)
+        inputs = self._inputs("cross_steps", "cross_texts", "seed", "precision", start=self.pretrained.sha256)
         done = run_stage(self.work, "run-crossed", inputs, make)
         kept = load_tensors(done.folder / "models.pt")
         self.student.load_state_dict(kept["student"])

@@ -80,7 +80,9 @@ class ServerModels:
         public_texts: Sequence[str],
         training: Draws,
         threads: int,
+        precision: str = "auto",
     ) -> None:
+        self._precision = precision
         self._student, self._teacher, self._artefact = student, teacher, artefact
         self._training, self._threads = training, threads
         self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
@@ -172,6 +174,7 @@ class ServerModels:
         public_items: NDArray[np.integer[Any]] | None = None,
         training: Draws | None = None,
         threads: int = 2,
+        precision: str = "auto",
     ) -> "ServerModels":
         """Load the artefact of `model_folder` and what only the server has of it from `server_folder`.
 
@@ -188,7 +191,8 @@ class ServerModels:
             with_item = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item >= 0]
             without = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item < 0]
             texts = [*with_item, *without[: max(len(with_item) // 4, _ANCHORS - len(with_item), 0)]]
-        return cls(student, loaded, artefact, item_texts, texts, training or training_draws(0), threads)
+        draws_ = training or training_draws(0)
+        return cls(student, loaded, artefact, item_texts, texts, draws_, threads, precision)
 
     @property
     def dim(self) -> int:
@@ -223,9 +227,9 @@ class ServerModels:
         self._put(state)
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
-        with torch.inference_mode(), fast_math():
+        with torch.inference_mode(), fast_math(self._precision):
             for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), 2048):
-                pooled = mean_pool(self._teacher.body(ids).float(), ids)
+                pooled = mean_pool(self._teacher.body(ids), ids)
                 out[torch.from_numpy(chosen)] = functional.normalize(
                     (pooled @ self._student.head).float(), dim=-1
                 )

@@ -25,6 +25,7 @@ from fedbert.ei_bert.task_plan import Architecture, TaskPlan
 from fedbert.ei_bert.tokenizer import Tokens
 from fedbert.ei_bert.tuning import Heads
 from fedbert.errors import FedbertError
+from fedbert.machine import Precision
 
 SHAPES = (
     Architecture(layers=4, width=128, heads=4, inner=512),
@@ -52,13 +53,15 @@ def search_shapes(
     reporter: Reporter,
     threads: int,
     shapes: Sequence[Architecture] = SHAPES,
+    precision: Precision = "auto",
 ) -> list[dict[str, Any]]:
     """Return one row a shape that fits: shape, bytes, loss (1 - mean cosine on texts held out), texts/s,
     seconds.
 
     The row of least loss is `chosen`. Shapes that cannot fit are left out; raises FedbertError if none fits.
+    `precision` is that of `fast_math`.
     """
-    plan = TaskPlan(budget_bytes=budget_bytes)
+    plan = TaskPlan(budget_bytes=budget_bytes, precision=precision)
     base = TaskPipeline(inputs, plan, work, reporter, threads)
     states, found = base.states(None), base.importance()
     rows = []
@@ -104,6 +107,7 @@ def _tried(
             0,
             top_rate=plan.pretrain_rate,
             progress=pipeline.reporter.progress,
+            precision=plan.precision,
         )
         seconds = time.process_time() - begun
         made = student_states(student, tokens, [texts[index] for index in held.tolist()])
@@ -126,5 +130,6 @@ def _tried(
         "architecture": asdict(plan.architecture),
         "budget": plan.budget_bytes - MANIFEST_ROOM,
         "steps": steps,
+        "precision": plan.precision,
     }
     return run_stage(pipeline.work, "shape", inputs, make)

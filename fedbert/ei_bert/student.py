@@ -76,16 +76,21 @@ class Student(nn.Module):
     def finish(
         self, pooled: Tensor, is_item: Tensor, observe: Observe | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return (state in the teacher's width, vector `[row, dim]`) from pooled states."""
+        """Return (state in the teacher's width, vector `[row, dim]`) from pooled states, both float32.
+
+        Their products may have been in bfloat16 (`fast_math`), but heads and losses outside are float32.
+        """
         if observe is not None:
             observe("pooled", pooled)
-        state = self.project(pooled)
+        state = self.project(pooled).float()
         if self.shape.adapter:
             inner = functional.relu(self.adapter_in(pooled))
             if observe is not None:
                 observe("adapter", inner)
-            state = state + self.adapter_out(inner) * is_item.to(pooled.dtype).unsqueeze(-1)
-        return state, pooled if self.shape.pooled else functional.normalize(state @ self.head, dim=-1)
+            state = state + self.adapter_out(inner).float() * is_item.to(pooled.dtype).unsqueeze(-1)
+        if self.shape.pooled:
+            return state, pooled
+        return state, functional.normalize((state @ self.head).float(), dim=-1)
 
     def forward(self, ids: Tensor, observe: Observe | None = None) -> tuple[Tensor, Tensor]:
         """Return (state in the teacher's width `[row, 384]`, vector `[row, dim]`) of token ids."""

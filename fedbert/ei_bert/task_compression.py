@@ -144,7 +144,7 @@ def compress_tasks(
         },
         "confusion": confusion(pipeline, artefacts[0], heads),
         "vocabulary": _vocabulary(pipeline, trained[0].vocabulary, found[0]),
-        "plan": asdict(plan),
+        "plan": asdict(pipeline.plan),
     }
     if held_out:
         record["probe"] = probes(pipeline, agnostic, held_out)
@@ -249,7 +249,7 @@ def confusion(pipeline: TaskPipeline, artefact: Artefact, heads: torch.nn.Module
     """Return the pairs of labels that the student mistakes more often than the tuned teacher, most first."""
     encoder, own, out = Int8Encoder(artefact), int8_heads(artefact), {}
     for task in pipeline.inputs.tasks:
-        states = pooled_states(pipeline.tuned, task.test.texts)
+        states = pooled_states(pipeline.tuned, task.test.texts, precision=pipeline.plan.precision)
         with torch.inference_mode():
             theirs = heads[task.name](states).argmax(-1).numpy()
         mine = own[task.name].logits(encoder.vectors(task.test.texts)).argmax(1)
@@ -316,6 +316,7 @@ def _manifest(
             },
             "student, int8": {name: round(value, 4) for name, value in scores.items()},
         },
+        "precision": plan.precision,
         "seed": record["seeds"][0],
         "command": record["command"],
     }

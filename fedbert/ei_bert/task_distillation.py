@@ -95,9 +95,10 @@ class _Trainer:
         method: Method,
         rates: Rates,
         seed: int,
+        precision: str,
     ) -> None:
         self.student, self.lesson, self.method, self.rates = student, lesson, method, rates
-        self.seed, self.names = seed, list(heads.keys())
+        self.seed, self.names, self.precision = seed, list(heads.keys()), precision
         device = device_of(student)
         self.teacher_heads = copy.deepcopy(heads).to(device).requires_grad_(method.interplay)
         self.heads = self.teacher_heads if method.integrate else own_heads(method, heads, seed).to(device)
@@ -133,18 +134,18 @@ class _Trainer:
         ids = torch.from_numpy(padded(rows)).to(device)
         task = torch.from_numpy(lesson.task)[pick].to(device)
         label = torch.from_numpy(lesson.label)[pick].to(device)
-        with torch.set_grad_enabled(method.interplay), fast_math():
+        with torch.set_grad_enabled(method.interplay), fast_math(self.precision):
             if method.interplay:
                 x, their_ids = self.cached.get(chosen)
-                hidden = mean_pool(self.body.run(x, their_ids, self.first, self.depth), their_ids).float()
+                hidden = mean_pool(self.body.run(x, their_ids, self.first, self.depth), their_ids)
             else:
                 hidden = lesson.states[pick].float().to(device)
         extra = torch.zeros((), device=device)
-        with fast_math():
+        with fast_math(self.precision):
             if method.hidden:
                 state, extra = _layerwise(self.student, self.body, self.maps, ids, lesson.teacher_ids)
             else:
-                state = self.student(ids)[0].float()
+                state = self.student(ids)[0]
         goal = hidden.detach()
         terms = _Terms(self.names, task, label, method.temperature)
         heads = self.heads
@@ -285,15 +286,17 @@ def distil(
     progress: TaskProgress | None = None,
     load: Mapping[str, Any] | None = None,
     save: Callable[[int, Mapping[str, Any]], None] | None = None,
+    precision: str = "auto",
 ) -> Heads:
     """Train `student` in place for `steps` steps and return the heads to use with its states `[row, teacher
     width]`.
 
     `heads` are the tuned teacher's. Neither they nor `teacher` change: interplay moves copies. The batches
     depend on (seed, epoch) alone; `load` goes on from what `save` was given (methods without interplay only).
+    `precision` is that of `fast_math`.
     """
     rates = rates or Rates()
-    trainer = _Trainer(student, heads, teacher, lesson, method, rates, seed)
+    trainer = _Trainer(student, heads, teacher, lesson, method, rates, seed, precision)
     begun = 0
     if load is not None:
         begun = int(load["step"])

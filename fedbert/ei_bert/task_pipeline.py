@@ -8,7 +8,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +44,7 @@ from fedbert.ei_bert.tokenizer import Tokens, padded
 from fedbert.ei_bert.tuning import Heads, accuracy, fine_tune, joined, pooled_rows, pooled_states
 from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError
+from fedbert.machine import precision_used
 
 MANIFEST_ROOM = 6_000
 """Bytes kept free for the manifest and what a trained file takes more than a new one."""
@@ -86,7 +87,9 @@ class TaskPipeline:
         if not inputs.tasks:
             raise FedbertError("data must name at least one file of text,label[,split]")
         torch.set_num_threads(threads)
-        self.inputs, self.plan, self.work, self.reporter, self.threads = inputs, plan, work, reporter, threads
+        # Stages and records name what was computed in, not who left it to the processor.
+        self.plan = replace(plan, precision=precision_used(plan.precision))
+        self.inputs, self.work, self.reporter, self.threads = inputs, work, reporter, threads
         self.tuned = copy.deepcopy(inputs.teacher)
         self._earlier: dict[Path, float] = {}
 
@@ -119,6 +122,7 @@ class TaskPipeline:
                 epochs=plan.tune_epochs,
                 trained_layers=plan.tune_layers,
                 progress=self.reporter.progress,
+                precision=plan.precision,
             )
             self.tuned.body.cpu()
             save_tensors(
@@ -126,7 +130,8 @@ class TaskPipeline:
             )
             return {"accuracy": self._teacher_accuracy(heads)}
 
-        chosen = {"epochs": plan.tune_epochs, "layers": plan.tune_layers, "seed": _TEACHER_SEED}
+        chosen: dict[str, Any] = {"epochs": plan.tune_epochs, "layers": plan.tune_layers}
+        chosen |= {"seed": _TEACHER_SEED, "precision": plan.precision}
         done = self.stage("teacher", {**self.inputs.key(), **chosen}, make)
         kept = load_tensors(done.folder / "teacher.pt")
         self.tuned.body.load_state_dict(kept["body"])
@@ -141,7 +146,7 @@ class TaskPipeline:
             for task in self.inputs.tasks:
                 part = task.part(split)
                 if len(part):
-                    states = pooled_states(self.tuned, part.texts)
+                    states = pooled_states(self.tuned, part.texts, precision=self.plan.precision)
                     out.setdefault(split, {})[task.name] = accuracy(heads[task.name], states, part.labels)
         return out
 
@@ -184,14 +189,15 @@ class TaskPipeline:
             parts, size = [], 4_000
             teacher.body.to(best_device())
             for low in range(0, len(texts), size):
-                parts.append(pooled_states(teacher, texts[low : low + size]).half())
+                some = pooled_states(teacher, texts[low : low + size], precision=self.plan.precision)
+                parts.append(some.half())
                 self.reporter.progress(min(low + size, len(texts)), len(texts), 0.0)
             teacher.body.cpu()
             save_tensors(torch.cat(parts), folder / "states.pt")
             return {"texts": len(texts)}
 
         count = self.plan.cross_texts if tuned else self.plan.remixed_texts
-        chosen = {"remixed": count, "tuned": tuned.sha256 if tuned else ""}
+        chosen = {"remixed": count, "tuned": tuned.sha256 if tuned else "", "precision": self.plan.precision}
         done = self.stage("states", {**self.inputs.key(), **chosen}, make)
         return load_tensors(done.folder / "states.pt"), done
 
@@ -261,10 +267,12 @@ class TaskPipeline:
             out = {}
             for task in self.inputs.tasks:
                 rows = [places[np.array(row)].tolist() for row in tokens.rows(task.test.texts)]
-                out[task.name] = accuracy(heads[task.name], pooled_rows(self.tuned, rows), task.test.labels)
+                states = pooled_rows(self.tuned, rows, precision=self.plan.precision)
+                out[task.name] = accuracy(heads[task.name], states, task.test.labels)
             return out
 
-        return self.stage("pruned", {"teacher": tuning.sha256, "vocabulary": vocabulary}, make).record
+        key = {"teacher": tuning.sha256, "vocabulary": vocabulary, "precision": self.plan.precision}
+        return self.stage("pruned", key, make).record
 
     # --- 4. pre-distillation ---
 
@@ -284,6 +292,7 @@ class TaskPipeline:
             "steps": plan.pretrain_steps,
             "rate": plan.pretrain_rate,
             "seed": seed,
+            "precision": plan.precision,
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -315,6 +324,7 @@ class TaskPipeline:
                 optimiser_state=kept["optimiser"],
                 progress=losses.progress,
                 save=save,
+                precision=plan.precision,
             )
             save_tensors(student.cpu().state_dict(), folder / "student.pt")
             (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
@@ -365,6 +375,7 @@ class TaskPipeline:
             "word_dropout": plan.word_dropout,
             "labelled_only": labelled_only,
             "seed": seed,
+            "precision": plan.precision,
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -384,6 +395,7 @@ class TaskPipeline:
                 progress=losses.progress,
                 load=load_tensors(checkpoint) if checkpoint.is_file() else None,
                 save=lambda _, state: save_tensors(state, checkpoint),
+                precision=plan.precision,
             )
             took = time.perf_counter() - begun
             student.cpu()

@@ -7,6 +7,7 @@ from fedbert.ei_bert.student import StudentShape
 from fedbert.ei_bert.token_pruning import METHODS as RANKINGS
 from fedbert.ei_bert.token_pruning import Method as Ranking
 from fedbert.errors import invalid
+from fedbert.machine import Precision, checked_precision
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class TaskPlan:
     embedding_bits: int = 8
     weight_bits: int = 8
     entropy_coded: bool = False
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         """Check the values; raises FedbertError."""
@@ -85,6 +87,7 @@ class TaskPlan:
             raise invalid("method", self.method, f"be one of {', '.join(METHODS)}")
         if self.pruning not in RANKINGS:
             raise invalid("pruning", self.pruning, f"be one of {', '.join(RANKINGS)}")
+        checked_precision(self.precision)
         if not 0 <= self.word_dropout < 1:
             raise invalid("word_dropout", self.word_dropout, "be within 0..1, below 1")
         for name in ("embedding_bits", "weight_bits"):

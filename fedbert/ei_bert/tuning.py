@@ -61,11 +61,12 @@ def fine_tune(
     head_rate: float = 2e-3,
     batch_tokens: int = 640,
     progress: TaskProgress | None = None,
+    precision: str = "auto",
 ) -> Heads:
     """Tune the upper `trained_layers` of `teacher` in place and return its heads.
 
     The layers below stay as they were, and their outputs are computed once a text. AdamW with a linear rise
-    and a cosine fall; label smoothing .05.
+    and a cosine fall; label smoothing .05. `precision` is that of `fast_math`.
     """
     texts, which, label = joined(tasks)
     names = [task.name for task in tasks]
@@ -96,8 +97,8 @@ def fine_tune(
         for chosen in order:
             x, ids = cached.get(chosen)
             own, labels = (torch.from_numpy(part[chosen]).to(x.device) for part in (which, label))
-            with fast_math():
-                state = mean_pool(body.run(x, ids, first, depth), ids).float()
+            with fast_math(precision):
+                state = mean_pool(body.run(x, ids, first, depth), ids)
             loss, right = choice_loss(heads, names, state, own, labels, _SMOOTHING)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -112,19 +113,26 @@ def fine_tune(
     return heads.cpu().requires_grad_(False)
 
 
-def pooled_states(teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048) -> Tensor:
-    """Return the teacher's mean-pooled last hidden states of `texts`, `[text, width]`, not normalised."""
-    return pooled_rows(teacher, teacher.tokens.rows(texts), batch_tokens)
+def pooled_states(
+    teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048, precision: str = "auto"
+) -> Tensor:
+    """Return the teacher's mean-pooled last hidden states of `texts`, `[text, width]`, not normalised.
+
+    `precision` is that of `fast_math`.
+    """
+    return pooled_rows(teacher, teacher.tokens.rows(texts), batch_tokens, precision)
 
 
-def pooled_rows(teacher: Teacher, rows: Sequence[list[int]], batch_tokens: int = 2048) -> Tensor:
+def pooled_rows(
+    teacher: Teacher, rows: Sequence[list[int]], batch_tokens: int = 2048, precision: str = "auto"
+) -> Tensor:
     """Return `pooled_states` of rows of the teacher's tokens."""
     out = torch.empty(len(rows), teacher.width)
     device = device_of(teacher.body)
-    with torch.inference_mode(), fast_math():
+    with torch.inference_mode(), fast_math(precision):
         for chosen, ids in sorted_batches(rows, batch_tokens):
             there = ids.to(device)
-            out[torch.from_numpy(chosen)] = mean_pool(teacher.body(there), there).float().cpu()
+            out[torch.from_numpy(chosen)] = mean_pool(teacher.body(there), there).cpu()
     return out
 
 

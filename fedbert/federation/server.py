@@ -53,6 +53,7 @@ class ServerSettings:
     update_steps: int
     student_learning_rate: float
     teacher_learning_rate: float
+    precision: str
 
 
 def server_settings(scenario: Scenario) -> ServerSettings:
@@ -170,6 +171,8 @@ class Server:
             public.item,
             training,
             threads=TRAINING_THREADS,
+            precision=settings.precision,
+            precision=scenario.precision,
         )
         self._choose_public_texts()
         self._encoded: OrderedDict[str, _Encoded] = OrderedDict()

@@ -229,7 +229,7 @@ def provenance(record: Record) -> Section:
         made["budget"] = said.exact_bytes(record["budget_bytes"])
     if record.get("total_bytes") is not None:
         made["total on disk"] = said.exact_bytes(record["total_bytes"])
-    made |= {name: text.NONE if value is None else str(value) for name, value in environment.items()}
+    made |= text.facts(environment)
     timed = [stage for stage in record.get("stages") or [] if stage.get("seconds") is not None]
     return Section(
         "How this was made",

@@ -193,6 +193,7 @@ def provenance(result: RunResult) -> Section:
         "seed": str(result["seed"]),
         "commit": result["commit"] or text.NONE,
         **result["versions"],
+        **text.facts(result.get("machine", {})),
     }
     timed = (
         Panel(

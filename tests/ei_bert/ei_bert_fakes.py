@@ -3,12 +3,26 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
+from fedbert import machine
+from fedbert.ei_bert import bert
 from fedbert.ei_bert.tokenizer import SPECIALS
 
 _WORDS = "set alarm freeze an account play a song wake me at six block my bank for music about the and"
+
+
+def only_in(precision: str, patch: pytest.MonkeyPatch) -> None:
+    """Make the processor one whose `auto` is the other precision, and any training in the other an error."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError(f"something was not computed in {precision}")
+
+    named = precision == "bfloat16"
+    patch.setattr(machine, "instruction_sets", lambda: [] if named else ["avx512_bf16"])
+    patch.setattr(bert, "nullcontext" if named else "autocast", refuse)
 
 
 class Silent:

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ei_bert_fakes import Silent
+from ei_bert_fakes import Silent, only_in
 
 from fedbert.cli import call
 from fedbert.ei_bert import pipeline
@@ -71,6 +72,28 @@ def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_tea
     assert report.item_cosine_after > report.item_cosine_before
     with pytest.raises(FedbertError, match="do not fit"):
         ServerModels.load(tmp_path / "m", tmp_path / "s", None, NAMES, REQUESTS, None, 0, 1)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_reaches_every_stage(
+    precision: Literal["float32", "bfloat16"],
+    tmp_path: Path,
+    data: Path,
+    small_teacher: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a processor that would choose the other precision no stage does, nor does the server; the manifest
+    names it.
+    """
+    only_in(precision, monkeypatch)
+    paths = [tmp_path / name for name in ("m", "s")]
+    plan = replace(PLAN, precision=precision, pretrain_steps=2)
+    made = compress(*paths, data, tmp_path / "w", Silent(), teacher=small_teacher, plan=plan, threads=1)
+    assert made.artefact.manifest["training"]["plan"]["precision"] == precision
+    models = ServerModels.load(*paths, small_teacher, NAMES, REQUESTS, threads=1, precision=precision)
+    vectors = models.teacher_vectors(NAMES)
+    assert (vectors.dtype, vectors.shape) == (np.float32, (3, 8))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
 
 
 def test_a_stopped_run_ends_as_an_unbroken_one(
@@ -152,6 +175,8 @@ def test_general_text_is_read_and_vouched_for(tmp_path: Path, data: Path) -> Non
         (["--layers", "0"], "layers(=0)"),
         (["--width", "100"], "heads(=4)"),
         (["--pruning", "luck"], "pruning(='luck')"),
+        (["--precision", "half"], "precision(='half') must be one of auto, float32, bfloat16"),
+        (["search", "--data", "none.csv", "--precision", "half"], "precision(='half')"),
         (["--ablation"], "--ablation needs tasks"),
         (["--seeds", "2"], "--seeds needs tasks"),
         (["--data", "nowhere.csv"], "nowhere.csv cannot be read"),

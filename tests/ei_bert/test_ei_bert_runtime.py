@@ -1,8 +1,10 @@
 """The int8 student in ONNX Runtime: the same bits alone, padded, in batches and on any number of threads."""
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
+from integer_reference import reference_vectors
 
 from fedbert.ei_bert.artefact import Artefact, build_artefact, load_artefact
 from fedbert.ei_bert.runtime import Int8Encoder
@@ -58,6 +60,46 @@ def test_threads_and_order_change_nothing(artefact: Artefact, encoder: Int8Encod
     two = Int8Encoder(artefact, threads=2)
     assert np.array_equal(two.encode(texts), encoder.encode(texts))
     assert np.array_equal(encoder.encode(texts[::-1])[::-1], encoder.encode(texts))
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "default"])
+def test_every_processors_kernels_come_to_the_integer_reference(name: str, texts: list[str]) -> None:
+    """The shipped graphs in exact integers of numpy give the same bytes, whatever kernels this processor has.
+
+    Products are exact on both sides. Softmax and layer norm are float32: where one of their last bits decides
+    how a byte is rounded, few texts have a byte that differs, by 1.
+    """
+    artefact = load_artefact(models_folder() / name)
+    rows = Tokens(tuple(artefact.files["vocab.txt"].decode().splitlines())).rows(texts)
+    ids = np.array([row for row in rows if len(row) == 10][:24], np.int32)
+    assert ids.shape == (24, 10)
+    ours, plain = (
+        np.rint(127 * part).astype(int)
+        for part in (
+            Int8Encoder(artefact).float_vectors(ids),
+            reference_vectors(artefact.files["model.onnx"], ids),
+        )
+    )
+    assert np.abs(ours - plain).max() <= 1
+    assert (ours != plain).any(1).mean() <= 0.25
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny", "small", "default", "intents-tiny", "intents-small", "intents-default"]
+)
+def test_no_sum_of_two_products_of_bytes_leaves_16_bits(name: str) -> None:
+    """A processor without VNNI adds the products of two neighbouring rows in 16 bits, and would saturate: no
+    matrix of a shipped model can, whatever the text.
+    """
+    graph = onnx.load_from_string(load_artefact(models_folder() / name).files["model.onnx"])
+    known = {each.name: onnx.numpy_helper.to_array(each) for each in graph.graph.initializer}
+    products = [node for node in graph.graph.node if node.op_type in ("MatMulIntegerToFloat", "QAttention")]
+    matrices = [known[node.input[1]].astype(int) for node in products if node.input[1] in known]
+    assert len(matrices) >= 8
+    for matrix in matrices:
+        even = matrix[: len(matrix) // 2 * 2].reshape(-1, 2, matrix.shape[1])
+        for sign in (1, -1):
+            assert 255 * np.clip(sign * even, 0, None).sum(1).max() <= 2**15 - 1
 
 
 def test_vectors_have_unit_length(encoder: Int8Encoder, texts: list[str]) -> None:

@@ -4,14 +4,14 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from ei_bert_fakes import Silent
+from ei_bert_fakes import Silent, only_in
 
 from fedbert.cli import call
 from fedbert.ei_bert import task_pipeline
@@ -197,6 +197,22 @@ def test_every_method_is_compared_on_the_same_start(inputs: Inputs, tmp_path: Pa
     assert {len(values) for arm in found["arms"] for values in arm["accuracy"].values()} == {2}
     assert len(found["differences"]) == 2 * (len(METHODS) - 1)
     assert all(torch.equal(value, before[key]) for key, value in start.student.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_reaches_every_stage(
+    precision: Literal["float32", "bfloat16"], inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor that would choose the other precision no stage does, the ablation and the search
+    included; the manifest names it.
+    """
+    only_in(precision, monkeypatch)
+    plan = replace(PLAN, precision=precision, tune_epochs=1, pretrain_steps=2, cross_steps=2)
+    work = tmp_path / "w"
+    record = compress_tasks(inputs, plan, tmp_path / "m", work, Silent(), with_ablation=True, threads=1)
+    assert record["plan"]["precision"] == precision
+    assert load_artefact(tmp_path / "m").manifest["precision"] == precision
+    assert search_shapes(inputs, 120_000, 2, work, Silent(), 1, [PLAN.architecture], precision)
 
 
 def test_the_search_ranks_shapes_that_fit(inputs: Inputs, tmp_path: Path) -> None:

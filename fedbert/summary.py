@@ -23,8 +23,9 @@ from fedbert.federation.environment import Environment
 from fedbert.federation.phones import Phones
 from fedbert.federation.rows import metrics, outcomes
 from fedbert.federation.run_state import RunState
+from fedbert.federation.server import TRAINING_THREADS
 from fedbert.federation.session import Session
-from fedbert.machine import peak_memory_bytes
+from fedbert.machine import machine_record, peak_memory_bytes
 from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
 from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, RunResult, TierRow
@@ -243,6 +244,7 @@ def summarise(
         "seed": scenario.seed,
         "started": started,
         "versions": versions,
+        "machine": machine_record(scenario.precision, TRAINING_THREADS),
         "commit": commit,
         "status": "finished" if finished else f"interrupted after round {done}",
         "labels": dict(LABELS),

@@ -108,7 +108,7 @@ class Aggregator:
         `reports` are those of the members that answered, by index. Nothing is opened below the least number
         of reports or of survivors, or above the cohort that the fixed point holds.
         """
-        kept, refusals = dict(reports), []
+        kept, refusals = dict(reports), list[Refusal]()
         while True:
             held = self._held(order.round, kept)
             if held:

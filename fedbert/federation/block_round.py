@@ -212,13 +212,12 @@ class BlockRound:
     def _clicks(self, chosen: NDArray[np.intp]) -> Clicks:
         """Return the newest clicks of some devices; ranks that another release gave are not known."""
         release = self.releases[self.order.signal_release]
-        text, item, rank, ranked_by = (
-            column[self.rows, self._newest][chosen]
-            for column in (self.state.text, self.state.item, self.state.rank, self.state.release)
-        )
+        state, where = self.state, (self.rows, self._newest)
+        text = state.text[where][chosen]
         release.ensure(text)
-        rank = np.where(ranked_by == self.order.signal_release, rank, -1).astype(np.int8)
-        return Clicks(release.vectors, text, item, rank)
+        ranked_here = state.release[where][chosen] == self.order.signal_release
+        rank = np.where(ranked_here, state.rank[where][chosen], -1).astype(np.int8)
+        return Clicks(release.vectors, text, state.item[where][chosen], rank)
 
     def dense_sample(self, most: int) -> NDArray[np.int64]:
         """Return the vectors of the first `most` reporting devices, for the shard's own check of masks."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from fedbert.federation import report as r
-from fedbert.federation.wire import Arrays
+from fedbert.federation.protocol import Arrays
 from fedbert.results import ENERGY_USES
 
 

@@ -108,21 +108,20 @@ class Exchange:
 
         for reply in self.grid.send_and_receive(messages, timeout=self.timeout_s):
             node = reply.metadata.src_node_id
-            member = asked.get(node)
-            if member is None or (by_id and sent.get(reply.metadata.reply_to_message_id) != node):
+            if node not in asked or (by_id and sent.get(reply.metadata.reply_to_message_id) != node):
                 self._drop(round_, node, "sent a reply that nobody waits for")
             elif node in answered:
                 self._drop(round_, node, "answered twice")
             elif reply.has_error():
-                refuse(member, f"failed: {_one_line(reply.error.reason)}")
+                refuse(asked[node], f"failed: {_one_line(reply.error.reason)}")
             else:
                 try:
-                    result = check(member, _arrays_of(reply, member, round_))
+                    result = check(asked[node], _arrays_of(reply, asked[node], round_))
                 except FedbertError as error:
-                    refuse(member, f"is refused: {error}")
+                    refuse(asked[node], f"is refused: {error}")
                     continue
                 answered.add(node)
-                yield member, result
+                yield asked[node], result
         for member in asked.values():
             if member.node not in answered | refused:
                 within = f" within {self.timeout_s:g} s" if self.timeout_s is not None else ""

@@ -1,6 +1,6 @@
 """One finished round as a row of the result."""
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s
         found = metrics(histogram)
         return found["ndcg@10"] if found else None
 
-    row: RoundRow = {
+    row: dict[str, Any] = {
         "round": truth.round,
         "hour": (truth.round * scenario.round_hours) % HOURS_PER_DAY,
         **quality,
@@ -81,4 +81,4 @@ def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s
     }
     if truth.missing:
         row["missing"] = truth.missing
-    return row
+    return cast(RoundRow, row)

@@ -172,7 +172,6 @@ class Server:
             training,
             threads=TRAINING_THREADS,
             precision=settings.precision,
-            precision=scenario.precision,
         )
         self._choose_public_texts()
         self._encoded: OrderedDict[str, _Encoded] = OrderedDict()
@@ -365,7 +364,7 @@ class _View:
 
     @property
     def text_items(self) -> NDArray[np.int64]:
-        return self.server.public_items
+        return np.asarray(self.server.public_items, np.int64)
 
     def texts(self, release: int) -> NDArray[np.float32]:
         return self.server.encoded(self.releases[release].artefact).public

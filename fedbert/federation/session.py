@@ -238,7 +238,10 @@ class Session:
         items, dim = len(self.world.public.catalogue.texts), self.environment.release_0.dim
         stage("training the pooled-data bound")
         with self.timed("pooled bound"):
-            expected = {"pooled_sums": ((items, dim), np.int64), "pooled_clicks": ((items,), np.int64)}
+            expected: dict[str, tuple[tuple[int, ...], Any]] = {
+                "pooled_sums": ((items, dim), np.int64),
+                "pooled_clicks": ((items,), np.int64),
+            }
             sums = self._replay(rounds, {"pooled": True}, {}, expected)
             pooled = pooled_bound(self.server, self.scenario, sums["pooled_sums"], sums["pooled_clicks"])
         stage("comparing the systems")

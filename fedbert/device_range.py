@@ -1,0 +1,39 @@
+"""The one way to say "these devices": a seed, the first id and how many there are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert.randomness import Purpose, uniforms
+
+
+@dataclass(frozen=True)
+class DeviceRange:
+    """The devices `first` .. `first + count - 1` of the fleet of a run with `seed`."""
+
+    seed: int
+    first: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The first device behind the range."""
+        return self.first + self.count
+
+    def uniforms(self, purpose: Purpose, time: int, draws: int) -> NDArray[np.float64]:
+        """Return each device's uniform numbers in (0, 1) for a purpose and a time, `[device, draws]`.
+
+        They depend on the device alone, so any range that holds it gives it the same ones.
+        """
+        return uniforms(self.seed, purpose, time, self.first, self.count, draws)
+
+    def part(self, rows: slice) -> "DeviceRange":
+        """Return the devices of some rows, ``slice(start, stop)`` within the range."""
+        return DeviceRange(self.seed, self.first + rows.start, rows.stop - rows.start)
+
+    def blocks(self, size: int) -> Iterator[slice]:
+        """Yield the rows of the range, at most `size` at a time."""
+        for start in range(0, self.count, size):
+            yield slice(start, min(start + size, self.count))

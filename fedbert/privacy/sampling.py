@@ -9,21 +9,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.device_range import DeviceRange
 from fedbert.errors import invalid
 from fedbert.privacy.accounting import Sampler, day_of_round
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 
 def cohort(
-    seed: int,
+    devices: DeviceRange,
     round_number: int,
-    first: int,
-    count: int,
     sampler: Sampler,
     sampling_probability: float,
     rounds_per_day: float,
 ) -> NDArray[np.bool_]:
-    """Return whether devices `first` .. `first + count - 1` join round `round_number` (from 1): `[device]`.
+    """Return whether each device joins round `round_number` (from 1): `[device]`.
 
     `poisson`: each round each device tosses a coin of rate `sampling_probability`, over-selection included.
     `once-a-day`: each day each device draws one of the day's rounds, or none, so that it joins a round at the
@@ -34,7 +33,7 @@ def cohort(
     if not 0 < sampling_probability <= 1:
         raise invalid("sampling_probability", sampling_probability, "be > 0 and <= 1")
     if sampler == "poisson":
-        return uniforms(seed, Purpose.COHORT, round_number, first, count, 1)[:, 0] < sampling_probability
+        return devices.uniforms(Purpose.COHORT, round_number, 1)[:, 0] < sampling_probability
     if sampler != "once-a-day":
         raise invalid("sampler", sampler, "be 'poisson' or 'once-a-day'")
     day = day_of_round(round_number, rounds_per_day)
@@ -42,5 +41,5 @@ def cohort(
     while first_round > 1 and day_of_round(first_round - 1, rounds_per_day) == day:
         first_round -= 1
     rate = min(sampling_probability, 1.0 / max(1, math.ceil(rounds_per_day - 1e-9)))
-    drawn = np.floor(uniforms(seed, Purpose.COHORT, day, first, count, 1)[:, 0] / rate)
+    drawn = np.floor(devices.uniforms(Purpose.COHORT, day, 1)[:, 0] / rate)
     return np.asarray(drawn == round_number - first_round)

@@ -8,11 +8,12 @@ import time
 
 import numpy as np
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.paths import models_folder
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 BLOCK = 16_384
 
@@ -26,19 +27,20 @@ def main() -> None:
     operations = count_operations((folder / "model.onnx").read_bytes())
     model = CostModel(load_fleet(), operations, sum(path.stat().st_size for path in folder.iterdir()))
     rows, tokens, yes = np.arange(BLOCK), 3 + np.arange(BLOCK) % 30, np.ones(BLOCK, np.bool_)
+    everyone = DeviceRange(0, 0, blocks * BLOCK)
     drawing = costing = 0.0
-    for block in range(blocks):
+    for block in everyone.blocks(BLOCK):
+        devices = everyone.part(block)
         begin = time.process_time()
-        fleet = draw_fleet(model.profiles, 0, block * BLOCK, BLOCK)
+        fleet = draw_fleet(model.profiles, devices)
         drawn = time.process_time()
-        uniform = uniforms(0, Purpose.LATENCY, 0, block * BLOCK, BLOCK, 2)
+        uniform = devices.uniforms(Purpose.LATENCY, 0, 2)
         costs = model.session(fleet, rows, tokens, 20, uniform, rows % 4 == 0)
         model.outcomes(costs.latency_ms, costs.peak_memory_bytes, fleet.free_memory_bytes, yes)
         drawing += drawn - begin
         costing += time.process_time() - drawn
-    count = blocks * BLOCK
-    print(f"{60 * count / costing / 1e6:.0f} million device-sessions a minute on one core")
-    print(f"{60 * count / drawing / 1e6:.0f} million devices drawn a minute on one core")
+    print(f"{60 * everyone.count / costing / 1e6:.0f} million device-sessions a minute on one core")
+    print(f"{60 * everyone.count / drawing / 1e6:.0f} million devices drawn a minute on one core")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ available.
 """
 
 import argparse
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact import load_artefact
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.paths import models_folder
@@ -68,10 +68,9 @@ def learnt(
     plan: PrivacyPlan,
     clicks: int,
     weights: tuple[float, float],
-    seed: int,
+    devices: DeviceRange,
 ) -> NDArray[np.float32]:
-    """Return the targets `[item, dim]` after the plan's rounds."""
-    devices = len(history.item)
+    """Return the targets `[item, dim]` after the plan's rounds; `history` is that of `devices`."""
     text, item = history.text[:, -clicks:], history.item[:, -clicks:]
     rank = np.zeros(item.shape, np.int8)
     layout = signal_layout(
@@ -80,14 +79,14 @@ def learnt(
         beta=weights[0],
         gamma=weights[1],
         clip_norm=plan.clip_norm,
-        largest_cohort=largest_cohort(devices, plan.round_rate),
+        largest_cohort=largest_cohort(devices.count, plan.round_rate),
     )
     evidence = no_evidence(layout)
     for number in range(1, plan.rounds + 1):
-        joins = cohort(seed, number, 0, devices, plan.sampler, plan.sampling_probability, plan.rounds_per_day)
+        joins = cohort(devices, number, plan.sampler, plan.sampling_probability, plan.rounds_per_day)
         total = decode(contribution_sum(layout, vectors, text[joins], item[joins], rank[joins]), layout.scale)
-        noisy = total + gaussian_noise(seed, number, layout.size, plan.sigma)
-        evidence = add_round(evidence, layout, noisy, plan.sigma, plan.round_rate * devices)
+        noisy = total + gaussian_noise(devices.seed, number, layout.size, plan.sigma)
+        evidence = add_round(evidence, layout, noisy, plan.sigma, plan.round_rate * devices.count)
     return learn(evidence, public).vectors
 
 
@@ -131,7 +130,7 @@ def main() -> None:
     print(
         f"{catalogue.items} items, dim {encoder.dim}: names {low:.4f}  prior {prior:.4f}  pooled {high:.4f}"
     )
-    block = Block(0, 0, flags.devices, np.zeros(flags.devices, np.int8), WorldSettings(), flags.devices)
+    tier = np.zeros(flags.devices, np.int8)
     for clicks in flags.clicks:
         for word in flags.epsilons:
             common = (flags.sampling_probability, flags.clip_norm, flags.rounds, ROUNDS_PER_DAY)
@@ -146,9 +145,11 @@ def main() -> None:
                 )
             found = []
             for seed in range(flags.seeds):
-                history = clicked_history(world, replace(block, seed=seed), ClickModel())
+                devices = DeviceRange(seed, 0, flags.devices)
+                block = Block(devices, tier, WorldSettings(), devices.count)
+                history = clicked_history(world, block, ClickModel())
                 targets = learnt(
-                    world, vectors, public, history, plan, clicks, (flags.beta, flags.gamma), seed
+                    world, vectors, public, history, plan, clicks, (flags.beta, flags.gamma), devices
                 )
                 found.append(ndcg(unit, targets, text, candidates))
             mean = float(np.mean(found))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose, uniforms, words
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class DeviceRange:
         They depend on the device alone, so any range that holds it gives it the same ones.
         """
         return uniforms(self.seed, purpose, time, self.first, self.count, draws)
+
+    def words(self, purpose: Purpose, time: int, draws: int) -> NDArray[np.uint64]:
+        """Return the raw 64-bit words that `uniforms` come from, `[device, draws]`."""
+        return words(self.seed, purpose, time, self.first, self.count, draws)
 
     def part(self, rows: slice) -> "DeviceRange":
         """Return the devices of some rows, ``slice(start, stop)`` within the range."""

@@ -13,10 +13,11 @@ from typing import Literal
 
 import numpy as np
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability_trace import Trace, states_at, traced_device
 from fedbert.devices.fleet import Flags, Floats, Integers
 from fedbert.devices.habits import PARAMETERS, Habits, Parameters, draw_habits, drop_chance
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 from fedbert.units import HOURS_PER_DAY
 
 Model = Literal["default", "always"]
@@ -70,36 +71,42 @@ def _since(moment: Floats, start: Floats) -> tuple[Floats, Integers]:
     return moment - start - HOURS_PER_DAY * days, days.astype(np.int64)
 
 
+def _moment_time(round_: int) -> int:
+    """Return the time index of a round's draws: even, as those of days are odd."""
+    return 2 * round_
+
+
+def _day_time(day: int) -> int:
+    """Return the time index of the draws of a day (>= -2): odd."""
+    return 2 * (day + 3) + 1
+
+
 def availability(
-    seed: int,
-    first: int,
-    count: int,
+    devices: DeviceRange,
     round_hours: float,
     round_: int,
     model: Model = "default",
     trace: Trace | None = None,
     parameters: Parameters = PARAMETERS,
 ) -> Availability:
-    """Return the state of devices `first` .. `first + count - 1` in round `round_` (>= 1).
+    """Return the state of `devices` in round `round_` (>= 1).
 
     Round r spans the local hours (r - 1) `round_hours` to r `round_hours`, the first starting at midnight.
     `model` 'always' makes every device idle, charging, unmetered and online; else the states are those of
     `trace` if there is one, and those of the habits if not.
     """
     if model == "always":
-        yes = np.ones(count, np.bool_)
+        yes = np.ones(devices.count, np.bool_)
         return Availability(yes, yes, yes, yes)
-    draws = uniforms(seed, Purpose.AVAILABILITY, 2 * round_, first, count, _MOMENTS)
+    draws = devices.uniforms(Purpose.AVAILABILITY, _moment_time(round_), _MOMENTS)
     start = (round_ - 1) * round_hours
     moment = start + round_hours * draws[:, 0]
     if trace is not None:
-        return Availability(*states_at(trace, traced_device(trace, seed, first, count), moment))
-    habits = draw_habits(seed, first, count, parameters)
+        return Availability(*states_at(trace, traced_device(devices, trace), moment))
+    habits = draw_habits(devices, parameters)
     asleep = _since(moment, habits.sleep_start)[0] < habits.sleep_hours
     plugged, day = _since(moment, habits.plug_start)
-    staying = (plugged < habits.plug_hours) & (
-        _daily(seed, first, count, day, start, round_hours) < habits.plug_chance
-    )
+    staying = (plugged < habits.plug_hours) & (_daily(devices, day, start, round_hours) < habits.plug_chance)
     return _by_chance(habits, asleep, staying, draws, parameters)
 
 
@@ -118,46 +125,41 @@ def _by_chance(
     return Availability(idle, staying | topping_up, unmetered, online)
 
 
-def _daily(seed: int, first: int, count: int, day: Integers, start: float, round_hours: float) -> Floats:
+def _daily(devices: DeviceRange, day: Integers, start: float, round_hours: float) -> Floats:
     """Return a uniform number a device and `day` [device], the same in every round of that day.
 
     Days are numbered from -2: a stay that began the evening before midnight of day 0 belongs to day -1.
     """
     earliest = int(np.floor(start / HOURS_PER_DAY)) - 2
     latest = int(np.floor((start + round_hours) / HOURS_PER_DAY)) + 1
-    result = np.zeros(count)
+    result = np.zeros(devices.count)
     for number in range(earliest, latest + 1):  # a handful of days, not devices
         chosen = day == number
         if chosen.any():
-            draws = uniforms(seed, Purpose.AVAILABILITY, 2 * (number + 3) + 1, first, count, 1)
+            draws = devices.uniforms(Purpose.AVAILABILITY, _day_time(number), 1)
             result = np.where(chosen, draws[:, 0], result)
     return result
 
 
 def interruption_causes(
-    seed: int,
-    round_: int,
-    first: int,
-    count: int,
-    model: Model = "default",
-    parameters: Parameters = PARAMETERS,
+    devices: DeviceRange, round_: int, model: Model = "default", parameters: Parameters = PARAMETERS
 ) -> Interruptions:
-    """Return which devices would drop out of round `round_` and which be late in it; `model` 'always': none.
+    """Return which of `devices` would drop out of round `round_` and which be late; none if always available.
 
     The chance to drop out is the device's own (4-12 %, 8 % on average), that to be late 2 % for all. Both
     stay modelled where the states come from a trace.
     """
     if model == "always":
-        no = np.zeros(count, np.bool_)
+        no = np.zeros(devices.count, np.bool_)
         return Interruptions(no, no)
-    draws = uniforms(seed, Purpose.DROP_OUT, round_, first, count, 2)
-    dropped = draws[:, 0] < drop_chance(seed, first, count, parameters)
+    draws = devices.uniforms(Purpose.DROP_OUT, round_, 2)
+    dropped = draws[:, 0] < drop_chance(devices, parameters)
     return Interruptions(dropped, ~dropped & (draws[:, 1] < LATE))
 
 
-def interruptions(seed: int, round_: int, first: int, count: int, model: Model = "default") -> Flags:
-    """Return which devices [device], if selected in round `round_`, would not report in time."""
-    causes = interruption_causes(seed, round_, first, count, model)
+def interruptions(devices: DeviceRange, round_: int, model: Model = "default") -> Flags:
+    """Return which of `devices` [device], if selected in round `round_`, would not report in time."""
+    causes = interruption_causes(devices, round_, model)
     return causes.dropped | causes.late
 
 
@@ -173,12 +175,12 @@ def hourly_shares(
     States: those of `STATES`. Of the model the second day, when no start-up shows;
     of a trace the mean of its days, at most the first fourteen.
     """
-    hours = int(HOURS_PER_DAY)
+    hours, sample = int(HOURS_PER_DAY), DeviceRange(seed, 0, devices)
     days = range(1, 2) if trace is None else range(min(trace.days, _MOST_TRACE_DAYS))
     shares = {name: np.zeros(hours) for name in STATES}
     for day in days:
         for hour in range(hours):
-            state = availability(seed, 0, devices, 1.0, hours * day + hour + 1, model, trace, parameters)
+            state = availability(sample, 1.0, hours * day + hour + 1, model, trace, parameters)
             for name in STATES:
                 shares[name][hour] += np.count_nonzero(getattr(state, name)) / devices
     return {name: share / len(days) for name, share in shares.items()}

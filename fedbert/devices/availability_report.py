@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import availability, hourly_shares, interruption_causes
 from fedbert.devices.fleet import Floats
 from fedbert.devices.habits import PARAMETERS, Parameters
@@ -30,9 +31,9 @@ def shapes(
 ) -> Shapes:
     """Return the shapes of a fleet of `devices` over `days` of 2-hour rounds."""
     hours = hourly_shares(seed=seed, devices=devices, parameters=parameters)
-    work = np.zeros(devices, np.int64)
+    sample, work = DeviceRange(seed, 0, devices), np.zeros(devices, np.int64)
     for round_ in range(_SECOND_DAY, _SECOND_DAY + _ROUNDS_PER_DAY * days):
-        work += availability(seed, 0, devices, ROUND_HOURS, round_, parameters=parameters).eligible
+        work += availability(sample, ROUND_HOURS, round_, parameters=parameters).eligible
     eligible = hours["eligible"]
     return Shapes(
         eligible=float(eligible.mean()),
@@ -48,7 +49,8 @@ def availability_table(
 ) -> list[str]:
     """Return the published shapes beside those of the model, and the states by local hour: Markdown lines."""
     found = shapes(parameters, devices)
-    causes = [interruption_causes(0, round_, 0, devices, parameters=parameters) for round_ in range(1, 31)]
+    sample = DeviceRange(0, 0, devices)
+    causes = [interruption_causes(sample, round_, parameters=parameters) for round_ in range(1, 31)]
     ends = round_endings(parameters=sessions)
     low, high = np.quantile(ends.closed_s / 60, [0.1, 0.9])
     lines = [

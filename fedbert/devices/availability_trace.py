@@ -24,9 +24,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.fleet import Flags, Floats, Integers
 from fedbert.errors import FedbertError, invalid
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 from fedbert.table_files import bad_row, read_table, strings
 from fedbert.units import HOURS_PER_DAY, MS_PER_HOUR
 
@@ -108,9 +109,9 @@ def load_trace(path: Path | None) -> Trace | None:
     return None if path is None else read_trace(path)
 
 
-def traced_device(trace: Trace, seed: int, first: int, count: int) -> Integers:
-    """Return whose trace each device `first` .. `first + count - 1` takes, `[device]` in 0 .. devices - 1."""
-    draws = uniforms(seed, Purpose.TRACE, 0, first, count, 1)[:, 0]
+def traced_device(devices: DeviceRange, trace: Trace) -> Integers:
+    """Return whose trace each of `devices` takes, `[device]` in 0 .. `trace.devices` - 1."""
+    draws = devices.uniforms(Purpose.TRACE, 0, 1)[:, 0]
     return (draws * trace.devices).astype(np.int64)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.profiles import NORMAL_P90, DeviceProfile
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -78,11 +79,11 @@ def between_quantiles(
     return np.asarray(p50 * np.exp(step * z))
 
 
-def draw_fleet(profiles: tuple[DeviceProfile, ...], seed: int, first: int, count: int) -> FleetColumns:
-    """Return devices `first` .. `first + count - 1` of the fleet of `profiles` (shares add up to 1)."""
-    identity = uniforms(seed, Purpose.PROFILE, 0, first, count, 2)
+def draw_fleet(profiles: tuple[DeviceProfile, ...], devices: DeviceRange) -> FleetColumns:
+    """Return what `devices` of the fleet of `profiles` (shares add up to 1) are."""
+    identity = devices.uniforms(Purpose.PROFILE, 0, 2)
     profile = pick(identity[:, 0], np.array([p.share for p in profiles]))
-    memory = uniforms(seed, Purpose.FREE_MEMORY, 0, first, count, 1)[:, 0]
+    memory = devices.uniforms(Purpose.FREE_MEMORY, 0, 1)[:, 0]
 
     def per_class(values: list[float] | list[int]) -> Floats:
         return np.array(values, np.float64)[profile]

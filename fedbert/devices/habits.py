@@ -13,9 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.fleet import Flags, Floats, standard_normal
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 from fedbert.units import HOURS_PER_DAY
+
+_HABITS_TIME, _DROP_OUT_TIME = 0, 1
+"""Time indices of what a device draws once: its habits, and its own chance to drop out."""
 
 _DRAWS = 8
 _SHORTEST_NIGHT_HOURS = 2.0
@@ -87,10 +91,10 @@ class Habits:
     idle_awake: Floats
 
 
-def draw_habits(seed: int, first: int, count: int, parameters: Parameters = PARAMETERS) -> Habits:
-    """Return the habits of devices `first` .. `first + count - 1`."""
+def draw_habits(devices: DeviceRange, parameters: Parameters = PARAMETERS) -> Habits:
+    """Return the habits of `devices`."""
     p = parameters
-    draws = uniforms(seed, Purpose.HABIT, 0, first, count, _DRAWS)
+    draws = devices.uniforms(Purpose.HABIT, _HABITS_TIME, _DRAWS)
     docked = draws[:, 0] < p.docked_share
     nightly = ~docked & (draws[:, 0] < p.docked_share + p.nightly_share)
     steady = docked | nightly
@@ -114,7 +118,7 @@ def draw_habits(seed: int, first: int, count: int, parameters: Parameters = PARA
     )
 
 
-def drop_chance(seed: int, first: int, count: int, parameters: Parameters = PARAMETERS) -> Floats:
+def drop_chance(devices: DeviceRange, parameters: Parameters = PARAMETERS) -> Floats:
     """Return each device's own chance `[device]` to drop out of a round it was selected for."""
-    own = uniforms(seed, Purpose.HABIT, 1, first, count, 1)[:, 0]
+    own = devices.uniforms(Purpose.HABIT, _DROP_OUT_TIME, 1)[:, 0]
     return np.asarray(parameters.drop_low + (parameters.drop_high - parameters.drop_low) * own)

@@ -18,12 +18,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import Availability
 from fedbert.devices.energy import energy_mj
 from fedbert.devices.fleet import Flags, Floats, Integers, between_quantiles, lognormal, standard_normal
 from fedbert.devices.links import FIXED_LINE, LinkTable
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 from fedbert.units import BITS_PER_BYTE, MS_PER_S
 
 Metered = Literal["never", "uploads", "always"]
@@ -91,15 +92,13 @@ def draw_network(
     profiles: tuple[DeviceProfile, ...],
     links: LinkTable,
     profile: NDArray[np.int16],
-    seed: int,
-    first: int,
-    count: int,
+    devices: DeviceRange,
 ) -> NetworkColumns:
-    """Return the links of devices `first` .. `first + count - 1`, whose classes are `profile` [device].
+    """Return the links of `devices`, whose classes are `profile` [device].
 
     The two links of a device are drawn independently of each other.
     """
-    draws = uniforms(seed, Purpose.NETWORK, 0, first, count, _LINK_DRAWS)
+    draws = devices.uniforms(Purpose.NETWORK, 0, _LINK_DRAWS)
     edges = np.cumsum([phone.radios.shares for phone in profiles], axis=1)  # [profile, cellular link]
     edges[edges == edges[:, -1:]] = np.inf  # the last link with a share takes what rounding leaves
     which = draws[:, 0]
@@ -138,9 +137,9 @@ def may_download(state: Availability, metered: Metered) -> Flags:
     return state.online if metered == "always" else state.download_window
 
 
-def transfer_uniforms(seed: int, purpose: Purpose, time: int, first: int, count: int) -> Floats:
-    """Return the uniform numbers `[device, TRANSFER_DRAWS]` of one transfer of each device of a block."""
-    return uniforms(seed, purpose, time, first, count, TRANSFER_DRAWS)
+def transfer_uniforms(devices: DeviceRange, purpose: Purpose, time: int) -> Floats:
+    """Return the uniform numbers `[device, TRANSFER_DRAWS]` of one transfer of each of `devices`."""
+    return devices.uniforms(purpose, time, TRANSFER_DRAWS)
 
 
 def download(

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import interruption_causes
 from fedbert.devices.fleet import Flags, Floats, lognormal
 from fedbert.errors import invalid
@@ -129,12 +130,13 @@ def round_endings(
     states = np.zeros(len(EndState), np.int64)
     closed_s, out = np.zeros(rounds), 0
     for round_ in range(rounds):
-        first = round_ * count
-        draws = uniforms(seed, Purpose.PARTICIPATION, 2 * round_, first, count, 2)
-        common = uniforms(seed, Purpose.PARTICIPATION, 2 * round_ + 1, 0, 1, 1)[:, 0]
+        selected = DeviceRange(seed, round_ * count, count)
+        devices_time, common_time = 2 * round_, 2 * round_ + 1
+        draws = selected.uniforms(Purpose.PARTICIPATION, devices_time, 2)
+        common = uniforms(seed, Purpose.PARTICIPATION, common_time, 0, 1, 1)[:, 0]
         median_s = lognormal(common, parameters.median_s, parameters.round_sigma)
         finish_s = lognormal(draws[:, 0], median_s, parameters.sigma)
-        dropped = interruption_causes(seed, round_ + 1, first, count).dropped
+        dropped = interruption_causes(selected, round_ + 1).dropped
         end = end_states(finish_s, dropped, draws[:, 1], reports, parameters)
         states += np.bincount(end.state, minlength=len(EndState))
         closed_s[round_], out = end.closed_s, out + int(dropped.sum())

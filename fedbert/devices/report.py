@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import CostModel, Outcome
 from fedbert.devices.errors_table import ErrorTable
 from fedbert.devices.fitting import FLOAT, INT8, Fit, Timings, relative_errors
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.devices.transformers import transformer_rates
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 
 def fit_table(
@@ -57,9 +58,10 @@ def errors_table(table: ErrorTable) -> list[str]:
 
 def session_table(model: CostModel, tokens: int = 16, devices: int = 50_000) -> list[str]:
     """Return latency (warm and cold), what binds, energy and outcomes by class, for texts of `tokens`."""
-    fleet = draw_fleet(model.profiles, 0, 0, devices)
+    sample = DeviceRange(0, 0, devices)
+    fleet = draw_fleet(model.profiles, sample)
     rows, length = np.arange(devices), np.full(devices, tokens)
-    draws = uniforms(0, Purpose.LATENCY, 0, 0, devices, 2)
+    draws = sample.uniforms(Purpose.LATENCY, 0, 2)
     warm = model.session(fleet, rows, length, 20, draws, np.zeros(devices, np.bool_))
     cold = model.session(fleet, rows, length, 20, draws, np.ones(devices, np.bool_))
     outcome = model.outcomes(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 from fedbert.recommendation.scorer import default_scores
 from fedbert.recommendation.scorer import order as best_first
 from fedbert.recommendation.sessions import (
@@ -92,15 +92,10 @@ def clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
     Before the clock the lists stood in the server's default order. Sessions without a click are forgotten;
     what is left moves to the end of its row.
     """
-    tier = block.tier
     parts = []
-    for start in range(0, block.count, _DEVICES_PER_CHUNK):
-        here = tier[start : start + _DEVICES_PER_CHUNK]
-        parts.append(
-            _clicked_history(
-                world, replace(block, first=block.first + start, count=len(here), tier=here), model
-            )
-        )
+    for rows in block.devices.blocks(_DEVICES_PER_CHUNK):
+        part = replace(block, devices=block.devices.part(rows), tier=block.tier[rows])
+        parts.append(_clicked_history(world, part, model))
     return Requests(
         np.concatenate([part.text for part in parts]), np.concatenate([part.item for part in parts])
     )
@@ -114,11 +109,10 @@ def _clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
     for step in range(length):
         row = np.flatnonzero(wanted.item[:, step] >= 0)
         item = wanted.item[row, step]
-        purpose = Purpose.HISTORY_CANDIDATES
-        draw = uniforms(block.seed, purpose, step, block.first, block.count, candidate_draws(size))[row]
+        draw = block.devices.uniforms(Purpose.HISTORY_CANDIDATES, step, candidate_draws(size))[row]
         candidates = draw_candidates(catalogue, item, draw, size)
         shown = best_first(default_scores(catalogue, candidates), candidates, catalogue.default_rank)
-        draw = uniforms(block.seed, Purpose.HISTORY_CLICK, step, block.first, block.count, DRAWS)[row]
+        draw = block.devices.uniforms(Purpose.HISTORY_CLICK, step, DRAWS)[row]
         clicked[row, step] = clicks_from_draws(draw, shown, item, model)[0]
     place = np.argsort(clicked >= 0, axis=1, kind="stable")
     clicked = np.take_along_axis(clicked, place, axis=1)

@@ -64,7 +64,7 @@ class SequenceWorld:
 
         It goes by seed, and by tier as far as `tier_correlation` says (`tier_users.assign`).
         """
-        order = generator(block.seed, Purpose.USER_ASSIGNMENT).permutation(len(self.past.start))
+        order = generator(block.devices.seed, Purpose.USER_ASSIGNMENT).permutation(len(self.past.start))
         return np.asarray(assign(block, order, self.lean))
 
     def history(self, block: Block) -> Requests:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.paths import data_folder
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
 from fedbert.recommendation.sessions import (
     Block,
@@ -73,8 +73,8 @@ class ServicesWorld:
     def history(self, block: Block) -> Requests:
         """Return the sessions before the clock, newest last: services by the urn, learning texts."""
         length = block.settings.history_length
-        item = self._urn(block, np.arange(block.count))
-        text_draw = uniforms(block.seed, Purpose.HISTORY, 0, block.first, block.count, length)
+        item = self._urn(block, np.arange(block.devices.count))
+        text_draw = block.devices.uniforms(Purpose.HISTORY, 0, length)
         return Requests(self.learning.pick(item, text_draw), item)
 
     def sessions(self, block: Block, round_: int, kind: Kind) -> Sessions:
@@ -105,7 +105,7 @@ class ServicesWorld:
     def _urn(self, block: Block, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the history's services of the devices in `rows` of the block, `[rows, H]`."""
         length = block.settings.history_length
-        draw = uniforms(block.seed, Purpose.TASTE, 0, block.first, block.count, 2 * length)[rows]
+        draw = block.devices.uniforms(Purpose.TASTE, 0, 2 * length)[rows]
         tier = block.tier[rows]
         item = np.empty((len(rows), length), np.int32)
         everyone = np.arange(len(rows))

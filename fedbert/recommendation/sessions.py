@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.randomness import Purpose, uniforms, words
+from fedbert.device_range import DeviceRange
+from fedbert.randomness import Purpose
 from fedbert.recommendation.catalogue import Catalogue
 from fedbert.units import HOURS_PER_DAY
 
@@ -60,19 +61,17 @@ class WorldSettings:
 
 @dataclass(frozen=True)
 class Block:
-    """Devices `first` .. `first + count - 1` of a fleet of `devices`; tier int8, 0 entry, 2 flagship.
+    """Devices of a fleet of `fleet_devices`; tier int8 [device], 0 entry, 2 flagship.
 
-    `tier_of(first, count)` gives the tiers of any devices of the fleet, for worlds of real users, who are
-    exchanged between neighbours; None leaves them where they are.
+    `tier_of` gives the tiers [device] of any range of the fleet, for worlds of real users, who are exchanged
+    between neighbours; None leaves them where they are.
     """
 
-    seed: int
-    first: int
-    count: int
+    devices: DeviceRange
     tier: NDArray[np.int8]
     settings: WorldSettings
-    devices: int
-    tier_of: Callable[[int, int], NDArray[np.int8]] | None = None
+    fleet_devices: int
+    tier_of: Callable[[DeviceRange], NDArray[np.int8]] | None = None
 
 
 @dataclass(frozen=True)
@@ -162,11 +161,11 @@ def session_places(
     most = min(MAX_SLOTS, max(6, int(np.ceil(mean + 6 * np.sqrt(mean)))))
     terms = np.exp(-mean) * np.cumprod(np.concatenate([[1.0], mean / np.arange(1.0, most)]))
     purpose = Purpose.LEARNING_COUNT if kind is Kind.LEARNING else Purpose.EVALUATION_COUNT
-    draw = uniforms(block.seed, purpose, round_, block.first, block.count, 1)[:, 0]
+    draw = block.devices.uniforms(purpose, round_, 1)[:, 0]
     count = np.searchsorted(np.cumsum(terms), draw)
     if able is not None:
         count = np.where(able, count, 0)
-    device = np.repeat(np.arange(block.count, dtype=np.int32), count)
+    device = np.repeat(np.arange(block.devices.count, dtype=np.int32), count)
     slot = np.arange(len(device)) - np.repeat(np.cumsum(count) - count, count)
     return device, slot.astype(np.int8)
 
@@ -176,17 +175,19 @@ def session_uniforms(
 ) -> NDArray[np.float64]:
     """Return `[s, draws]` uniforms in (0, 1): a function of (seed, purpose, round, device, slot) alone."""
     result = np.empty((len(device), draws), np.float64)
-    edges = np.searchsorted(device, np.arange(0, block.count + _DEVICES_PER_CHUNK, _DEVICES_PER_CHUNK))
+    ends = np.arange(0, block.devices.count + _DEVICES_PER_CHUNK, _DEVICES_PER_CHUNK)
+    edges = np.searchsorted(device, ends)
     for low, high in pairwise(edges):
         if low == high:
             continue
         rows = device[low:high]
-        first, last = int(rows[0]), int(rows[-1])
+        start = int(rows[0])
+        spanned = block.devices.part(slice(start, int(rows[-1]) + 1))
         for number in range(int(slot[low:high].max()) + 1):
             here = np.flatnonzero(slot[low:high] == number)
             time = round_ * MAX_SLOTS + number
-            raw = words(block.seed, purpose, time, block.first + first, last - first + 1, draws)
-            picked = raw[rows[here] - first] >> np.uint64(12)
+            raw = spanned.words(purpose, time, draws)
+            picked = raw[rows[here] - start] >> np.uint64(12)
             result[low + here] = (picked + 0.5) * _TO_UNIT
     return result
 

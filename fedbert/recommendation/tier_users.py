@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fedbert.randomness import Purpose, uniforms
+from fedbert.device_range import DeviceRange
+from fedbert.randomness import Purpose
 from fedbert.recommendation.sessions import Block
 
 GROUP = 64
@@ -34,20 +35,24 @@ def assign(block: Block, order: NDArray[np.int64], lean: NDArray[np.float64]) ->
 
     Devices beyond the users begin the order again; groups end there, and at the end of the fleet.
     """
-    users, end = len(order), block.first + block.count
+    users, devices = len(order), block.devices
+    first, end = devices.first, devices.end
     strength = block.settings.tier_correlation
-    if strength == 0 or block.tier_of is None or not block.count:
-        return order[np.arange(block.first, end) % users]
-    low = block.first - (block.first % users) % GROUP
+    if strength == 0 or block.tier_of is None or not devices.count:
+        return order[np.arange(first, end) % users]
+    low = first - (first % users) % GROUP
     last = end - 1
     high = last - (last % users) % GROUP + GROUP
-    high = max(end, min(high, (last // users + 1) * users, block.devices))
+    high = max(end, min(high, (last // users + 1) * users, block.fleet_devices))
+    # Whole groups: the block's devices and, on both sides, those that share a group with them.
+    whole = DeviceRange(devices.seed, low, high - low)
+    before, after = whole.part(slice(0, first - low)), whole.part(slice(end - low, high - low))
     device = np.arange(low, high)
-    tier = np.concatenate([block.tier_of(low, block.first - low), block.tier, block.tier_of(end, high - end)])
+    tier = np.concatenate([block.tier_of(before), block.tier, block.tier_of(after)])
     group = device // users * -(-users // GROUP) + device % users // GROUP
     user = order[device % users]
-    draw = uniforms(block.seed, Purpose.USER_ASSIGNMENT, _EXCHANGE_TIME, low, high - low, 2)
+    draw = whole.uniforms(Purpose.USER_ASSIGNMENT, _EXCHANGE_TIME, 2)
     score = strength * lean[user] + ndtri(draw[:, 0])
     result = np.empty_like(user)
     result[np.lexsort((draw[:, 1], tier, group))] = user[np.lexsort((score, group))]
-    return result[block.first - low : end - low]
+    return result[first - low : end - low]

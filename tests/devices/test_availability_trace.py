@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import STATES, availability, hourly_shares, interruptions
 from fedbert.devices.availability_trace import State, read_trace, states_at, traced_device
 from fedbert.errors import FedbertError
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 GOOD = """device_id,start,end,state
 phone-a,21.5,31,charging
@@ -101,11 +102,12 @@ def test_as_one_phone_would_look_it_up(tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     table.to_csv(path, index=False)
     trace = read_trace(path)
-    who = traced_device(trace, 7, 0, 200)
+    devices = DeviceRange(7, 0, 200)
+    who = traced_device(devices, trace)
     assert set(who.tolist()) == set(range(12))
     for round_ in (1, 30, 1_000):
-        state = availability(7, 0, 200, 5.0, round_, trace=trace)
-        draws = uniforms(7, Purpose.AVAILABILITY, 2 * round_, 0, 200, 5)[:, 0]
+        state = availability(devices, 5.0, round_, trace=trace)
+        draws = devices.uniforms(Purpose.AVAILABILITY, 2 * round_, 5)[:, 0]
         for device in range(200):
             hour = ((round_ - 1) * 5.0 + 5.0 * draws[device]) % 72
             mine = table[table["device_id"] == f"d{who[device]:03d}"]
@@ -131,15 +133,16 @@ def test_blocks_do_not_change_a_trace(tmp_path: Path) -> None:
     """Any split of the devices gives the same bits; drop-outs stay modelled."""
     random_rows(3, 9).to_csv(tmp_path / "trace.csv", index=False)
     trace = read_trace(tmp_path / "trace.csv")
-    whole = availability(3, 100, 300, 2.0, 40, trace=trace)
+    devices = DeviceRange(3, 100, 300)
+    whole = availability(devices, 2.0, 40, trace=trace)
     parts = [
-        availability(3, first, count, 2.0, 40, trace=trace)
+        availability(DeviceRange(3, first, count), 2.0, 40, trace=trace)
         for first, count in ((100, 1), (101, 7), (108, 292))
     ]
     for name in STATES:
         joined = np.concatenate([getattr(part, name) for part in parts])
         assert joined.tolist() == getattr(whole, name).tolist()
-    assert interruptions(3, 40, 100, 300).any()
+    assert interruptions(devices, 40).any()
 
 
 def test_hourly_shares_are_the_mean_of_the_days(tmp_path: Path) -> None:
@@ -155,7 +158,7 @@ def test_speed(tmp_path: Path) -> None:
     random_rows(4, 300).to_csv(tmp_path / "trace.csv", index=False)
     trace = read_trace(tmp_path / "trace.csv")
     begin = time.process_time()
-    availability(0, 0, 250_000, 2.0, 13, trace=trace)
+    availability(DeviceRange(0, 0, 250_000), 2.0, 13, trace=trace)
     assert time.process_time() - begin < 1.0
 
 

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import (
     Availability,
     availability,
@@ -15,7 +16,7 @@ from fedbert.devices.availability import (
 from fedbert.devices.availability_report import shapes
 from fedbert.devices.fleet import standard_normal
 from fedbert.devices.habits import PARAMETERS, draw_habits
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 STATES = ("idle", "charging", "unmetered", "online")
 SHAPES = shapes(devices=8_000, seed=3)
@@ -43,8 +44,9 @@ def test_phones_are_in_use_by_day() -> None:
 @pytest.mark.parametrize(("round_hours", "round_"), [(2.0, 1), (2.0, 19), (24.0, 2)])
 def test_one_device_and_its_day(device: int, round_hours: float, round_: int) -> None:
     """The habits of one device and its state at its moment, one rule after the other, are the columns'."""
-    p, h = PARAMETERS, [float(x) for x in uniforms(9, Purpose.HABIT, 0, device, 1, 8)[0]]
-    u = [float(x) for x in uniforms(9, Purpose.AVAILABILITY, 2 * round_, device, 1, 5)[0]]
+    mine = DeviceRange(9, device, 1)
+    p, h = PARAMETERS, [float(x) for x in mine.uniforms(Purpose.HABIT, 0, 8)[0]]
+    u = [float(x) for x in mine.uniforms(Purpose.AVAILABILITY, 2 * round_, 5)[0]]
 
     def normal(uniform: float) -> float:
         return float(standard_normal(np.array([uniform]))[0])
@@ -58,7 +60,7 @@ def test_one_device_and_its_day(device: int, round_hours: float, round_: int) ->
     asleep = (moment - bedtime) % 24 < night
     plug = bedtime - h[4] * stay
     day = math.floor((moment - plug) / 24)
-    coin = uniforms(9, Purpose.AVAILABILITY, 2 * (day + 3) + 1, device, 1, 1)[0, 0]
+    coin = mine.uniforms(Purpose.AVAILABILITY, 2 * (day + 3) + 1, 1)[0, 0]
     staying = (moment - plug) % 24 < (24 if docked else night + stay)
     staying &= bool(coin < (p.steady_plug if docked or nightly else p.seldom_plug))
     charging = staying or (not docked and not nightly and u[1] < p.top_up)
@@ -68,14 +70,14 @@ def test_one_device_and_its_day(device: int, round_hours: float, round_: int) ->
     busy = charging and not staying and u[1] >= p.top_up_quiet * p.top_up
     idle = not busy and u[3] < (p.idle_asleep if asleep else p.idle_plugged if staying else own)
     unmetered = u[2] < wifi
-    state = availability(9, 0, 40, round_hours, round_)
+    state = availability(DeviceRange(9, 0, 40), round_hours, round_)
     found = [bool(getattr(state, name)[device]) for name in STATES]
     assert found == [idle, charging, unmetered, unmetered or u[4] < p.online_metered]
 
 
 def test_no_stay_is_longer_than_a_day() -> None:
     """Docked phones stay on the charger for 24 hours, the longest stay there is."""
-    habits = draw_habits(0, 0, 20_000)
+    habits = draw_habits(DeviceRange(0, 0, 20_000))
     assert habits.plug_hours.max() == 24.0
     assert np.mean(habits.plug_hours == 24.0) >= 0.8 * PARAMETERS.docked_share
     assert (habits.plug_hours >= habits.sleep_hours).all()
@@ -84,13 +86,13 @@ def test_no_stay_is_longer_than_a_day() -> None:
 def test_speed() -> None:
     """A round of 250,000 devices takes less than a second of one core."""
     begin = time.process_time()
-    availability(0, 0, 250_000, 2.0, 13)
+    availability(DeviceRange(0, 0, 250_000), 2.0, 13)
     assert time.process_time() - begin < 1.0
 
 
 def test_eligible_is_all_at_once() -> None:
     """Eligible devices are idle, charging, unmetered and online; fetching needs the last two."""
-    state = availability(1, 0, 2_000, 2.0, 2)
+    state = availability(DeviceRange(1, 0, 2_000), 2.0, 2)
     strict = state.idle & state.charging & state.unmetered & state.online
     assert (state.eligible == strict).all()
     assert (state.download_window == (state.unmetered & state.online)).all()
@@ -100,9 +102,9 @@ def test_eligible_is_all_at_once() -> None:
 @pytest.mark.parametrize(("round_hours", "round_"), [(2.0, 1), (2.0, 12), (2.0, 40), (24.0, 3), (0.25, 500)])
 def test_blocks_do_not_change_availability(round_hours: float, round_: int) -> None:
     """Any split of the devices gives the same bits, in any round."""
-    whole = availability(3, 100, 300, round_hours, round_)
+    whole = availability(DeviceRange(3, 100, 300), round_hours, round_)
     parts = [
-        availability(3, first, count, round_hours, round_)
+        availability(DeviceRange(3, first, count), round_hours, round_)
         for first, count in ((100, 1), (101, 7), (108, 292))
     ]
     for name in STATES:
@@ -113,39 +115,43 @@ def test_blocks_do_not_change_availability(round_hours: float, round_: int) -> N
 
 def test_always() -> None:
     """The model 'always' makes every device eligible in every round, and nothing is interrupted."""
-    state = availability(0, 0, 50, 2.0, 9, "always")
+    devices = DeviceRange(0, 0, 50)
+    state = availability(devices, 2.0, 9, "always")
     assert isinstance(state, Availability)
     assert state.eligible.all()
     assert state.download_window.all()
-    assert not interruptions(0, 9, 0, 50, "always").any()
+    assert not interruptions(devices, 9, "always").any()
 
 
 def test_the_same_phones_charge_at_the_same_hours() -> None:
     """Devices that are eligible one night are more often eligible the next night than others."""
-    nights = [availability(5, 0, 20_000, 2.0, 2 + 12 * day).eligible for day in (1, 2)]
+    devices = DeviceRange(5, 0, 20_000)
+    nights = [availability(devices, 2.0, 2 + 12 * day).eligible for day in (1, 2)]
     assert nights[1][nights[0]].mean() > 1.5 * nights[1][~nights[0]].mean()
 
 
 def test_a_night_on_the_charger_lasts() -> None:
     """Whether a device is put on the charger is settled once a night, not once a round."""
-    hours = [availability(4, 0, 20_000, 0.5, 48 + 2 * hour).charging for hour in (2, 3)]
+    devices = DeviceRange(4, 0, 20_000)
+    hours = [availability(devices, 0.5, 48 + 2 * hour).charging for hour in (2, 3)]
     assert np.mean(hours[0] == hours[1]) > 0.8
 
 
 def test_drop_outs() -> None:
     """6-10 % of devices drop out of a round and 2 % more are late; never both; some devices more often."""
-    causes = [interruption_causes(6, round_, 0, 20_000) for round_ in range(1, 31)]
+    devices = DeviceRange(6, 0, 20_000)
+    causes = [interruption_causes(devices, round_) for round_ in range(1, 31)]
     dropped = np.mean([cause.dropped for cause in causes])
     assert 0.06 < dropped < 0.10
     assert np.mean([cause.late for cause in causes]) == pytest.approx(0.02 * (1 - dropped), abs=0.002)
     assert not any((cause.dropped & cause.late).any() for cause in causes)
     by_device = np.sum([cause.dropped for cause in causes], axis=0)
     assert by_device.var() > 1.1 * by_device.mean() * (1 - dropped)
-    joined = interruptions(6, 3, 0, 20_000)
+    joined = interruptions(devices, 3)
     assert (joined == (causes[2].dropped | causes[2].late)).all()
 
 
 def test_blocks_do_not_change_interruptions() -> None:
     """Any split of the devices gives the same interruptions."""
-    parts = np.concatenate([interruptions(6, 3, first, 25) for first in range(0, 100, 25)])
-    assert parts.tolist() == interruptions(6, 3, 0, 100).tolist()
+    parts = np.concatenate([interruptions(DeviceRange(6, first, 25), 3) for first in range(0, 100, 25)])
+    assert parts.tolist() == interruptions(DeviceRange(6, 0, 100), 3).tolist()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import (
     BUSY_HIGH,
     BUSY_LOW,
@@ -25,7 +26,7 @@ from fedbert.devices.memory import ONNX_RUNTIME
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic
 from fedbert.devices.profiles import Core
 from fedbert.errors import FedbertError
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import Purpose
 
 PROFILES = load_fleet()
 OPERATIONS = ModelOperations(
@@ -52,10 +53,11 @@ OPERATIONS = ModelOperations(
 )
 MODEL = CostModel(PROFILES, OPERATIONS, artefact_bytes=1_900_000)
 COUNT = 400
-FLEET = draw_fleet(PROFILES, 11, 0, COUNT)
+DEVICES = DeviceRange(11, 0, COUNT)
+FLEET = draw_fleet(PROFILES, DEVICES)
 ROWS = np.arange(COUNT)
 TOKENS = 3 + ROWS % 40
-UNIFORM = uniforms(11, Purpose.LATENCY, 1, 0, COUNT, 2)
+UNIFORM = DEVICES.uniforms(Purpose.LATENCY, 1, 2)
 COLD = ROWS % 3 == 0
 COSTS = MODEL.session(FLEET, ROWS, TOKENS, 20, UNIFORM, COLD)
 
@@ -209,7 +211,7 @@ def test_variation() -> None:
     """The median session takes the model's time; one in twenty is slowed down by 1.5 to 4."""
     assert variation(np.array([[0.5, 0.5]])).tolist() == [1.0]
     assert variation(np.array([[0.5, 0.0499999], [0.5, 1e-12]])) == pytest.approx([4.0, 1.5], rel=1e-5)
-    factors = variation(uniforms(0, Purpose.LATENCY, 0, 0, 20_000, 2))
+    factors = variation(DeviceRange(0, 0, 20_000).uniforms(Purpose.LATENCY, 0, 2))
     assert np.median(factors) == pytest.approx(1.0, abs=0.03)
     assert np.quantile(factors, 0.95) > 1.4
 

@@ -6,18 +6,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.fleet import between_quantiles, draw_fleet, lognormal, pick
 from fedbert.devices.fleet_shares import load_fleet
 
 PROFILES = load_fleet()
 COUNT = 20_000
-FLEET = draw_fleet(PROFILES, 7, 0, COUNT)
+FLEET = draw_fleet(PROFILES, DeviceRange(7, 0, COUNT))
 
 
 def test_blocks_do_not_change_devices() -> None:
     """Any split of the devices, down to single ones, gives the same bits."""
     for cuts in ([0, 1, 2, 3, 500], [0, 17, 500], [0, 500]):
-        parts = [draw_fleet(PROFILES, 7, a, b - a) for a, b in pairwise(cuts)]
+        parts = [draw_fleet(PROFILES, DeviceRange(7, a, b - a)) for a, b in pairwise(cuts)]
         for field in fields(FLEET):
             joined = np.concatenate([getattr(part, field.name) for part in parts])
             assert joined.tobytes() == getattr(FLEET, field.name)[:500].tobytes(), field.name
@@ -43,7 +44,7 @@ def test_memory_follows_the_profile() -> None:
 
 def test_seeds_differ() -> None:
     """Another seed is another fleet."""
-    assert (draw_fleet(PROFILES, 8, 0, 100).speed_factor != FLEET.speed_factor[:100]).all()
+    assert (draw_fleet(PROFILES, DeviceRange(8, 0, 100)).speed_factor != FLEET.speed_factor[:100]).all()
 
 
 def test_picking_by_shares() -> None:

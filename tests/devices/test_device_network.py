@@ -5,6 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import Availability, availability, hourly_shares
 from fedbert.devices.fleet import Floats, draw_fleet, standard_normal
 from fedbert.devices.fleet_shares import load_fleet
@@ -33,9 +34,10 @@ from fedbert.randomness import Purpose
 
 PROFILES, LINKS = load_fleet(), load_links()
 COUNT = 30_000
-FLEET = draw_fleet(PROFILES, 3, 0, COUNT)
-NETWORK = draw_network(PROFILES, LINKS, FLEET.profile, 3, 0, COUNT)
-UNIFORM = transfer_uniforms(3, Purpose.TRANSFER, 1, 0, COUNT)
+DEVICES = DeviceRange(3, 0, COUNT)
+FLEET = draw_fleet(PROFILES, DEVICES)
+NETWORK = draw_network(PROFILES, LINKS, FLEET.profile, DEVICES)
+UNIFORM = transfer_uniforms(DEVICES, Purpose.TRANSFER, 1)
 UNMETERED = np.arange(COUNT) % 2 == 0
 RELEASE, SIGNAL = 1_900_000, 108_000
 
@@ -207,7 +209,7 @@ def test_a_share_of_nothing_never_comes() -> None:
     """Shares that add up to a little less than 1 leave nothing for a link without a share."""
     radios = Radios(three_g=0.0, lte=1 - 9e-7, five_g=0.0)
     phone = PROFILES[0].model_copy(update={"radios": radios})
-    network = draw_network((phone,), LINKS, np.zeros(COUNT, np.int16), 3, 0, COUNT)
+    network = draw_network((phone,), LINKS, np.zeros(COUNT, np.int16), DEVICES)
     assert np.unique(network.cellular_kind).tolist() == [LINK_KINDS.index("lte")]
 
 
@@ -224,8 +226,9 @@ def test_blocks_do_not_change_links_and_transfers() -> None:
     whole = download(LINKS, NETWORK.take(first), UNMETERED[first], RELEASE, UNIFORM[first], 30_000.0)
     networks, parts = [], []
     for start, stop in ((0, 1), (1, 3), (3, 500), (500, 1_000)):
-        network = draw_network(PROFILES, LINKS, FLEET.profile[start:stop], 3, start, stop - start)
-        uniform = transfer_uniforms(3, Purpose.TRANSFER, 1, start, stop - start)
+        devices = DEVICES.part(slice(start, stop))
+        network = draw_network(PROFILES, LINKS, FLEET.profile[start:stop], devices)
+        uniform = transfer_uniforms(devices, Purpose.TRANSFER, 1)
         networks.append(network)
         parts.append(download(LINKS, network, UNMETERED[start:stop], RELEASE, uniform, 30_000.0))
     for name in Transfers._fields:
@@ -234,7 +237,7 @@ def test_blocks_do_not_change_links_and_transfers() -> None:
     for field in fields(NetworkColumns):
         joined = np.concatenate([getattr(network, field.name) for network in networks])
         assert joined.tobytes() == getattr(NETWORK, field.name)[:1_000].tobytes(), field.name
-    assert (transfer_uniforms(3, Purpose.TRANSFER, 2, 0, 100) != UNIFORM[:100]).all()
+    assert (transfer_uniforms(DeviceRange(3, 0, 100), Purpose.TRANSFER, 2) != UNIFORM[:100]).all()
 
 
 def test_no_transfers() -> None:
@@ -244,7 +247,7 @@ def test_no_transfers() -> None:
     assert [len(column) for column in got] == [0] * 5
 
 
-STATE = availability(1, 0, 5_000, 2.0, 3)
+STATE = availability(DeviceRange(1, 0, 5_000), 2.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +277,8 @@ def test_uploaders_by_hour() -> None:
     """With unmetered links alone these are the eligible devices; with metered ones there are more."""
     shares = hourly_shares("default", 0, 2_000)
     strict = shares[upload_state("never")]
-    direct = [availability(0, 0, 2_000, 1.0, 25 + hour).eligible.mean() for hour in range(24)]
+    devices = DeviceRange(0, 0, 2_000)
+    direct = [availability(devices, 1.0, 25 + hour).eligible.mean() for hour in range(24)]
     assert strict.tolist() == direct
     assert (shares[upload_state("uploads")] >= strict).all()
     assert hourly_shares("always", 0, 100)[upload_state("never")].tolist() == [1.0] * 24

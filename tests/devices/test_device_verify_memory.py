@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices import memory_process
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet import draw_fleet
@@ -26,7 +27,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as
 
 def test_the_nearest_outside_the_margin_are_drawn() -> None:
     """As one loop over the devices would: by distance on each side, none nearer than the stated error."""
-    fleet = draw_fleet(COST.profiles, 5, 0, 4_000)
+    fleet = draw_fleet(COST.profiles, DeviceRange(5, 0, 4_000))
     near: dict[bool, list[tuple[float, int]]] = {True: [], False: []}
     for device in range(len(fleet)):
         tokens = np.array([float(len(TEXTS[device % 3]))])
@@ -47,7 +48,7 @@ def test_the_nearest_outside_the_margin_are_drawn() -> None:
 
 def test_a_side_without_devices_is_filled_from_the_profiles() -> None:
     """Where all devices fit, or none, both verdicts are still drawn; the rows added have no number."""
-    fleet = draw_fleet(COST.profiles, 5, 0, 50)
+    fleet = draw_fleet(COST.profiles, DeviceRange(5, 0, 50))
     roomy = replace(fleet, free_memory_bytes=np.full(50, 10**9))
     cases = draw_cases(COST, roomy, TEXTS, 20, 6)
     assert [case.predicted_fit for case in cases] == [True] * 3 + [False] * 3
@@ -60,7 +61,7 @@ def test_a_side_without_devices_is_filled_from_the_profiles() -> None:
 
 def test_nothing_is_drawn_for_none() -> None:
     """No devices asked for, none drawn."""
-    assert draw_cases(COST, draw_fleet(COST.profiles, 5, 0, 50), TEXTS, 20, 0) == []
+    assert draw_cases(COST, draw_fleet(COST.profiles, DeviceRange(5, 0, 50)), TEXTS, 20, 0) == []
 
 
 @LINUX

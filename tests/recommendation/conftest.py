@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fedbert.device_range import DeviceRange
 from fedbert.recommendation.sequences import SequenceWorld, load_films
 from fedbert.recommendation.services import ServicesWorld, load_services
 from fedbert.recommendation.sessions import Block, WorldSettings
@@ -29,9 +30,10 @@ def make_block() -> Callable[..., Block]:
     """Return a maker of blocks whose tiers go 0, 1, 2, 0, ... by device id."""
 
     def make(first: int = 0, count: int = 300, seed: int = 5, **settings: Any) -> Block:
-        def tier_of(first: int, count: int) -> NDArray[np.int8]:
-            return (np.arange(first, first + count) % 3).astype(np.int8)
+        def tier_of(devices: DeviceRange) -> NDArray[np.int8]:
+            return (np.arange(devices.first, devices.end) % 3).astype(np.int8)
 
-        return Block(seed, first, count, tier_of(first, count), WorldSettings(**settings), 1000, tier_of)
+        devices = DeviceRange(seed, first, count)
+        return Block(devices, tier_of(devices), WorldSettings(**settings), 1000, tier_of)
 
     return make

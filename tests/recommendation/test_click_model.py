@@ -75,7 +75,7 @@ def test_clicks_depend_on_device_round_and_slot_alone(services: ServicesWorld, m
     for block in (whole, part):
         found = services.sessions(block, 10, Kind.LEARNING)
         clicked, rank = clicks(block, 10, found.device, found.slot, found.candidates, found.item, MODEL)
-        device = found.device + block.first
+        device = found.device + block.devices.first
         kept = (device >= 120) & (device < 210)
         results.append(np.stack([device[kept], clicked[kept], rank[kept]]))
     assert results[0].shape[1] > 10
@@ -92,7 +92,7 @@ def test_history_holds_clicks_not_truths(services: ServicesWorld, make_block: Ma
     assert 0.4 < known.mean() < 0.9
     assert all(
         set(found.text[row][known[row]].tolist()) <= set(wanted.text[row].tolist())
-        for row in range(block.count)
+        for row in range(block.devices.count)
     )
     owner = np.full(len(services.texts), -1)
     owner[services.learning.text] = np.repeat(np.arange(278), services.learning.count)

@@ -84,7 +84,7 @@ def test_sessions_are_steps_of_the_devices_own_user(films: SequenceWorld, make_b
 
 def test_evaluation_steps_are_in_no_history(films: SequenceWorld, make_block: MakeBlock) -> None:
     """No truth of an evaluation session stands in that device's history or learning steps."""
-    block = replace(make_block(0, 3000), seed=1)
+    block = make_block(0, 3000, seed=1)
     history = films.history(block)
     found = films.sessions(block, 10, Kind.EVALUATION)
     assert not np.any(history.item[found.device] == found.item[:, None])
@@ -110,7 +110,7 @@ def test_users_go_with_tiers_and_each_still_comes_once(
     assert leans[2] > 0.1
     for first, count in ((0, 1), (63, 2), (100, 777), (users - 1, 3), (users + 40, 20)):
         part = make_block(first, count, tier_correlation=correlation)
-        whole = replace(part, devices=users + 100)
+        whole = replace(part, fleet_devices=users + 100)
         assert films.user_of(whole).tolist() == found[first : first + count].tolist()
 
 
@@ -122,7 +122,7 @@ def test_what_users_of_a_tier_choose_depends_on_the_knob(films: SequenceWorld, m
         found_gaps = []
         for seed in range(6):
             block = make_block(0, 9000, seed, tier_correlation=correlation, evaluation_per_device_day=12.0)
-            found = films.sessions(replace(block, devices=9000), 10, Kind.EVALUATION)
+            found = films.sessions(replace(block, fleet_devices=9000), 10, Kind.EVALUATION)
             tier, wanted = block.tier[found.device], popularity[found.item]
             found_gaps.append(wanted[tier == 0].mean() - wanted[tier == 2].mean())
         gaps.append(np.mean(found_gaps))

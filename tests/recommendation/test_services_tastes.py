@@ -15,7 +15,7 @@ MakeBlock = Callable[..., Block]
 def plain_history(world: ServicesWorld, block: Block, row: int) -> list[int]:
     """Return one device's history of services, drawn step by step."""
     length, non_iid = block.settings.history_length, block.settings.non_iid
-    draw = uniforms(block.seed, Purpose.TASTE, 0, block.first + row, 1, 2 * length)[0]
+    draw = block.devices.part(slice(row, row + 1)).uniforms(Purpose.TASTE, 0, 2 * length)[0]
     bounds = np.cumsum(tier_popularity(world, block.settings.tier_correlation)[block.tier[row]])
     history: list[int] = []
     for step in range(length):

@@ -71,7 +71,7 @@ def test_counts_are_poisson(make_block: MakeBlock) -> None:
     block = make_block(count=40000, learning_per_device_day=12.0)
     device, slot = session_places(block, 10, Kind.LEARNING)
     mean = mean_sessions(block.settings, 10, Kind.LEARNING)
-    count = np.bincount(device, minlength=block.count)
+    count = np.bincount(device, minlength=block.devices.count)
     for k in range(5):
         expected = math.exp(-mean) * mean**k / math.factorial(k)
         assert (count == k).mean() == pytest.approx(expected, abs=4 * math.sqrt(expected / 40000))
@@ -83,7 +83,7 @@ def test_many_sessions_a_round_are_not_cut_off(make_block: MakeBlock) -> None:
     """With 48 sessions a day in one long round the mean stays what was asked for."""
     block = make_block(count=5000, learning_per_device_day=24.0, round_hours=24.0)
     device, slot = session_places(block, 1, Kind.LEARNING)
-    assert len(device) / block.count == pytest.approx(24.0, rel=0.01)
+    assert len(device) / block.devices.count == pytest.approx(24.0, rel=0.01)
     assert slot.max() < module.MAX_SLOTS
 
 
@@ -142,13 +142,13 @@ def test_rounds_and_kinds_have_their_own_numbers(services: ServicesWorld, make_b
 
 def test_session_numbers_are_those_of_device_round_and_slot(make_block: MakeBlock) -> None:
     """`session_uniforms` equals one call of `uniforms` for each session by itself."""
-    block = make_block(40, 30)
+    block = make_block(40, 30, seed=5)
     device = np.array([0, 0, 0, 7, 12, 12, 29], np.int32)
     slot = np.array([0, 1, 2, 0, 0, 1, 0], np.int8)
     found = session_uniforms(block, Purpose.CLICK, 3, device, slot, 3)
     for row, (one, number) in enumerate(zip(device, slot, strict=True)):
         time = 3 * module.MAX_SLOTS + int(number)
-        expected = uniforms(block.seed, Purpose.CLICK, time, block.first + int(one), 1, 3)[0]
+        expected = uniforms(5, Purpose.CLICK, time, 40 + int(one), 1, 3)[0]
         assert np.array_equal(found[row], expected)
 
 

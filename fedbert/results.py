@@ -236,7 +236,9 @@ class RunResult(TypedDict):
     gap: Gap | None
     latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
-    secure_sum: dict[str, Any]  # phones per shard whose masks were really run, and whether the sums were equal
+    secure_sum: dict[
+        str, Any
+    ]  # phones per shard whose masks were really run, and whether the sums were equal
     traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
     verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
     totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fedbert.errors import FedbertError
 from fedbert.federation import checkpoint
 from fedbert.files import Journal, write_text
-from fedbert.scenario import Execution, Scenario, build, read_toml, scenario_toml
+from fedbert.scenario import Execution, Scenario, anchored, build, read_toml, scenario_toml
 
 if TYPE_CHECKING:
     from fedbert.federation.run_state import RunState
@@ -76,7 +76,7 @@ class RunStore:
         self._deployed, self._started = deployed, time.perf_counter()
         self._journal: Journal | None = None
         self._facts: dict[str, Any] = {
-            "scenario": scenario.model_dump(mode="json"),
+            "scenario": anchored(scenario).model_dump(mode="json"),
             "versions": {name: versions[name] for name in _DECIDING if name in versions},
             "inputs": input_digests(scenario),
         }

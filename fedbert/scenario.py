@@ -32,8 +32,10 @@ class Scenario(_Settings):
     round_hours: float = Field(2.0, gt=0, le=HOURS_PER_DAY, description="hours between two rounds")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of every random number")
 
-    world: Literal["services", "movietweetings", "interactions"] = Field(
-        "services", description="which users, items and texts"
+    world: str = Field(
+        "services",
+        min_length=1,
+        description="which users, items and texts: services, movietweetings, interactions, or my.py:name",
     )
     items: Path | None = Field(None, description="catalogue file (item, text) of the interactions world")
     interactions: Path | None = Field(
@@ -200,7 +202,9 @@ class Execution(_Settings):
         "default: stop, in a deployment leave-out",
     )
     shard_timeout_s: float | None = Field(
-        None, gt=0, description="seconds to wait for a shard's answer; default: no limit, 3600 in a deployment"
+        None,
+        gt=0,
+        description="seconds to wait for a shard's answer; default: no limit, 3600 in a deployment",
     )
     verify_devices: int = Field(
         0, ge=0, le=1000, description="devices whose verdict on memory is tried under a hard limit (Linux)"
@@ -263,9 +267,25 @@ def read_toml(path: Path) -> dict[str, Any]:
     return values
 
 
+def anchored(scenario: Scenario) -> Scenario:
+    """Return the scenario with whole paths in place of relative ones, so that it runs from any folder."""
+    changed: dict[str, Any] = {}
+    for key in ("items", "interactions", "profiles", "availability_trace"):
+        if getattr(scenario, key) is not None:
+            changed[key] = getattr(scenario, key).absolute()
+    for key in ("fleet", "model", "teacher", "world", "signal", "mechanism"):
+        value = getattr(scenario, key)
+        place, colon, name = str(value).rpartition(":")
+        if colon and place.endswith(".py"):
+            changed[key] = f"{Path(place).absolute()}:{name}"
+        elif value is not None and ("/" in value or value.endswith(".toml")) and Path(value).exists():
+            changed[key] = str(Path(value).absolute())
+    return scenario.model_copy(update=changed)
+
+
 def scenario_toml(scenario: Scenario, execution: Execution | None = None) -> str:
     """Return the effective scenario as TOML that `--config` reads again; unset keys are left out."""
-    values = scenario.model_dump(mode="json", exclude_none=True)
+    values = anchored(scenario).model_dump(mode="json", exclude_none=True)
     if execution is not None:
         values |= execution.model_dump(mode="json", exclude_none=True, include={"backend", "shards"})
     return tomli_w.dumps(values)

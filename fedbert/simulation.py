@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from fedbert.resume import RunStore
     from fedbert.tracking.tracker import Trackers
 
-_SHOWN_VERSIONS = ("flwr", "torch", "onnxruntime", "transformers", "dp-accounting", "numpy", "pandas", "scipy")
+_SHOWN_VERSIONS = (
+    "flwr",
+    "torch",
+    "onnxruntime",
+    "transformers",
+    "dp-accounting",
+    "numpy",
+    "pandas",
+    "scipy",
+)
 
 
 class Progress(Protocol):
@@ -117,9 +126,7 @@ def run(
 
     try:
         with store:
-            _on_backend(
-                execution, scenario, grid, lambda on: _rounds(session, store, on, progress, on_round)
-            )
+            _on_backend(execution, scenario, grid, lambda on: _rounds(session, store, on, progress, on_round))
     except KeyboardInterrupt:
         if not reached or reached[0].round < 1:
             raise
@@ -175,9 +182,7 @@ def _rounds(
     session.compare(state, progress.stage)
 
 
-def _on_backend(
-    execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]"
-) -> None:
+def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:
     from fedbert.federation.backends import run_inprocess, run_ray, shard_count
 
     if grid is not None:
@@ -192,9 +197,7 @@ def _verified(session: "Session", count: int) -> list[VerifiedRow]:
     from fedbert.federation.verification import verified_rows
 
     environment = session.environment
-    return verified_rows(
-        session.scenario, environment.cost, environment.release_0, environment.world, count
-    )
+    return verified_rows(session.scenario, environment.cost, environment.release_0, environment.world, count)
 
 
 def versions() -> dict[str, str]:

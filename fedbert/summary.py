@@ -133,8 +133,7 @@ def _gap(session: Session, comparison: list[ComparisonRow]) -> Gap | None:
     if not comparison:
         return None
     found = {
-        system.id: row["quality"]["ndcg@10"]
-        for system, row in zip(session.systems, comparison, strict=True)
+        system.id: row["quality"]["ndcg@10"] for system, row in zip(session.systems, comparison, strict=True)
     }
 
     def three(inputs: str) -> tuple[float, float, float]:

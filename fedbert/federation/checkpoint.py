@@ -86,7 +86,9 @@ def read_phones(folder: Path, parts: Iterable[Kept], first: int, count: int) -> 
     ]
     covered = sum(min(first + count, p.first + p.count) - max(first, p.first) for p in wanted)
     if covered != count:
-        raise FedbertError(f"checkpoint: {count - covered} of devices {first} to {first + count - 1} are missing")
+        raise FedbertError(
+            f"checkpoint: {count - covered} of devices {first} to {first + count - 1} are missing"
+        )
     return cut(states, first, count)
 
 
@@ -132,8 +134,13 @@ def _prune(folder: Path) -> bool:
             wanted |= {f"releases/{each['artefact']}" for each in body["releases"]}
             wanted |= {Kept(**each).name for each in body["phones"]}
     # Shards of the next round may be writing already: only what is of an older round may go.
-    oldest = int(manifests[: KEPT][-1].stem) if manifests else 0
-    for path in [*manifests[KEPT:], *folder.glob("*.state"), *folder.glob("phones/*"), *folder.glob("releases/*")]:
+    oldest = int(manifests[:KEPT][-1].stem) if manifests else 0
+    for path in [
+        *manifests[KEPT:],
+        *folder.glob("*.state"),
+        *folder.glob("phones/*"),
+        *folder.glob("releases/*"),
+    ]:
         name = path.relative_to(folder).as_posix()
         of_round = name.removeprefix("phones/").partition("-")[0].partition(".")[0]
         older = not of_round.isdigit() or int(of_round) < oldest

@@ -20,7 +20,9 @@ class InProcessGrid(Grid):  # type: ignore[misc]
     def __init__(self, client_app: ClientApp, nodes: int) -> None:
         self._app = client_app
         self._contexts = {
-            node: Context(run_id=0, node_id=node, node_config={"simulation": True}, state=RecordDict(), run_config={})
+            node: Context(
+                run_id=0, node_id=node, node_config={"simulation": True}, state=RecordDict(), run_config={}
+            )
             for node in range(1, nodes + 1)
         }
         self._pool = ThreadPoolExecutor(max_workers=min(nodes, cores()), thread_name_prefix="shard")

@@ -60,9 +60,9 @@ class Phones:
             tier_of=self._tier_of,
         )
 
-    def _tier_of(self, first: int, count: int) -> NDArray[np.int8]:
+    def _tier_of(self, devices: DeviceRange) -> NDArray[np.int8]:
         """Return the tiers of any devices of the fleet, `[device]`."""
-        return draw_fleet(self.environment.profiles, DeviceRange(self.devices.seed, first, count)).tier
+        return draw_fleet(self.environment.profiles, devices).tier
 
     @cached_property
     def control(self) -> NDArray[np.bool_]:

@@ -224,7 +224,9 @@ class ShardReport:
                 "server.reported", f"be <= completed (= {completed}) and that <= devices (= {devices})"
             )
         if server["installed"].shape != (releases + 1,) or int(server["installed"].sum()) != devices:
-            raise _refused("server.installed", f"count each of {devices} devices once, by {releases} releases")
+            raise _refused(
+                "server.installed", f"count each of {devices} devices once, by {releases} releases"
+            )
         if len(truth["text_ranks"]) != evaluation_texts:
             raise _refused("truth.text_ranks", f"have {evaluation_texts} texts")
         for name, array in truth.items():

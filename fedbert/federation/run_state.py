@@ -47,7 +47,9 @@ class RunState:
             "ranks": {str(number): ranks.clicks for number, ranks in server.ranks.items()},
         }
         return {"installed": server.installed} | {
-            f"{group}/{name}": np.asarray(array) for group, part in named.items() for name, array in part.items()
+            f"{group}/{name}": np.asarray(array)
+            for group, part in named.items()
+            for name, array in part.items()
         }
 
     def artefacts(self) -> dict[str, Artefact]:

@@ -207,9 +207,7 @@ class Server:
         """Return an artefact with its encoder; the last few stay loaded."""
         key = artefact.sha256
         if key not in self._encoded:
-            self._encoded[key] = _Encoded(
-                artefact, tuple(self.public.catalogue.texts), self._public_texts
-            )
+            self._encoded[key] = _Encoded(artefact, tuple(self.public.catalogue.texts), self._public_texts)
             while len(self._encoded) > _ENCODERS_KEPT:
                 self._encoded.popitem(last=False)
         self._encoded.move_to_end(key)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import CostModel
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.verify_memory import VERDICTS, draw_cases, verify
@@ -28,7 +29,7 @@ def verified_rows(
     ids = np.flatnonzero(world.evaluation_text)
     chosen = ids[np.linspace(0, len(ids) - 1, min(_TEXTS, len(ids))).astype(np.int64)]
     texts = tokens.rows([world.texts[index] for index in chosen])
-    fleet = draw_fleet(cost.profiles, scenario.seed, 0, min(scenario.devices, _SEARCHED_DEVICES))
+    fleet = draw_fleet(cost.profiles, DeviceRange(scenario.seed, 0, min(scenario.devices, _SEARCHED_DEVICES)))
     candidates = WorldSettings().candidates
     cases = draw_cases(cost, fleet, texts, candidates, count)
     return [

@@ -60,14 +60,10 @@ def neighbour_graph(
         return {party: tuple(other for other in parties if other != party) for party in parties}
     ring = sorted(parties, key=lambda party: _derived(secret, b"ring", round_number, party))
     offsets = [step for half in range(1, -(-wanted // 2) + 1) for step in (-half, half)]
-    return {
-        ring[place]: tuple(ring[(place + step) % size] for step in offsets) for place in range(size)
-    }
+    return {ring[place]: tuple(ring[(place + step) % size] for step in offsets) for place in range(size)}
 
 
-def deal_keys(
-    secret: bytes, round_number: int, graph: Mapping[int, tuple[int, ...]]
-) -> dict[int, MaskKeys]:
+def deal_keys(secret: bytes, round_number: int, graph: Mapping[int, tuple[int, ...]]) -> dict[int, MaskKeys]:
     """Return each party's keys of a round; the two ends of a pair get the same one."""
     return {
         party: MaskKeys(

@@ -24,6 +24,9 @@ class Progress(Protocol):
     def round_done(self, row: RoundRow, devices_per_s: float) -> None:
         """Say what came out of a round (0 = the window before the first)."""
 
+    def note(self, text: str) -> None:
+        """Say in one line what went wrong and did not end the run."""
+
     def finish(self) -> None:
         """Say nothing more; may be called twice."""
 
@@ -38,6 +41,9 @@ class QuietProgress:
         """Say nothing."""
 
     def round_done(self, row: RoundRow, devices_per_s: float) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
     def finish(self) -> None:
@@ -127,6 +133,13 @@ class RunProgress:
         self._devices_per_s = devices_per_s
         if self._live is None:
             self._line(", ".join(f"{name} {value}" if name else value for name, value in self._figures()))
+
+    def note(self, text: str) -> None:
+        """Show one line above the display."""
+        if self._live is None:
+            self._line(text)
+        else:
+            self._live.console.print(text, markup=False, highlight=False)
 
     def finish(self) -> None:
         """End the display and leave its last state standing."""

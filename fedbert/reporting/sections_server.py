@@ -95,7 +95,7 @@ def secure_sum(result: RunResult) -> Section | None:
         "measured",
         facts_html({MASK_WORDS.get(name, name): value for name, value in text.facts(checked).items()}),
         "Each shard really runs pairwise masks, with devices dropping out, for a few of its phones, compares "
-        "the result with their plain sum, mod 2^32, and answers yes or no: no phone's vector leaves it."
+        "the result with their plain sum, mod 2^32, and answers yes or no: no phone's vector leaves it.",
     )
 
 

@@ -147,8 +147,6 @@ class Signal(Protocol):
         """Return the memory before the first round."""
         ...
 
-    def learn(
-        self, layout: Any, memory: Memory, noisy: NoisySum, view: PublicView
-    ) -> tuple[Memory, Targets]:
+    def learn(self, layout: Any, memory: Memory, noisy: NoisySum, view: PublicView) -> tuple[Memory, Targets]:
         """Return the memory with one more round in it, and what all rounds so far teach."""
         ...

@@ -6,7 +6,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "fedbert"
 
 LAYERS = [
-    {"flower_app", "cli", "cli_run", "cli_report", "cli_profiles", "cli_compress", "compress_screen"},
+    {
+        "flower_app",
+        "cli",
+        "cli_run",
+        "cli_report",
+        "cli_profiles",
+        "cli_compress",
+        "cli_keys",
+        "compress_screen",
+    },
     {"reporting", "planning"},
     {"simulation"},
     {"summary"},
@@ -19,7 +28,7 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MIDDLE = LAYERS[6]
 MAY_READ_BESIDE = {("planning", "reporting")}
-ONLY_IMPORTER = {"flwr": "federation", "ray": "federation", "torch": "ei_bert"}
+ONLY_IMPORTER = {"flwr": "federation", "ray": "federation", "torch": "ei_bert", "cryptography": "federation"}
 
 
 def _imports(path: Path) -> list[str]:
@@ -52,8 +61,8 @@ def test_imports_go_down_only() -> None:
     assert not wrong
 
 
-def test_flower_ray_and_torch_have_one_importer() -> None:
-    """Flower and Ray are imported in federation only, torch in ei_bert only."""
+def test_flower_ray_torch_and_cryptography_have_one_importer() -> None:
+    """Flower, Ray and cryptography are imported in federation only, torch in ei_bert only."""
     wrong = [
         f"{path.relative_to(PACKAGE)} imports {name}"
         for part, path in _files()

@@ -1,4 +1,4 @@
-"""The command line: ``fedbert run | tradeoff | capacity | compress | report | profiles``.
+"""The command line: ``fedbert run | tradeoff | capacity | compress | report | profiles | keys``.
 
 Each sub-command is imported when it is asked for, so that ``--help`` answers at once.
 """
@@ -24,6 +24,7 @@ _COMMANDS = {
         "profiles",
         "check device profiles, or measure this machine into one",
     ),
+    "keys": ("fedbert.cli_keys", "keys", "make certificates and keys of a deployment"),
 }
 
 

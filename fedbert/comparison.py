@@ -12,7 +12,7 @@ FULL = "text, history and user model"
 
 @dataclass(frozen=True)
 class System:
-    """One row of the comparison: an id for programs, name and inputs for people, and how shards rank by it."""
+    """One row of the comparison: an id for programs, name and inputs for people, how shards rank by it."""
 
     id: str
     name: str
@@ -38,7 +38,7 @@ def _vectors(id_: str, name: str, inputs: str) -> System:
 
 
 def systems(unreleased: bool) -> list[System]:
-    """Return the systems of a run; `unreleased` says whether the server's student differs from the last release."""
+    """Return the systems of a run; `unreleased`: the server's student differs from the last release."""
     found = [
         System("popularity", "popularity", "popularity of the item", {"kind": "popularity"}),
         System("tfidf", "TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}),

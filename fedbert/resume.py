@@ -1,7 +1,7 @@
 """What a run leaves in its folder while it works, and how another process takes it up again.
 
-``scenario.toml`` is there from the start; ``rounds.jsonl`` grows by a checksummed row a round; ``checkpoint/``
-holds the last two states (`federation/checkpoint.py`). A checkpoint is taken up only by the run that made it:
+``scenario.toml`` is there from the start; ``rounds.jsonl`` grows by a checksummed row a round;
+``checkpoint/`` holds the last two states (`federation/checkpoint.py`). A checkpoint is taken up only by the run that made it:
 same scenario, same contents of the user's files, same versions of what the figures depend on.
 """
 

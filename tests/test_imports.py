@@ -6,7 +6,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "fedbert"
 
 LAYERS = [
-    {"flower_app", "cli", "cli_run", "cli_report", "cli_profiles", "cli_compress", "compress_screen"},
+    {
+        "flower_app",
+        "cli",
+        "cli_run",
+        "cli_report",
+        "cli_profiles",
+        "cli_compress",
+        "cli_keys",
+        "compress_screen",
+    },
     {"reporting", "planning", "tracking"},
     {"simulation"},
     {"summary", "resume"},

@@ -93,7 +93,7 @@ class ServerModels:
         item_rows, anchor_rows = self._tokens.rows(item_texts, "item"), self._tokens.rows(anchors)
         self._items = CachedLayers(student.body, item_rows, top, _CHUNK)
         self._anchors = CachedLayers(student.body, anchor_rows, top, _CHUNK)
-        # Few of a large catalogue's items are ever asked of the teacher, and at random: each is computed alone.
+        # The teacher is asked for few of a large catalogue's items, and at random: each is computed alone.
         together = _CHUNK if len(item_texts) <= _CHUNK else 1
         self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper, together)
         self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper, _CHUNK)

@@ -1,4 +1,4 @@
-"""What phones remember between rounds: one row a device, so any part of a fleet can be cut out or put together."""
+"""What phones remember between rounds: a row a device, so that any part of a fleet can be cut out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""One run of the federation on any Flower Grid: start the shards, step from state to state, replay the comparison.
+"""One run of the federation on any Flower Grid: start the shards, step from state to state, compare.
 
 This is the body of the ServerApp. `Server` decides, `Aggregator` opens sums, the observer takes notes; the
 three meet only here, and the server is handed nothing but noisy sums and the downloads that it served.
@@ -77,7 +77,7 @@ class Session:
 
     @classmethod
     def open(cls, scenario: Scenario) -> "Session":
-        """Load what the scenario names, then teacher and student; what the user gave comes first, to fail early."""
+        """Load what the scenario names, then teacher and student: what the user gave fails first."""
         started = time.perf_counter()
         artefact = starting_artefact(scenario.model)
         environment = Environment.create(scenario, artefact)
@@ -152,8 +152,8 @@ class Session:
     ) -> RunState:
         """Give each shard its devices and its releases, and return the state to go on from.
 
-        Without `resumed` phones begin with their histories and release 0; with it they take up the memory that
-        `kept` names, below `folder`.
+        Without `resumed` phones begin with their histories and release 0; with it they take up the memory
+        that `kept` names, below `folder`.
         """
         self.connect(grid)
         state = resumed or self._first()

@@ -128,7 +128,7 @@ class Shard:
 
 
 def check_masks(dense: NDArray[np.int64]) -> MaskCheck:
-    """Really run the masks of a few phones `[device, size]`, one in eight dropping out, against the plain sum."""
+    """Run the masks of a few phones `[device, size]`, one in eight dropping out, against the plain sum."""
     parties = range(len(dense))
     survivors = [party for party in parties if party % 8 != 7]
     if len(survivors) < 2:

@@ -25,7 +25,8 @@ def epsilon_of(event: "DpEvent", delta: float) -> float:
         accountant.compose(event)
     except dp_accounting.UnsupportedEventError as error:
         raise FedbertError(
-            f"mechanism: no accountant covers {_innermost(event)} ({_reason(error)}); describe it by other events"
+            f"mechanism: no accountant covers {_innermost(event)} ({_reason(error)}); "
+            "describe it by other events"
         ) from None
     return float(accountant.get_epsilon(delta))
 

@@ -43,7 +43,7 @@ def _derived(secret: bytes, purpose: bytes, *numbers: int) -> bytes:
 def neighbour_graph(
     secret: bytes, round_number: int, parties: Sequence[int], degree: int | None = None
 ) -> dict[int, tuple[int, ...]]:
-    """Return each party's neighbours: a ring in an order that `secret` fixes, each joined to the `degree` nearest.
+    """Return each party's neighbours on a ring whose order `secret` fixes: the `degree` nearest.
 
     `parties` are distinct numbers >= 0 and < 2^48. The default degree is twice the binary logarithm of their
     number; from `len(parties) - 1` on the graph is complete.

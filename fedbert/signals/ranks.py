@@ -1,4 +1,4 @@
-"""The histogram of clicked ranks that every report carries beside its signal; the gate reads its noisy sum."""
+"""The histogram of clicked ranks that every report carries beside its signal, for the gate."""
 
 from dataclasses import dataclass
 

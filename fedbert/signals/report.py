@@ -16,7 +16,7 @@ from fedbert.signals.ranks import RANK_BINS, RankReports, rank_reports
 from fedbert.signals.signal import UNIT, Clicks, Layout, Reports, Signal
 
 RANK_WEIGHT = 0.1
-"""What a clicked rank weighs beside a text vector of norm 1: .35 cost 5 points of the gap (docs/privacy.md)."""
+"""What a clicked rank weighs beside a text vector of norm 1: .35 cost 5 points of the gap."""
 
 _BYTES_PER_COORDINATE = 4
 _BLOCK_VALUES = 2_000_000

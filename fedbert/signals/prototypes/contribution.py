@@ -22,7 +22,7 @@ SKETCH_ROWS = 512
 """Rows of the dense vector where the catalogue has more items."""
 
 CLICK_WEIGHT = 0.1
-"""What a click's count weighs beside a text vector of norm 1: .35 cost 5 points of the gap (docs/privacy.md)."""
+"""What a click's count weighs beside a text vector of norm 1: .35 cost 5 points of the gap."""
 
 _SKETCH_SEED = 1
 

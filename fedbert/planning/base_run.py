@@ -94,8 +94,8 @@ def read_base_run(folder: Path) -> BaseRun:
         return base_of(result)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FedbertError(
-            f"{folder / 'run.json'} must be a whole run's, and is not ({type(error).__name__}: {error}); run the "
-            "scenario again"
+            f"{folder / 'run.json'} must be a whole run's, and is not ({type(error).__name__}: {error}); "
+            "run the scenario again"
         ) from None
 
 

@@ -215,6 +215,18 @@ def killed_run(scenario: Scenario, execution: Execution, command: str = "") -> R
     os._exit(9)
 
 
+def killed_for_epsilon_1(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """End the worker as the system does for epsilon 1, else as `fake_run`."""
+    return (killed_run if scenario.epsilon == 1 else fake_run)(scenario, execution, command)
+
+
+def killed_by_1(number: int) -> int:
+    """Return `number`; 1 ends the process."""
+    if number == 1:
+        os._exit(9)
+    return number
+
+
 def slow_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Be quick for seed 0, then take a minute, as `fake_run` in both cases."""
     if scenario.seed > 0:

@@ -296,6 +296,8 @@ def checked(result: dict[str, Any], path: Path) -> RunResult:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise FedbertError(f"{path} lacks {where!r}; run the scenario again") from None
         raise FedbertError(
             f"{path}: {where} must be as a run writes it ({first['msg']}); run the scenario again"
         ) from None

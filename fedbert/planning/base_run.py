@@ -92,8 +92,11 @@ def read_base_run(folder: Path) -> BaseRun:
     result = load_run(folder)
     try:
         return base_of(result)
-    except (KeyError, TypeError) as error:
-        raise FedbertError(f"{folder / 'run.json'} lacks {error}; run the scenario again") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise FedbertError(
+            f"{folder / 'run.json'} must be a whole run's, and is not ({type(error).__name__}: {error}); "
+            "run the scenario again"
+        ) from None
 
 
 def base_of(result: RunResult) -> BaseRun:

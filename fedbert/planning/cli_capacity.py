@@ -1,6 +1,7 @@
 """``fedbert capacity``: what a large fleet takes to serve, forecast from a small run."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,9 @@ from fedbert.errors import FedbertError, invalid
 
 MAX_DEVICES = 10_000_000_000
 BASE_DEVICES = 10_000
-OWN = frozenset({"capacity.json", "forecast.csv", "report.html", "run"})
+FORECAST = ("capacity.json", "forecast.csv", "report.html")
+BASE_FILE = "run/run.json"
+OWN = frozenset({*FORECAST, "run"})
 """All that this command writes into its folder."""
 
 
@@ -87,48 +90,63 @@ def run_capacity(
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     check(asked)
     from fedbert.planning.base_run import read_base_run
-    from fedbert.planning.output import empty_folder, is_filled, make_folder
+    from fedbert.planning.output import foreign_check
     from fedbert.planning.simulate import command_line
-    from fedbert.results import save_run
+    from fedbert.run_folder import check_path, release, reserve
 
     folder = output or Path("runs") / f"capacity-{asked['devices']}"
-    filled = is_filled(folder)
-    if filled and not overwrite:
-        raise FedbertError(
-            f"output(={str(folder)!r}) must be empty or not exist; add --overwrite or choose another --output"
-        )
+    check_path(folder)
     command = command_line()
     base = read_base_run(from_) if from_ is not None else None
     if from_ is not None and folder.resolve() in (from_.resolve(), *from_.resolve().parents):
         raise invalid("output", str(folder), "not hold the run of --from", "choose another --output")
-    make_folder(folder)
-    result = None if base is not None else _base_run(simulate, command)
-    if filled:
-        empty_folder(folder, OWN)
-    if result is not None:
-        make_folder(folder / "run")
-        save_run(result, folder / "run")
-    _write(folder, base or read_base_run(folder / "run"), asked, command)
+    refuse_foreign = foreign_check(folder, OWN)
+
+    def not_in_the_way(present: list[str]) -> None:
+        if present and not overwrite:
+            raise FedbertError(
+                f"output(={str(folder)!r}) must be empty or not exist; add --overwrite or choose another "
+                "--output"
+            )
+        refuse_foreign(present)
+
+    try:
+        reserve(folder, not_in_the_way)
+        if base is None:
+            base = _base_run(folder, simulate, command)
+            _write(folder, base, asked, command, remove=())
+        else:
+            _write(folder, base, asked, command, remove=[BASE_FILE])
+    finally:
+        release(folder)
 
 
-def _base_run(simulate: Any, command: str) -> Any:
-    """Run `BASE_DEVICES` devices with the defaults and return the result."""
+def _base_run(folder: Path, simulate: Any, command: str) -> Any:
+    """Run `BASE_DEVICES` devices with the defaults, keep the result in `folder` and return it as a base.
+
+    An earlier forecast there gives way when the run is finished, not before.
+    """
+    from fedbert.planning.base_run import read_base_run
+    from fedbert.planning.output import write_together
     from fedbert.planning.simulate import simulate_visibly
+    from fedbert.results import run_bytes
     from fedbert.scenario import build
 
     scenario, execution = build({"devices": BASE_DEVICES})
-    return (simulate or simulate_visibly)(scenario, execution, command)
+    result = (simulate or simulate_visibly)(scenario, execution, command)
+    write_together(folder, {BASE_FILE: run_bytes(result)}, remove=FORECAST)
+    return read_base_run((folder / BASE_FILE).parent)
 
 
-def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None:
+def _write(folder: Path, base: Any, asked: dict[str, Any], command: str, remove: Sequence[str]) -> None:
     import json
 
-    from fedbert.files import write_text
+    from fedbert.files import encoded
     from fedbert.planning.capacity import Plan
     from fedbert.planning.capacity_page import render, terminal_tables
     from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame, part_day_warning
     from fedbert.planning.forecast import forecast
-    from fedbert.planning.output import console_for_tables
+    from fedbert.planning.output import console_for_tables, write_together
 
     plan = Plan(
         devices=asked["devices"],
@@ -143,9 +161,9 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str) -> None
     )
     result = forecast(base, plan)
     text = json.dumps(as_json(result, command), indent=1, allow_nan=False) + "\n"
-    write_text(folder / "capacity.json", text)
-    write_text(folder / "forecast.csv", frame(result).to_csv(index=False))
-    write_text(folder / "report.html", render(result, command))
+    texts = (text, frame(result).to_csv(index=False), render(result, command))
+    contents = {name: encoded(each) for name, each in zip(FORECAST, texts, strict=True)}
+    write_together(folder, contents, remove)
     console = console_for_tables()
     for table in terminal_tables(result):
         console.print(table)

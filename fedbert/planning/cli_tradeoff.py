@@ -68,6 +68,7 @@ def run_tradeoff(
     from fedbert.planning.progress import GridProgress
     from fedbert.planning.simulate import command_line
     from fedbert.planning.simulate import simulate as real
+    from fedbert.run_folder import release
     from fedbert.scenario import build, read_toml
 
     budgets = parse_epsilons(epsilons)
@@ -83,27 +84,33 @@ def run_tradeoff(
         raise FedbertError("backend must be 'inprocess' for a grid: its runs share the cores; leave it out")
     folder = output or Path("runs") / f"tradeoff-{scenario.world}-{scenario.devices}"
     cells = plan(scenario, budgets, seeds)
-    open_folder(folder, scenario, overwrite)
     command = command_line()
-    with GridProgress() as progress:
-        results = run_grid(folder, cells, simulate or real, jobs or cores(), progress.show, command)
-    _write(folder, scenario, results, command)
+    try:
+        open_folder(folder, scenario, overwrite)
+        with GridProgress() as progress:
+            results = run_grid(folder, cells, simulate or real, jobs or cores(), progress.show, command)
+        _write(folder, scenario, results, command)
+    finally:
+        release(folder)
 
 
 def _write(folder: Path, scenario: Any, results: Any, command: str) -> None:
-    from fedbert.files import write_bytes, write_text
+    from fedbert.files import encoded
     from fedbert.planning.frontier import cells_frame, frontier_frame
     from fedbert.planning.grid import FRONTIER
-    from fedbert.planning.output import console_for_tables, parquet_bytes
+    from fedbert.planning.output import console_for_tables, parquet_bytes, write_together
     from fedbert.planning.tradeoff_page import render, terminal_table, tier_table
 
     cells = cells_frame(results)
     frontier = frontier_frame(cells)
-    write_bytes(folder / "cells.parquet", parquet_bytes(cells))
-    write_bytes(folder / f"{FRONTIER}.parquet", parquet_bytes(frontier))
-    write_text(folder / f"{FRONTIER}.csv", frontier.to_csv(index=False))
-    errors = results[0].get("device_errors")
-    write_text(folder / "report.html", render(frontier, cells, scenario, command, errors))
+    page = render(frontier, cells, scenario, command, results[0].get("device_errors"))
+    contents = {
+        "cells.parquet": parquet_bytes(cells),
+        f"{FRONTIER}.parquet": parquet_bytes(frontier),
+        f"{FRONTIER}.csv": encoded(frontier.to_csv(index=False)),
+        "report.html": encoded(page),
+    }
+    write_together(folder, contents)
     console = console_for_tables()
     console.print(terminal_table(frontier))
     console.print(tier_table(frontier))

@@ -92,8 +92,9 @@ def report_errors(command: click.Command, arguments: Sequence[str] | None = None
             code = exit_code()
         except Exception as error:
             return _say(1, _fault(error))
-        code = int(code or 0)
-        return _say(code, "stopped; what was finished is kept") if code in STOPPED else code
+        if code in STOPPED:  # typer says 130 whichever signal it was
+            return _say(exit_code(), "stopped; what was finished is kept")
+        return int(code or 0)
 
 
 def _say(code: int, line: str) -> int:

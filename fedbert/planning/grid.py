@@ -4,23 +4,23 @@ A folder holds ``grid.toml`` (the scenario without epsilon and seed) and ``cells
 A second call with the same scenario computes only what is missing.
 """
 
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedbert.errors import FedbertError
-from fedbert.files import write_text
+from fedbert.files import UnreadableFile, read_text, write_text
 from fedbert.planning import output
 from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.simulate import Simulate
+from fedbert.planning.workers import run_calls
 from fedbert.results import RunResult, load_run, save_run
+from fedbert.run_folder import reserve
 from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, build, scenario_toml
 
 GRID_FILE = "grid.toml"
@@ -89,27 +89,34 @@ def _grid_text(scenario: Scenario) -> str:
 
 
 def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
-    """Make `folder` ready for the grid of `scenario`: new, taken up again, or emptied.
+    """Hold `folder` and make it ready for the grid of `scenario`: new, taken up again, or emptied.
 
-    Raises FedbertError if the folder holds something else, or the grid of another scenario.
+    `fedbert.run_folder.release` gives it free. Raises FedbertError if the folder is in use, holds something
+    else, or the grid of another scenario.
     """
     text = _grid_text(scenario)
-    if output.is_filled(folder):
+    refuse_foreign = output.foreign_check(folder, OWN)
+
+    def check(present: list[str]) -> None:
         if overwrite:
-            output.empty_folder(folder, OWN)
-        else:
+            refuse_foreign(present)
+        elif present:
             _refuse_other(folder, text)
-    output.make_folder(folder / CELLS)
+
+    reserve(folder, check)
+    if overwrite:
+        output.empty_folder(folder, OWN)
+    output.remove_temporary(folder / CELLS)
     write_text(folder / GRID_FILE, text)
 
 
 def _refuse_other(folder: Path, text: str) -> None:
-    path = folder / GRID_FILE
-    if not path.is_file():
+    try:
+        before = read_text(folder / GRID_FILE)
+    except UnreadableFile:
         raise FedbertError(
             f"output(={str(folder)!r}) must be empty or hold a trade-off grid; choose another --output"
-        )
-    before = path.read_text(encoding="utf-8", errors="replace")
+        ) from None
     if before != text:
         old, new = set(before.splitlines()), set(text.splitlines())
         change = "; ".join(sorted(old - new)[:1] + [f"now {line}" for line in sorted(new - old)[:1]])
@@ -143,7 +150,6 @@ def run_grid(
     Raises FedbertError naming the failed cells, once the others are finished and kept. On Ctrl-C the workers
     are stopped, finished cells stay, and KeyboardInterrupt goes on.
     """
-    output.remove_partial(folder)
     results = {cell.name: load_cell(folder, cell) for cell in cells}
     missing = [cell for cell in cells if results[cell.name] is None]
     failed: list[str] = []
@@ -156,7 +162,6 @@ def run_grid(
             if isinstance(outcome, str):
                 failed.append(f"{cell.words}: {outcome}")
             else:
-                output.make_folder(folder / CELLS / cell.name)
                 save_run(outcome, folder / CELLS / cell.name)
                 results[cell.name] = outcome
             seconds = time.monotonic() - start
@@ -172,25 +177,11 @@ def _completed(
     cells: Sequence[Cell], simulate: Simulate, jobs: int, command: str
 ) -> Generator[tuple[Cell, RunResult | str]]:
     """Yield (cell, result or one line about its failure) as they end."""
-    if not cells:
-        return
     execution = build({"shards": 1})[1]
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with _worker_environment():
-        pool = ProcessPoolExecutor(min(jobs, len(cells)), context, initializer=_start_worker)
-        futures = {
-            pool.submit(_run_cell, simulate, cell.scenario, execution, command): cell for cell in cells
-        }
-        try:
-            for future in as_completed(futures):
-                yield futures[future], _outcome(future)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-        pool.shutdown()
+    calls = [(simulate, cell.scenario, execution, command) for cell in cells]
+    with _worker_environment(), closing(run_calls(_run_cell, calls, jobs)) as ended:
+        for index, future in ended:
+            yield cells[index], _outcome(future)
 
 
 def _outcome(future: "Future[RunResult | str]") -> RunResult | str:
@@ -208,11 +199,6 @@ def _one_line(error: Exception) -> str:
         if isinstance(error, FedbertError)
         else f"{type(error).__name__}: {error}".replace("\n", " ")
     )
-
-
-def _start_worker() -> None:
-    """Let Ctrl-C end a worker without a traceback; the parent says what happened."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _run_cell(simulate: Simulate, scenario: Scenario, execution: Execution, command: str) -> RunResult | str:

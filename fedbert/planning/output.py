@@ -1,57 +1,62 @@
-"""Output folders of the planning commands: made, refused or emptied of what the command itself once wrote."""
+"""Output folders of the planning commands: held while they work, written as one, never taken from others."""
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedbert.errors import FedbertError, invalid
+from fedbert.errors import FedbertError
+from fedbert.files import is_temporary, reason
+from fedbert.run_folder import commit
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
 
-def is_filled(folder: Path) -> bool:
-    """Return whether `folder` exists with something in it; raises FedbertError if it is a file."""
-    if folder.exists() and not folder.is_dir():
-        raise invalid("output", str(folder), "be a folder", "choose another --output")
-    return folder.is_dir() and any(folder.iterdir())
+def foreign_check(folder: Path, own: Collection[str]) -> Callable[[list[str]], None]:
+    """Return a check for `fedbert.run_folder.reserve` that refuses a folder with anything in it but `own`."""
 
+    def check(present: list[str]) -> None:
+        foreign = [name for name in present if name not in own]
+        if foreign:
+            raise FedbertError(
+                f"output(={str(folder)!r}) holds {foreign[0]!r}, which this command did not write; "
+                "choose another --output"
+            )
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` with its parents; raises FedbertError if that is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FedbertError(
-            f"output(={str(folder)!r}) could not be made: {error.strerror}; choose another --output"
-        ) from None
+    return check
 
 
 def empty_folder(folder: Path, own: Collection[str]) -> None:
-    """Remove the files and folders named in `own` from `folder`.
-
-    Raises FedbertError if there is anything else in it: then it is not a folder of this command.
-    """
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in own)
-    if foreign:
-        raise FedbertError(
-            f"output(={str(folder)!r}) holds {foreign[0]!r}, which this command did not write; "
-            "choose another --output"
-        )
-    for path in folder.iterdir():
+    """Remove the files and folders named in `own` from `folder`."""
+    for path in (folder / name for name in own):
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove files that a stopped writer left half written below `folder`."""
-    for path in folder.rglob("*.partial"):
-        path.unlink(missing_ok=True)
+def remove_temporary(folder: Path) -> None:
+    """Remove files that a killed writer left half written in the folders of `folder`."""
+    for path in folder.glob("*/.*.partial"):
+        if is_temporary(path.name):
+            path.unlink(missing_ok=True)
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes], remove: Iterable[str] = ()) -> None:
+    """Write all of `contents` into the held `folder` or none, see `fedbert.run_folder.commit`.
+
+    Raises:
+        FedbertError: if it cannot be written.
+    """
+    try:
+        commit(folder, contents, remove)
+    except OSError as error:
+        raise FedbertError(
+            f"{str(folder)!r} could not be written: {reason(error)}; free some space and run it again"
+        ) from None
 
 
 def parquet_bytes(frame: "pd.DataFrame") -> bytes:

@@ -13,6 +13,35 @@ RELEASE_BYTES = 1_910_000
 REPORT_BYTES = 100_000
 
 
+ROUND: dict[str, Any] = {
+    "ndcg@10_low": 0.7,
+    "ndcg@10_high": 0.9,
+    "sessions": 1,
+    "scored_ndcg@10": None,
+    "control_ndcg@10": None,
+    "treated_ndcg@10": None,
+    "outcomes": {},
+    "epsilon": None,
+    "epsilon_unamplified": None,
+    "signal_release": 0,
+    "server_ndcg@10": 0.8,
+    "gate": "not due",
+    "round_status": "updated",
+    "loss": None,
+    "wall_s": 0.1,
+}
+"""What a round says that no plan reads."""
+
+PRIVACY: dict[str, Any] = {
+    "statement": "invented",
+    "sampler": "poisson",
+    "sampling_probability": 0.1,
+    "clip_norm": 2.0,
+    "assumptions": {},
+    "projections": [],
+}
+
+
 def quality(ndcg: float) -> Metrics:
     """Return five metrics around one nDCG@10."""
     return {"auc": ndcg + 0.05, "mrr": ndcg, "ndcg@5": ndcg, "ndcg@10": ndcg, "hit@1": ndcg / 2}
@@ -44,6 +73,7 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
         completed = round(0.9 * eligible * cohort)
         rounds.append(
             {
+                **ROUND,
                 "round": number,
                 "hour": number * hours % 24,
                 **quality(0.8 + (ndcg - 0.8) * number / scenario.rounds),
@@ -77,6 +107,7 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
         "world": {"name": scenario.world},
         "model": {"name": "invented", "bytes": RELEASE_BYTES},
         "privacy": {
+            **PRIVACY,
             "mode": "central" if private else "none",
             "delta": scenario.effective_delta,
             "noise_multiplier": 2 / scenario.epsilon if scenario.epsilon else None,
@@ -94,6 +125,9 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
                 },
                 "quality": quality(ndcg * share),
                 "scored_quality": quality(ndcg),
+                "latency_ms": {},
+                "peak_memory_bytes": {},
+                "install_ms": 1.0,
                 "energy_mj_per_session": milliseconds / 1000,
                 "energy_mj_per_round": milliseconds,
                 "device_ms_per_day": milliseconds,
@@ -152,7 +186,14 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
             ],
             "note": None,
         },
+        "latency_histogram": {},
+        "memory_histogram": {},
+        "secure_sum": {},
+        "traffic": {},
+        "totals": {},
+        "timing_s": {},
         "wall_s": 0.1,
+        "peak_memory_bytes": 1,
     }
     return result  # type: ignore[no-any-return]
 
@@ -172,6 +213,18 @@ def broken_run(scenario: Scenario, execution: Execution, command: str = "") -> R
 def killed_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """End the worker as the system does when memory runs out."""
     os._exit(9)
+
+
+def killed_for_epsilon_1(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """End the worker as the system does for epsilon 1, else as `fake_run`."""
+    return (killed_run if scenario.epsilon == 1 else fake_run)(scenario, execution, command)
+
+
+def killed_by_1(number: int) -> int:
+    """Return `number`; 1 ends the process."""
+    if number == 1:
+        os._exit(9)
+    return number
 
 
 def slow_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:

@@ -307,7 +307,7 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(FedbertError, match=r"must be a run's JSON[^\n]*$"):
         read_base_run(tmp_path)
     (tmp_path / "run.json").write_text('{"schema": 1}')
-    with pytest.raises(FedbertError, match=r"lacks 'status'[^\n]*$"):
+    with pytest.raises(FedbertError, match=r"lacks 'name'[^\n]*$"):
         read_base_run(tmp_path)
 
 
@@ -398,7 +398,7 @@ def test_failed_first_run_leaves_no_forecast(tmp_path: Path) -> None:
     """When the small run fails, nothing that looks like a forecast is left."""
     with pytest.raises(ZeroDivisionError):
         run_capacity(ASKED, None, tmp_path / "out", False, fakes.broken_run)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_failed_first_run_keeps_an_earlier_forecast(tmp_path: Path) -> None:

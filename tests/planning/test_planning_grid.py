@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import planning_fakes as fakes
+import psutil
 import pytest
 
 from fedbert.errors import FedbertError
@@ -19,7 +19,9 @@ from fedbert.planning.cli_tradeoff import run_tradeoff
 from fedbert.planning.frontier import cells_frame, frontier_frame
 from fedbert.planning.grid import Progress, load_cell, open_folder, plan, run_grid
 from fedbert.planning.progress import line
+from fedbert.planning.workers import run_calls
 from fedbert.results import save_run
+from fedbert.run_folder import release
 from fedbert.scenario import Scenario, build
 
 
@@ -125,11 +127,14 @@ def test_unfinished_and_broken_cells_are_not_taken(tmp_path: Path) -> None:
 def test_other_scenario_is_refused_in_one_line(tmp_path: Path) -> None:
     """The line names what differs; --overwrite drops the old cells; epsilon and seed are not the scenario."""
     open_folder(tmp_path, scenario(), overwrite=False)
+    release(tmp_path)
     open_folder(tmp_path, scenario(epsilon=2, seed=5), overwrite=False)
-    (tmp_path / "cells" / "old").mkdir()
+    (tmp_path / "cells" / "old").mkdir(parents=True)
+    release(tmp_path)
     with pytest.raises(FedbertError, match=r"another scenario \(rounds = 4; now rounds = 5\)[^\n]*$"):
         open_folder(tmp_path, scenario(rounds=5), overwrite=False)
     open_folder(tmp_path, scenario(rounds=5), overwrite=True)
+    release(tmp_path)
     assert not (tmp_path / "cells" / "old").exists()
 
 
@@ -163,6 +168,94 @@ def test_unexpected_failures_are_one_line(tmp_path: Path) -> None:
         run_grid(tmp_path, cells, fakes.killed_run, 1)
 
 
+def test_a_killed_worker_fails_its_cell_alone(tmp_path: Path) -> None:
+    """One cell of three runs out of memory: the other two are computed and kept, even with one worker."""
+    with pytest.raises(FedbertError, match=r"^cell failed: epsilon 1, seed 0: its worker process was killed"):
+        grid(tmp_path, fakes.killed_for_epsilon_1, ["0.5", "1", "2"])
+    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["0.5-0", "2-0"]
+    for jobs in (1, 3):
+        calls = [(number,) for number in range(4)]
+        ended = dict(run_calls(fakes.killed_by_1, calls, jobs))
+        assert [ended[number].exception() is None for number in range(4)] == [True, False, True, True]
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+import planning_fakes as fakes
+from fedbert.planning.cli_tradeoff import run_tradeoff
+from fedbert.planning.command import run_command
+from pathlib import Path
+
+def command() -> None:
+    run_tradeoff({{"devices": "100", "rounds": "4"}}, ["1"], 3, None, Path({folder!r}), False, 2, fakes.slow_run)
+
+if __name__ == "__main__":
+    sys.exit(run_command(command, []))
+"""
+"""A grid whose first cell is quick and whose others take a minute."""
+
+
+def _started(tmp_path: Path) -> "subprocess.Popen[str]":
+    """Return the running `PROGRAM` when its first cell is finished, in a session of its own."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "grid")))
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "grid" / "cells" / "1-0" / "run.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process
+
+
+def _left_of_session(number: int) -> list[int]:
+    return [each.pid for each in psutil.process_iter() if _session(each.pid) == number]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_workers_die_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
+    """However the command ends, no worker stays behind; finished cells do, and another call can take over."""
+    process = _started(tmp_path)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), errors
+    assert "Traceback" not in errors
+    if number != signal.SIGKILL:
+        assert errors.strip().splitlines()[-1] == "stopped; what was finished is kept"
+    deadline = time.monotonic() + 20
+    while (left := _left_of_session(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+    assert json.loads((tmp_path / "grid" / "cells" / "1-0" / "run.json").read_text())["status"] == "finished"
+    assert not list(tmp_path.rglob("*.partial"))
+    open_folder(tmp_path / "grid", scenario(), overwrite=False)
+    release(tmp_path / "grid")
+
+
+def test_a_second_command_on_the_folder_is_refused(tmp_path: Path) -> None:
+    """Two grids in one folder would take each other's cells: the second gives way in one line."""
+    process = _started(tmp_path)
+    try:
+        with pytest.raises(FedbertError, match=rf"in use, and process {process.pid} on [^\n]*$"):
+            grid(tmp_path / "grid", fakes.fake_run, ["1"])
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
 def test_environment_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread limits of the workers do not stay in the caller's environment."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -170,48 +263,6 @@ def test_environment_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run_grid(tmp_path, plan(scenario(), [1.0], 1), fakes.fake_run, 1)
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
-
-
-def test_ctrl_c_keeps_finished_cells_and_exits_130(tmp_path: Path) -> None:
-    """SIGINT ends the workers at once; what was finished is there, nothing is half written."""
-    program = tmp_path / "program.py"
-    program.write_text(
-        textwrap.dedent(
-            f"""
-            import sys
-            sys.path.insert(0, {str(Path(__file__).parent)!r})
-            import planning_fakes as fakes
-            from fedbert.planning.cli_tradeoff import run_tradeoff
-            from fedbert.planning.command import run_command
-            from pathlib import Path
-
-            def command() -> None:
-                run_tradeoff({{"devices": "100"}}, ["1"], 3, None, Path({str(tmp_path / "grid")!r}), False, 2,
-                             fakes.slow_run)
-
-            if __name__ == "__main__":
-                sys.exit(run_command(command, []))
-            """
-        )
-    )
-    process = subprocess.Popen(
-        [sys.executable, str(program)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_ctrl_c,
-    )
-    cell = tmp_path / "grid" / "cells" / "1-0" / "run.json"
-    deadline = time.monotonic() + 40
-    while not cell.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130, errors
-    assert "Traceback" not in errors
-    assert errors.strip().splitlines()[-1] == "stopped; what was finished is kept"
-    assert json.loads(cell.read_text())["status"] == "finished"
-    assert not list(tmp_path.rglob("*.partial"))
 
 
 @pytest.mark.parametrize(

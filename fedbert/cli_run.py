@@ -1,21 +1,33 @@
 """``fedbert run``: one flag for each key of a scenario, a progress display, a run folder."""
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic.fields import FieldInfo
 
 from fedbert import scenario as settings
+from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code
 from fedbert.planning.simulate import command_line
-from fedbert.results import RunResult
-from fedbert.run_folder import release, reserve_next
+from fedbert.resume import can_be_resumed, saved_settings
+from fedbert.run_folder import release, reserve, reserve_next
+
+if TYPE_CHECKING:
+    from fedbert.reporting.progress import RunProgress
+    from fedbert.tracking.tracker import Trackers
+
+HOW = ("backend", "ray_address", "shards", "checkpoint_every", "lost_shards", "shard_timeout_s", "trackers")
+"""Flags that may differ when a run is taken up again: how it is computed, and who follows it."""
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
     default = "" if field.default is None or field.default is False else f"  [default: {field.default}]"
     flag = "--" + name.replace("_", "-")
+    if name == "trackers":
+        return click.Option(["--tracker", name], multiple=True, metavar="NAME", help=field.description)
     if field.annotation is bool:
         return click.Option([flag, name], is_flag=True, default=None, help=field.description)
     return click.Option([flag, name], metavar="VALUE", help=f"{field.description}{default}")
@@ -34,7 +46,7 @@ def execution_options() -> list[click.Parameter]:
 def gather(config: Path | None, flags: dict[str, Any]) -> tuple[settings.Scenario, settings.Execution]:
     """Return the settings from a scenario file and flags; a flag wins over the file's key."""
     values = settings.read_toml(config) if config is not None else {}
-    return settings.build(values | {name: value for name, value in flags.items() if value is not None})
+    return settings.build(values | {name: value for name, value in flags.items() if value not in (None, ())})
 
 
 def default_folder(scenario: settings.Scenario) -> Path:
@@ -42,24 +54,86 @@ def default_folder(scenario: settings.Scenario) -> Path:
     return reserve_next(Path("runs"), f"{scenario.world}-{scenario.devices}-seed{scenario.seed}")
 
 
-def _run(config: Path | None, **flags: Any) -> int:
-    scenario, execution = gather(config, flags)
-    from fedbert.reporting.files import prepare_folder, write_run_folder
-    from fedbert.reporting.progress import RunProgress
-    from fedbert.reporting.terminal import print_summary
-    from fedbert.simulation import run as simulate
+def _resumed(folder: Path, config: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the flat keys of the run in `folder`, with the flags that say how to compute it.
 
-    folder = execution.output or default_folder(scenario)
-    prepare_folder(folder, execution.overwrite)
+    Raises FedbertError for a flag that would make it another run.
+    """
+    saved = saved_settings(folder)
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    for name, value in ({"config": config} | given).items():
+        if value is None or name in HOW:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        raise FedbertError(
+            f"{name}(={str(value)!r}) must be left out with --resume, which goes on with the run's own "
+            f"settings; leave {flag} out, or start another run"
+        )
+    return saved | given
+
+
+def _run(config: Path | None, resume: Path | None, **flags: Any) -> int:
+    if resume is None:
+        scenario, execution = gather(config, flags)
+    else:
+        scenario, execution = settings.build(_resumed(resume, config, flags))
+    from fedbert.reporting.files import prepare_folder
+    from fedbert.reporting.progress import RunProgress
+    from fedbert.tracking.registry import open_trackers
+
+    folder = resume or execution.output or default_folder(scenario)
+    if resume is None:
+        prepare_folder(folder, execution.overwrite)
+    else:
+        reserve(resume)
     try:
-        with RunProgress() as progress:
-            progress.start(scenario, execution)
-            output = simulate(scenario, execution, progress, command_line())
-            result: RunResult = output.result
-            write_run_folder(result, output.devices, folder)
+        if resume is not None and not can_be_resumed(folder):
+            click.echo(f"the run in {folder} is finished; there is nothing to resume")
+            return 0
+        progress = RunProgress()
+        trackers = open_trackers(execution.trackers, progress.note)
+        return _work(scenario, execution, folder, resume is not None, progress, trackers)
     finally:
         release(folder)
-    print_summary(result, folder)
+
+
+def _work(
+    scenario: settings.Scenario,
+    execution: settings.Execution,
+    folder: Path,
+    resume: bool,
+    progress: "RunProgress",
+    trackers: "Trackers",
+) -> int:
+    """Run, write the folder, show the result; whatever ends it early says how to go on."""
+    from fedbert.reporting.files import write_run_folder
+    from fedbert.reporting.terminal import print_summary
+    from fedbert.resume import finish
+    from fedbert.simulation import run as simulate
+
+    done = False
+    try:
+        with progress:
+            progress.start(scenario, execution)
+            output = simulate(
+                scenario,
+                execution,
+                progress,
+                command_line(),
+                folder=folder,
+                resume=resume,
+                trackers=trackers,
+            )
+            write_run_folder(output.result, output.devices, folder)
+            done = not output.interrupted
+            if done:
+                finish(folder)
+        trackers.finished(output.result)
+    finally:
+        trackers.stopped("the run was stopped")
+        if not done and can_be_resumed(folder):
+            sys.stderr.write(f"to go on: fedbert run --resume {shlex.quote(str(folder))}\n")
+    print_summary(output.result, folder)
     return exit_code() if output.interrupted else 0
 
 
@@ -71,6 +145,11 @@ run = click.Command(
             ["--config"],
             type=click.Path(path_type=Path),
             help="scenario file (TOML): every flag is a key, - as _",
+        ),
+        click.Option(
+            ["--resume"],
+            type=click.Path(path_type=Path),
+            help="folder of a run that was stopped, to go on with it",
         ),
         *scenario_options(),
         *execution_options(),

@@ -1,30 +1,32 @@
 """What a run leaves in its folder while it works, and how another process takes it up again.
 
-``scenario.toml`` is there from the start; ``rounds.jsonl`` grows by a checksummed row a round;
-``checkpoint/`` holds the last two states (`federation/checkpoint.py`). A checkpoint is taken up only by the run that made it:
-same scenario, same contents of the user's files, same versions of what the figures depend on.
+Below ``checkpoint/`` are ``scenario.toml``, from the start, and the last two states
+(`federation/checkpoint.py`); ``rounds.jsonl`` grows by a checksummed row a round. It lies in ``checkpoint/``
+too while the folder still holds an older run's result, which stays whole until this one's replaces it.
+A checkpoint is taken up only by the run that made it: same scenario, same contents of the user's files, same
+versions of what the figures depend on.
 """
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from fedbert.errors import FedbertError
-from fedbert.federation import checkpoint
+from fedbert.errors import FedbertError, RunStopped
 from fedbert.files import Journal, write_text
-from fedbert.scenario import Execution, Scenario, anchored, build, read_toml, scenario_toml
+from fedbert.run_folder import CHECKPOINT
+from fedbert.scenario import Execution, Scenario, anchored, read_toml, scenario_toml
 
 if TYPE_CHECKING:
+    from fedbert.federation.checkpoint import Checkpoint
     from fedbert.federation.run_state import RunState
     from fedbert.federation.session import Session
 
 ROUNDS = "rounds.jsonl"
 SCENARIO = "scenario.toml"
-WORKING_FILES = (ROUNDS, SCENARIO, checkpoint.FOLDER)
-"""What stands in the folder of a run that is not finished."""
 
 _DECIDING = ("fedbert", "torch", "onnxruntime", "numpy", "scipy")
 """Packages whose version may change a bit of a figure."""
@@ -46,14 +48,19 @@ def input_digests(scenario: Scenario) -> dict[str, str]:
     return found
 
 
-def saved_scenario(folder: Path) -> tuple[Scenario, Execution]:
-    """Return the settings of the run in `folder`; raises FedbertError if no run was begun there."""
-    path = folder / SCENARIO
-    if not path.is_file():
-        raise FedbertError(
-            f"resume(={str(folder)!r}) must be the folder of a run, and has no {SCENARIO}; name another"
-        )
-    return build(read_toml(path))
+def saved_settings(folder: Path) -> dict[str, Any]:
+    """Return the flat keys of the run that was begun in `folder`; raises FedbertError if none was."""
+    for path in (folder / CHECKPOINT / SCENARIO, folder / SCENARIO):
+        if path.is_file():
+            return read_toml(path)
+    raise FedbertError(
+        f"resume(={str(folder)!r}) must be the folder of a run, and none was begun there; name another"
+    )
+
+
+def can_be_resumed(folder: Path) -> bool:
+    """Return whether `folder` holds a run that was stopped."""
+    return (folder / CHECKPOINT / SCENARIO).is_file()
 
 
 class RunStore:
@@ -66,33 +73,32 @@ class RunStore:
         folder: Path | None,
         versions: Mapping[str, str],
         note: Callable[[str], None],
-        deployed: bool = False,
+        resume: bool,
     ) -> None:
-        """Take up what the folder holds, if anything; raises FedbertError if it is another run's."""
-        self.folder, self.wall_s_before, self.wall_s = folder, 0.0, 0.0
-        self.checkpoint_s, self.checkpoint_bytes = 0.0, 0
-        self.resumed: checkpoint.Checkpoint | None = None
+        """Take up what the folder holds if `resume`; raises FedbertError if that is another run's."""
+        self.folder, self.wall_s_before = folder, 0.0
+        self.resumed: Checkpoint | None = None
         self._scenario, self._execution, self._note = scenario, execution, note
-        self._deployed, self._started = deployed, time.perf_counter()
+        self._started = time.perf_counter()
         self._journal: Journal | None = None
         self._facts: dict[str, Any] = {
             "scenario": anchored(scenario).model_dump(mode="json"),
             "versions": {name: versions[name] for name in _DECIDING if name in versions},
             "inputs": input_digests(scenario),
         }
-        if folder is None:
+        if folder is None or not resume:
             return
-        self.resumed = checkpoint.load_checkpoint(folder / checkpoint.FOLDER, note)
+        from fedbert.federation.checkpoint import load_checkpoint
+
+        self.resumed = load_checkpoint(folder / CHECKPOINT, note)
         if self.resumed is not None:
             _refuse_other(folder, self.resumed.facts, self._facts)
             self.wall_s_before = float(self.resumed.facts.get("wall_s", 0.0))
-        elif (folder / checkpoint.FOLDER).is_dir():
-            checkpoint.remove_checkpoints(folder / checkpoint.FOLDER)
 
     @property
     def keep(self) -> str | None:
         """Where shards write their phones' memory."""
-        return str((self.folder / checkpoint.FOLDER).absolute()) if self.folder else None
+        return str((self.folder / CHECKPOINT).absolute()) if self.folder else None
 
     def due(self, round_: int) -> bool:
         """Return whether a checkpoint follows a round: every so many, and the last."""
@@ -102,29 +108,40 @@ class RunStore:
 
     def __enter__(self) -> Self:
         """Begin to write: the scenario, and the journal up to the round that the run goes on from."""
-        if self.folder is not None:
-            write_text(self.folder / SCENARIO, scenario_toml(self._scenario, self._execution))
-            path = self.folder / ROUNDS
-            path.unlink(missing_ok=True)
-            self._journal = Journal(path)
-            for row in self.resumed.state.rows if self.resumed else ():
-                self._journal.append(dict(row))
+        if self.folder is None:
+            return self
+        place = self.folder / CHECKPOINT
+        if self.resumed is None:
+            shutil.rmtree(place, ignore_errors=True)
+        write_text(place / SCENARIO, scenario_toml(self._scenario, self._execution))
+        path = (place if (self.folder / "run.json").exists() else self.folder) / ROUNDS
+        path.unlink(missing_ok=True)
+        self._journal = Journal(path)
+        for row in self.resumed.state.rows if self.resumed else ():
+            self._journal.append(dict(row))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the journal; an error that leaves a run to be resumed says how."""
+        """Close the journal; all else stays for whoever goes on."""
         if self._journal is not None:
             self._journal.close()
 
     def round_done(self, state: "RunState", session: "Session") -> None:
-        """Write the round's row, and a checkpoint if one is due."""
+        """Write the round's row, and a checkpoint if one is due; raises RunStopped if it cannot."""
         if self.folder is None or self._journal is None:
             return
-        self._journal.append(dict(state.rows[-1]))
-        if not self.due(state.round):
-            return
+        try:
+            self._journal.append(dict(state.rows[-1]))
+            if self.due(state.round):
+                self._checkpoint(self.folder / CHECKPOINT, state, session)
+        except FedbertError as error:
+            raise RunStopped(str(error)) from None
+
+    def _checkpoint(self, place: Path, state: "RunState", session: "Session") -> None:
+        from fedbert.federation.checkpoint import save_checkpoint
+
         started = time.perf_counter()
         if len(session.kept) < len(session.exchange.members):
             if state.round == 0:
@@ -134,11 +151,17 @@ class RunStore:
                 )
             return
         facts = self._facts | {"wall_s": self.wall_s_before + started - self._started}
-        self.checkpoint_bytes = checkpoint.save_checkpoint(
-            self.folder / checkpoint.FOLDER, state, session.kept.values(), facts
-        )
+        save_checkpoint(place, state, session.kept.values(), facts)
         elapsed_s = time.perf_counter() - started
         session.timing_s["checkpoints"] = session.timing_s.get("checkpoints", 0.0) + elapsed_s
+
+
+def finish(folder: Path) -> None:
+    """Clear away what a finished run needs no more; its rows stay as ``rounds.jsonl``."""
+    place = folder / CHECKPOINT
+    if (place / ROUNDS).is_file():
+        (place / ROUNDS).replace(folder / ROUNDS)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -38,6 +38,9 @@ LOCK = ".lock"
 COMMIT = ".commit"
 """The folder inside a run folder that holds a decided commit: ``new/``, ``old/`` and ``record.json``."""
 
+CHECKPOINT = "checkpoint"
+"""The folder inside a run folder where a run that works keeps its state."""
+
 _NEW, _OLD, _RECORD = "new", "old", "record.json"
 _ELSEWHERE = "choose another --output"
 _READER_WAITS_S = 10.0

@@ -196,6 +196,9 @@ class Execution(_Settings):
     checkpoint_every: int = Field(
         1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
     )
+    trackers: tuple[str, ...] = Field(
+        (), description="who follows the rows beside the files: tensorboard, mlflow, wandb, or my.py:Name"
+    )
     lost_shards: Literal["stop", "leave-out"] | None = Field(
         None,
         description="when a shard fails three times: stop, to be resumed, or go on without its devices; "
@@ -209,6 +212,11 @@ class Execution(_Settings):
     verify_devices: int = Field(
         0, ge=0, le=1000, description="devices whose verdict on memory is tried under a hard limit (Linux)"
     )
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(name for name in value.split(",") if name) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

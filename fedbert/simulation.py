@@ -84,14 +84,16 @@ def run(
     command: str = "",
     grid: Any = None,
     folder: Path | None = None,
+    resume: bool = False,
     trackers: "Trackers | None" = None,
 ) -> RunOutput:
     """Simulate `scenario` and return its result; the same scenario gives the same figures on every backend.
 
     `grid` is a Flower Grid to run on; without one the backend of `execution` is started. With `folder`, a
-    reserved run folder, rows and checkpoints are written into it, and a run that was stopped there goes on.
-    Ctrl-C ends the run early: the result then holds the rounds that were finished. Raises FedbertError for
-    whatever is wrong with the scenario's files, and RunStopped if something failed on the way.
+    reserved run folder, rows and checkpoints are written into it; `resume` goes on from what a stopped run of
+    the same scenario left there. Ctrl-C ends the run early: the result then holds the rounds that were
+    finished. Raises FedbertError for whatever is wrong with the scenario's files, and RunStopped if something
+    failed on the way.
     """
     from fedbert.devices.memory_process import need_linux
     from fedbert.federation.environment import forget
@@ -104,7 +106,9 @@ def run(
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
-    store = RunStore(scenario, execution, folder, versions(), progress.note, grid is not None)
+    store = RunStore(scenario, execution, folder, versions(), progress.note, resume)
+    for row in store.resumed.state.rows if store.resumed else ():
+        progress.round_done(row, scenario.devices / max(row["wall_s"], 1e-9))
     progress.stage("loading teacher and student")
     session = Session.open(scenario)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")

@@ -179,7 +179,8 @@ class ServerModels:
         """Load the artefact of `model_folder` and what only the server has of it from `server_folder`.
 
         `public_texts` serve as anchors and for calibration; `public_items` (their items, -1 none) puts those
-        with an item first. `training` (`training_draws`) is all that the models ever draw from. Raises FedbertError for missing, foreign or mismatched files.
+        with an item first. `training` (`training_draws`) is all that the models ever draw from. Raises
+        FedbertError for missing, foreign or mismatched files.
         """
         torch.set_num_threads(threads)
         artefact = load_artefact(model_folder)

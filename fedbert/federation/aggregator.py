@@ -32,7 +32,7 @@ LEAST_REPORTS = 2
 """A sum of one report is that report, so it is never opened, whatever `min_reports` says."""
 
 SURVIVORS = 2 / 3
-"""Share of the shards that must answer for a round to be opened; Bonawitz et al. 2017 allow a third to drop."""
+"""Share of the shards that must answer for a round to be opened; a third may drop (Bonawitz et al. 2017)."""
 
 _NOISE_SPREADS = 12.0
 """Standard deviations of devices' own noise that a sum may reach beyond its reports' bound: once in 1e32."""

@@ -8,7 +8,6 @@ the one before it.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -27,7 +26,6 @@ from fedbert.federation.run_state import RunState
 from fedbert.files import read_bytes, write_bytes
 
 SCHEMA = 1
-FOLDER = "checkpoint"
 KEPT = 2
 """Checkpoints that are kept: if the last is damaged, the one before it serves."""
 
@@ -65,7 +63,7 @@ class Checkpoint:
 
 def keep_phones(folder: Path, round_: int, first: int, count: int, state: PhoneState) -> Kept:
     """Write the memory of a shard's phones below `folder` and return what there is; raises FedbertError."""
-    blob = save({name: np.ascontiguousarray(array) for name, array in state.arrays().items()})
+    blob = save({name: np.asarray(array, order="C") for name, array in state.arrays().items()})
     kept = Kept(round_, first, count, hashlib.sha256(blob).hexdigest())
     write_bytes(folder / kept.name, blob)
     return kept
@@ -92,13 +90,13 @@ def read_phones(folder: Path, parts: Iterable[Kept], first: int, count: int) -> 
     return cut(states, first, count)
 
 
-def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: Mapping[str, Any]) -> int:
-    """Make `state` and the phones' memory in `kept` a checkpoint; return the bytes it takes.
+def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: Mapping[str, Any]) -> None:
+    """Make `state` and the phones' memory in `kept` a checkpoint.
 
     Raises FedbertError if it cannot be written; then those before it stand.
     """
     parts = sorted(kept, key=lambda part: part.first)
-    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays().items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in state.arrays().items()}
     blob = save(arrays)
     name = f"{state.round:05d}.state"
     write_bytes(folder / name, blob)
@@ -119,11 +117,10 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
     text = json.dumps(body, sort_keys=True, allow_nan=False)
     whole = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": body}
     write_bytes(folder / f"{state.round:05d}.json", json.dumps(whole, sort_keys=True).encode())
-    used = _prune(folder)
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if used else 0
+    _prune(folder)
 
 
-def _prune(folder: Path) -> bool:
+def _prune(folder: Path) -> None:
     """Remove all but the last checkpoints and what belongs to them."""
     manifests = sorted(folder.glob("[0-9]*.json"), reverse=True)
     wanted: set[str] = set()
@@ -146,7 +143,6 @@ def _prune(folder: Path) -> bool:
         older = not of_round.isdigit() or int(of_round) < oldest
         if name not in wanted and older and not path.name.startswith("."):
             path.unlink(missing_ok=True)
-    return True
 
 
 def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
@@ -160,11 +156,6 @@ def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: Non
         except FedbertError as error:
             note(f"the checkpoint of round {int(path.stem)} is damaged ({error}); the one before it is used")
     return None
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints below `folder`, once the result stands."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _load(folder: Path, path: Path) -> Checkpoint:

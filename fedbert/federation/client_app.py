@@ -18,7 +18,7 @@ from flwr.clientapp import ClientApp
 
 from fedbert.ei_bert.artefact import unpack
 from fedbert.errors import FedbertError
-from fedbert.federation.checkpoint import FOLDER, Kept, keep_phones, read_phones
+from fedbert.federation.checkpoint import Kept, keep_phones, read_phones
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, keep_releases, shared_environment
 from fedbert.federation.phone_state import PhoneState
@@ -26,6 +26,7 @@ from fedbert.federation.protocol import Arrays, RoundOrder, array_record, from_r
 from fedbert.federation.replay import replay
 from fedbert.federation.shard import MaskCheck, Shard
 from fedbert.privacy.secure_sum import MaskKeys, masked_vector
+from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import Scenario
 
 app = ClientApp()
@@ -66,7 +67,7 @@ def _place(context: Context, named: str | None) -> Path | None:
     if named is None:
         return None
     if own:
-        return Path(str(own)) / hashlib.sha256(named.encode()).hexdigest()[:16] / FOLDER
+        return Path(str(own)) / hashlib.sha256(named.encode()).hexdigest()[:16] / CHECKPOINT
     simulated = "simulation" in context.node_config or "partition-id" in context.node_config
     return Path(named) if simulated else None
 

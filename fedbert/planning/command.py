@@ -85,7 +85,7 @@ def report_errors(command: click.Command, arguments: Sequence[str] | None = None
                     list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False
                 )
         except FedbertError as error:
-            return _say(2, f"error: {error}")
+            return _say(error.exit_code, f"error: {error}")
         except click.ClickException as error:
             return _say(2, f"error: {' '.join(error.format_message().split()).rstrip('.')}; see --help")
         except (KeyboardInterrupt, click.Abort):

@@ -117,6 +117,18 @@ def test_a_run_stopped_before_anything_still_has_a_report() -> None:
     assert "Quality</h2>" not in page
 
 
+def test_the_machine_stands_in_how_this_was_made() -> None:
+    """Processor, instruction sets and the precision that was used; a run without a record renders all the
+    same.
+    """
+    result = example_run()
+    page = _markup(render_report(result))
+    for words in ("Example 9000", "avx2, avx512_bf16", "instruction sets", "bfloat16"):
+        assert words in page
+    del result["machine"]
+    assert "Example 9000" not in _markup(render_report(result))
+
+
 def test_labels_of_lines_do_not_overlap() -> None:
     """Labels keep their order and the least distance, and move as a whole as little as needed."""
     assert plots._spread([0.5, 0.51, 0.9], 0.1) == pytest.approx([0.5, 0.6, 0.9])

@@ -13,8 +13,13 @@ import typer
 
 from fedbert.compress_screen import Screen
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import UnreadableFile, read_json, write_text
 from fedbert.machine import checked_precision, cores, machine_record
 from fedbert.paths import data_folder
+from fedbert.run_folder import check_writable
+
+MAX_THREADS = 256
+"""More than torch gains from; hundreds of thousands would end the process."""
 
 SIZES = ("default", "small", "tiny")
 _WIDEST, _DIM = 256, 96
@@ -101,14 +106,26 @@ def make(
     if size not in SIZES:
         raise invalid("size", size, f"be one of {', '.join(SIZES)}")
     checked_precision(precision)
-    for name, value, low in (("seed", seed, 0), ("seeds", seeds, 1), ("threads", threads, 1)):
-        if value is not None and value < low:
-            raise invalid(name, value, f"be at least {low}")
+    for name, number, low in (("seed", seed, 0), ("seeds", seeds, 1)):
+        if number < low:
+            raise invalid(name, number, f"be at least {low}")
+    _check_threads(threads)
     for name, value in (("pretrain_steps", pretrain_steps), ("cross_steps", cross_steps)):
         if value is not None and value < 1:
             raise invalid(name, value, "be at least 1")
     if not 8 <= dim <= _WIDEST:
         raise invalid("dim", dim, f"be within 8..{_WIDEST}")
+    written = {
+        "output": output,
+        "server_output": server_output,
+        "transformers_output": transformers_output,
+        "work": work,
+    }
+    for name, folder in written.items():
+        if folder is not None:
+            check_writable(folder, name)
+    if data:
+        check_writable(output.with_name(f"{output.name}-report"))
     count = threads or cores()
     line = shlex.join(["python", "simulations/compress.py", *sys.argv[1:]])
     sizes = {
@@ -170,6 +187,11 @@ def make(
     _catalogue(size, teacher, general_text, public, {**plan, **sizes}, fast, server, common)
 
 
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise invalid("threads", threads, f"be from 1 to {MAX_THREADS}", f"this machine has {cores()} cores")
+
+
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -195,7 +217,6 @@ def _tasks(
     from fedbert.ei_bert.task_plan import PRESETS
     from fedbert.ei_bert.tasks import load_tasks
     from fedbert.ei_bert.teacher import load_teacher
-    from fedbert.files import write_text
     from fedbert.reporting.compression import write_compression_report
     from fedbert.simulation import commit, versions
 
@@ -225,7 +246,6 @@ def _tasks(
         "commit": commit(),
     }
     folder = output.with_name(f"{output.name}-report")
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "compression.json", json.dumps(record, indent=1) + "\n")
     write_compression_report(record, folder)
     typer.echo(
@@ -236,11 +256,11 @@ def _tasks(
 
 def _search_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["search"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FedbertError(
-            f"search_record(={str(path)!r}) must be a file of the command search ({type(error).__name__})"
-        ) from error
+        rows: list[dict[str, Any]] = read_json(path)["search"]
+    except UnreadableFile as error:
+        raise error.of("search_record", str(path)) from None
+    except (KeyError, TypeError):
+        raise invalid("search_record", str(path), "be a file of the command search") from None
     return rows
 
 
@@ -286,19 +306,24 @@ def search(
     """Compare student shapes under a byte budget by their loss after a little pre-distillation, and by
     speed.
     """
+    _check_threads(threads)
+    if steps < 1:
+        raise invalid("steps", steps, "be at least 1")
+    if output.is_dir():
+        raise invalid("output", str(output), "be a file, not a folder", "choose another --output")
+    check_writable(output.parent)
+    check_writable(work, "work")
     from fedbert.ei_bert.public_text import general_sentences
     from fedbert.ei_bert.shape_search import search_shapes
     from fedbert.ei_bert.task_pipeline import Inputs
     from fedbert.ei_bert.tasks import load_tasks
     from fedbert.ei_bert.teacher import load_teacher
-    from fedbert.files import write_text
 
     checked = checked_precision(precision)
     sentences, sources = general_sentences(data_folder(), None)
     inputs = Inputs(load_teacher(teacher), load_tasks(data), sentences, sources)
     with Screen() as screen:
         rows = search_shapes(inputs, budget_bytes, steps, work, screen, threads or cores(), precision=checked)
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, json.dumps({"search": rows}, indent=1) + "\n")
     for row in rows:
         shape = ", ".join(f"{name} {value}" for name, value in row["shape"].items())

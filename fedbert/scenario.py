@@ -6,14 +6,24 @@
 
 import hashlib
 import math
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import UnreadableFile, path_problem
+from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
 from fedbert.units import HOURS_PER_DAY
 
@@ -22,6 +32,16 @@ MAX_DEVICES = 100_000_000
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where no switch is meant, and texts that no file or name can have."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise PydanticCustomError("not_bool", "Input should be a value, not true or false")
+        if isinstance(value, str | Path) and (problem := path_problem(str(value))) is not None:
+            raise PydanticCustomError("text", "Input should {problem}", {"problem": problem})
+        return value
 
 
 class Scenario(_Settings):
@@ -238,11 +258,14 @@ def _one_line(error: ValidationError) -> str:
     if not where:
         return message
     rule = message[0].lower() + message[1:]
-    rule = rule.removeprefix("input should be ").removeprefix("input should have ")
     value = first.get("input")
     if isinstance(value, float) and not math.isfinite(value):
-        rule = "a finite number"
-    return str(invalid(where, value, f"be {rule}", "see --help for its meaning"))
+        rule = "be a finite number"
+    elif first["type"] == "text":
+        rule, value = rule.removeprefix("input should "), str(value)
+    else:
+        rule = "be " + rule.removeprefix("input should be ").removeprefix("input should have ")
+    return str(invalid(where, value, rule, "see --help for its meaning"))
 
 
 def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
@@ -262,13 +285,9 @@ def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the flat keys of a scenario file; raises FedbertError if it is missing or not TOML."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FedbertError(f"config(={str(path)!r}) must exist; check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FedbertError(f"config(={str(path)!r}) must be TOML: {error}") from None
-    except OSError as error:
-        raise FedbertError(f"config(={str(path)!r}) must be readable: {error.strerror}") from None
+        values = read_toml_file(path)
+    except UnreadableFile as error:
+        raise error.of("config", str(path)) from None
     nested = sorted(key for key, value in values.items() if isinstance(value, dict))
     if nested:
         raise FedbertError(f"{path}: unknown table [{nested[0]}]; a scenario file has plain keys only")

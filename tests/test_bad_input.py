@@ -25,8 +25,9 @@ def _refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
 
 
 def heed_ctrl_c() -> None:
-    """Let a child heed SIGINT even where a background shell had this process ignore it."""
+    """Let a child heed signals even where a background shell had this process ignore them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +133,68 @@ def test_an_output_folder_that_exists(capsys: pytest.CaptureFixture[str], tmp_pa
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_ctrl_c_in_a_round_leaves_a_usable_run_folder(tmp_path: Path) -> None:
-    """SIGINT after round 1: exit code 130, and a run folder that says where it ended."""
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("a = " + "[" * 3000 + "]" * 3000, "be TOML that is not nested so deeply"),
+        ("devices = " + "9" * 5000, "digits"),
+        ("devices = true", "devices(=True) must be a value, not true or false"),
+        ('output = "a\\u0000b"', "output(='a\\x00b') must hold no NUL"),
+    ],
+)
+def test_toml_that_no_run_can_mean(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, rule: str
+) -> None:
+    """Deep nesting, endless numbers, switches for numbers and NUL are one line each."""
+    path = tmp_path / "scenario.toml"
+    path.write_text(text)
+    assert rule in _refused(capsys, "--config", str(path))
+
+
+def test_names_that_no_file_has(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of thousands of letters and bytes that are no UTF-8, in each setting that names a file."""
+    for flag in ("--model", "--teacher", "--output", "--profiles", "--fleet", "--availability-trace"):
+        assert "must be at most 4,095 bytes" in _refused(capsys, flag, "x" * 5_000)
+        assert "must have names of at most 255 bytes" in _refused(capsys, flag, "x" * 300)
+        assert "must be UTF-8 text" in _refused(capsys, flag, "\udcff")
+
+
+def test_pipes_and_devices_are_not_waited_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A pipe without a writer and an endless device, as scenario and among the profiles."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    for path in (tmp_path / "pipe.toml", Path("/dev/zero")):
+        assert "must be a regular file" in _refused(capsys, "--config", str(path))
+    shutil.copytree(profiles_folder(), tmp_path / "profiles")
+    os.mkfifo(tmp_path / "profiles" / "zz.toml")
+    assert "zz.toml: file must be a regular file" in _refused(
+        capsys, "--profiles", str(tmp_path / "profiles")
+    )
+
+
+def test_compress_checks_threads_and_folders_first(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More threads than any machine has, and folders that are files, end before anything is read."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("x")
+    for flags, rule in (
+        (("--threads", "100000"), "threads(=100000) must be from 1 to 256"),
+        (("--output", "file"), "output(='file') must be a folder, not a file"),
+        (("--work", "file"), "work(='file') must be a folder, not a file"),
+        (("--server-output", "file/x"), "server_output(='file/x') must be a folder that can be made"),
+        (("search", "--data", "none.csv", "--output", "file/x.json"), "output(='file') must be a folder"),
+    ):
+        assert call("compress", list(flags)) == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        assert rule in lines[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_in_a_round_leaves_a_usable_run_folder(tmp_path: Path, name: str) -> None:
+    """A signal after round 1: exit code 128 + its number, and a run folder that says where it ended."""
+    number = getattr(signal, name)
     output = tmp_path / "run"
     command = [
         sys.executable,
@@ -153,14 +214,14 @@ def test_ctrl_c_in_a_round_leaves_a_usable_run_folder(tmp_path: Path) -> None:
     for line in process.stdout:
         seen.append(line)
         if line.startswith("round   2/") or "round 2/" in line:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     try:
         rest, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     text = "".join(seen) + rest
-    assert process.returncode == 130, text
+    assert process.returncode == 128 + number, text
     result = json.loads((output / "run.json").read_text())
     assert result["status"].startswith("interrupted after round")
     assert len(result["rounds"]) >= 3

@@ -5,13 +5,13 @@ files that come with fedbert are written by ``scripts/build_profiles.py``.
 """
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile, read_toml
 from fedbert.paths import profiles_folder
 
 TIERS = ("entry", "mid", "flagship")
@@ -215,13 +215,9 @@ def read_profiles(folder: Path) -> tuple[dict[str, DeviceProfile], list[str]]:
 def read_table(file: Path, model: type[_Model]) -> tuple[_Model | None, list[str]]:
     """Return the TOML `file` as a `model` and no problems, or None and its problems, a line each."""
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        return None, [f"{file.name}: file must be readable ({error.strerror})"]
-    except UnicodeDecodeError:
-        return None, [f"{file.name}: file must be UTF-8 text; save it as UTF-8"]
-    except tomllib.TOMLDecodeError as error:
-        return None, [f"{file.name}: file must be TOML ({error}); correct that line"]
+        values = read_toml(file)
+    except UnreadableFile as error:
+        return None, [f"{file.name}: file must {error.rule}; {error.next_step}"]
     try:
         return model.model_validate(values), []
     except ValidationError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from fedbert.ei_bert import contents, entropy
 from fedbert.errors import FedbertError, invalid
-from fedbert.files import write_bytes
+from fedbert.files import UnreadableFile, parsed_json, read_bytes, write_bytes
 from fedbert.units import format_bytes
 
 BUDGET_BYTES = 1_910_000
@@ -108,13 +108,13 @@ def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
         try:
             if name in _CODED and coded_path.exists() and not (folder / name).exists():
                 what = f"artefact {folder}: {coded_path.name}"
-                return entropy.decoded(coded_path.read_bytes(), budget_bytes, what)
-            return (folder / name).read_bytes()
-        except OSError as error:
+                return entropy.decoded(read_bytes(coded_path), budget_bytes, what)
+            return read_bytes(folder / name)
+        except UnreadableFile as error:
             raise FedbertError(
-                f"artefact {folder}: {name} cannot be read ({error.strerror}); "
+                f"artefact {folder}: {name} cannot be read: it must {error.rule}; "
                 "rebuild it with simulations/compress.py"
-            ) from error
+            ) from None
 
     there = {f"{HEADS}/{path.name}" for path in (folder / HEADS).glob("*.safetensors")}
     return _checked(read, there, str(folder), budget_bytes)
@@ -124,10 +124,10 @@ def _checked(read: Callable[[str], bytes], there: set[str], where: str, budget_b
     """Return the artefact whose files `read` gives; `there` are the names of the heads that lie beside it."""
     files = {MANIFEST: read(MANIFEST)}
     try:
-        manifest = json.loads(files[MANIFEST])
+        manifest = parsed_json(Path(MANIFEST), files[MANIFEST])
         entries = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
         int(manifest["shape"]["dim"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UnreadableFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FedbertError(f"artefact {where}: {MANIFEST} is not a manifest of fedbert ({error})") from error
     # A name in a manifest becomes a path: only names that an artefact can have are read.
     foreign = {name for name in entries if name not in (MODEL, VOCABULARY) and not _HEAD.fullmatch(name)}

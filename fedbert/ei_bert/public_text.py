@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.teacher import sha256_of
 from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile, read_text
 from fedbert.randomness import Purpose, generator
+
+GENERAL_LIMIT_BYTES = 1_000_000_000
+"""Largest file of further sentences."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,9 @@ def _lines(general_text: Path | None, sources: dict[str, str]) -> list[str]:
     if general_text is None:
         return []
     try:
-        lines = general_text.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FedbertError(
-            f"{general_text} cannot be read as UTF-8 text ({type(error).__name__}); save it in that encoding"
-        ) from error
+        lines = read_text(general_text, GENERAL_LIMIT_BYTES).splitlines()
+    except UnreadableFile as error:
+        raise error.of("general_text", str(general_text)) from None
     sources[general_text.name] = sha256_of(general_text)
     return [line.strip() for line in lines if line.strip()]
 

@@ -2,7 +2,6 @@
 vocabulary and how texts are read. What is not such an encoder is refused in one line that says why.
 """
 
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +12,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fedbert import files
 from fedbert.ei_bert.bert import Body, Observe, Shape
 from fedbert.ei_bert.tokenizer import TextRules
 from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile
 
 CONFIG, VOCABULARY, TOKENIZER, TOKENIZER_CONFIG = (
     "config.json",
@@ -123,9 +124,11 @@ class ProjectedBody(Body):
 def read_json(path: Path, name: str) -> dict[str, Any]:
     """Return the object in the JSON file `path` of the teacher `name`; raises FedbertError."""
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise FedbertError(f"teacher {name}: {path.name} cannot be read ({str(error)[:80]})") from error
+        found = files.read_json(path)
+    except UnreadableFile as error:
+        raise FedbertError(
+            f"teacher {name}: {path.name} cannot be read: it must {error.rule}; {error.next_step}"
+        ) from None
     if not isinstance(found, dict):
         raise FedbertError(f"teacher {name}: {path.name} must hold a JSON object")
     return found
@@ -244,7 +247,7 @@ def read_vocabulary(folder: Path, name: str) -> tuple[str, ...]:
     """Return the WordPiece tokens by id, from `vocab.txt` or else `tokenizer.json`; raises FedbertError."""
     if (folder / VOCABULARY).is_file():
         # Not splitlines(): some vocabularies have tokens that Python takes for ends of lines.
-        lines = (folder / VOCABULARY).read_text("utf-8").split("\n")
+        lines = files.read_text(folder / VOCABULARY).split("\n")
         return tuple(lines[:-1] if lines[-1] == "" else lines)
     file = read_json(folder / TOKENIZER, name)
     model = file.get("model") or {}

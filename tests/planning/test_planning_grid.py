@@ -188,7 +188,8 @@ from fedbert.planning.command import run_command
 from pathlib import Path
 
 def command() -> None:
-    run_tradeoff({{"devices": "100", "rounds": "4"}}, ["1"], 3, None, Path({folder!r}), False, 2, fakes.slow_run)
+    folder = Path({folder!r})
+    run_tradeoff({{"devices": "100", "rounds": "4"}}, ["1"], 3, None, folder, False, 2, fakes.slow_run)
 
 if __name__ == "__main__":
     sys.exit(run_command(command, []))

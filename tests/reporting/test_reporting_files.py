@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from example_run import example_run
 
+from fedbert.cli import call
 from fedbert.cli_run import default_folder
 from fedbert.errors import FedbertError
 from fedbert.reporting import files
@@ -353,6 +354,39 @@ def test_rerender_refuses_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"schema": 0}), encoding="utf-8")
     with pytest.raises(FedbertError, match=r"schema\(=0\)"):
         rerender(tmp_path)
+
+
+def _with(**changes: Any) -> str:
+    return json.dumps(dict(example_run()) | changes)
+
+
+DAMAGED = {
+    "list": "[1]",
+    "null": "null",
+    "string": '"x"',
+    "deep": "[" * 100_000,
+    "huge": '{"schema": ' + "9" * 5_000 + "}",
+    "NaN": '{"schema": NaN}',
+    "only the schema": '{"schema": 1}',
+    "rounds": _with(rounds="x"),
+    "a round": _with(rounds=[{"round": 0}]),
+    "a number of a round": _with(rounds=[example_run()["rounds"][0] | {"hour": "noon"}]),
+    "a switch for a number": _with(wall_s=True),
+    "privacy": _with(privacy=None),
+    "tiers": _with(tiers=[]),
+    "scenario": _with(scenario=None),
+    "comparison": _with(comparison=None),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_run_is_one_line(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever stands in run.json, `report` and `capacity --from` end with exit code 2 and a line."""
+    (tmp_path / "run.json").write_text(DAMAGED[name])
+    for command, flags in (("report", []), ("capacity", ["--output", str(tmp_path / "c"), "--from"])):
+        assert call(command, [*flags, str(tmp_path)]) == 2, command
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert _names(tmp_path) == ["run.json"]
 
 
 def test_scenario_toml_is_plain(tmp_path: Path) -> None:

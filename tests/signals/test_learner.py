@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from fedbert.signals.evidence import Evidence, add_round, no_evidence, rotated, rotation
+from fedbert.signals.learner import PublicKnowledge, estimate_counts, fit_prior, learn
 
 from fedbert.errors import FedbertError
 from fedbert.privacy.mechanisms import decode
-from fedbert.signals.evidence import Evidence, add_round, no_evidence, rotated, rotation
-from fedbert.signals.learner import PublicKnowledge, estimate_counts, fit_prior, learn
 from fedbert.signals.prototypes import contribution_sum, signal_layout
 
 ITEMS, DIM = 60, 16

@@ -365,7 +365,11 @@ def _discard(decided: Path) -> None:
 
 def _record(decided: Path) -> dict[str, list[str]]:
     record = read_json(decided / _RECORD)
-    return {key: [_inside(name) for name in record[key]] for key in ("write", "remove")}
+    try:
+        return {key: [_inside(name) for name in record[key]] for key in ("write", "remove")}
+    except (KeyError, TypeError):
+        path = str(decided / _RECORD)
+        raise FedbertError(f"{path!r} must be the record of a commit; remove the folder it is in") from None
 
 
 def _inside(name: Any) -> str:

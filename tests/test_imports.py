@@ -15,7 +15,7 @@ LAYERS = [
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results"},
     {"randomness", "errors", "units", "paths", "machine", "table_files", "__init__"}
-    | {"files", "run_folder", "interrupts", "display"},
+    | {"files", "commits", "run_folder", "interrupts", "display"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MIDDLE = LAYERS[6]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fedbert.commits import COMMIT
 from fedbert.errors import FedbertError
 from fedbert.run_folder import (
-    COMMIT,
     LOCK,
     check_writable,
     commit,

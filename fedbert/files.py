@@ -131,7 +131,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         replace_whole(path, content)
     except (OSError, ValueError) as error:
         raise FedbertError(
-            f"{str(path)!r} could not be written: {reason(error)}; free some space or choose another place"
+            f"{str(path)!r} cannot be written: {reason(error)}; free some space or choose another place"
         ) from None
 
 
@@ -357,4 +357,4 @@ class Journal:
         os.lseek(self._descriptor, self._good_bytes, os.SEEK_SET)
 
     def _failed(self, error: OSError) -> FedbertError:
-        return FedbertError(f"{str(self.path)!r} could not be written: {reason(error)}; free some space")
+        return FedbertError(f"{str(self.path)!r} cannot be written: {reason(error)}; free some space")

@@ -28,6 +28,10 @@ class Event:
     text: str
 
 
+def ignore(event: Event) -> None:
+    """Take no note of an event."""
+
+
 Check = Callable[[Member, Arrays], Any]
 """Takes a member's answer; returns what is made of it, or raises FedbertError to refuse it."""
 
@@ -43,7 +47,7 @@ class Exchange:
     members: tuple[Member, ...]
     lost_shards: LostShards = "stop"
     timeout_s: float | None = None
-    note: Callable[[Event], None] = lambda event: None
+    note: Callable[[Event], None] = ignore
     sign: Callable[[int, int, str], Sign] | None = None
     """Makes what signs an order, from its node, round and kind."""
     lost: list[Member] = field(default_factory=list)

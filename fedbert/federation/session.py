@@ -21,7 +21,7 @@ from fedbert.federation import report as r
 from fedbert.federation.aggregator import Aggregator, MaskedReport
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.environment import Environment, share
-from fedbert.federation.exchange import Event, Exchange, LostShards
+from fedbert.federation.exchange import Event, Exchange, LostShards, ignore
 from fedbert.federation.observer import add_truth, observe
 from fedbert.federation.pooled import pooled_bound
 from fedbert.federation.protocol import (
@@ -62,7 +62,7 @@ class Session:
     environment: Environment
     server: Server
     timing_s: dict[str, float] = field(default_factory=dict)
-    on_event: Callable[[Event], None] = lambda event: None
+    on_event: Callable[[Event], None] = ignore
     lost_shards: LostShards = "stop"
     shard_timeout_s: float | None = None
     signing_key: Path | None = None

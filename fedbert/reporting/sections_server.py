@@ -107,11 +107,11 @@ def shards(result: RunResult) -> Section | None:
     rows: list[list[Cell]] = [[str(event["round"]), event["text"]] for event in events]
     missing = text.missing_sentence(result)
     notice = alert_html("Devices are missing.", missing) if missing else ""
+    table = table_html(rows, ["round", "what"], align="rl")
     return Section(
         "What went wrong with shards",
         None,
-        notice
-        + panels_html(Panel("By round", None, table_html(rows, ["round", "what"], align="rl"), wide=True)),
+        notice + panels_html(Panel("By round", None, table, wide=True)),
         "A shard that fails is asked again, three times in all. One that is left out of a round is in none of "
         "its figures.",
     )

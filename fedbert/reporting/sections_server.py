@@ -112,8 +112,8 @@ def shards(result: RunResult) -> Section | None:
         "What went wrong with shards",
         None,
         notice + panels_html(Panel("By round", None, table, wide=True)),
-        "A shard that fails is asked again, three times in all. One that is left out of a round is in none of "
-        "its figures.",
+        "A shard that fails is asked again, three times in all. One that is left out of a round is in none "
+        "of its figures.",
     )
 
 

@@ -157,7 +157,7 @@ def run(
         commit=commit(),
         execution={
             "backend": execution.backend if grid is None else "deployment",
-            "shards": len(session.exchange.members),
+            "shards": session.shards,
             "resumed_rounds": resumed_rounds,
         },
     )

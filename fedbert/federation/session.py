@@ -124,6 +124,11 @@ class Session:
         return self._exchange
 
     @property
+    def shards(self) -> int:
+        """How many shards there are; 0 before `start`."""
+        return len(self._exchange.members) if self._exchange else 0
+
+    @property
     def aggregator(self) -> Aggregator:
         """The aggregator of the run; raises RuntimeError before `start`."""
         if self._aggregator is None:

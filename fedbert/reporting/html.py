@@ -39,7 +39,7 @@ def cards(result: RunResult) -> list[Card]:
                 "Privacy spent (epsilon)",
                 text.epsilon(privacy["epsilon"]),
                 f"delta {text.power(privacy['delta'])}; {text.epsilon(privacy['epsilon_unamplified'])} "
-                "if the server may know the cohort",
+                "where participation is seen",
                 "proved",
             )
         )

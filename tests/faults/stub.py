@@ -17,11 +17,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact, build_artefact
+from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
 from fedbert.ei_bert.server_models import ModelState, UpdateReport
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.server import _Encoded, starting_artefact
+from fedbert.recommendation.scorer import TextScorer
 from fedbert.scenario import Scenario
 
 VARIANTS = 4
@@ -53,7 +54,7 @@ class StubModels:
     @classmethod
     def load(
         cls,
-        model_folder: Path,
+        artefact: Artefact,
         server_folder: Path,
         teacher: str | None,
         item_texts: Sequence[str],
@@ -94,6 +95,7 @@ class StubModels:
     teacher_vectors = student_vectors
 
 
+_unpacked = functools.lru_cache(maxsize=64)(unpack)
 _releases: dict[str, EncodedRelease] = {}
 _encoders: dict[str, Any] = {}
 _environments: dict[str, Environment] = {}
@@ -107,10 +109,18 @@ def _release(artefact: Artefact, texts: Sequence[str], item_texts: Sequence[str]
     return _releases[key]
 
 
+class _Remembering(_Encoded):
+    """Encodes the same texts once."""
+
+    @functools.lru_cache(maxsize=16)  # noqa: B019 as long as the process
+    def vectors(self, texts: tuple[str, ...]) -> NDArray[np.float32]:
+        return super().vectors(texts)
+
+
 def _encoder(artefact: Artefact, catalogue: tuple[str, ...], aligned: tuple[str, ...]) -> Any:
     key = artefact.sha256
     if key not in _encoders:
-        _encoders[key] = _Encoded(artefact, catalogue, aligned)
+        _encoders[key] = _Remembering(artefact, catalogue, aligned)
     return _encoders[key]
 
 
@@ -133,5 +143,9 @@ def stubbed() -> Iterator[None]:
         mock.patch("fedbert.federation.server.starting_artefact", lambda model: variant(0)),
         mock.patch("fedbert.federation.session.starting_artefact", lambda model: variant(0)),
         mock.patch("fedbert.federation.environment.Environment.create", _environment),
+        mock.patch("fedbert.federation.environment.unpack", _unpacked),
+        mock.patch("fedbert.federation.client_app.unpack", _unpacked),
+        # Without its table of all products, which costs more than so few sessions need.
+        mock.patch("fedbert.federation.replay.TextScorer", functools.partial(TextScorer, table_entries=0)),
     ):
         yield

@@ -75,6 +75,7 @@ def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_
         memory_budget_bytes=scenario.memory_budget_bytes,
         deadline_ms=scenario.deadline_ms,
         threads=scenario.threads,
+        history_vectors=scenario.history_length,
     )
 
 

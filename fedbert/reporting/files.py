@@ -15,7 +15,7 @@ from fedbert.files import encoded, put, reason, replace_whole
 from fedbert.interrupts import shielded
 from fedbert.reporting.html import render_report
 from fedbert.results import RUN_FILE, RunResult, load_run, run_bytes
-from fedbert.run_folder import commit, holding, reserve
+from fedbert.run_folder import CHECKPOINT, commit, holding, reserve
 from fedbert.scenario import EXECUTION_KEYS, build, scenario_toml
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def prepare_folder(path: Path, overwrite: bool) -> None:
         if not (path / FINISHED / RUN_FILE).is_file():
             present = [name for name in present if name != FINISHED]
         if present and not overwrite:
+            if (path / CHECKPOINT).is_dir():
+                raise invalid(
+                    "output",
+                    str(path),
+                    "be empty or not exist, and holds a run that was stopped",
+                    f"go on with it by `fedbert run --resume {path}`, or add --overwrite",
+                )
             if FINISHED in present:
                 raise invalid(
                     "output",
@@ -69,7 +76,7 @@ def prepare_folder(path: Path, overwrite: bool) -> None:
                 "be empty or not exist",
                 "add --overwrite or choose another --output",
             )
-        if present and not any(mark in present for mark in (*MARKS, FINISHED)):
+        if present and not any(mark in present for mark in (*MARKS, FINISHED, CHECKPOINT)):
             raise FedbertError(
                 f"output(={str(path)!r}) must be a run folder to be overwritten, and has neither "
                 f"{MARKS[0]} nor {MARKS[1]}; choose another --output"

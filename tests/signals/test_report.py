@@ -1,6 +1,7 @@
 """A device's whole report and the exact sum over devices, beside a plain reference."""
 
 import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from fedbert.privacy.secure_sum import (
     neighbour_graph,
     unmask,
 )
-from fedbert.signals.prototypes.contribution import prototype_layout
+from fedbert.signals.prototypes.contribution import PrototypeLayout, PrototypeReports, prototype_layout
 from fedbert.signals.prototypes.signal import Prototypes
 from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.report import dense_reports, report_layout, report_sum
@@ -66,6 +67,24 @@ def test_really_masked_devices_give_the_fast_sum() -> None:
     fast = report_sum(SIGNAL, layout, clicks.take(slice(0, 11)))
     assert np.array_equal(total, wrap(fast))
     assert np.array_equal(decode(total, layout.scale), decode(fast, layout.scale))
+
+
+@dataclass(frozen=True)
+class _Lying(Prototypes):
+    """Says that its reports have no length, so that they are not clipped."""
+
+    def reports(self, layout: PrototypeLayout, clicks: Clicks) -> PrototypeReports:
+        """Return reports with a wrong norm."""
+        return replace(super().reports(layout, clicks), squared_norm=np.zeros(len(clicks.item), np.int64))
+
+
+def test_a_signal_that_is_not_clipped_does_not_leave() -> None:
+    """A sum longer than its devices' clip norms is refused in one line."""
+    layout = example_layout(clip_norm=0.05)
+    with pytest.raises(
+        FedbertError, match=r"^signal\(='prototypes'\) must send no more than its squared_norm"
+    ):
+        report_sum(_Lying(), layout, example_clicks(40))
 
 
 def test_devices_without_clicks_add_nothing() -> None:

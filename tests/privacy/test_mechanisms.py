@@ -43,7 +43,7 @@ def test_devices_own_noise_has_room_in_the_range() -> None:
     """
     cohort, clip_norm, noise = 4096, 2.0, 9000.0
     scale = fixed_point_scale(clip_norm, cohort, noise)
-    assert scale == fixed_point_scale(clip_norm, cohort) / 4
+    assert scale == fixed_point_scale(clip_norm, cohort) / 2
     for sign in (1, -1):
         total = np.array([sign * int((cohort * clip_norm + noise) * scale)], np.int64)
         assert decode(wrap(total), scale)[0] == total[0] / scale

@@ -142,11 +142,11 @@ WORLDS = {
         "def Bad():\n    return Dishes(load().public, texts=())\n",
         "must have a tuple of one text or more as texts",
     ),
-    "evaluation texts that are learnt from": (
+    "evaluation texts that are not marked": (
         "class Bad(Dishes):\n    def __init__(self):\n        super().__init__(load().public)\n"
         "    def sessions(self, block, round_, kind):\n"
-        "        return super().sessions(block, round_, s.Kind.EVALUATION)\n",
-        "must use evaluation texts in evaluation sessions, and in no others",
+        "        return super().sessions(block, round_, s.Kind.LEARNING)\n",
+        "must mark in evaluation_text each text that evaluation sessions use",
     ),
     "sessions that go by the split": (
         "class Bad(Dishes):\n    def __init__(self):\n        super().__init__(load().public)\n"

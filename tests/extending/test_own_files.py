@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import own_parts
 import pytest
@@ -12,11 +14,15 @@ from fedbert.ei_bert.artefact import load_artefact
 from fedbert.errors import FedbertError
 from fedbert.federation.environment import Environment, load_mechanism, load_signal
 from fedbert.paths import models_folder
+from fedbert.plugins import Named, load_named
 from fedbert.privacy import MECHANISMS
-from fedbert.recommendation.world import WORLDS
+from fedbert.privacy import trial as privacy_trial
+from fedbert.recommendation import trial as worlds_trial
+from fedbert.recommendation.world import WORLDS, load_world
 from fedbert.results import RunResult, load_run
 from fedbert.scenario import Scenario
 from fedbert.signals import SIGNALS
+from fedbert.signals import trial as signals_trial
 
 SMALL = ["--devices", "150", "--rounds", "2", "--availability", "always", "--min-reports", "2"]
 SMALL += ["--model", "tiny", "--release-every", "1", "--sampling-probability", "0.4", "--update-steps", "1"]
@@ -106,6 +112,30 @@ def test_registering_a_part_is_one_line(
     assert [type(part).__name__ for part in parts] == ["Dishes", "Activity", "OnDevice"]
     assert environment.layout.size == 21
     assert environment.mechanism.noise_on_device
+
+
+@pytest.mark.parametrize("items", [60, 600])
+@pytest.mark.parametrize("name", SIGNALS)
+def test_fedberts_own_signals_pass_the_trial(name: str, items: int) -> None:
+    """What is asked of a user's signal holds for those that come with fedbert, in a sketch as well."""
+    signal = load_named(name, SIGNALS, "signal", "signal")()
+    signals_trial.checked(signal, Named("signal", name, "the page"), items, 16)
+
+
+@pytest.mark.parametrize("variant", [{"epsilon": 5.0}, {"epsilon": 5.0, "sampler": "once-a-day"}, {}])
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_fedberts_own_mechanisms_pass_the_trial(name: str, variant: dict[str, Any]) -> None:
+    """The same of mechanisms."""
+    mechanism = load_mechanism(Scenario(mechanism=name, **variant))
+    again = replace(mechanism.settings, noise_multiplier=mechanism.noise_multiplier)
+    remade = load_named(name, MECHANISMS, "mechanism", "mechanism").make(again)
+    privacy_trial.checked(mechanism, remade, Named("mechanism", name, "the page"))
+
+
+@pytest.mark.parametrize("name", sorted(WORLDS.keys() - {"interactions"}))
+def test_fedberts_own_worlds_pass_the_trial(name: str) -> None:
+    """The same of worlds that need no files."""
+    worlds_trial.checked(load_world(name), Named("world", name, "the page"))
 
 
 def _cases(parts: Mapping[str, tuple[str, str]]) -> pytest.MarkDecorator:

@@ -22,7 +22,6 @@ from fedbert.scenario import Execution, Scenario, build, read_toml, scenario_tom
         ({"delta": 0.0}, "delta(=0.0) must be greater than 0"),
         ({"devices": 100, "delta": 0.01}, "delta(=0.01) must be < 1/devices (= 0.01)"),
         ({"rounds": 0}, "rounds(=0) must be"),
-        ({"world": "mars"}, "world(='mars') must be 'services', 'movietweetings' or 'interactions'"),
         ({"precision": "half"}, "precision(='half') must be 'auto', 'float32' or 'bfloat16'"),
         ({"world": "interactions"}, "must come with items and interactions"),
         ({"items": "a.csv"}, "items and interactions belong to world 'interactions'"),

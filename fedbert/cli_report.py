@@ -1,4 +1,4 @@
-"""``fedbert report``: write a run folder's report.html again from its run.json."""
+"""``fedbert report``: write a run folder's report.html again from its run.json, and what else is missing."""
 
 from pathlib import Path
 
@@ -16,5 +16,5 @@ report = click.Command(
     "report",
     callback=_report,
     params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
-    help="Write report.html of a run FOLDER again.",
+    help="Write report.html of a run FOLDER again, and the files that a broken off writing left out.",
 )

@@ -16,10 +16,16 @@ from fedbert.resume import can_be_resumed, saved_settings
 from fedbert.run_folder import release, reserve, reserve_next
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fedbert.reporting.progress import RunProgress
+    from fedbert.simulation import RunOutput
     from fedbert.tracking.tracker import Trackers
 
-HOW = ("backend", "ray_address", "shards", "checkpoint_every", "lost_shards", "shard_timeout_s", "trackers")
+HOW = (
+    *("backend", "ray_address", "shards", "checkpoint_every"),
+    *("lost_shards", "shard_timeout_s", "trackers", "signing_key"),
+)
 """Flags that may differ when a run is taken up again: how it is computed, and who follows it."""
 
 
@@ -54,7 +60,7 @@ def default_folder(scenario: settings.Scenario) -> Path:
     return reserve_next(Path("runs"), f"{scenario.world}-{scenario.devices}-seed{scenario.seed}")
 
 
-def _resumed(folder: Path, config: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+def resumed_settings(folder: Path, config: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flat keys of the run in `folder`, with the flags that say how to compute it.
 
     Raises FedbertError for a flag that would make it another run.
@@ -76,7 +82,21 @@ def _run(config: Path | None, resume: Path | None, **flags: Any) -> int:
     if resume is None:
         scenario, execution = gather(config, flags)
     else:
-        scenario, execution = settings.build(_resumed(resume, config, flags))
+        scenario, execution = settings.build(resumed_settings(resume, config, flags))
+    return work(scenario, execution, resume, command_line())
+
+
+def work(
+    scenario: settings.Scenario,
+    execution: settings.Execution,
+    resume: Path | None,
+    command: str,
+    grid: Any = None,
+) -> int:
+    """Run a scenario in its folder, or go on in the folder `resume`; return the exit code.
+
+    The folder is reserved first. `grid` is a Flower Grid to run on, if it is not to be started here.
+    """
     from fedbert.reporting.files import prepare_folder
     from fedbert.reporting.progress import RunProgress
     from fedbert.tracking.registry import open_trackers
@@ -92,38 +112,39 @@ def _run(config: Path | None, resume: Path | None, **flags: Any) -> int:
             return 0
         progress = RunProgress()
         trackers = open_trackers(execution.trackers, progress.note)
-        return _work(scenario, execution, folder, resume is not None, progress, trackers)
+
+        def simulate() -> "RunOutput":
+            from fedbert.simulation import run
+
+            progress.start(scenario, execution)
+            return run(
+                scenario,
+                execution,
+                progress,
+                command,
+                grid=grid,
+                folder=folder,
+                resume=resume is not None,
+                trackers=trackers,
+            )
+
+        return _finished(simulate, folder, progress, trackers)
     finally:
         release(folder)
 
 
-def _work(
-    scenario: settings.Scenario,
-    execution: settings.Execution,
-    folder: Path,
-    resume: bool,
-    progress: "RunProgress",
-    trackers: "Trackers",
+def _finished(
+    simulate: "Callable[[], RunOutput]", folder: Path, progress: "RunProgress", trackers: "Trackers"
 ) -> int:
     """Run, write the folder, show the result; whatever ends it early says how to go on."""
     from fedbert.reporting.files import write_run_folder
     from fedbert.reporting.terminal import print_summary
     from fedbert.resume import finish
-    from fedbert.simulation import run as simulate
 
     done = False
     try:
         with progress:
-            progress.start(scenario, execution)
-            output = simulate(
-                scenario,
-                execution,
-                progress,
-                command_line(),
-                folder=folder,
-                resume=resume,
-                trackers=trackers,
-            )
+            output = simulate()
             write_run_folder(output.result, output.devices, folder)
             done = not output.interrupted
             if done:

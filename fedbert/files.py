@@ -130,9 +130,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_whole(path, content)
     except (OSError, ValueError) as error:
-        raise FedbertError(
-            f"{str(path)!r} could not be written: {reason(error)}; free some space or choose another place"
-        ) from None
+        raise not_written(path, error) from None
+
+
+def not_written(path: Path, error: BaseException) -> FedbertError:
+    """Return the line about a file that cannot be written."""
+    return FedbertError(
+        f"{str(path)!r} cannot be written: {reason(error)}; free some space or choose another place"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -357,4 +362,4 @@ class Journal:
         os.lseek(self._descriptor, self._good_bytes, os.SEEK_SET)
 
     def _failed(self, error: OSError) -> FedbertError:
-        return FedbertError(f"{str(self.path)!r} could not be written: {reason(error)}; free some space")
+        return FedbertError(f"{str(self.path)!r} cannot be written: {reason(error)}; free some space")

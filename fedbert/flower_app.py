@@ -22,21 +22,21 @@ def settings_of(run_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(grid: Any, run_config: dict[str, Any]) -> None:
-    """Run the scenario of `run_config` on `grid` and write the run folder."""
-    from fedbert.cli_run import default_folder
-    from fedbert.reporting.files import prepare_folder, write_run_folder
-    from fedbert.run_folder import release
-    from fedbert.scenario import build
-    from fedbert.simulation import run
+    """Run the scenario of `run_config` on `grid` and write its folder; ``resume`` names one to go on with.
 
-    scenario, execution = build(settings_of(run_config))
-    folder = Path(execution.output or default_folder(scenario))
-    prepare_folder(folder, execution.overwrite)
-    try:
-        output = run(scenario, execution, command="flwr run", grid=grid)
-        write_run_folder(output.result, output.devices, folder)
-    finally:
-        release(folder)
+    How many SuperNodes there are decides the shards, so that key is not one of the run's own.
+    """
+    from fedbert.cli_run import HOW, resumed_settings, work
+    from fedbert.scenario import build
+
+    given = settings_of(run_config)
+    resume = Path(str(given.pop("resume"))) if "resume" in given else None
+    if resume is not None:
+        # What `pyproject.toml` sets by itself is no wish to change the run.
+        how = {name: value for name, value in given.items() if name in HOW}
+        given = resumed_settings(resume, None, how)
+    scenario, execution = build(given)
+    work(scenario, execution, resume, "flwr run", grid)
 
 
 app = server_app(serve)

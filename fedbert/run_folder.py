@@ -1,26 +1,23 @@
 """A folder of results: reserved and locked before the work, written all together or not at all.
 
 `reserve` makes the folder, locks it for the life of the process and finds out, before the work, whatever
-would keep it from being written afterwards. `commit` writes several files as one: they are complete in a
-hidden folder before its renaming to `COMMIT` decides; whoever reads or writes the folder next finishes what a
-crash broke off (`recover`). Files that are not named in a commit stay as they are.
+would keep it from being written afterwards. `commit` writes several files as one; whoever reads or writes the
+folder next finishes what a crash broke off (`recover`). Files that are not named in a commit stay.
 """
 
 import atexit
-import errno
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fedbert.commits import COMMIT, NEW, finish, write_as_one
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import (
     is_temporary,
@@ -29,19 +26,14 @@ from fedbert.files import (
     read_bytes,
     read_json,
     reason,
-    sync_folder,
     temporary_name,
 )
 from fedbert.interrupts import shielded
 
 LOCK = ".lock"
-COMMIT = ".commit"
-"""The folder inside a run folder that holds a decided commit: ``new/``, ``old/`` and ``record.json``."""
-
 CHECKPOINT = "checkpoint"
 """The folder inside a run folder where a run that works keeps its state."""
 
-_NEW, _OLD, _RECORD = "new", "old", "record.json"
 _ELSEWHERE = "choose another --output"
 _READER_WAITS_S = 10.0
 _LONGEST_INSIDE = "." * 80 + "/" + "." * 80
@@ -211,7 +203,7 @@ def _hold(path: Path, made: list[Path], check: Callable[[list[str]], None] | Non
         with open(path / LOCK, "w", encoding="utf-8") as file:  # noqa: PTH123
             json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}, file)
         _held[_key(path)] = Held(path, lock, tuple(made), os.getpid())
-        _finish(path)
+        finish(path)
     except BaseException:
         _held.pop(_key(path), None)
         _unlock(path, lock)
@@ -279,131 +271,15 @@ def _release_all() -> None:
 def commit(folder: Path, contents: Mapping[str, bytes], remove: Iterable[str] = ()) -> None:
     """Make `contents` the files of `folder`, which must be held, and remove those in `remove`: all or none.
 
-    Names are relative, with ``/``; sub-folders are made.
+    Names are relative, with ``/``; sub-folders are made. Signals wait until it is done.
 
     Raises:
         OSError: if that is not possible; then every file is as it was before.
     """
     if not is_held(folder):
         raise ValueError(f"{folder} is not held")
-    staging = folder / temporary_name("commit")
     with shielded():
-        try:
-            _stage(staging, folder, contents, [name for name in remove if name not in contents])
-            staging.rename(folder / COMMIT)
-            sync_folder(folder)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            if (folder / COMMIT).is_dir():
-                _discard(folder / COMMIT)
-            raise
-        try:
-            _finish(folder)
-        except _StuckError:
-            raise
-        except BaseException:
-            _discard(folder / COMMIT)
-            raise
-
-
-def _stage(staging: Path, folder: Path, contents: Mapping[str, bytes], remove: list[str]) -> None:
-    names = [*contents, *remove]
-    for part in (_NEW, _OLD):
-        for parent in {(staging / part / name).parent for name in names} | {staging / part}:
-            parent.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        put(staging / _NEW / name, content)
-    for name in names:
-        if (folder / name).is_dir():
-            raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
-        if (folder / name).exists():
-            _link(folder / name, staging / _OLD / name)
-    put(staging / _RECORD, json.dumps({"write": list(contents), "remove": remove}).encode("ascii"))
-    for made in {(staging / _NEW / name).parent for name in contents} | {staging / _NEW, staging}:
-        sync_folder(made)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        # Some file systems know no hard links.
-        put(target, source.read_bytes())
-
-
-class _StuckError(OSError):
-    """A commit that could neither be finished nor undone; the next `recover` tries again."""
-
-
-def _finish(folder: Path) -> None:
-    """Finish a decided commit and clear away what undecided ones left; raises OSError after undoing it."""
-    decided = folder / COMMIT
-    if decided.is_dir():
-        record = _record(decided)
-        try:
-            try:
-                _forward(folder, decided, record)
-            except OSError:
-                _forward(folder, decided, record)
-            sync_folder(folder)
-        except BaseException:
-            _back(folder, decided, record)
-            raise
-        _discard(decided)
-    for name in _names(folder):
-        if is_temporary(name):
-            path = folder / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-
-def _discard(decided: Path) -> None:
-    # Renamed first: half removed, it must not be taken for a decided commit.
-    gone = decided.with_name(temporary_name("done"))
-    decided.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
-
-
-def _record(decided: Path) -> dict[str, list[str]]:
-    record = read_json(decided / _RECORD)
-    return {key: [_inside(name) for name in record[key]] for key in ("write", "remove")}
-
-
-def _inside(name: Any) -> str:
-    parts = PurePosixPath(str(name)).parts
-    if not parts or ".." in parts or parts[0] == "/":
-        raise FedbertError(f"{COMMIT}/{_RECORD} names {name!r}, which is outside its folder; remove {COMMIT}")
-    return str(name)
-
-
-def _forward(folder: Path, decided: Path, record: dict[str, list[str]]) -> None:
-    for name in record["write"]:
-        new = decided / _NEW / name
-        if new.exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            new.replace(folder / name)
-    for name in record["remove"]:
-        (folder / name).unlink(missing_ok=True)
-        if (folder / name).parent != folder:
-            with suppress(OSError):  # other files are in it
-                (folder / name).parent.rmdir()
-
-
-def _back(folder: Path, decided: Path, record: dict[str, list[str]]) -> None:
-    """Undo `_forward`; ``new/`` and ``old/`` are whole again afterwards, so that both can be done again."""
-    try:
-        for name in record["write"]:
-            if not (decided / _NEW / name).exists():
-                (folder / name).replace(decided / _NEW / name)
-        for name in [*record["write"], *record["remove"]]:
-            old = decided / _OLD / name
-            if old.exists() and not (folder / name).exists():
-                (folder / name).parent.mkdir(exist_ok=True)
-                _link(old, folder / name)
-    except OSError as error:
-        raise _StuckError(error.errno, reason(error)) from error
+        write_as_one(folder, contents, remove)
 
 
 def recover(folder: Path) -> None:
@@ -417,7 +293,7 @@ def recover(folder: Path) -> None:
     try:
         lock = _locked(folder, _READER_WAITS_S)
         try:
-            _finish(folder)
+            finish(folder)
         finally:
             _unlock(folder, lock)
     except OSError as error:
@@ -434,6 +310,6 @@ def read_committed(folder: Path, name: str, limit_bytes: int) -> bytes:
             recover(folder)
         except FedbertError:
             # A medium that cannot be written still has the file.
-            if (folder / COMMIT / _NEW / name).is_file():
-                return read_bytes(folder / COMMIT / _NEW / name, limit_bytes)
+            if (folder / COMMIT / NEW / name).is_file():
+                return read_bytes(folder / COMMIT / NEW / name, limit_bytes)
     return read_bytes(folder / name, limit_bytes)

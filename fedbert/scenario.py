@@ -216,6 +216,9 @@ class Execution(_Settings):
     checkpoint_every: int = Field(
         1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
     )
+    signing_key: Path | None = Field(
+        None, description="the server's private key, to sign the orders of a deployment (fedbert keys)"
+    )
     trackers: tuple[str, ...] = Field(
         (), description="who follows the rows beside the files: tensorboard, mlflow, wandb, or my.py:Name"
     )

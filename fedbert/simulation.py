@@ -7,6 +7,7 @@ it, `resume` goes on from there, and the finished run equals an undisturbed one 
 import datetime
 import importlib.metadata
 import platform
+import secrets
 import subprocess
 import time
 from collections.abc import Callable
@@ -113,6 +114,10 @@ def run(
     session = Session.open(scenario)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
     session.lost_shards = execution.lost_shards or ("stop" if grid is None else "leave-out")
+    session.signing_key = execution.signing_key
+    if grid is not None and scenario.noise_seed is None:
+        # Who knows the seed can take the noise off, and shards know the one that `seed` would give.
+        session.noise_seed = secrets.randbits(63)
     session.shard_timeout_s = execution.shard_timeout_s or (None if grid is None else 3600.0)
     state = store.resumed.state if store.resumed else None
     resumed_rounds = len(state.rows) if state else 0
@@ -152,7 +157,7 @@ def run(
         commit=commit(),
         execution={
             "backend": execution.backend if grid is None else "deployment",
-            "shards": len(session.exchange.members),
+            "shards": session.shards,
             "resumed_rounds": resumed_rounds,
         },
     )

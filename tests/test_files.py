@@ -35,7 +35,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     path = tmp_path / "a.txt"
     write_text(path, "old")
     monkeypatch.setattr(os, "fsync", _full)
-    with pytest.raises(FedbertError, match=r"a\.txt' could not be written: No space left[^\n]*$"):
+    with pytest.raises(FedbertError, match=r"a\.txt' cannot be written: No space left[^\n]*$"):
         write_text(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
@@ -46,7 +46,7 @@ def test_a_write_makes_folders_and_stands_every_name(tmp_path: Path) -> None:
     path = tmp_path / "sub" / ("n" * 255)
     write_text(path, "a \udcff")
     assert path.read_bytes() == rb"a \udcff"
-    with pytest.raises(FedbertError, match=r"^'/proc/a' could not be written[^\n]*$"):
+    with pytest.raises(FedbertError, match=r"^'/proc/a' cannot be written[^\n]*$"):
         write_bytes(Path("/proc/a"), b"")
 
 

@@ -166,7 +166,7 @@ class ServerModels:
     @classmethod
     def load(
         cls,
-        model_folder: Path,
+        model: Path | Artefact,
         server_folder: Path,
         teacher: str | None,
         item_texts: Sequence[str],
@@ -176,14 +176,14 @@ class ServerModels:
         threads: int = 2,
         precision: str = "auto",
     ) -> "ServerModels":
-        """Load the artefact of `model_folder` and what only the server has of it from `server_folder`.
+        """Load what only the server has of `model`, an artefact or its folder, from `server_folder`.
 
         `public_texts` serve as anchors and for calibration; `public_items` (their items, -1 none) puts those
         with an item first. `training` (`training_draws`) is all that the models ever draw from. Raises
         FedbertError for missing, foreign or mismatched files.
         """
         torch.set_num_threads(threads)
-        artefact = load_artefact(model_folder)
+        artefact = load_artefact(model) if isinstance(model, Path) else model
         student_state, teacher_state = read_server_folder(server_folder, artefact)
         loaded = load_teacher(teacher)
         student = restore(artefact, student_state, teacher_state, loaded)

@@ -2,7 +2,7 @@
 
 from fedbert.privacy import accounting
 from fedbert.privacy.gaussian import Gaussian
-from fedbert.privacy.mechanism import DEVICE, Mechanism
+from fedbert.privacy.mechanism import DEVICE, Bound, Mechanism
 from fedbert.results import PrivacyRow
 from fedbert.scenario import Scenario
 
@@ -17,11 +17,7 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
     return {
         "mode": "central" if private else "none",
         "mechanism": mechanism.name,
-        "statement": (
-            f"({reach:.3g}, {settings.delta:.0e})-differentially private for each device over {rounds} rounds"
-            if reach is not None
-            else "not private: no epsilon was set, so the sums carry no noise"
-        ),
+        "statement": _statement(bounds, rounds),
         "sampler": settings.sampler,
         "sampling_probability": settings.sampling_probability,
         "noise_multiplier": mechanism.noise_multiplier if private else None,
@@ -45,6 +41,16 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
             for spent in [mechanism.spent(max(1, round(days * settings.rounds_per_day)))]
         ],
     }
+
+
+def _statement(bounds: tuple[Bound, ...], rounds: int) -> str:
+    """Return the line for people: each epsilon with its adversary, the strongest adversary first."""
+    if not bounds:
+        return "not private: no epsilon was set, so the sums carry no noise"
+    each = "; ".join(
+        f"epsilon {bound.epsilon:.3g} against one who {bound.adversary}" for bound in reversed(bounds)
+    )
+    return f"over {rounds} rounds, for each device, at delta {bounds[0].delta:.0e}: {each}"
 
 
 def _assumptions(mechanism: Mechanism) -> dict[str, str]:

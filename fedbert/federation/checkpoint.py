@@ -7,23 +7,24 @@ the one before it.
 """
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact import Artefact, pack, unpack
 from fedbert.errors import FedbertError
 from fedbert.federation.phone_state import PhoneState, cut
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.run_state import RunState
-from fedbert.files import read_bytes, write_bytes
+from fedbert.files import not_written, read_bytes, replacing, write_bytes
 
 SCHEMA = 1
 KEPT = 2
@@ -63,10 +64,8 @@ class Checkpoint:
 
 def keep_phones(folder: Path, round_: int, first: int, count: int, state: PhoneState) -> Kept:
     """Write the memory of a shard's phones below `folder` and return what there is; raises FedbertError."""
-    blob = save({name: np.asarray(array, order="C") for name, array in state.arrays().items()})
-    kept = Kept(round_, first, count, hashlib.sha256(blob).hexdigest())
-    write_bytes(folder / kept.name, blob)
-    return kept
+    place = Kept(round_, first, count, "")
+    return replace(place, sha256=_write_arrays(folder / place.name, state.arrays()))
 
 
 def read_phones(folder: Path, parts: Iterable[Kept], first: int, count: int) -> PhoneState:
@@ -96,10 +95,8 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
     Raises FedbertError if it cannot be written; then those before it stand.
     """
     parts = sorted(kept, key=lambda part: part.first)
-    arrays = {name: np.asarray(array, order="C") for name, array in state.arrays().items()}
-    blob = save(arrays)
     name = f"{state.round:05d}.state"
-    write_bytes(folder / name, blob)
+    arrays_sha256 = _write_arrays(folder / name, state.arrays())
     releases = []
     for sha256, artefact in state.artefacts().items():
         packed = pack(artefact)
@@ -110,7 +107,7 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
         "schema": SCHEMA,
         "facts": dict(facts),
         "state": state.plain(),
-        "arrays": {"name": name, "sha256": hashlib.sha256(blob).hexdigest()},
+        "arrays": {"name": name, "sha256": arrays_sha256},
         "releases": releases,
         "phones": [part.plain() for part in parts],
     }
@@ -197,8 +194,42 @@ def _checked(folder: Path, name: str, sha256: str) -> bytes:
     return blob
 
 
+class _Hashed:
+    """A file that is only written to, and the SHA-256 of what was: no second copy of it is ever in memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Write and count in."""
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self._file.flush()
+
+    def read(self, size: int = -1) -> bytes:
+        """Refuse: numpy takes for a file what has this method."""
+        raise io.UnsupportedOperation("read")
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write arrays as numpy's npz, whole or not at all, and return the SHA-256; raises FedbertError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            hashed = _Hashed(file)
+            np.savez(cast(Any, hashed), allow_pickle=False, **arrays)
+    except OSError as error:
+        raise not_written(path, error) from None
+    return hashed.digest.hexdigest()
+
+
 def _arrays(blob: bytes) -> Arrays:
     try:
-        return dict(load(blob))
-    except SafetensorError as error:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise FedbertError(f"a file of arrays cannot be read ({error})") from None

@@ -22,19 +22,63 @@ from fedbert.federation.checkpoint import Kept, keep_phones, read_phones
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, keep_releases, shared_environment
 from fedbert.federation.phone_state import PhoneState
-from fedbert.federation.protocol import Arrays, RoundOrder, array_record, from_records, to_records
+from fedbert.federation.protocol import (
+    Arrays,
+    RoundOrder,
+    array_record,
+    from_records,
+    header_text,
+    signature,
+    to_records,
+)
 from fedbert.federation.replay import replay
 from fedbert.federation.shard import MaskCheck, Shard
+from fedbert.federation.signing import (
+    Accepted,
+    OrderId,
+    accept,
+    content_sha256,
+    public_key_from_text,
+    verify,
+)
 from fedbert.privacy.secure_sum import MaskKeys, masked_vector
 from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import Scenario
 
 app = ClientApp()
 
+SERVER_KEY = "server-key"
+"""Key of a SuperNode's configuration: the server's public key; with it, unsigned orders are refused."""
+
 STATE_DIR = "state-dir"
 """Key of a SuperNode's configuration: the folder where its phones' memory is kept, to be resumed from."""
 
 _PREFIX = "release."
+
+
+def _take(message: Message, context: Context) -> tuple[dict[str, Any], Arrays, bool]:
+    """Return an order's header and arrays, and whether it is new; raises FedbertError for one to refuse.
+
+    A SuperNode that knows the server's key takes signed orders only; none takes an older one again.
+    """
+    header, arrays = from_records(message.content)
+    digest = content_sha256(header_text(message.content), arrays)
+    key = context.node_config.get(SERVER_KEY)
+    if key:
+        kind = message.metadata.message_type
+        order = OrderId(context.run_id, context.node_id, int(header["round"]), kind)
+        verify(public_key_from_text(str(key)), order, digest, signature(message.content))
+    last = context.state.config_records.get("accepted")
+    before = Accepted(int(last["round"]), bytes(last["sha256"])) if last is not None else None
+    accepted, is_new = accept(before, int(header["round"]), digest)
+    # Set once the work is done: an order that failed can be asked again.
+    header["accepted"] = accepted
+    return header, arrays, is_new
+
+
+def _done(context: Context, header: dict[str, Any]) -> None:
+    accepted: Accepted = header["accepted"]
+    context.state["accepted"] = ConfigRecord({"round": accepted.round, "sha256": accepted.content_sha256})
 
 
 def _load(context: Context) -> tuple[Environment, Shard]:
@@ -75,9 +119,9 @@ def _place(context: Context, named: str | None) -> Path | None:
 @app.query("start")  # type: ignore[untyped-decorator]
 def start(message: Message, context: Context) -> Message:
     """Take over a range of devices: histories and release 0, or the memory that a checkpoint kept."""
-    header, arrays = from_records(message.content)
+    header, arrays, _ = _take(message, context)
     config = {key: header[key] for key in ("scenario", "noise_multiplier", "first", "count")}
-    context.state["shard"] = ConfigRecord(config | {"done": int(header["state_round"]), "digest": ""})
+    context.state["shard"] = ConfigRecord(config)
     context.state["releases"] = array_record(
         {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
     )
@@ -92,26 +136,15 @@ def start(message: Message, context: Context) -> Message:
         state = shard.start()
     context.state["devices"] = array_record(state.arrays())
     newest = len(context.state.array_records["releases"]) - 1
+    _done(context, header)
     return _answer(message, header, {"installed": state.installed_counts(newest)})
-
-
-def _digest(header: dict[str, Any], arrays: Arrays) -> str:
-    """Return a digest of a question, to know it again."""
-    digest = hashlib.sha256(repr(sorted(header.items())).encode())
-    for name in sorted(arrays):
-        digest.update(name.encode() + arrays[name].tobytes())
-    return digest.hexdigest()
 
 
 @app.train("round")  # type: ignore[untyped-decorator]
 def run_round(message: Message, context: Context) -> Message:
     """Run one round for the shard's devices; the sum of signals leaves the shard masked."""
-    header, arrays = from_records(message.content)
-    config = context.state.config_records["shard"]
-    done, digest = int(config["done"]), _digest(header, arrays)
-    if header["round"] <= done:
-        if digest != config["digest"]:
-            raise FedbertError(f"round {header['round']} is over here: round {done} is done")
+    header, arrays, is_new = _take(message, context)
+    if not is_new:
         last = context.state.array_records["answer"]
         return _answer(message, header, {name: value.numpy() for name, value in last.items()})
     for name, array in arrays.items():
@@ -136,7 +169,7 @@ def run_round(message: Message, context: Context) -> Message:
         answer["kept"] = np.frombuffer(bytes.fromhex(kept.sha256), np.uint8)
     context.state["devices"] = array_record(state.arrays())
     context.state["answer"] = array_record(answer)
-    config["done"], config["digest"] = order.round, digest
+    _done(context, header)
     return _answer(message, header, answer)
 
 
@@ -153,7 +186,7 @@ def _check_array(check: MaskCheck) -> np.ndarray:
 @app.evaluate("replay")  # type: ignore[untyped-decorator]
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
-    header, arrays = from_records(message.content)
+    header, arrays, _ = _take(message, context)
     environment, shard = _load(context)
     # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
     keep_releases({environment.release_0.sha256})
@@ -163,4 +196,5 @@ def run_replay(message: Message, context: Context) -> Message:
         answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
     if header.get("systems"):
         answer |= replay(environment, shard, header["systems"], arrays)
+    _done(context, header)
     return _answer(message, header, answer)

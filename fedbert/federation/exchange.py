@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fedbert.errors import FedbertError, RunStopped
-from fedbert.federation.protocol import Arrays, Member, from_records, to_records
+from fedbert.federation.protocol import Arrays, Member, Sign, from_records, to_records
 
 LostShards = Literal["stop", "leave-out"]
 
@@ -26,6 +26,10 @@ class Event:
     round: int
     shard: int
     text: str
+
+
+def ignore(event: Event) -> None:
+    """Take no note of an event."""
 
 
 Check = Callable[[Member, Arrays], Any]
@@ -43,7 +47,9 @@ class Exchange:
     members: tuple[Member, ...]
     lost_shards: LostShards = "stop"
     timeout_s: float | None = None
-    note: Callable[[Event], None] = lambda event: None
+    note: Callable[[Event], None] = ignore
+    sign: Callable[[int, int, str], Sign] | None = None
+    """Makes what signs an order, from its node, round and kind."""
     lost: list[Member] = field(default_factory=list)
     """Members that gave no usable answer to the last question."""
 
@@ -86,9 +92,10 @@ class Exchange:
         for member in asked.values():
             header, arrays = question(member)
             header |= {"round": round_, "first": member.first, "count": member.count}
+            signer = self.sign(member.node, round_, kind) if self.sign else None
             messages.append(
                 self.grid.create_message(
-                    content=to_records(header, arrays),
+                    content=to_records(header, arrays, signer),
                     message_type=kind,
                     dst_node_id=member.node,
                     group_id=f"{round_}",

@@ -5,7 +5,7 @@ and which round and release it belongs to, so that one that is late, doubled or 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+
+Sign = Callable[[str, Mapping[str, NDArray[Any]]], bytes]
+"""Makes the signature of a message from its header's JSON and its arrays."""
 
 ROUND = "train.round"
 REPLAY = "evaluate.replay"
@@ -59,16 +62,33 @@ def array_record(arrays: Mapping[str, NDArray[Any]]) -> ArrayRecord:
     return ArrayRecord({name: FlowerArray(np.ascontiguousarray(array)) for name, array in arrays.items()})
 
 
-def to_records(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RecordDict:
-    """Return a message's content."""
-    return RecordDict({"header": ConfigRecord({"json": json.dumps(header)}), "arrays": array_record(arrays)})
+def to_records(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], sign: Sign | None = None
+) -> RecordDict:
+    """Return a message's content; `sign` makes its signature from the header's JSON and the arrays."""
+    text = json.dumps(header)
+    records = {"header": ConfigRecord({"json": text}), "arrays": array_record(arrays)}
+    if sign is not None:
+        records["signature"] = ConfigRecord({"ed25519": sign(text, arrays)})
+    return RecordDict(records)
 
 
 def from_records(content: RecordDict) -> tuple[dict[str, Any], Arrays]:
     """Return (header, arrays) of a message made by `to_records`."""
-    header: dict[str, Any] = json.loads(str(content.config_records["header"]["json"]))
+    header: dict[str, Any] = json.loads(header_text(content))
     arrays = {name: value.numpy() for name, value in content.array_records["arrays"].items()}
     return header, arrays
+
+
+def header_text(content: RecordDict) -> str:
+    """Return the header's JSON as it travelled."""
+    return str(content.config_records["header"]["json"])
+
+
+def signature(content: RecordDict) -> bytes | None:
+    """Return the signature that a message carries, if it does."""
+    record = content.config_records.get("signature")
+    return bytes(record["ed25519"]) if record is not None else None
 
 
 def blob_to_array(blob: bytes) -> NDArray[np.uint8]:

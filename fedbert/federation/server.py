@@ -107,13 +107,10 @@ class RoundUpdate:
     epsilon_unamplified: float | None
 
 
-def model_folders(model: str) -> tuple[Path, Path]:
-    """Return (artefact folder, server folder) of a shipped model's name or a folder.
-
-    The server folder lies beside the artefact with ``-server`` behind its name.
-    """
+def server_folder(model: str) -> Path:
+    """Return where the server's part of a model lies: beside the artefact, ``-server`` behind its name."""
     folder = model_folder(model)
-    return folder, folder.with_name(folder.name + "-server")
+    return folder.with_name(folder.name + "-server")
 
 
 def starting_artefact(model: str) -> Artefact:
@@ -164,7 +161,8 @@ class Server:
         self.settings, self.public = settings, public
         self.mechanism, self.signal, self.layout = mechanism, signal, layout
         self.models: ServerModels = ServerModels.load(
-            *model_folders(settings.model),
+            artefact,
+            server_folder(settings.model),
             settings.teacher,
             public.catalogue.texts,
             public.texts,

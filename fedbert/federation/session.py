@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from fedbert.federation import report as r
 from fedbert.federation.aggregator import Aggregator, MaskedReport
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.environment import Environment, share
-from fedbert.federation.exchange import Event, Exchange, LostShards
+from fedbert.federation.exchange import Event, Exchange, LostShards, ignore
 from fedbert.federation.observer import add_truth, observe
 from fedbert.federation.pooled import pooled_bound
 from fedbert.federation.protocol import (
@@ -37,6 +38,7 @@ from fedbert.federation.rows import round_row
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate, Server, server_settings, starting_artefact
 from fedbert.federation.shard import MaskCheck
+from fedbert.federation.signing import order_signer
 from fedbert.privacy.secure_sum import MaskKeys
 from fedbert.recommendation.world import World
 from fedbert.scenario import Scenario
@@ -60,9 +62,12 @@ class Session:
     environment: Environment
     server: Server
     timing_s: dict[str, float] = field(default_factory=dict)
-    on_event: Callable[[Event], None] = lambda event: None
+    on_event: Callable[[Event], None] = ignore
     lost_shards: LostShards = "stop"
     shard_timeout_s: float | None = None
+    signing_key: Path | None = None
+    noise_seed: int | None = None
+    """Seed of the noise; None takes the scenario's."""
     events: list[Event] = field(default_factory=list)
     """Since the last step."""
     kept: dict[int, Kept] = field(default_factory=dict)
@@ -119,6 +124,11 @@ class Session:
         return self._exchange
 
     @property
+    def shards(self) -> int:
+        """How many shards there are; 0 before `start`."""
+        return len(self._exchange.members) if self._exchange else 0
+
+    @property
     def aggregator(self) -> Aggregator:
         """The aggregator of the run; raises RuntimeError before `start`."""
         if self._aggregator is None:
@@ -132,12 +142,19 @@ class Session:
         members = members_of(list(grid.get_node_ids()), self.scenario.devices)
         if not members:
             raise FedbertError("no shard is connected; start at least one SuperNode")
-        self._exchange = Exchange(grid, members, self.lost_shards, self.shard_timeout_s, self._note)
+        self._exchange = Exchange(
+            grid,
+            members,
+            self.lost_shards,
+            self.shard_timeout_s,
+            self._note,
+            order_signer(self.signing_key, grid.run.run_id) if self.signing_key else None,
+        )
         self._aggregator = Aggregator(
             self.environment.mechanism,
             self.environment.layout,
             members,
-            noise_seed=self.scenario.effective_noise_seed,
+            noise_seed=self.scenario.effective_noise_seed if self.noise_seed is None else self.noise_seed,
             min_reports=self.scenario.min_reports,
             largest_cohort=self.environment.largest_cohort,
             devices=self.scenario.devices,
@@ -161,7 +178,6 @@ class Session:
         header = {
             "scenario": self.scenario.for_shards().model_dump_json(),
             "noise_multiplier": self.environment.mechanism.noise_multiplier,
-            "state_round": state.round,
             "kept": [each.plain() for each in kept],
             "folder": folder,
         }
@@ -242,7 +258,7 @@ class Session:
                 "pooled_sums": ((items, dim), np.int64),
                 "pooled_clicks": ((items,), np.int64),
             }
-            sums = self._replay(rounds, {"pooled": True}, {}, expected)
+            sums = self._replay(rounds + 1, {"pooled": True}, {}, expected)
             pooled = pooled_bound(self.server, self.scenario, sums["pooled_sums"], sums["pooled_clicks"])
         stage("comparing the systems")
         with self.timed("comparison vectors"):
@@ -254,7 +270,7 @@ class Session:
                 "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
             }
             header = {"systems": [system.header for system in self.systems]}
-            answer = self._replay(rounds, header, arrays, expected)
+            answer = self._replay(rounds + 2, header, arrays, expected)
             self.replayed, self.replayed_tiers = answer["ranks"], answer["tier_ranks"]
 
     def _replay(

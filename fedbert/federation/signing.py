@@ -18,7 +18,7 @@ Nothing here imports Flower: the functions take and give bytes and arrays.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
+from fedbert.federation.protocol import Sign
 
 _DOMAIN = b"fedbert/order/1\0"
 START_ROUND = -1
@@ -129,6 +130,17 @@ def sign(key: Ed25519PrivateKey, order: OrderId, digest: bytes) -> bytes:
     return key.sign(signed_bytes(order, digest))
 
 
+def order_signer(path: Path, run: int) -> Callable[[int, int, str], Sign]:
+    """Return what signs a run's orders with the key in `path`, by node, round and kind."""
+    key = load_private_key(path)
+
+    def for_order(node: int, round_: int, kind: str) -> Sign:
+        order = OrderId(run, node, round_, kind)
+        return lambda header, arrays: sign(key, order, content_sha256(header, arrays))
+
+    return for_order
+
+
 def verify(key: Ed25519PublicKey, order: OrderId, digest: bytes, signature: bytes | None) -> None:
     """Raise FedbertError unless `signature` is the server's for this very order and content."""
     where = f"order {order.kind!r} of round {order.round}"
@@ -148,25 +160,23 @@ def verify(key: Ed25519PublicKey, order: OrderId, digest: bytes, signature: byte
 def accept(last: Accepted | None, round_: int, digest: bytes) -> tuple[Accepted, bool]:
     """Return what to remember of an order, and whether it is new; raises FedbertError for one out of turn.
 
-    Orders come in turn: START_ROUND, 0, 1 ... The last one may come again with the same content, as when its
-    answer was lost; it is then not new, and the answer of before stands. Doing a round twice would send a
-    phone's clicks twice, so an earlier round, another content for the same round, and a round too early are
-    refused.
+    Orders come in turn: START_ROUND, 0, 1 ...; a shard that was left out of a round may miss some. The last
+    one may come again with the same content, as when its answer was lost; it is then not new, and the answer
+    of before stands. Doing a round twice would send a phone's clicks twice, so an earlier round and another
+    content for the same round are refused.
     """
     done = START_ROUND - 1 if last is None else last.round
     if last is not None and round_ == done and digest == last.content_sha256:
         return last, False
-    if round_ == done + 1:
+    if round_ > done:
         return Accepted(round_, digest), True
-    if last is not None and round_ == done:
+    if round_ == done:
         raise FedbertError(
             f"order of round {round_} differs from the one that this shard took; it is refused"
         )
-    if round_ < done:
-        raise FedbertError(
-            f"order of round {round_} is a replay: this shard has done round {done}; it is refused"
-        )
-    raise FedbertError(f"order of round {round_} comes too early: this shard waits for round {done + 1}")
+    raise FedbertError(
+        f"order of round {round_} is a replay: this shard has done round {done}; it is refused"
+    )
 
 
 # -- keys -----------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def cards(result: RunResult) -> list[Card]:
                 "Privacy spent (epsilon)",
                 text.epsilon(privacy["epsilon"]),
                 f"delta {text.power(privacy['delta'])}; {text.epsilon(privacy['epsilon_unamplified'])} "
-                "if the server may know the cohort",
+                "where participation is seen",
                 "proved",
             )
         )
@@ -106,6 +106,9 @@ def _alerts(result: RunResult) -> list[str]:
                 "--epsilon to see what privacy costs.",
             )
         )
+    missing = text.missing_sentence(result)
+    if missing:
+        alerts.append(alert_html("Devices are missing.", missing))
     note = str(result["world"].get("note") or "")
     if note:
         alerts.append(alert_html("About this world.", text.sentence(note), warning=False))
@@ -124,6 +127,7 @@ def render_report(result: RunResult) -> str:
         device_errors_section(result.get("device_errors")),
         sections_server.privacy(result),
         sections_server.secure_sum(result),
+        sections_server.shards(result),
         sections_server.releases(result),
         sections_fleet.participation(result),
         sections_fleet.traffic(result),

@@ -99,6 +99,24 @@ def secure_sum(result: RunResult) -> Section | None:
     )
 
 
+def shards(result: RunResult) -> Section | None:
+    """What went wrong with shards, and whose figures are missing; None if nothing did."""
+    events = result.get("events", [])
+    if not events:
+        return None
+    rows: list[list[Cell]] = [[str(event["round"]), event["text"]] for event in events]
+    missing = text.missing_sentence(result)
+    notice = alert_html("Devices are missing.", missing) if missing else ""
+    table = table_html(rows, ["round", "what"], align="rl")
+    return Section(
+        "What went wrong with shards",
+        None,
+        notice + panels_html(Panel("By round", None, table, wide=True)),
+        "A shard that fails is asked again, three times in all. One that is left out of a round is in none "
+        "of its figures.",
+    )
+
+
 def releases(result: RunResult) -> Section | None:
     """What the server learned and what the gate let through."""
     rounds = result["rounds"]

@@ -36,6 +36,9 @@ def print_summary(
         console.print(gap)
     if not text.finished(result):
         console.print(text.sentence(result["status"]), style="bold red")
+    missing = text.missing_sentence(result)
+    if missing:
+        console.print(missing, style="bold red")
     blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _traffic)
     for block in (make(result) for make in blocks):
         if block is not None:

@@ -298,6 +298,19 @@ def statement(result: RunResult) -> str:
     return sentence(given)
 
 
+def missing_sentence(result: RunResult) -> str:
+    """Return how many devices gave no figure in how many rounds; empty if all did."""
+    rounds = [row["round"] for row in result["rounds"] if row.get("missing")]
+    if not rounds:
+        return ""
+    most = max(row.get("missing", 0) for row in result["rounds"])
+    which = ", ".join(str(number) for number in rounds)
+    return (
+        f"Up to {most:,} of {result['scenario']['devices']:,} phones are missing from every figure of round "
+        f"{which}: their shards gave no answer that could be used."
+    )
+
+
 def sentence(text: str) -> str:
     """Return `text` with a capital and a full stop."""
     text = text.strip()

@@ -282,7 +282,7 @@ def test_the_command_writes_artefact_card_and_report(
         (["--heads", "5"], "heads(=5)"),
         (["--dim", "64"], "--dim is for the model of runs"),
         (["--server-output", "s"], "--server-output is for the model of runs"),
-        (["--search-record", "none.json"], "must be a file of the command search"),
+        (["--search-record", "none.json"], "search_record(='none.json') must exist"),
         (["--budget-bytes", "5000"], "budget_bytes(=5000) must be at least"),
         (["--seeds", "0"], "seeds(=0)"),
     ],

@@ -87,7 +87,7 @@ def _words(values: dict[str, object]) -> str:
 def test_a_deployment_with_tls_and_keys_gives_the_figures_of_a_run_in_process(
     secure: Secure, tmp_path: Path
 ) -> None:
-    """Two authenticated SuperNodes run the bundle; every figure equals the in-process run's to the bit."""
+    """Two authenticated SuperNodes take signed orders; every figure equals a run in process, to the bit."""
     output = tmp_path / "deployed"
     submit = loopback.command(
         SECURE,
@@ -95,6 +95,7 @@ def test_a_deployment_with_tls_and_keys_gives_the_figures_of_a_run_in_process(
         checkout=f"run .|run {loopback.ROOT}",
         settings='devices=2000 rounds=3 epsilon=2 output="/path/to/my-run"|'
         + _words(SETTINGS | {"output": str(output)}),
+        key=f"/path/to/keys/server|{secure.place.folder / 'server'}",
     )
     with contextlib.ExitStack() as stack:
         nodes = []

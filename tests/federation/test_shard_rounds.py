@@ -150,7 +150,9 @@ def test_dense_vectors_are_the_sum(environment: Environment) -> None:
     shard, releases, order = Shard(environment, 0, 48), {0: environment.encoded_0}, RoundOrder(1, 0, 0)
     report, _ = shard.run_round(shard.start(), order, releases)
     ((rows, phones),) = shard.blocks()
-    block = BlockRound(phones, rows, shard.start(), order, releases, r.empty_truth(len(report.truth["text_ranks"])))
+    block = BlockRound(
+        phones, rows, shard.start(), order, releases, r.empty_truth(len(report.truth["text_ranks"]))
+    )
     for kind in (Kind.EVALUATION, Kind.LEARNING):
         block.sessions(kind)
     block.contribute()

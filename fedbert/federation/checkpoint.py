@@ -113,7 +113,8 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
     }
     text = json.dumps(body, sort_keys=True, allow_nan=False)
     whole = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": body}
-    write_bytes(folder / f"{state.round:05d}.json", json.dumps(whole, sort_keys=True).encode())
+    # Not sorted: rows keep the order of their columns, and so do the tables of a run that was resumed.
+    write_bytes(folder / f"{state.round:05d}.json", json.dumps(whole).encode())
     _prune(folder)
 
 

@@ -2,16 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from small_runs import figures, stepped
 
 from fedbert.federation import report as r
-from fedbert.federation.backends import run_inprocess
 from fedbert.federation.run_state import RunState
-from fedbert.federation.server import RoundUpdate
-from fedbert.federation.session import Session, step
 from fedbert.results import RunResult
 from fedbert.scenario import Execution, Scenario
 from fedbert.simulation import run
@@ -26,21 +23,6 @@ SCENARIO = Scenario(
     sampling_probability=0.5,
     seed=3,
 )
-
-
-def figures(result: RunResult) -> str:
-    """Return all figures of a result that a repeated run must give again, as text."""
-    kept: dict[str, Any] = {
-        key: result[key]  # type: ignore[literal-required]
-        for key in (
-            *("rounds", "tiers", "hours", "comparison", "gap", "privacy", "model", "world"),
-            *("latency_histogram", "memory_histogram", "secure_sum", "traffic"),
-        )
-    }
-    text = json.loads(json.dumps(kept))
-    for row in text["rounds"]:
-        del row["wall_s"]
-    return json.dumps(text, indent=1)
 
 
 @pytest.fixture(scope="module")
@@ -120,30 +102,13 @@ def test_runs_start_from_the_smaller_models_too(reference: RunResult, model: str
     assert quality["int8 student, release 0", "text only"] > max(others)
 
 
-def stepped(scenario: Scenario, shards: int) -> tuple[RunState, list[RoundUpdate]]:
-    """Return the last state of a run without its comparison, and what the server did in each round."""
-    session = Session.open(scenario)
-    states: list[RunState] = []
-    updates: list[RoundUpdate] = []
-
-    def body(grid: Any) -> None:
-        states.append(session.start(grid))
-        for _ in range(scenario.rounds + 1):
-            state, update = step(session, states[-1])
-            states.append(state)
-            updates.append(update)
-
-    run_inprocess(body, shards)
-    return states[-1], updates
-
-
 def _hashes(state: RunState) -> list[str]:
     return [release.artefact.sha256 for release in state.server.releases]
 
 
 def test_the_server_does_not_use_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scrambling all of the simulator's truth changes no release."""
-    plain, _ = stepped(SCENARIO, 2)
+    plain = stepped(SCENARIO, 2)[0][-1]
     random = np.random.default_rng(0)
     check = r.ShardReport.check
 
@@ -153,22 +118,11 @@ def test_the_server_does_not_use_the_truth(monkeypatch: pytest.MonkeyPatch) -> N
             report.truth[name] = random.integers(0, 9, array.shape).astype(array.dtype)
 
     monkeypatch.setattr(r.ShardReport, "check", scrambled)
-    other, _ = stepped(SCENARIO, 2)
+    other = stepped(SCENARIO, 2)[0][-1]
     assert not np.array_equal(other.totals["ranks"], plain.totals["ranks"])
     assert len(_hashes(plain)) == 3
     assert _hashes(other) == _hashes(plain)
     assert other.server.current.sha256 == plain.server.current.sha256
-
-
-def test_a_round_with_too_few_reports_is_held_and_stays_debited() -> None:
-    """Below min_reports nothing is learnt or released; epsilon counts the round all the same."""
-    scenario = SCENARIO.model_copy(update={"min_reports": 10_000, "rounds": 1})
-    state, updates = stepped(scenario, 1)
-    assert updates[1].status == "held: fewer than 10000 reports (min_reports)"
-    assert updates[1].released is None
-    assert updates[1].epsilon == pytest.approx(20, rel=2e-3)
-    assert len(state.server.releases) == 1
-    assert state.server.current.sha256 == state.server.releases[0].artefact.sha256
 
 
 def test_the_written_scenario_runs_again(tmp_path: Path, reference: RunResult) -> None:

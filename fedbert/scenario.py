@@ -6,6 +6,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -163,6 +164,11 @@ class Scenario(_Settings):
                 f"(={self.history_length}); a phone reports from what it remembers"
             )
         return self
+
+    @property
+    def world_name(self) -> str:
+        """The world's name as it may stand in a folder's: of ``my.py:name`` the name."""
+        return re.sub(r"[^\w.-]+", "_", self.world.rpartition(":")[2])
 
     @property
     def cohort_probability(self) -> float:

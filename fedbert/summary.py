@@ -238,7 +238,7 @@ def summarise(
     finished = done == scenario.rounds and session.replayed is not None
     result: RunResult = {
         "schema": SCHEMA,
-        "name": f"{scenario.world}, {scenario.devices:,} devices",
+        "name": f"{session.world.name}, {scenario.devices:,} devices",
         "command": command,
         "seed": scenario.seed,
         "started": started,

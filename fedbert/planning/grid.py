@@ -180,8 +180,10 @@ def _completed(
     folder: Path, cells: Sequence[Cell], simulate: Simulate, jobs: int, command: str
 ) -> Generator[tuple[Cell, RunResult | str]]:
     """Yield (cell, result or one line about its failure) as they end."""
-    execution = build({"shards": 1})[1]
-    calls = [(simulate, cell.scenario, execution, command, folder / CELLS / cell.name) for cell in cells]
+    calls = [
+        (simulate, cell.scenario, build({"shards": 1, "output": folder / CELLS / cell.name})[1], command)
+        for cell in cells
+    ]
     with _worker_environment(), closing(run_calls(_run_cell, calls, jobs)) as ended:
         for index, future in ended:
             yield cells[index], _outcome(future)
@@ -204,11 +206,9 @@ def _one_line(error: Exception) -> str:
     )
 
 
-def _run_cell(
-    simulate: Simulate, scenario: Scenario, execution: Execution, command: str, folder: Path
-) -> RunResult | str:
+def _run_cell(simulate: Simulate, scenario: Scenario, execution: Execution, command: str) -> RunResult | str:
     try:
-        return simulate(scenario, execution, command, folder)
+        return simulate(scenario, execution, command)
     except Exception as error:
         return _one_line(error)
 

@@ -9,25 +9,24 @@ from fedbert.files import encoded
 from fedbert.results import RunResult
 from fedbert.scenario import Execution, Scenario
 
-Simulate = Callable[[Scenario, Execution, str, Path | None], RunResult]
-"""(scenario, execution, command, folder) -> result. Must be a function of a module: workers import it.
+Simulate = Callable[[Scenario, Execution, str], RunResult]
+"""(scenario, execution, command) -> result. Must be a function of a module: workers import it by name.
 
-`folder`, if any, is the run's own, where it may keep what it goes on from after it was stopped.
+`Execution.output`, if any, is the run's own folder, where it may keep what it goes on from after it was stopped.
 """
 
 
-def simulate(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def simulate(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Run the real simulation silently and return its result; the device sample is dropped.
 
-    With `folder` the run keeps checkpoints there, and goes on from what a stopped run of the same scenario
+    With an `output` the run keeps checkpoints there, and goes on from what a stopped run of the same scenario
     left; what another version of fedbert left is dropped, with one line on standard error.
     """
     from fedbert.resume import OtherRun, can_be_resumed
     from fedbert.run_folder import holding
     from fedbert.simulation import run
 
+    folder = execution.output
     if folder is None:
         return run(scenario, execution, None, command).result
     with holding(folder):
@@ -39,10 +38,8 @@ def simulate(
         return run(scenario, execution, None, command, folder=folder).result
 
 
-def simulate_visibly(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
-    """Run the real simulation with its progress display and return its result; `folder` is not used.
+def simulate_visibly(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Run the real simulation with its progress display and return its result.
 
     Raises KeyboardInterrupt if Ctrl-C ended the run early.
     """

@@ -77,7 +77,7 @@ def prepare_folder(path: Path, overwrite: bool) -> None:
                 "be empty or not exist",
                 "add --overwrite or choose another --output",
             )
-        if present and not any(mark in present for mark in (*MARKS, FINISHED)):
+        if present and not any(mark in present for mark in (*MARKS, FINISHED, CHECKPOINT)):
             raise FedbertError(
                 f"output(={str(path)!r}) must be a run folder to be overwritten, and has neither "
                 f"{MARKS[0]} nor {MARKS[1]}; choose another --output"

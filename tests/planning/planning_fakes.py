@@ -59,9 +59,7 @@ def fetched(behind: float, hours: float, unmetered: float, factor: float) -> int
     return round(behind * -math.expm1(-factor * unmetered * hours))
 
 
-def fake_run(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Return an invented finished run of `scenario`: at all hours 30 % are eligible, 60 % unmetered."""
     eligible, unmetered, factor = (0.3, 0.6, 0.5) if scenario.availability == "default" else (1.0, 1.0, 5.0)
     devices, hours = scenario.devices, scenario.round_hours
@@ -201,32 +199,24 @@ def fake_run(
     return result  # type: ignore[no-any-return]
 
 
-def failing_run(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def failing_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Fail for epsilon 1 with the error a user may cause, else as `fake_run`."""
     if scenario.epsilon == 1:
         raise FedbertError("profiles(='x') must exist; check the path")
     return fake_run(scenario, execution, command)
 
 
-def broken_run(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def broken_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Fail with an error of two lines that is no FedbertError."""
     raise ZeroDivisionError("first line\nsecond line")
 
 
-def killed_run(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def killed_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """End the worker as the system does when memory runs out."""
     os._exit(9)
 
 
-def killed_for_epsilon_1(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def killed_for_epsilon_1(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """End the worker as the system does for epsilon 1, else as `fake_run`."""
     return (killed_run if scenario.epsilon == 1 else fake_run)(scenario, execution, command)
 
@@ -238,18 +228,14 @@ def killed_by_1(number: int) -> int:
     return number
 
 
-def slow_run(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def slow_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Be quick for seed 0, then take a minute, as `fake_run` in both cases."""
     if scenario.seed > 0:
         time.sleep(60)
     return fake_run(scenario, execution, command)
 
 
-def counted_run(
-    scenario: Scenario, execution: Execution, command: str = "", folder: Path | None = None
-) -> RunResult:
+def counted_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Leave a file for each call in the folder named by the variable FEDBERT_TEST_CALLS."""
     calls = Path(os.environ["FEDBERT_TEST_CALLS"])
     (calls / f"{scenario.epsilon}-{scenario.seed}").touch()

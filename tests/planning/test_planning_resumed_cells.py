@@ -96,10 +96,10 @@ def test_what_another_version_left_in_a_cell_is_dropped(
     cell = tmp_path / "none-0"
     with monkeypatch.context() as before:
         before.setattr(simulation, "__version__", "0.0.1")
-        simulate(scenario, execution, "", cell)
+        simulate(scenario, execution.model_copy(update={"output": cell}))
     assert load_checkpoint(cell / "checkpoint") is not None
     capfd.readouterr()
-    result = simulate(scenario, execution, "", cell)
+    result = simulate(scenario, execution.model_copy(update={"output": cell}))
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("none-0 begins again: ")

@@ -23,7 +23,7 @@ PATIENCE_S = 300.0
 
 SCENARIO = """
 devices = 60
-rounds = 12
+rounds = 5
 model = "tiny"
 availability = "always"
 update_steps = 1

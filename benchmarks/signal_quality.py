@@ -16,9 +16,9 @@ from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact import load_artefact
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.paths import models_folder
-from fedbert.privacy.accounting import PrivacyPlan, calibrate, not_private
-from fedbert.privacy.mechanisms import decode, gaussian_noise, largest_cohort
-from fedbert.privacy.sampling import cohort
+from fedbert.privacy.gaussian import Gaussian
+from fedbert.privacy.mechanism import Mechanism, PrivacySettings
+from fedbert.privacy.mechanisms import decode, largest_cohort
 from fedbert.randomness import Purpose, uniforms
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.metrics import mean_metric, rank_histogram
@@ -31,9 +31,12 @@ from fedbert.recommendation.sessions import (
     draw_by_weight,
     draw_candidates,
 )
-from fedbert.signals.evidence import add_round, no_evidence
-from fedbert.signals.learner import PublicKnowledge, fit_prior, learn
-from fedbert.signals.prototypes import contribution_sum, signal_layout
+from fedbert.signals.prototypes.contribution import prototype_layout
+from fedbert.signals.prototypes.evidence import add_round, no_evidence
+from fedbert.signals.prototypes.learner import PublicKnowledge, fit_prior, learn
+from fedbert.signals.prototypes.signal import Prototypes
+from fedbert.signals.report import report_layout, report_sum
+from fedbert.signals.signal import Clicks
 
 CANDIDATES = 20
 ROUNDS_PER_DAY = 12.0
@@ -65,28 +68,29 @@ def learnt(
     vectors: NDArray[np.int8],
     public: PublicKnowledge,
     history: Requests,
-    plan: PrivacyPlan,
+    mechanism: Mechanism,
     clicks: int,
     weights: tuple[float, float],
     devices: DeviceRange,
 ) -> NDArray[np.float32]:
-    """Return the targets `[item, dim]` after the plan's rounds; `history` is that of `devices`."""
+    """Return the targets `[item, dim]` after the mechanism's rounds; `history` is that of `devices`."""
     text, item = history.text[:, -clicks:], history.item[:, -clicks:]
     rank = np.zeros(item.shape, np.int8)
-    layout = signal_layout(
-        world.public.catalogue.items,
-        vectors.shape[1],
-        beta=weights[0],
+    signal, settings = Prototypes(), mechanism.settings
+    own = prototype_layout(world.public.catalogue.items, vectors.shape[1], beta=weights[0])
+    layout = report_layout(
+        own,
+        clip_norm=settings.clip_norm,
+        largest_cohort=largest_cohort(devices.count, mechanism.round_rate),
         gamma=weights[1],
-        clip_norm=plan.clip_norm,
-        largest_cohort=largest_cohort(devices.count, plan.round_rate),
     )
-    evidence = no_evidence(layout)
-    for number in range(1, plan.rounds + 1):
-        joins = cohort(devices, number, plan.sampler, plan.sampling_probability, plan.rounds_per_day)
-        total = decode(contribution_sum(layout, vectors, text[joins], item[joins], rank[joins]), layout.scale)
-        noisy = total + gaussian_noise(devices.seed, number, layout.size, plan.sigma)
-        evidence = add_round(evidence, layout, noisy, plan.sigma, plan.round_rate * devices.count)
+    evidence = no_evidence(own)
+    for number in range(1, settings.rounds + 1):
+        joins = mechanism.joins(devices, number)
+        joined = Clicks(vectors, text[joins], item[joins], rank[joins])
+        total = decode(report_sum(signal, layout, joined), layout.scale)
+        noisy, _ = layout.split(total + mechanism.on_sum(devices.seed, number, layout.size))
+        evidence = add_round(evidence, own, noisy, mechanism.sigma, mechanism.round_rate * devices.count)
     return learn(evidence, public).vectors
 
 
@@ -133,23 +137,25 @@ def main() -> None:
     tier = np.zeros(flags.devices, np.int8)
     for clicks in flags.clicks:
         for word in flags.epsilons:
-            common = (flags.sampling_probability, flags.clip_norm, flags.rounds, ROUNDS_PER_DAY)
-            plan = not_private("poisson", *common)
-            if word != "none":
-                plan = calibrate(
-                    float(word),
-                    1e-6,
+            mechanism = Gaussian.make(
+                PrivacySettings(
+                    epsilon=None if word == "none" else float(word),
+                    delta=1e-6,
+                    sampler="poisson",
                     sampling_probability=flags.sampling_probability,
-                    rounds=flags.rounds,
                     clip_norm=flags.clip_norm,
+                    rounds=flags.rounds,
+                    rounds_per_day=ROUNDS_PER_DAY,
+                    devices=flags.devices,
                 )
+            )
             found = []
             for seed in range(flags.seeds):
                 devices = DeviceRange(seed, 0, flags.devices)
                 block = Block(devices, tier, WorldSettings(), devices.count)
                 history = clicked_history(world, block, ClickModel())
                 targets = learnt(
-                    world, vectors, public, history, plan, clicks, (flags.beta, flags.gamma), devices
+                    world, vectors, public, history, mechanism, clicks, (flags.beta, flags.gamma), devices
                 )
                 found.append(ndcg(unit, targets, text, candidates))
             mean = float(np.mean(found))

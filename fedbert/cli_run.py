@@ -57,7 +57,7 @@ def gather(config: Path | None, flags: dict[str, Any]) -> tuple[settings.Scenari
 
 def default_folder(scenario: settings.Scenario) -> Path:
     """Make and lock ``runs/<world>-<devices>-<seed>``, or the first new name with a number behind it."""
-    return reserve_next(Path("runs"), f"{scenario.world}-{scenario.devices}-seed{scenario.seed}")
+    return reserve_next(Path("runs"), f"{scenario.world_name}-{scenario.devices}-seed{scenario.seed}")
 
 
 def resumed_settings(folder: Path, config: Path | None, flags: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,17 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
 
@@ -101,3 +105,67 @@ def one_line(error: BaseException) -> str:
         if frame.f_globals.get("__name__", "").startswith(_PREFIX)
     ]
     return f"{text} on line {passed[-1][1]} of {Path(passed[-1][0]).name}" if passed else text
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a user named: `spec` of the setting `flag`; `page` shows how one is written.
+
+    It says in one line what is wrong with the part that was named.
+    """
+
+    flag: str
+    spec: str
+    page: str
+
+    def refused(self, rule: str) -> FedbertError:
+        """Return the error for a part that breaks `rule`."""
+        return invalid(self.flag, self.spec, rule, self.page)
+
+    def array(self, what: str, value: Any, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return `value` if it is an array of that type and shape; raises FedbertError."""
+        wanted = f"{np.dtype(dtype)}{list(shape)}"
+        if not isinstance(value, np.ndarray):
+            raise self.refused(f"give {wanted} as {what}, not {type(value).__name__}")
+        if value.dtype != dtype or value.shape != shape:
+            raise self.refused(f"give {wanted} as {what}, not {value.dtype}{list(value.shape)}")
+        return value
+
+    def guard(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns; what it raises becomes one line with the line of the user's file."""
+        try:
+            return work()
+        except FedbertError:
+            raise
+        except Exception as error:  # whatever a stranger's file may do
+            raise self.refused(f"not fail: {one_line(error)}") from None
+
+    def made(self, factory: Any, needed: Sequence[str], *given: Any) -> Any:
+        """Return what `factory` makes of `given`, guarded.
+
+        Raises FedbertError if that fails, or if the part lacks one of the names in `needed`.
+        """
+        if not callable(factory):
+            raise self.refused(f"name something that can be called, not {type(factory).__name__}")
+        part = self.guard(lambda: factory(*given))
+        # `hasattr` would run properties, and what they raise would look like a name that is missing.
+        missing = [name for name in needed if name not in dir(part)]
+        if missing:
+            raise self.refused(f"have {missing[0]}")
+        return Guarded(part, self)
+
+
+class Guarded:
+    """A part of a user's file: whatever it raises becomes one line with the setting and the file's line."""
+
+    def __init__(self, part: Any, named: Named) -> None:
+        """Take `part`, which was `named`."""
+        self._part, self._named = part, named
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = self._named.guard(lambda: getattr(self._part, name))
+        if not callable(value):
+            return value
+        return lambda *given, **named: self._named.guard(lambda: value(*given, **named))

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, Self
 from fedbert.errors import FedbertError, RunStopped
 from fedbert.files import Journal, reason, write_text
 from fedbert.run_folder import CHECKPOINT
-from fedbert.scenario import Execution, Scenario, anchored, read_toml, scenario_toml
+from fedbert.scenario import (
+    EXECUTION_KEYS,
+    Execution,
+    Scenario,
+    anchored,
+    read_toml,
+    scenario_toml,
+)
 
 if TYPE_CHECKING:
     from fedbert.federation.checkpoint import Checkpoint
@@ -29,23 +36,37 @@ if TYPE_CHECKING:
 ROUNDS = "rounds.jsonl"
 SCENARIO = "scenario.toml"
 
+_SAVED = EXECUTION_KEYS - {"output", "overwrite"}
+"""Keys of how a run is computed that it goes on with."""
+
 _DECIDING = ("fedbert", "torch", "onnxruntime", "numpy", "scipy")
 """Packages whose version may change a bit of a figure."""
 
 
+class OtherRun(FedbertError):
+    """A checkpoint is not of this very run: something that decides its figures has changed."""
+
+
 def input_digests(scenario: Scenario) -> dict[str, str]:
-    """Return the SHA-256 of each file of the user's that the scenario names, by its key."""
-    found: dict[str, str] = {}
+    """Return the SHA-256 of each file or folder of the user's that the scenario names, by its key."""
+    scenario, found = anchored(scenario), dict[str, str]()
     for key in ("items", "interactions", "availability_trace", "fleet", "signal", "mechanism", "world"):
         value = getattr(scenario, key)
         path = Path(str(value).rpartition(":")[0] if ".py:" in str(value) else str(value))
-        if value is not None and path.is_file():
+        if path.is_absolute() and path.is_file():
             found[key] = hashlib.sha256(path.read_bytes()).hexdigest()
-    if scenario.profiles is not None and scenario.profiles.is_dir():
-        digest = hashlib.sha256()
-        for path in sorted(scenario.profiles.rglob("*.toml")):
-            digest.update(path.name.encode() + path.read_bytes())
-        found["profiles"] = digest.hexdigest()
+    for key, pattern in (("profiles", "*.toml"), ("model", "*"), ("teacher", "*")):
+        value = getattr(scenario, key)
+        # A model's server folder lies beside it (`federation.server.model_folders`).
+        folders = [Path(f"{value}{end}").expanduser() for end in ("", "-server")]
+        if folders[0].is_absolute() and folders[0].is_dir():
+            digest = hashlib.sha256()
+            for path in (path for folder in folders for path in sorted(folder.rglob(pattern))):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        content = hashlib.file_digest(file, "sha256").digest()
+                    digest.update(path.name.encode() + content)
+            found[key] = digest.hexdigest()
     return found
 
 
@@ -76,7 +97,7 @@ class RunStore:
         note: Callable[[str], None],
         resume: bool,
     ) -> None:
-        """Take up what the folder holds if `resume`; raises FedbertError if that is another run's."""
+        """Take up what the folder holds if `resume`; raises OtherRun if that is another run's."""
         self.folder, self.wall_s_before = folder, 0.0
         self.resumed: Checkpoint | None = None
         self._scenario, self._execution, self._note = scenario, execution, note
@@ -114,7 +135,7 @@ class RunStore:
         place = self.folder / CHECKPOINT
         if self.resumed is None:
             _remove(place)
-        write_text(place / SCENARIO, scenario_toml(self._scenario, self._execution))
+        write_text(place / SCENARIO, scenario_toml(self._scenario, self._execution, _SAVED))
         path = (place if (self.folder / "run.json").exists() else self.folder) / ROUNDS
         _remove(path)
         self._journal = Journal(path)
@@ -183,13 +204,13 @@ def _remove(path: Path) -> None:
 
 
 def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise FedbertError, naming the first difference, unless a checkpoint is of this very run."""
+    """Raise OtherRun, naming the first difference, unless a checkpoint is of this very run."""
     for kind, what in (("scenario", ""), ("versions", "the version of "), ("inputs", "the content of ")):
         old, new = before.get(kind, {}), now[kind]
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
                 change = "" if kind == "inputs" else f": it was {old.get(key)!r}, and is {new.get(key)!r}"
-                raise FedbertError(
+                raise OtherRun(
                     f"resume(={str(folder)!r}) must be of the same run, and {what}{key} differs{change}; "
                     "resume it as it was, or start another run"
                 )

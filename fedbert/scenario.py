@@ -6,6 +6,8 @@
 
 import hashlib
 import math
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -25,6 +27,7 @@ from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, path_problem
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
+from fedbert.paths import models_folder
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 100_000_000
@@ -161,6 +164,11 @@ class Scenario(_Settings):
                 f"(={self.history_length}); a phone reports from what it remembers"
             )
         return self
+
+    @property
+    def world_name(self) -> str:
+        """The world's name as it may stand in a folder's: of ``my.py:name`` the name."""
+        return re.sub(r"[^\w.-]+", "_", self.world.rpartition(":")[2])
 
     @property
     def cohort_probability(self) -> float:
@@ -305,17 +313,44 @@ def anchored(scenario: Scenario) -> Scenario:
             changed[key] = getattr(scenario, key).absolute()
     for key in ("fleet", "model", "teacher", "world", "signal", "mechanism"):
         value = getattr(scenario, key)
-        place, colon, name = str(value).rpartition(":")
-        if colon and place.endswith(".py"):
-            changed[key] = f"{Path(place).absolute()}:{name}"
-        elif value is not None and ("/" in value or value.endswith(".toml")) and Path(value).exists():
+        if value is None:
+            continue
+        if (whole := _whole(value)) != value:
+            changed[key] = whole
+        elif _is_path(key, value) and Path(value).exists():
             changed[key] = str(Path(value).absolute())
     return scenario.model_copy(update=changed)
 
 
-def scenario_toml(scenario: Scenario, execution: Execution | None = None) -> str:
-    """Return the effective scenario as TOML that `--config` reads again; unset keys are left out."""
+def _is_path(key: str, value: str) -> bool:
+    """Return whether a text that may name something shipped is taken as a path, should there be one."""
+    if "/" in value or value.endswith(".toml"):
+        return True
+    shipped = (models_folder() / value / "manifest.json").is_file()
+    return key == "teacher" or (key == "model" and not shipped)
+
+
+def _whole(spec: str) -> str:
+    """Return ``PATH.py:NAME`` with its whole path; any other text as it is."""
+    place, colon, name = spec.rpartition(":")
+    return f"{Path(place).absolute()}:{name}" if colon and place.endswith(".py") else spec
+
+
+def _anchored_how(execution: Execution) -> Execution:
+    changed: dict[str, Any] = {"trackers": tuple(_whole(spec) for spec in execution.trackers)}
+    if execution.signing_key is not None:
+        changed["signing_key"] = execution.signing_key.absolute()
+    return execution.model_copy(update=changed)
+
+
+def scenario_toml(
+    scenario: Scenario, execution: Execution | None = None, how: Collection[str] = ("backend", "shards")
+) -> str:
+    """Return the effective scenario as TOML that `--config` reads again; unset keys are left out.
+
+    `how` names the keys of `execution` that stand in it.
+    """
     values = anchored(scenario).model_dump(mode="json", exclude_none=True)
     if execution is not None:
-        values |= execution.model_dump(mode="json", exclude_none=True, include={"backend", "shards"})
+        values |= _anchored_how(execution).model_dump(mode="json", exclude_none=True, include=set(how))
     return tomli_w.dumps(values)

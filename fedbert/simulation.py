@@ -192,14 +192,12 @@ def _rounds(
 
 
 def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:
-    from fedbert.federation.backends import run_inprocess, run_ray, shard_count
+    from fedbert.federation.backends import run_on
 
     if grid is not None:
         body(grid)
-    elif execution.backend == "ray":
-        run_ray(body, shard_count(execution, scenario.devices), execution.ray_address)
     else:
-        run_inprocess(body, shard_count(execution, scenario.devices))
+        run_on(body, execution, scenario.devices)
 
 
 def _verified(session: "Session", count: int) -> list[VerifiedRow]:

@@ -29,7 +29,7 @@ from fedbert.machine import machine_record, peak_memory_bytes
 from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
 from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, RunResult, TierRow
-from fedbert.scenario import Scenario
+from fedbert.scenario import Scenario, anchored
 from fedbert.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def summarise(
     finished = done == scenario.rounds and session.replayed is not None
     result: RunResult = {
         "schema": SCHEMA,
-        "name": f"{scenario.world}, {scenario.devices:,} devices",
+        "name": f"{session.world.name}, {scenario.devices:,} devices",
         "command": command,
         "seed": scenario.seed,
         "started": started,
@@ -247,7 +247,7 @@ def summarise(
         "commit": commit,
         "status": "finished" if finished else f"interrupted after round {done}",
         "labels": dict(LABELS),
-        "scenario": scenario.model_dump(mode="json"),
+        "scenario": anchored(scenario).model_dump(mode="json"),
         "world": _world_facts(session),
         "model": server.model_facts(state.server),
         "privacy": privacy_row(environment.mechanism, scenario, done),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fedbert.errors import FedbertError
-from fedbert.plugins import load_named
+from fedbert.plugins import Named, load_named
 
 OWN = {"fraction": "fractions:Fraction", "decimal": "decimal:Decimal"}
 
@@ -126,3 +126,39 @@ def test_a_missing_name_lists_what_the_file_defines(tmp_path: Path) -> None:
     assert _refused(f"{path}:Halve").endswith(f"must name something in {path}; it has Half, third")
     empty = _file(tmp_path, "", "empty.py")
     assert _refused(f"{empty}:Half").endswith("; it defines no number")
+
+
+def test_what_a_users_part_raises_is_one_line(tmp_path: Path) -> None:
+    """Whether it is made, asked for a value or called: the line names setting, error and place. Values and
+    fedbert's own errors go through.
+    """
+    path = _file(
+        tmp_path,
+        "from fedbert.errors import FedbertError\n"
+        "class Half:\n"
+        "    value = 0.5\n"
+        "    gone = property(lambda self: self.nowhere)\n"
+        "    def of(self, number, *, times=1): return times / number\n"
+        "    def own(self): raise FedbertError('own words')\n",
+    )
+    named = Named("number", f"{path}:Half", "the page shows one")
+    half = named.made(_load(f"{path}:Half"), ("value", "gone", "of"))
+    assert (half.value, half.of(2, times=3)) == (0.5, 1.5)
+    for work, said in (
+        (
+            lambda: half.of(0),
+            "must not fail: ZeroDivisionError: division by zero on line 5 of mine.py; the page",
+        ),
+        (
+            lambda: half.gone,
+            "must not fail: AttributeError: 'Half' object has no attribute 'nowhere' on line 4",
+        ),
+        (lambda: half.own(), "own words"),
+        (lambda: named.made(_load(f"{path}:Half"), ("size",)), "must have size; the page shows one"),
+        (lambda: named.made(_load(f"{path}:Half"), (), 1, 2), "must not fail: TypeError"),
+        (lambda: named.made(0.5, ()), "must name something that can be called, not float"),
+    ):
+        with pytest.raises(FedbertError) as caught:
+            work()
+        assert said in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1

@@ -1,5 +1,6 @@
 """Settings: what is accepted, what is refused in one line, and that a written scenario can be run again."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ from fedbert.scenario import Execution, Scenario, build, read_toml, scenario_tom
         ({"delta": 0.0}, "delta(=0.0) must be greater than 0"),
         ({"devices": 100, "delta": 0.01}, "delta(=0.01) must be < 1/devices (= 0.01)"),
         ({"rounds": 0}, "rounds(=0) must be"),
-        ({"world": "mars"}, "world(='mars') must be 'services', 'movietweetings' or 'interactions'"),
         ({"precision": "half"}, "precision(='half') must be 'auto', 'float32' or 'bfloat16'"),
         ({"world": "interactions"}, "must come with items and interactions"),
         ({"items": "a.csv"}, "items and interactions belong to world 'interactions'"),
@@ -51,8 +51,43 @@ def test_the_written_scenario_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "scenario.toml"
     path.write_text(scenario_toml(scenario, execution))
     again, where = build(read_toml(path))
-    assert again == scenario
+    assert again == scenario.model_copy(update={"profiles": Path("mine").absolute()})
     assert where == Execution(shards=3)
+
+
+def test_a_written_scenario_names_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user named from the working folder is written so that it is found from any other.
+
+    Shipped names stay: a file or folder that is called as one of them changes nothing.
+    """
+    for folder in ("phones", "student", "bert", "default", "global"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "shares.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    named = {
+        "world": "interactions",
+        "items": "items.csv",
+        "interactions": "clicks.csv",
+        "profiles": "phones",
+        "availability_trace": "trace.csv",
+        "fleet": "shares.toml",
+        "model": "student",
+        "teacher": "bert",
+        "signal": "parts.py:Votes",
+        "mechanism": "parts.py:Mine",
+    }
+    scenario, execution = build(named | {"trackers": ["parts.py:Told", "tensorboard"]})
+    text = scenario_toml(scenario, execution, ("trackers",))
+    monkeypatch.chdir("/")
+    values = tomllib.loads(text)
+    whole = {key: str(tmp_path / value) for key, value in named.items() if key != "world"}
+    assert {key: values[key] for key in whole} == whole
+    assert values["world"] == "interactions"
+    assert values["trackers"] == [str(tmp_path / "parts.py:Told"), "tensorboard"]
+    assert scenario_toml(build(values)[0], build(values)[1], ("trackers",)) == text
+    monkeypatch.chdir(tmp_path)
+    shipped = tomllib.loads(scenario_toml(build({"model": "default", "fleet": "global"})[0]))
+    assert (shipped["model"], shipped["fleet"], shipped["signal"]) == ("default", "global", "prototypes")
 
 
 def test_a_default_delta_stays_below_one_over_devices() -> None:

@@ -38,9 +38,6 @@ __all__ = [
     "encoding",
 ]
 
-HISTORY_VECTORS = 8
-"""Vectors of the device's history that scoring reads, beside the text's own."""
-
 SCORING_OPERATORS = 3
 VARIATION_SIGMA = 0.20
 """Log-normal spread of one session's time around the model: clock, caches (assumed)."""
@@ -137,7 +134,8 @@ class CostModel:
 
     `operations` of the model's graph; `artefact_bytes` of all its files; `memory_budget_bytes` the most the
     feature may use on any phone; `deadline_ms` the time to answer; `threads` those of a session, at most as
-    many as the fastest cluster has cores (releases are installed on one).
+    many as the fastest cluster has cores (releases are installed on one); `history_vectors` those of the
+    device's history that scoring reads, beside the text's own.
     """
 
     profiles: tuple[DeviceProfile, ...]
@@ -146,6 +144,7 @@ class CostModel:
     memory_budget_bytes: int = 4_000_000
     deadline_ms: float = 300.0
     threads: int = 1
+    history_vectors: int = 8
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -189,7 +188,7 @@ class CostModel:
         slow = variation(uniform) / fleet.speed_factor[rows]
         length = np.asarray(tokens, np.float64)
         compute, memory, overhead = (part * slow for part in _encoding(ops, rates, profile, length))
-        products = float(candidates * ops.output_width * (1 + HISTORY_VECTORS))
+        products = float(candidates * ops.output_width * (1 + self.history_vectors))
         by_profile = products / rates.int8_macs_per_ms + SCORING_OPERATORS * rates.overhead_ms
         scoring = by_profile[profile] * slow
         load = np.where(cold, self._load_ms[profile] * slow, 0.0)
@@ -214,7 +213,7 @@ class CostModel:
 
     def vectors_bytes(self, candidates: int) -> int:
         """Return the bytes of the int8 vectors a session reads: candidates, history, its own text."""
-        return (candidates + HISTORY_VECTORS + 1) * self.operations.output_width
+        return (candidates + self.history_vectors + 1) * self.operations.output_width
 
     def outcomes(
         self, latency_ms: Floats, peak_memory_bytes: Integers, free_memory_bytes: Integers, has_release: Flags

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedbert.federation.protocol import Member, RoundOrder
 from fedbert.privacy.mechanism import Mechanism
-from fedbert.privacy.mechanisms import decode
+from fedbert.privacy.mechanisms import NOISE_SPREADS, decode
 from fedbert.privacy.secure_sum import (
     KEY_BYTES,
     MaskKeys,
@@ -33,9 +33,6 @@ LEAST_REPORTS = 2
 
 SURVIVORS = 2 / 3
 """Share of the shards that must answer for a round to be opened; a third may drop (Bonawitz et al. 2017)."""
-
-_NOISE_SPREADS = 12.0
-"""Standard deviations of devices' own noise that a sum may reach beyond its reports' bound: once in 1e32."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class Aggregator:
         """Return whether so many clipped reports, and their devices' noise, can add up to `total`."""
         bound = reported * self._layout.clip_norm
         noise = self._mechanism.sigma if self._mechanism.noise_on_device else 0.0
-        return float(np.linalg.norm(total)) <= bound + _NOISE_SPREADS * noise * math.sqrt(len(total))
+        return float(np.linalg.norm(total)) <= bound + NOISE_SPREADS * noise * math.sqrt(len(total))
 
     def _culprits(self, round_: int, kept: Mapping[int, MaskedReport]) -> list[int]:
         """Return the members whose own sums cannot be; called once their common sum cannot.

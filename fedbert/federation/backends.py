@@ -22,6 +22,15 @@ def shard_count(execution: Execution, devices: int) -> int:
     return min(execution.shards or cores(), devices)
 
 
+def run_on(main: Main, execution: Execution, devices: int) -> None:
+    """Run the ServerApp's body and the ClientApp where `execution` says."""
+    shards = shard_count(execution, devices)
+    if execution.backend == "ray":
+        run_ray(main, shards, execution.ray_address)
+    else:
+        run_inprocess(main, shards)
+
+
 def run_inprocess(main: Main, shards: int) -> None:
     """Run the ServerApp's body and the ClientApp in this process."""
     from fedbert.federation.client_app import app

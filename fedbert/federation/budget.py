@@ -15,7 +15,7 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
     bounds = mechanism.spent(rounds) if private else ()
     reach = bounds[0].epsilon if bounds else None
     return {
-        "mode": "central" if private else "none",
+        "mode": ("local" if mechanism.noise_on_device else "central") if private else "none",
         "mechanism": mechanism.name,
         "statement": _statement(bounds, rounds),
         "sampler": settings.sampler,
@@ -29,7 +29,7 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
             {"adversary": bound.adversary, "unit": bound.unit, "epsilon": bound.epsilon, "delta": bound.delta}
             for bound in bounds
         ],
-        "assumptions": _assumptions(mechanism) | {"unit": DEVICE},
+        "assumptions": _assumptions(mechanism) | {"unit": bounds[0].unit if bounds else DEVICE},
         "projections": [
             {
                 "days": days,
@@ -50,7 +50,9 @@ def _statement(bounds: tuple[Bound, ...], rounds: int) -> str:
     each = "; ".join(
         f"epsilon {bound.epsilon:.3g} against one who {bound.adversary}" for bound in reversed(bounds)
     )
-    return f"over {rounds} rounds, for each device, at delta {bounds[0].delta:.0e}: {each}"
+    units = dict.fromkeys(bound.unit for bound in bounds)
+    unit = "each device" if set(units) == {DEVICE} else " and ".join(units)
+    return f"over {rounds} rounds, for {unit}, at delta {bounds[0].delta:.0e}: {each}"
 
 
 def _assumptions(mechanism: Mechanism) -> dict[str, str]:

@@ -101,7 +101,7 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
     for sha256, artefact in state.artefacts().items():
         packed = pack(artefact)
         releases.append({"artefact": sha256, "sha256": hashlib.sha256(packed).hexdigest()})
-        if not (folder / f"releases/{sha256}").exists():
+        if not _is(folder / f"releases/{sha256}", packed):
             write_bytes(folder / f"releases/{sha256}", packed)
     body = {
         "schema": SCHEMA,
@@ -113,8 +113,17 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
     }
     text = json.dumps(body, sort_keys=True, allow_nan=False)
     whole = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": body}
-    write_bytes(folder / f"{state.round:05d}.json", json.dumps(whole, sort_keys=True).encode())
+    # Not sorted: rows keep the order of their columns, and so do the tables of a run that was resumed.
+    write_bytes(folder / f"{state.round:05d}.json", json.dumps(whole).encode())
     _prune(folder)
+
+
+def _is(path: Path, content: bytes) -> bool:
+    """Return whether a file holds `content`: one that was damaged on the disk is written again."""
+    try:
+        return path.stat().st_size == len(content) and read_bytes(path, _LIMIT_BYTES) == content
+    except (OSError, FedbertError):
+        return False
 
 
 def _prune(folder: Path) -> None:
@@ -148,13 +157,19 @@ def _prune(folder: Path) -> None:
 def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
     """Return the last whole checkpoint below `folder`, None if there is none.
 
-    A damaged one is named through `note`, and the one before it is used.
+    Damaged ones, or that there is none, are told in one line through `note`; the one before them is used.
     """
+    damaged: list[str] = []
     for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
         try:
-            return _load(folder, path)
+            found = _load(folder, path)
         except FedbertError as error:
-            note(f"the checkpoint of round {int(path.stem)} is damaged ({error}); the one before it is used")
+            damaged.append(f"the checkpoint of round {path.stem.lstrip('0') or '0'} is damaged ({error})")
+            continue
+        if damaged:
+            note(f"{'; '.join(damaged)}; the one before it is used")
+        return found
+    note(f"{'; '.join(damaged) or 'there is no checkpoint'}; the run begins again")
     return None
 
 

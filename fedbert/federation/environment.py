@@ -4,8 +4,9 @@ All of it follows from the scenario and release 0 alone, and each file is opened
 copy serves all shards of a process, and whoever writes the report.
 """
 
+import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,11 +19,11 @@ from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.plugins import load_named
+from fedbert.plugins import Named, load_named
 from fedbert.privacy import MECHANISMS
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
-from fedbert.privacy.mechanisms import largest_cohort
-from fedbert.recommendation.world import World, WorldSettings, load_world
+from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
+from fedbert.recommendation.world import PAGE, WORLDS, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
 from fedbert.signals import SIGNALS
 from fedbert.signals.report import ReportLayout, report_layout
@@ -41,29 +42,60 @@ def world_settings(scenario: Scenario) -> WorldSettings:
     )
 
 
-def load_signal(scenario: Scenario) -> Signal:
-    """Return the scenario's signal: one of fedbert's, or one of the user's own file."""
-    signal: Signal = load_named(scenario.signal, SIGNALS, "signal", "signal")()
-    return signal
+def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:
+    """Return the scenario's signal: one of fedbert's, or one of the user's own file that passes its trial.
+
+    `items` and `dim` are those of the run.
+    """
+    kind = load_named(scenario.signal, SIGNALS, "signal", "signal")
+    if scenario.signal in SIGNALS:
+        known: Signal = kind()
+        return known
+    from fedbert.signals import trial
+
+    named = Named("signal", scenario.signal, trial.PAGE)
+    own: Signal = named.made(kind, trial.NEEDED)
+    named.guard(lambda: trial.checked(own, named, items, dim))
+    return own
 
 
 def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) -> Mechanism:
     """Return the scenario's mechanism; `noise_multiplier` is what it was calibrated to, None to calibrate."""
     kind = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
-    mechanism: Mechanism = kind.make(
-        PrivacySettings(
-            epsilon=scenario.epsilon,
-            delta=scenario.effective_delta,
-            sampler=scenario.sampler,
-            sampling_probability=scenario.cohort_probability,
-            clip_norm=scenario.clip_norm,
-            rounds=scenario.rounds,
-            rounds_per_day=scenario.rounds_per_day,
-            devices=scenario.devices,
-            noise_multiplier=noise_multiplier,
-        )
+    settings = PrivacySettings(
+        epsilon=scenario.epsilon,
+        delta=scenario.effective_delta,
+        sampler=scenario.sampler,
+        sampling_probability=scenario.cohort_probability,
+        clip_norm=scenario.clip_norm,
+        rounds=scenario.rounds,
+        rounds_per_day=scenario.rounds_per_day,
+        devices=scenario.devices,
+        noise_multiplier=noise_multiplier,
     )
-    return mechanism
+    if scenario.mechanism in MECHANISMS:
+        known: Mechanism = kind.make(settings)
+        return known
+    from fedbert.privacy import trial
+
+    named = Named("mechanism", scenario.mechanism, trial.PAGE)
+    own: Mechanism = named.made(getattr(kind, "make", None), trial.NEEDED, settings)
+    if noise_multiplier is None:  # else the server has tried it already
+        again = replace(settings, noise_multiplier=own.noise_multiplier)
+        remade: Mechanism = named.made(kind.make, trial.NEEDED, again)
+        named.guard(lambda: trial.checked(own, remade, named))
+    return own
+
+
+def load_scenario_world(scenario: Scenario) -> World:
+    """Return the scenario's world: one of fedbert's, or one of the user's own file that passes its trial."""
+    world = load_world(scenario.world, scenario.items, scenario.interactions)
+    if scenario.world not in WORLDS:
+        from fedbert.recommendation import trial
+
+        named = Named("world", scenario.world, PAGE)
+        named.guard(lambda: trial.checked(world, named))
+    return world
 
 
 def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_0: Artefact) -> CostModel:
@@ -75,6 +107,7 @@ def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_
         memory_budget_bytes=scenario.memory_budget_bytes,
         deadline_ms=scenario.deadline_ms,
         threads=scenario.threads,
+        history_vectors=scenario.history_length,
     )
 
 
@@ -103,10 +136,10 @@ class Environment:
         """
         profiles = load_fleet(scenario.profiles, scenario.fleet)
         cost = cost_model(scenario, profiles, release_0)
-        world = load_world(scenario.world, scenario.items, scenario.interactions)
+        world = load_scenario_world(scenario)
         trace = load_trace(scenario.availability_trace)
         links = load_links(scenario.profiles)
-        signal = load_signal(scenario)
+        signal = load_signal(scenario, len(world.public.catalogue.texts), release_0.dim)
         mechanism = load_mechanism(scenario, noise_multiplier)
         return cls(
             scenario,
@@ -157,7 +190,16 @@ class Environment:
             self.signal.layout(items, self.release_0.dim),
             clip_norm=self.scenario.clip_norm,
             largest_cohort=self.largest_cohort,
+            device_noise=self._device_noise(),
         )
+
+    def _device_noise(self) -> float:
+        """Return the most that devices' own noise adds to a coordinate of a sum, but once in 1e32."""
+        mechanism = self.mechanism
+        if not mechanism.noise_on_device:
+            return 0.0
+        expected = mechanism.round_rate * self.scenario.devices
+        return NOISE_SPREADS * mechanism.sigma * math.sqrt(max(1.0, self.largest_cohort / expected))
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""

@@ -82,7 +82,7 @@ def run_tradeoff(
     scenario, execution = build(base)
     if execution.backend != "inprocess":
         raise FedbertError("backend must be 'inprocess' for a grid: its runs share the cores; leave it out")
-    folder = output or Path("runs") / f"tradeoff-{scenario.world}-{scenario.devices}"
+    folder = output or Path("runs") / f"tradeoff-{scenario.world_name}-{scenario.devices}"
     cells = plan(scenario, budgets, seeds)
     command = command_line()
     try:

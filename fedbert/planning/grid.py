@@ -1,7 +1,8 @@
 """The trade-off grid: one scenario for each (epsilon, seed), on all cores, finished cells kept.
 
 A folder holds ``grid.toml`` (the scenario without epsilon and seed) and ``cells/<epsilon>-<seed>/run.json``.
-A second call with the same scenario computes only what is missing.
+A second call with the same scenario computes only what is missing; a cell that was stopped goes on from its
+last checkpoint.
 """
 
 import os
@@ -20,8 +21,9 @@ from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.simulate import Simulate
 from fedbert.planning.workers import run_calls
 from fedbert.results import RunResult, load_run, save_run
+from fedbert.resume import finish
 from fedbert.run_folder import reserve
-from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, build, scenario_toml
+from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, anchored, build, scenario_toml
 
 GRID_FILE = "grid.toml"
 CELLS = "cells"
@@ -131,7 +133,7 @@ def load_cell(folder: Path, cell: Cell) -> RunResult | None:
     try:
         result = load_run(folder / CELLS / cell.name)
         values = {key: value for key, value in result["scenario"].items() if key in SCENARIO_KEYS}
-        same = build(values)[0] == cell.scenario
+        same = anchored(build(values)[0]) == anchored(cell.scenario)
     except (FedbertError, KeyError, AttributeError):
         return None
     return result if same and result.get("status") == "finished" else None
@@ -157,12 +159,13 @@ def run_grid(
     finished_before = len(cells) - len(missing)
     if missing:
         report(Progress(finished_before, len(cells), "", 0.0, None))
-    with closing(_completed(missing, simulate, jobs, command)) as completed:
+    with closing(_completed(folder, missing, simulate, jobs, command)) as completed:
         for count, (cell, outcome) in enumerate(completed, 1):
             if isinstance(outcome, str):
                 failed.append(f"{cell.words}: {outcome}")
             else:
                 save_run(outcome, folder / CELLS / cell.name)
+                finish(folder / CELLS / cell.name)
                 results[cell.name] = outcome
             seconds = time.monotonic() - start
             left = seconds / count * (len(missing) - count)
@@ -174,11 +177,13 @@ def run_grid(
 
 
 def _completed(
-    cells: Sequence[Cell], simulate: Simulate, jobs: int, command: str
+    folder: Path, cells: Sequence[Cell], simulate: Simulate, jobs: int, command: str
 ) -> Generator[tuple[Cell, RunResult | str]]:
     """Yield (cell, result or one line about its failure) as they end."""
-    execution = build({"shards": 1})[1]
-    calls = [(simulate, cell.scenario, execution, command) for cell in cells]
+    calls = [
+        (simulate, cell.scenario, build({"shards": 1, "output": folder / CELLS / cell.name})[1], command)
+        for cell in cells
+    ]
     with _worker_environment(), closing(run_calls(_run_cell, calls, jobs)) as ended:
         for index, future in ended:
             yield cells[index], _outcome(future)

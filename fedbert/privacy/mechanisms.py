@@ -16,6 +16,8 @@ from fedbert.randomness import Purpose, generator
 _SIGNED_LIMIT = 2**31
 _LARGEST_SCALE = 2.0**20
 _ROUNDING_MARGIN = 1 - 2.0**-40
+NOISE_SPREADS = 12.0
+"""Standard deviations that devices' own noise may reach in a sum: more comes once in 1e32 draws."""
 _TAIL = 44.0
 """Natural logarithm of one over the chance (8e-20) that a cohort exceeds `largest_cohort`."""
 
@@ -36,18 +38,21 @@ def largest_cohort(devices: int, sampling_probability: float) -> int:
     return min(devices, math.ceil(mean + excess))
 
 
-def fixed_point_scale(clip_norm: float, cohort: int) -> float:
-    """Return the largest power of two, at most 2^20, with `cohort` * `clip_norm` * scale < 2^31.
+def fixed_point_scale(clip_norm: float, cohort: int, noise: float = 0.0) -> float:
+    """Return the largest power of two, at most 2^20, with (`cohort` * `clip_norm` + `noise`) * scale < 2^31.
 
-    No coordinate of a clipped vector exceeds its norm, so a sum of `cohort` of them stays in the signed
-    32-bit range. Raises FedbertError if `clip_norm` is not finite and > 0, or `cohort` is < 1.
+    No coordinate of a clipped vector exceeds its norm, so a sum of `cohort` of them, with devices' own noise
+    of at most `noise` (>= 0) on a coordinate, stays in the signed 32-bit range. Raises FedbertError if
+    `clip_norm` is not finite and > 0, or `cohort` is < 1.
     """
     if not (clip_norm > 0 and math.isfinite(clip_norm)):
         raise invalid("clip_norm", clip_norm, "be > 0 and finite")
     if cohort < 1:
         raise invalid("cohort", cohort, "be >= 1")
+    if not (noise >= 0 and math.isfinite(noise)):
+        raise invalid("noise", noise, "be >= 0 and finite")
     scale = _LARGEST_SCALE
-    while cohort * clip_norm * scale >= _SIGNED_LIMIT:
+    while (cohort * clip_norm + noise) * scale >= _SIGNED_LIMIT:
         scale /= 2
     return scale
 

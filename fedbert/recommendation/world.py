@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.errors import FedbertError, invalid
+from fedbert.errors import FedbertError
+from fedbert.plugins import Named, load_named
 from fedbert.recommendation.catalogue import Catalogue, PublicData, read_shipped_public
 from fedbert.recommendation.sessions import (
     Block,
@@ -38,7 +39,17 @@ __all__ = [
     "load_world",
 ]
 
-WORLDS = ("services", "movietweetings", "interactions")
+WORLDS = {
+    "interactions": "fedbert.recommendation.tables:load_interactions",
+    "movietweetings": "fedbert.recommendation.sequences:load_films",
+    "services": "fedbert.recommendation.services:load_services",
+}
+"""Where the function is that loads each world: it is imported when it is asked for."""
+
+NEEDED = ("name", "public", "texts", "evaluation_text", "users", "reuse_note", "history", "sessions")
+"""What a world has: the names of `World`."""
+
+PAGE = "docs/extending.md shows a world"
 
 
 class World(Protocol):
@@ -80,40 +91,34 @@ class World(Protocol):
 
 
 def load_world(name: str, items: Path | None = None, interactions: Path | None = None) -> World:
-    """Return a world with its private part. `items` and `interactions` are for the world 'interactions'.
+    """Return a world with its private part: one of `WORLDS`, or what ``my.py:load`` returns.
 
-    Raises `FedbertError` for an unknown name or a file that is wrong.
+    `items` and `interactions` are for the world 'interactions'. Raises `FedbertError` for an unknown name or
+    a file that is wrong.
     """
-    if name == "services":
-        from fedbert.recommendation.services import load_services
-
-        _no_files(name, items, interactions)
-        return load_services()
-    if name == "movietweetings":
-        from fedbert.recommendation.sequences import load_films
-
-        _no_files(name, items, interactions)
-        return load_films()
+    load = load_named(name, WORLDS, "world", "world")
     if name == "interactions":
-        from fedbert.recommendation.tables import load_interactions
-
-        return load_interactions(items, interactions)
-    raise _unknown(name)
+        files: World = load(items, interactions)
+        return files
+    _no_files(name, items, interactions)
+    world: World = load() if name in WORLDS else Named("world", name, PAGE).made(load, NEEDED)
+    return world
 
 
 def load_public(name: str, items: Path | None = None, interactions: Path | None = None) -> PublicData:
     """Return a world's public part and open no private file: `interactions` is taken and never opened.
 
-    Raises `FedbertError` as `load_world` does.
+    The world of a user's own file is loaded whole, as nobody else can tell its parts apart. Raises
+    `FedbertError` as `load_world` does.
     """
-    if name in ("services", "movietweetings"):
-        _no_files(name, items, interactions)
-        return read_shipped_public(name)
     if name == "interactions":
         from fedbert.recommendation.tables import read_public
 
         return read_public(items)
-    raise _unknown(name)
+    if name not in WORLDS:
+        return load_world(name, items, interactions).public
+    _no_files(name, items, interactions)
+    return read_shipped_public(name)
 
 
 def _no_files(name: str, items: Path | None, interactions: Path | None) -> None:
@@ -121,7 +126,3 @@ def _no_files(name: str, items: Path | None, interactions: Path | None) -> None:
         raise FedbertError(
             f"items and interactions belong to world 'interactions', not {name!r}; add --world interactions"
         )
-
-
-def _unknown(name: str) -> FedbertError:
-    return invalid("world", name, f"be one of {', '.join(WORLDS)}")

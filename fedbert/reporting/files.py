@@ -15,6 +15,7 @@ from fedbert.files import encoded, put, reason, replace_whole
 from fedbert.interrupts import shielded
 from fedbert.reporting.html import render_report
 from fedbert.results import RUN_FILE, RunResult, load_run, run_bytes
+from fedbert.resume import can_be_resumed
 from fedbert.run_folder import CHECKPOINT, commit, holding, reserve
 from fedbert.scenario import EXECUTION_KEYS, build, scenario_toml
 
@@ -38,7 +39,7 @@ OPTIONAL = (
 )
 """Columns of numbers that may be missing in a round."""
 
-MARKS = (RUN_FILE, "scenario.toml")
+MARKS = (RUN_FILE, "scenario.toml", CHECKPOINT)
 """A folder with any of these is taken for a run's."""
 
 
@@ -55,14 +56,14 @@ def prepare_folder(path: Path, overwrite: bool) -> None:
     def check(present: list[str]) -> None:
         if not (path / FINISHED / RUN_FILE).is_file():
             present = [name for name in present if name != FINISHED]
+        if can_be_resumed(path) and not overwrite:
+            raise invalid(
+                "output",
+                str(path),
+                "be empty or not exist, and holds a run that was stopped",
+                f"go on with it by --resume {path}, add --overwrite or choose another --output",
+            )
         if present and not overwrite:
-            if (path / CHECKPOINT).is_dir():
-                raise invalid(
-                    "output",
-                    str(path),
-                    "be empty or not exist, and holds a run that was stopped",
-                    f"go on with it by `fedbert run --resume {path}`, or add --overwrite",
-                )
             if FINISHED in present:
                 raise invalid(
                     "output",

@@ -19,6 +19,7 @@ RANK_WEIGHT = 0.1
 """What a clicked rank weighs beside a text vector of norm 1: .35 cost 5 points of the gap."""
 
 _BYTES_PER_COORDINATE = 4
+_ROUNDING = 1 + 1e-9
 _BLOCK_VALUES = 2_000_000
 """Text vectors are gathered for so many numbers at a time, so that memory does not grow with the fleet."""
 
@@ -54,15 +55,21 @@ class ReportLayout:
 
 
 def report_layout(
-    signal: Layout, *, clip_norm: float, largest_cohort: int, gamma: float = RANK_WEIGHT
+    signal: Layout,
+    *,
+    clip_norm: float,
+    largest_cohort: int,
+    gamma: float = RANK_WEIGHT,
+    device_noise: float = 0.0,
 ) -> ReportLayout:
     """Return the layout of reports that carry `signal`; a sum of `largest_cohort` of them cannot wrap.
 
+    `device_noise` is the most that the noise of so many devices adds to a coordinate, if they add any.
     `gamma` (0 to 100) is rounded to steps of `UNIT`. Raises FedbertError for a value out of range.
     """
     if not 0 <= gamma <= 100:
         raise invalid("gamma", gamma, "be >= 0 and <= 100")
-    scale = fixed_point_scale(clip_norm, largest_cohort)
+    scale = fixed_point_scale(clip_norm, largest_cohort, device_noise)
     return ReportLayout(signal, round(gamma / UNIT) * UNIT, clip_norm, scale)
 
 
@@ -90,6 +97,9 @@ def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[
         of_signal, of_ranks = layout.split(total)
         of_signal += own.sum(factors)
         of_ranks += ranks.sum(factors)
+    # A signal that gave a wrong norm was not clipped: its sum may not leave, and could wrap.
+    if float(np.linalg.norm(total)) > devices * layout.clip_norm * layout.scale * _ROUNDING:
+        raise invalid("signal", signal.name, "send no more than its squared_norm says", "mend the signal")
     return total
 
 

@@ -11,7 +11,6 @@ from fedbert.devices.cost_model import (
     BUSY_HIGH,
     BUSY_LOW,
     BUSY_PROBABILITY,
-    HISTORY_VECTORS,
     SCORING_OPERATORS,
     VARIATION_SIGMA,
     CostModel,
@@ -81,7 +80,7 @@ def test_a_session_as_in_the_text_book(row: int) -> None:
     compute += floats / (core.float_gmacs_per_s * 1e6)
     memory = 1e3 * at(OPERATIONS.traffic_bytes, tokens) / core.memory_bytes_per_s
     overhead = 55 * core.overhead_us_per_operator / 1e3
-    scoring = 20 * 96 * (1 + HISTORY_VECTORS) / (core.int8_gmacs_per_s * 1e6)
+    scoring = 20 * 96 * (1 + 8) / (core.int8_gmacs_per_s * 1e6)
     scoring += SCORING_OPERATORS * core.overhead_us_per_operator / 1e3
     load = 0.0
     if COLD[row]:
@@ -107,8 +106,22 @@ def test_a_session_as_in_the_text_book(row: int) -> None:
     reading += 70 * runtime.reading_bytes_per_tensor
     building = 440_000 + 250_000 + runtime.building_bytes + 80 * runtime.building_bytes_per_node
     building += 70 * runtime.building_bytes_per_tensor
-    beside = 1_900_000 - 450_000 + (20 + HISTORY_VECTORS + 1) * 96
+    beside = 1_900_000 - 450_000 + (20 + 8 + 1) * 96
     assert COSTS.peak_memory_bytes[row] == int(beside + max(reading, building, running))
+
+
+@pytest.mark.parametrize("vectors", [0, 1, 64])
+def test_a_longer_history_costs_products_and_bytes(vectors: int) -> None:
+    """Each remembered vector is 20 products of the width, and the width's bytes of memory; no other part
+    changes.
+    """
+    one = replace(MODEL, history_vectors=vectors).session(FLEET, ROWS, TOKENS, 20, UNIFORM, COLD)
+    rate = np.array([profile.big_core.int8_gmacs_per_s * 1e6 for profile in PROFILES])[FLEET.profile]
+    more = (vectors - 8) * 20 * 96 / rate * variation(UNIFORM) / FLEET.speed_factor
+    assert one.scoring_ms - COSTS.scoring_ms == pytest.approx(more, rel=1e-9)
+    assert (one.peak_memory_bytes - COSTS.peak_memory_bytes == (vectors - 8) * 96).all()
+    for name in ("load_ms", "compute_ms", "memory_ms", "overhead_ms"):
+        assert np.array_equal(getattr(one, name), getattr(COSTS, name))
 
 
 FULL = Core(

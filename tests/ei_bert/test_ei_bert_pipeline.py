@@ -67,11 +67,11 @@ def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_tea
     assert len(shown.stages) == 5
     assert load_artefact(tmp_path / "m").sha256 == made.artefact.sha256
     assert Int8Encoder(made.artefact).encode(NAMES, "item").shape == (3, 8)
-    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, NAMES, REQUESTS, None, 0, 1)
-    report = models.update(1, np.eye(3, 8, dtype=np.float32), np.ones(3, np.float32), 2)
+    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, NAMES, REQUESTS, threads=1)
+    _, report = models.update(models.start, 1, np.eye(3, 8, dtype=np.float32), np.ones(3, np.float32), 2)
     assert report.item_cosine_after > report.item_cosine_before
     with pytest.raises(FedbertError, match="do not fit"):
-        ServerModels.load(tmp_path / "m", tmp_path / "s", None, NAMES, REQUESTS, None, 0, 1)
+        ServerModels.load(tmp_path / "m", tmp_path / "s", None, NAMES, REQUESTS, threads=1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -91,7 +91,7 @@ def test_the_precision_reaches_every_stage(
     made = compress(*paths, data, tmp_path / "w", Silent(), teacher=small_teacher, plan=plan, threads=1)
     assert made.artefact.manifest["training"]["plan"]["precision"] == precision
     models = ServerModels.load(*paths, small_teacher, NAMES, REQUESTS, threads=1, precision=precision)
-    vectors = models.teacher_vectors(NAMES)
+    vectors = models.teacher_vectors(models.start, NAMES)
     assert (vectors.dtype, vectors.shape) == (np.float32, (3, 8))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
 

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 from fedbert.ei_bert.artefact import load_artefact
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.scores import zero_shot
-from fedbert.ei_bert.server_models import ServerModels
+from fedbert.ei_bert.server_models import ModelState, ServerModels, training_draws
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder, models_folder
 
 Floats = NDArray[np.float32]
+WORDS = ("alarm", "bank", "music", "light", "taxi", "recipe", "weather")
 
 
 class World:
@@ -40,17 +42,18 @@ class World:
             self.names,
             public.text.tolist(),
             public.item.to_numpy(),
-            seed=3,
+            training_draws(3),
             threads=1,
         )
+        self.start = self.models.start
         sums = np.zeros((40, self.models.dim), np.float32)
-        np.add.at(sums, self.items, self.models.student_vectors(self.texts))
+        np.add.at(sums, self.items, self.models.student_vectors(self.start, self.texts))
         self.targets: Floats = sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """Forty services; tests work on clones of its models."""
+    """Forty services; tests share its models, and each has states of its own."""
     threads = torch.get_num_threads()
     yield World()
     torch.set_num_threads(threads)
@@ -63,10 +66,12 @@ def _scores(encoder: Int8Encoder, world: World) -> float:
 
 def test_items_follow_users_words_and_texts_stay(world: World) -> None:
     """After 12 updates the int8 student ranks far better; other services' texts have hardly moved."""
-    models = world.models.clone()
-    before = Int8Encoder(models.export())
-    reports = [models.update(r, world.targets, np.ones(40, np.float32), 8) for r in range(1, 13)]
-    after = Int8Encoder(models.export())
+    models, state, reports = world.models, world.start, []
+    before = Int8Encoder(models.export(state))
+    for round_ in range(1, 13):
+        state, report = models.update(state, round_, world.targets, np.ones(40, np.float32), 8)
+        reports.append(report)
+    after = Int8Encoder(models.export(state))
     assert _scores(after, world) > _scores(before, world) + 0.02
     assert reports[-1].item_cosine_after > 0.97
     assert all(a.item_cosine_after >= a.item_cosine_before for a in reports[:4])
@@ -76,49 +81,114 @@ def test_items_follow_users_words_and_texts_stay(world: World) -> None:
     assert reports[-1].text_drift < 0.01
 
 
+def _equal(one: ModelState, two: ModelState) -> bool:
+    """Return whether two states have the same names, types, shapes and bits."""
+    return one.keys() == two.keys() and all(
+        one[name].dtype == two[name].dtype
+        and one[name].shape == two[name].shape
+        and one[name].tobytes() == two[name].tobytes()
+        for name in one
+    )
+
+
 def test_two_runs_give_the_same_bits(world: World) -> None:
-    """Same seed, same rounds: same report, same artefact to the byte; a clone goes on as the original."""
-    one, two = world.models.clone(), world.models.clone()
-    weights = np.linspace(0, 1, 40, dtype=np.float32)
+    """Same state, same rounds: same report, same state, same artefact to the byte, whatever lay between."""
+    models, weights = world.models, np.linspace(0, 1, 40, dtype=np.float32)
+    one = two = world.start
     for round_ in (1, 2):
-        assert one.update(round_, world.targets, weights, 2) == two.update(round_, world.targets, weights, 2)
-    three = one.clone()
-    assert one.update(3, world.targets, weights, 1) == three.update(3, world.targets, weights, 1)
-    assert one.export().files == three.export().files
+        one, said = models.update(one, round_, world.targets, weights, 2)
+        two, said_again = models.update(two, round_, world.targets, weights, 2)
+        assert said == said_again
+        assert _equal(one, two)
+    assert not _equal(one, world.start)
+    assert models.export(one).files == models.export(two).files
 
 
-def test_a_clone_is_independent(world: World) -> None:
-    """Updating a clone leaves the original's vectors and export as they were."""
-    before, sha256 = world.models.item_vectors(), world.models.export().sha256
-    world.models.clone().update(1, world.targets, np.ones(40, np.float32), 2)
-    assert np.array_equal(before, world.models.item_vectors())
-    assert world.models.export().sha256 == sha256
+def test_a_state_is_a_value(world: World) -> None:
+    """Updating a state, and using another, changes neither: vectors, export and bits are as they were."""
+    models = world.models
+    state, _ = models.update(world.start, 1, world.targets, np.ones(40, np.float32), 2)
+    before, sha256 = models.item_vectors(state), models.export(state).sha256
+    kept = {name: array.copy() for name, array in state.items()}
+    other, _ = models.update(state, 2, world.targets, np.ones(40, np.float32), 2)
+    assert not np.array_equal(before, models.item_vectors(other))
+    models.teacher_vectors(world.start, world.names)
+    assert np.array_equal(before, models.item_vectors(state))
+    assert models.export(state).sha256 == sha256
+    assert _equal(kept, state)
+
+
+def test_a_state_of_other_models_is_refused(world: World) -> None:
+    """A state that lacks an array, or has one of another shape, is one line that names it."""
+    name = next(name for name in world.start if name.endswith("#exp_avg"))
+    lacking = {key: array for key, array in world.start.items() if key != name}
+    for broken in (lacking, {**world.start, name: np.zeros(3, np.float32)}):
+        with pytest.raises(FedbertError, match=f"model state: {name} is missing or of another shape"):
+            world.models.item_vectors(broken)
+
+
+@pytest.mark.parametrize("items", [40, 600], ids=["40 items", "over 512 items"])
+def test_a_saved_state_goes_on_in_fresh_models(items: int) -> None:
+    """Through safetensors into models that were never used, a state goes on to the same bits: reports,
+    states, artefact. Beyond 512 items the teacher's are computed one by one, and sampled.
+    """
+    names = [
+        f"Service {number}: {WORDS[number % 7]} {WORDS[number // 7 % 7]} {number}" for number in range(items)
+    ]
+    rng = np.random.default_rng(items)
+    weights = rng.uniform(0, 1, items).astype(np.float32)
+
+    def fresh() -> ServerModels:
+        return ServerModels.load(
+            models_folder() / "tiny",
+            models_folder() / "tiny-server",
+            None,
+            names,
+            [f"please {word} my {other}" for word in WORDS for other in WORDS],
+            training=training_draws(5),
+            threads=1,
+        )
+
+    models = fresh()
+    assert (models._teacher_items._together == 1) == (items > 512)
+    targets = rng.normal(size=(items, models.dim)).astype(np.float32)
+    targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+    state, _ = models.update(models.start, 1, targets, weights, 2)
+    blob = save({name: np.asarray(array, order="C") for name, array in state.items()})
+    straight, said = models.update(state, 2, targets, weights, 2)
+    exported = models.export(straight).files
+
+    resumed = fresh()
+    taken_up, said_again = resumed.update(load(blob), 2, targets, weights, 2)
+    assert said_again == said
+    assert _equal(taken_up, straight)
+    assert resumed.export(taken_up).files == exported
 
 
 def test_items_without_weight_stay(world: World) -> None:
     """Items that no one spoke of (weight 0) move far less than those with weight 1."""
-    models = world.models.clone()
-    before = models.item_vectors()
+    models, state = world.models, world.start
+    before = models.item_vectors(state)
     weights = np.zeros(40, np.float32)
     weights[::2] = 1.0
     for round_ in range(1, 4):
-        models.update(round_, world.targets, weights, 4)
-    moved = 1 - (before * models.item_vectors()).sum(1)
+        state, _ = models.update(state, round_, world.targets, weights, 4)
+    moved = 1 - (before * models.item_vectors(state)).sum(1)
     assert moved[1::2].mean() < 0.4 * moved[::2].mean()
 
 
 def test_the_teacher_learns_too(world: World) -> None:
     """The teacher's vectors of names come nearer to users' words, at its small rate."""
-    models = world.models.clone()
-    start = (models.teacher_vectors(world.names, "item") * world.targets).sum(1).mean()
+    models, state = world.models, world.start
+    start = (models.teacher_vectors(state, world.names, "item") * world.targets).sum(1).mean()
     for round_ in range(1, 4):
-        models.update(round_, world.targets, np.ones(40, np.float32), 6)
-    assert (models.teacher_vectors(world.names, "item") * world.targets).sum(1).mean() > start
+        state, _ = models.update(state, round_, world.targets, np.ones(40, np.float32), 6)
+    assert (models.teacher_vectors(state, world.names, "item") * world.targets).sum(1).mean() > start
 
 
 def test_export_of_release_0_agrees_with_the_shipped_file(world: World) -> None:
     """The server's own export ranks as the shipped artefact does, and fits the budget."""
-    shipped, made = load_artefact(models_folder() / "default"), world.models.export()
+    shipped, made = load_artefact(models_folder() / "default"), world.models.export(world.start)
     assert made.total_bytes <= 1_910_000
     one, two = (Int8Encoder(part).encode(world.texts).astype(float) for part in (shipped, made))
     cosine = (one * two).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
@@ -127,14 +197,17 @@ def test_export_of_release_0_agrees_with_the_shipped_file(world: World) -> None:
 
 def test_int8_follows_the_float_student(world: World) -> None:
     """Int8 and float vectors of one text have a mean cosine over .995."""
-    made = Int8Encoder(world.models.export()).encode(world.other).astype(float)
-    cosine = (made * world.models.student_vectors(world.other)).sum(1) / np.linalg.norm(made, axis=1)
+    made = Int8Encoder(world.models.export(world.start)).encode(world.other).astype(float)
+    cosine = (made * world.models.student_vectors(world.start, world.other)).sum(1) / np.linalg.norm(
+        made, axis=1
+    )
     assert cosine.mean() > 0.995
 
 
 @pytest.mark.parametrize("broken", ["shape", "nan", "weight"])
 def test_targets_that_cannot_be_are_refused(world: World, broken: str) -> None:
     """Wrong shapes, NaN and weights outside 0..1 are errors before anything is changed."""
+    before = world.models.item_vectors(world.start)
     targets, weights = world.targets.copy(), np.ones(40, np.float32)
     if broken == "shape":
         targets = targets[:5]
@@ -143,7 +216,8 @@ def test_targets_that_cannot_be_are_refused(world: World, broken: str) -> None:
     else:
         weights[3] = 1.5
     with pytest.raises(FedbertError):
-        world.models.clone().update(1, targets, weights, 1)
+        world.models.update(world.start, 1, targets, weights, 1)
+    assert np.array_equal(before, world.models.item_vectors(world.start))
 
 
 @pytest.mark.parametrize("name", ["student.safetensors", "teacher.safetensors", "server.json"])
@@ -154,5 +228,5 @@ def test_a_broken_server_folder_is_one_line(tmp_path: Path, name: str) -> None:
         cut = 9 if path.name == name else 0
         (tmp_path / path.name).write_bytes(path.read_bytes()[cut:])
     with pytest.raises(FedbertError) as caught:
-        ServerModels.load(models_folder() / "default", tmp_path, None, ["a"], ["b"], None, 0, 1)
+        ServerModels.load(models_folder() / "default", tmp_path, None, ["a"], ["b"], threads=1)
     assert "\n" not in str(caught.value)

@@ -47,6 +47,7 @@ from fedbert.interrupts import orderly_stop
 from fedbert.privacy.mechanisms import decode
 from fedbert.resume import can_be_resumed
 from fedbert.scenario import Execution, Scenario
+from fedbert.simulation import versions
 
 SHARDS, ROUNDS = 3, 3
 SCENARIO = Scenario(
@@ -230,9 +231,14 @@ def _watched(life: Life) -> Iterator[None]:
         mock.patch("fedbert.reporting.progress.RunProgress.round_done", told),
         mock.patch("fedbert.reporting.files.render_report", lambda result: "<html></html>"),
         mock.patch("fedbert.reporting.terminal.print_summary", lambda *args: None),
+        mock.patch("fedbert.simulation.versions", _versions),
+        mock.patch("fedbert.simulation.commit", lambda: None),
         stubbed(),
     ):
         yield
+
+
+_versions = functools.cache(versions)
 
 
 def figures(folder: Path) -> dict[str, Any]:

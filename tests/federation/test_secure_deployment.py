@@ -127,7 +127,7 @@ def test_a_deployment_with_tls_and_keys_gives_the_figures_of_a_run_in_process(
     for rows in (deployed["rounds"], local["rounds"]):
         for row in rows:
             del row["wall_s"]
-    for key in ("rounds", "tiers", "comparison", "gap", "secure_sum", "model"):
+    for key in ("rounds", "tiers", "comparison", "gap", "secure_sum", "model", "privacy"):
         assert deployed[key] == local[key]
 
 

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.artefact import Artefact
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.federation import report as r
+from fedbert.federation.block_round import BlockRound
 from fedbert.federation.environment import Environment
+from fedbert.federation.phone_state import PhoneState
+from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import RoundOrder
-from fedbert.federation.shard import Shard, ShardState
+from fedbert.federation.shard import Shard
 from fedbert.randomness import Purpose, uniforms
 from fedbert.recommendation.scorer import FULL, USER_TABLE
 from fedbert.recommendation.sessions import Kind
@@ -21,7 +24,7 @@ from fedbert.scenario import Scenario
 ORDERS = [RoundOrder(0, 0, 0), RoundOrder(1, 0, 0), RoundOrder(2, 0, 1)]
 
 
-def _run(environment: Environment, edges: list[int]) -> tuple[list[dict[str, Any]], list[ShardState]]:
+def _run(environment: Environment, edges: list[int]) -> tuple[list[dict[str, Any]], list[PhoneState]]:
     """Run the orders on shards between `edges`; return the summed reports and the last states."""
     # The second release is the same file: what matters here is who is told to fetch it.
     releases = {0: environment.encoded_0, 1: environment.encoded_0}
@@ -64,12 +67,11 @@ def test_phones_that_run_alone_give_the_same_order(environment: Environment, rel
     """One phone, one session, one text at a time, in plain integers: the shard's ranks are these ranks."""
     shard = Shard(environment, 0, 48)
     state = shard.start()
-    before = ShardState.from_arrays(state.arrays())
+    before = PhoneState.from_arrays(state.arrays())
     report, _ = shard.run_round(state, RoundOrder(0, 0, 0), {0: environment.encoded_0})
     world, encoder = environment.world, Int8Encoder(release_0, threads=1)
     names = world.public.catalogue.texts
-    rows = slice(0, 48)
-    sessions = world.sessions(shard.world_block(rows, shard.fleet(rows)), 0, Kind.EVALUATION)
+    sessions = world.sessions(Phones(environment, shard.devices).block, 0, Kind.EVALUATION)
     expected = np.zeros((int(world.evaluation_text.sum()), 20), np.int64)
     for s in range(len(sessions)):
         device = int(sessions.device[s])
@@ -116,7 +118,7 @@ def test_what_phones_remember_is_never_an_evaluation_text(environment: Environme
 def test_the_control_group_stays_on_release_0(environment: Environment) -> None:
     """A control device never fetches a later release; others do."""
     _, (state,) = _run(environment, [0, 48])
-    control = Shard(environment, 0, 48).control(slice(0, 48))
+    control = Phones(environment, Shard(environment, 0, 48).devices).control
     assert control.any()
     assert state.installed[control].max() <= 0
     assert state.installed[~control].max() == 1
@@ -128,7 +130,7 @@ def test_a_round_sums_one_release_only(environment: Environment) -> None:
     state = shard.start()
     shard.run_round(state, RoundOrder(1, 0, 0), {0: environment.encoded_0})
     releases = {0: environment.encoded_0, 1: environment.encoded_0}
-    copy = ShardState.from_arrays(state.arrays())
+    copy = PhoneState.from_arrays(state.arrays())
     report, _ = shard.run_round(copy, RoundOrder(3, 1, 1), releases)
     assert report.server["reported"][0] == 0
     assert not report.server["signal"].any()
@@ -143,11 +145,47 @@ def test_a_cohort_is_drawn_from_the_whole_fleet(environment: Environment, small:
     assert cohort > eligible >= completed >= reported
 
 
-def test_sample_contributions_are_the_sum(environment: Environment) -> None:
-    """The dense vectors of all reporting phones add up to the shard's sum mod 2^32."""
-    shard = Shard(environment, 0, 48)
-    report, samples = shard.run_round(
-        shard.start(), RoundOrder(1, 0, 0, sample_contributions=48), {0: environment.encoded_0}
+def test_dense_vectors_are_the_sum(environment: Environment) -> None:
+    """The vectors of all reporting phones, one by one, add up to the shard's sum mod 2^32."""
+    shard, releases, order = Shard(environment, 0, 48), {0: environment.encoded_0}, RoundOrder(1, 0, 0)
+    report, _ = shard.run_round(shard.start(), order, releases)
+    ((rows, phones),) = shard.blocks()
+    block = BlockRound(
+        phones, rows, shard.start(), order, releases, r.empty_truth(len(report.truth["text_ranks"]))
     )
-    assert len(samples["dense"]) == report.server["reported"][0] > 0
-    assert np.array_equal(samples["dense"].sum(axis=0).astype(np.uint32), report.server["signal"])
+    for kind in (Kind.EVALUATION, Kind.LEARNING):
+        block.sessions(kind)
+    block.contribute()
+    dense = block.dense_sample(48)
+    assert len(dense) == report.server["reported"][0] > 0
+    assert np.array_equal(dense.sum(axis=0).astype(np.uint32), report.server["signal"])
+
+
+def test_masks_are_run_in_round_1_and_only_a_yes_leaves_the_shard(environment: Environment) -> None:
+    """With `verify_masks` 32 the check is of at most 32 reporting phones, one in eight of which drops out."""
+    shard, releases = Shard(environment, 0, 48), {0: environment.encoded_0}
+    state = shard.start()
+    report, check = shard.run_round(state, RoundOrder(1, 0, 0), releases)
+    assert check is not None
+    assert check.devices == min(32, report.server["reported"][0]) > 8
+    assert check.dropped == check.devices // 8
+    assert check.equal is True
+    assert shard.run_round(state, RoundOrder(2, 0, 0), releases)[1] is None
+
+
+def test_a_mask_that_does_not_cancel_is_seen(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If one phone's vector comes out masked by one too many, the shard says no."""
+    from fedbert.federation import shard as module
+
+    plain = module.masked_vector
+
+    def wrong(vector: Any, party: int, keys: Any) -> Any:
+        return plain(vector, party, keys) + np.uint32(party == 3)
+
+    monkeypatch.setattr(module, "masked_vector", wrong)
+    shard = Shard(environment, 0, 48)
+    _, check = shard.run_round(shard.start(), RoundOrder(1, 0, 0), {0: environment.encoded_0})
+    assert check is not None
+    assert check.equal is False

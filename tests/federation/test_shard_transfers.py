@@ -9,14 +9,15 @@ import pytest
 from fedbert.federation import report as r
 from fedbert.federation.energy_rows import participant_energy, tier_energy
 from fedbert.federation.environment import Environment, world_settings
+from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.protocol import RoundOrder
-from fedbert.federation.shard import NO_RELEASE, Shard, ShardState
+from fedbert.federation.shard import Shard
 
 DEVICES = 300
 BROKEN = 1 - 1e-9
 
 
-def _round(environment: Environment, **changes: Any) -> tuple[dict[str, int], Any, ShardState]:
+def _round(environment: Environment, **changes: Any) -> tuple[dict[str, int], Any, PhoneState]:
     """Return counts and report of a round that asks for release 1, and the state after it.
 
     `changes` are scenario keys, but for `failure`: the chance of all links that an attempt breaks.

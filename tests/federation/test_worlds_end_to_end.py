@@ -1,8 +1,14 @@
 """The other worlds, from files to figures."""
 
+import shutil
+from itertools import product
 from pathlib import Path
 
+import pytest
+from small_runs import figures
+
 from fedbert.cli import call
+from fedbert.paths import models_folder, profiles_folder
 from fedbert.results import load_run
 from fedbert.scenario import Execution, Scenario
 from fedbert.simulation import run
@@ -30,8 +36,48 @@ def test_your_own_catalogue_runs_from_two_files(tmp_path: Path) -> None:
     result = load_run(tmp_path / "run")
     assert result["world"]["items"] == 40
     assert result["rounds"][-1]["sessions"] > 0
-    assert len(result["comparison"]) == 11
+    systems = [row["system"] for row in result["comparison"]]
+    # Two rounds come to no release, so the server's student stands beside the final one, ranked both ways.
+    assert len(systems) == 13
+    assert systems.count("int8 student, unreleased") == 2
     assert result["totals"]["clicks"] > 0
+
+
+def test_a_saved_scenario_runs_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything of the user's own, named from one folder; from another, scenario.toml gives the figures."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    items = ["item,text", *(f"d{n},{kind} {dish}" for n, (kind, dish) in enumerate(product(KINDS, DISHES)))]
+    clicks = [
+        f"u{user},d{(7 * user + 3 * step) % 40},{1000 * step + user}"
+        for user in range(30)
+        for step in range(12)
+    ]
+    trace = [f"p{phone},0,24,{state}" for phone in range(9) for state in ("idle", "charging", "unmetered")]
+    (here / "items.csv").write_text("\n".join(items) + "\n")
+    (here / "clicks.csv").write_text("\n".join(["user,item,timestamp", *clicks]) + "\n")
+    (here / "trace.csv").write_text("\n".join(["device_id,start,end,state", *trace]) + "\n")
+    (here / "mine.py").write_text(
+        "from fedbert.signals.prototypes.signal import Prototypes\n\n\nclass Mine(Prototypes):\n    pass\n"
+    )
+    for name in ("tiny", "tiny-server"):
+        shutil.copytree(models_folder() / name, here / name.replace("tiny", "student"))
+    shutil.copytree(profiles_folder(), here / "phones")
+    monkeypatch.chdir(here)
+    flags = ["--world", "interactions", "--items", "items.csv", "--interactions", "clicks.csv"]
+    flags += ["--availability-trace", "trace.csv", "--profiles", "phones", "--model", "student"]
+    flags += ["--fleet", "phones/fleets/low_end.toml", "--signal", "mine.py:Mine"]
+    flags += ["--devices", "60", "--rounds", "1", "--sessions-per-day", "30", "--min-reports", "1"]
+    assert call("run", [*flags, "--output", "../first"]) == 0
+    monkeypatch.chdir(there)
+    assert call("run", ["--config", "../first/scenario.toml", "--output", "again"]) == 0
+    first, again = load_run(tmp_path / "first"), load_run(there / "again")
+    assert first["totals"]["reports"] > 0
+    assert (first["model"]["name"], again["model"]["name"]) == ("student", str(here / "student"))
+    first["model"]["name"] = again["model"]["name"]
+    assert figures(again) == figures(first)
+    assert again["scenario"] == first["scenario"]
 
 
 def test_reused_users_are_named_in_plain_sight(tmp_path: Path) -> None:

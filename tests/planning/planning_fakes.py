@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from fedbert.errors import FedbertError
@@ -236,8 +237,6 @@ def slow_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
 
 def counted_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Leave a file for each call in the folder named by the variable FEDBERT_TEST_CALLS."""
-    from pathlib import Path
-
-    folder = Path(os.environ["FEDBERT_TEST_CALLS"])
-    (folder / f"{scenario.epsilon}-{scenario.seed}").touch()
+    calls = Path(os.environ["FEDBERT_TEST_CALLS"])
+    (calls / f"{scenario.epsilon}-{scenario.seed}").touch()
     return fake_run(scenario, execution, command)

@@ -37,6 +37,18 @@ def test_the_scale_is_as_fine_as_the_range_allows() -> None:
     assert fixed_point_scale(2.0, 1) == 2.0**20
 
 
+def test_devices_own_noise_has_room_in_the_range() -> None:
+    """A full cohort on one coordinate and the most noise on top stay in the signed range; half of the steps
+    are given up for it, and no noise gives none up.
+    """
+    cohort, clip_norm, noise = 4096, 2.0, 9000.0
+    scale = fixed_point_scale(clip_norm, cohort, noise)
+    assert scale == fixed_point_scale(clip_norm, cohort) / 2
+    for sign in (1, -1):
+        total = np.array([sign * int((cohort * clip_norm + noise) * scale)], np.int64)
+        assert decode(wrap(total), scale)[0] == total[0] / scale
+
+
 def test_no_device_exceeds_the_clip_norm() -> None:
     """The integer vector's norm is at most clip norm times scale, exactly; a small one is left as it is."""
     rng = np.random.default_rng(0)
@@ -89,6 +101,8 @@ def test_bad_settings_are_refused() -> None:
     for call in (
         lambda: fixed_point_scale(0.0, 1),
         lambda: fixed_point_scale(1.0, 0),
+        lambda: fixed_point_scale(1.0, 1, -1.0),
+        lambda: fixed_point_scale(1.0, 1, math.inf),
         lambda: largest_cohort(0, 0.5),
         lambda: largest_cohort(5, 0.0),
         lambda: gaussian_noise(0, 1, 3, -1.0),

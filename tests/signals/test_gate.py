@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks, rank_score
-from fedbert.signals.prototypes import RANK_BINS, signal_layout
+from fedbert.signals.ranks import RANK_BINS
+from fedbert.signals.signal import NoisySum
 
 
 def _ranks(first: float, last: float, variance: float = 0.0) -> RankEvidence:
@@ -43,14 +44,12 @@ def test_noise_alone_is_no_evidence() -> None:
 
 
 def test_rounds_of_a_release_add_up() -> None:
-    """Two rounds' ranks and noise add; a layout without ranks leaves the evidence as it is."""
-    layout = signal_layout(2, 2, beta=0.0, gamma=0.5, clip_norm=1.0, largest_cohort=10)
-    total = np.ones(layout.size)
-    ranks = add_ranks(add_ranks(no_ranks(), layout, total, 3.0), layout, total, 3.0)
-    assert ranks.clicks == pytest.approx([2 / layout.gamma] * RANK_BINS)
-    assert ranks.variance == pytest.approx(18 / layout.gamma**2)
-    blind = signal_layout(2, 2, beta=0.0, gamma=0.0, clip_norm=1.0, largest_cohort=10)
-    assert add_ranks(ranks, blind, np.ones(blind.size), 3.0) is ranks
+    """Two rounds' ranks and noise add, in clicks; a weight of 0 leaves the evidence as it is."""
+    noisy = NoisySum(1, 0, np.ones(RANK_BINS), 3.0, 10.0)
+    ranks = add_ranks(add_ranks(no_ranks(), noisy, 0.5), noisy, 0.5)
+    assert ranks.clicks == pytest.approx([4.0] * RANK_BINS)
+    assert ranks.variance == pytest.approx(18 / 0.5**2)
+    assert add_ranks(ranks, noisy, 0.0) is ranks
 
 
 def test_a_release_that_is_no_worse_goes_out() -> None:

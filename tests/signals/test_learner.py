@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
-from fedbert.signals.evidence import Evidence, add_round, no_evidence, rotated, rotation
-from fedbert.signals.learner import PublicKnowledge, estimate_counts, fit_prior, learn
 
 from fedbert.errors import FedbertError
 from fedbert.privacy.mechanisms import decode
-from fedbert.signals.prototypes import contribution_sum, signal_layout
+from fedbert.signals.prototypes import learner
+from fedbert.signals.prototypes.contribution import prototype_layout
+from fedbert.signals.prototypes.evidence import Evidence, add_round, no_evidence, rotated, rotation
+from fedbert.signals.prototypes.learner import PublicKnowledge, estimate_counts, fit_prior, learn
+from fedbert.signals.prototypes.signal import Prototypes
+from fedbert.signals.report import report_layout, report_sum
+from fedbert.signals.signal import Clicks
 
 ITEMS, DIM = 60, 16
 
@@ -105,10 +109,10 @@ def test_many_items_learn_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the joint limit the same posterior holds with unrelated items, as a closed formula for each."""
     public, truth = _problem()
     evidence = _evidence(truth, np.full(ITEMS, 80.0), 5.0)
-    monkeypatch.setattr("fedbert.signals.learner.LARGEST_JOINT_CATALOGUE", 10)
+    monkeypatch.setattr(learner, "LARGEST_JOINT_CATALOGUE", 10)
     alone = learn(evidence, public)
     assert _error(alone.vectors, truth) < _prior_error(public, truth)
-    monkeypatch.setattr("fedbert.signals.learner._relation", lambda names: np.eye(len(names)))
+    monkeypatch.setattr(learner, "_relation", lambda names: np.eye(len(names)))
     assert alone.vectors == pytest.approx(learn(evidence, public).vectors, abs=1e-5)
     assert alone.weights == pytest.approx(learn(evidence, public).weights, abs=1e-5)
 
@@ -146,16 +150,16 @@ def test_without_public_texts_names_are_the_prior() -> None:
 
 def test_rounds_add_up_and_divide_by_public_numbers_only() -> None:
     """Two rounds' sums, noise and expected reports add; a missing count has infinite variance."""
-    layout = signal_layout(3, 2, beta=0.5, gamma=0.5, clip_norm=1.0, largest_cohort=10)
+    layout = prototype_layout(3, 2, beta=0.5)
     total = np.arange(layout.size, dtype=np.float64)
     twice = no_evidence(layout)
     for _ in range(2):
         twice = add_round(twice, layout, total, 3.0, 100.0)
     assert twice.sums.tolist() == [[0, 2], [4, 6], [8, 10]]
-    assert twice.counts == pytest.approx(2 * total[6:9] / layout.beta)
+    assert twice.counts == pytest.approx(2 * total[6:] / layout.beta)
     assert (twice.sum_variance, twice.expected_reports, twice.crowding) == (18.0, 200.0, 1.0)
     assert twice.count_variance == pytest.approx(18.0 / layout.beta**2)
-    blind = signal_layout(3, 2, beta=0.0, gamma=0.0, clip_norm=1.0, largest_cohort=10)
+    blind = prototype_layout(3, 2, beta=0.0)
     assert add_round(no_evidence(blind), blind, total, 3.0, 100.0).count_variance == np.inf
 
 
@@ -178,16 +182,18 @@ def test_a_crowded_sketch_is_trusted_less() -> None:
     rng = np.random.default_rng(0)
     owner = rng.integers(0, ITEMS, 4000)
     texts = np.round(127 * _unit(truth[owner] + rng.normal(scale=0.1, size=(4000, DIM)))).astype(np.int8)
-    clicks = (
+    clicks = Clicks(
+        texts,
         np.arange(4000, dtype=np.int32)[:, None],
         owner.astype(np.int32)[:, None],
         np.zeros((4000, 1), np.int8),
     )
     weights = {}
     for rows in (ITEMS, 20):
-        layout = signal_layout(ITEMS, DIM, beta=0.2, gamma=0.1, clip_norm=1.0, largest_cohort=4000, rows=rows)
-        total = decode(contribution_sum(layout, texts, *clicks), layout.scale)
-        targets = learn(add_round(no_evidence(layout), layout, total, 0.0, 4000.0), public)
+        own = prototype_layout(ITEMS, DIM, beta=0.2, rows=rows)
+        layout = report_layout(own, clip_norm=1.0, largest_cohort=4000)
+        total, _ = layout.split(decode(report_sum(Prototypes(), layout, clicks), layout.scale))
+        targets = learn(add_round(no_evidence(own), own, total, 0.0, 4000.0), public)
         weights[rows] = targets.weights[1::3].mean()
         assert np.isfinite(targets.vectors).all()
     assert weights[20] < weights[ITEMS] - 0.1
@@ -196,7 +202,7 @@ def test_a_crowded_sketch_is_trusted_less() -> None:
 def test_mistakes_are_refused() -> None:
     """Shapes that do not match, and numbers out of range, get one line."""
     public, truth = _problem()
-    layout = signal_layout(3, 2, beta=0.5, gamma=0.5, clip_norm=1.0, largest_cohort=10)
+    layout = prototype_layout(3, 2, beta=0.5)
     with pytest.raises(FedbertError, match="use one catalogue"):
         learn(_evidence(truth[:5], np.ones(5), 1.0), public)
     with pytest.raises(FedbertError, match="one row an entry"):

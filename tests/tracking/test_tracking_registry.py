@@ -1,8 +1,8 @@
 """Rules of choosing trackers, and of telling them about a run."""
 
-import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from fedbert.results import RoundRow, RunResult
 from fedbert.scenario import Scenario
 from fedbert.tracking.registry import TRACKERS, open_trackers
 from fedbert.tracking.tracker import Trackers
-
-PAGE = Path(__file__).parent.parent.parent / "docs" / "extending.md"
 
 
 class Told:
@@ -57,11 +55,10 @@ def _refused(spec: object) -> str:
     return text
 
 
-def _example() -> str:
-    """Return the worked example of the page."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
-    assert isinstance(code, str)
-    return code
+@pytest.fixture
+def example(worked_example: Callable[[str], str]) -> str:
+    """The tracker of docs/extending.md."""
+    return worked_example("A tracker")
 
 
 def test_every_tracker_is_told_everything_in_order(tmp_path: Path) -> None:
@@ -114,10 +111,10 @@ def test_ctrl_c_is_not_a_failure_of_a_tracker(tmp_path: Path) -> None:
         trackers.round(row(0))
 
 
-def test_the_pages_example_follows_a_run_and_its_resumption(tmp_path: Path) -> None:
+def test_the_pages_example_follows_a_run_and_its_resumption(tmp_path: Path, example: str) -> None:
     """The tracker of docs/extending.md, as a user's file, writes every round once and how the run ended."""
     file, folder = tmp_path / "mine.py", tmp_path / "run"
-    file.write_text(_example(), encoding="utf-8")
+    file.write_text(example, encoding="utf-8")
     folder.mkdir()
     for rows, resumed in ((range(2), 0), (range(2, 3), 2)):
         trackers = open_trackers([f"{file}:Quality"], pytest.fail)
@@ -132,10 +129,10 @@ def test_the_pages_example_follows_a_run_and_its_resumption(tmp_path: Path) -> N
     assert written == ["0 0.500", "1 0.625", "killed", "2 0.750", "finished"]
 
 
-def test_a_users_tracker_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_users_tracker_that_fails_is_named_with_its_line(tmp_path: Path, example: str) -> None:
     """The note says which line of the user's file failed."""
     file, notes = tmp_path / "mine.py", list[str]()
-    code = _example()
+    code = example
     file.write_text(code.replace("'ndcg@10'", "'ndgc'"), encoding="utf-8")
     trackers = open_trackers([f"{file}:Quality"], notes.append)
     trackers.started(SCENARIO, tmp_path)
@@ -145,10 +142,10 @@ def test_a_users_tracker_that_fails_is_named_with_its_line(tmp_path: Path) -> No
     assert notes == [f"tracker {file}:Quality failed and is left out from here on: {said}"]
 
 
-def test_a_tracker_is_opened_once(tmp_path: Path) -> None:
+def test_a_tracker_is_opened_once(tmp_path: Path, example: str) -> None:
     """A name that is given twice is one tracker."""
     file = tmp_path / "mine.py"
-    file.write_text(_example() + "\nmade = []\n\n\ndef make():\n    made.append(1)\n    return Quality()\n")
+    file.write_text(example + "\nmade = []\n\n\ndef make():\n    made.append(1)\n    return Quality()\n")
     open_trackers([f"{file}:make", f"{file}:make"], pytest.fail)
     assert load_named(f"{file}:made", {}, "list", "list") == [1]
 

@@ -1,0 +1,88 @@
+"""What tests of whole runs share: small scenarios, their figures as text, runs without a comparison."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from fedbert.federation.backends import run_inprocess
+from fedbert.federation.environment import share
+from fedbert.federation.run_state import RunState
+from fedbert.federation.server import RoundUpdate
+from fedbert.federation.session import Session, step
+from fedbert.results import RunResult
+from fedbert.scenario import Scenario
+
+TINY = Scenario(
+    model="tiny",
+    precision="float32",
+    devices=60,
+    rounds=3,
+    release_every=1,
+    availability="always",
+    epsilon=20,
+    delta=1e-3,
+    sampling_probability=0.5,
+    min_reports=1,
+    update_steps=1,
+    seed=3,
+)
+"""The quickest private run with a release after every round."""
+
+
+def figures(result: RunResult) -> str:
+    """Return all figures of a result that a repeated run must give again, as text."""
+    kept: dict[str, Any] = {
+        key: result[key]  # type: ignore[literal-required]
+        for key in (
+            *("rounds", "tiers", "hours", "comparison", "gap", "privacy", "model", "world"),
+            *("latency_histogram", "memory_histogram", "secure_sum", "traffic"),
+        )
+    }
+    text = json.loads(json.dumps(kept))
+    for row in text["rounds"]:
+        del row["wall_s"]
+    return json.dumps(text, indent=1)
+
+
+@contextmanager
+def loaded_once() -> Iterator[None]:
+    """Load the models of each scenario once: environment and server of a run do not change in it."""
+    opened: dict[str, Session] = {}
+    plain = Session.open
+
+    def again(scenario: Scenario) -> Session:
+        key = scenario.model_dump_json()
+        if key not in opened:
+            opened[key] = plain(scenario)
+        first = opened[key]
+        share(first.environment)
+        return Session(scenario, first.environment, first.server)
+
+    with mock.patch.object(Session, "open", again):
+        yield
+
+
+def stepped(
+    scenario: Scenario, shards: int, grid_of: Any = None, **session: Any
+) -> tuple[list[RunState], list[RoundUpdate]]:
+    """Return all states of a run, the first before any round, and what the server did in each round.
+
+    `grid_of` puts another grid around the in-process one; `session` are fields of the session.
+    """
+    opened = Session.open(scenario)
+    for name, value in session.items():
+        setattr(opened, name, value)
+    states: list[RunState] = []
+    updates: list[RoundUpdate] = []
+
+    def body(grid: Any) -> None:
+        states.append(opened.start(grid_of(grid) if grid_of else grid))
+        for _ in range(scenario.rounds + 1):
+            state, update = step(opened, states[-1])
+            states.append(state)
+            updates.append(update)
+
+    run_inprocess(body, shards)
+    return states, updates

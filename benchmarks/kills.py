@@ -25,8 +25,8 @@ ROOT = Path(__file__).parent.parent
 MARK = "FEDBERT_KILLS"
 """Variable of the environment by which all processes of one run are found."""
 
-PATIENCE_S = 60.0
-"""How long the processes of a killed run may take to end."""
+PATIENCE_S = 240.0
+"""How long the processes of a killed run may take to end; Ray's agents first call for their lost head."""
 
 FIGURES = (
     *("scenario", "world", "model", "privacy", "rounds", "tiers", "hours", "comparison", "gap", "status"),
@@ -44,6 +44,8 @@ class Process:
     said: str
     left: list[str] = field(default_factory=list)
     """Programs of it that stayed behind."""
+    ended_s: float = 0.0
+    """Until the last of its programs had ended."""
 
 
 def main() -> int:
@@ -64,7 +66,8 @@ def main() -> int:
             print(first.said)
             return 1
         print(f"undisturbed: {first.wall_s:.0f} s\n")
-        print("| kill | killed after, s | rounds kept | processes | equal |\n|---|---|---|---|---|")
+        print("| kill | killed after, s | all ended after, s | rounds kept | processes | equal |")
+        print("|---|---|---|---|---|---|", flush=True)
         good, usual_s = 0, first.wall_s
         for number in range(1, arguments.kills + 1):
             folder = Path(place) / str(number)
@@ -108,7 +111,9 @@ def trial(
     behind = [name for process in processes for name in process.left]
     equal = last.code == 0 and not behind and figures(folder) == expected
     after = ", ".join(f"{process.wall_s:.1f}" for process in processes if process.killed) or "-"
-    print(f"| {number} | {after} | {', '.join(kept) or '-'} | {len(processes)} | {equal} |", flush=True)
+    ended = f"{max(process.ended_s for process in processes):.1f}"
+    count = len(processes)
+    print(f"| {number} | {after} | {ended} | {', '.join(kept) or '-'} | {count} | {equal} |", flush=True)
     if not equal:
         print(f"exit code {last.code}, left behind {behind}:\n{last.said[-2000:]}", flush=True)
     return equal, usual_s
@@ -129,8 +134,10 @@ def run(command: list[str], kill_after_s: float | None) -> Process:
             killed = True
         wall_s = time.perf_counter() - started
         left = stragglers(mark)
+        ended_s = time.perf_counter() - started - wall_s
         said.seek(0)
-        return Process(wall_s, killed, process.returncode, said.read().decode("utf-8", "replace"), left)
+        text = said.read().decode("utf-8", "replace")
+        return Process(wall_s, killed, process.returncode, text, left, ended_s)
 
 
 def stragglers(mark: str) -> list[str]:

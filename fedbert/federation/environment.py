@@ -42,6 +42,15 @@ def world_settings(scenario: Scenario) -> WorldSettings:
     )
 
 
+def find_parts(scenario: Scenario) -> None:
+    """Raise FedbertError unless the world, signal and mechanism that a scenario names are there.
+
+    For a command that starts many runs: no data is loaded, and no file but a user's own Python is opened.
+    """
+    for kind, registered in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
+        load_named(getattr(scenario, kind), registered, kind, kind)
+
+
 def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:
     """Return the scenario's signal: one of fedbert's, or one of the user's own file that passes its trial.
 

@@ -1,5 +1,6 @@
 # make run    install, then simulate 10,000 devices
 # make test   install with the development tools, then lint, types and tests
+# make faults 5,000 small runs with faults of shards and files; make test has 200 of them
 # make clean  remove what the two made
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: run test lint clean
+.PHONY: run test faults clean
 
 run: $(VENV)/.run-installed
 	$(BIN)/python simulations/run.py --devices 10000
@@ -17,6 +18,9 @@ test: $(VENV)/.test-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.test-installed
+	$(BIN)/python tests/faults/simulate.py --count 5000
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedbert needs Python 3.11 or later: make PYTHON=python3.11 ...")'

@@ -14,7 +14,7 @@ import stat
 import tomllib
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -317,7 +317,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._torn = path, False
         content = read_bytes(path) if path.exists() else b""
         _, self._good_bytes = _journal(content)
         try:
@@ -342,10 +342,14 @@ class Journal:
         """
         line = _line(row)
         try:
+            if self._torn:
+                self._cut()
             _write_all(self._descriptor, line)
             os.fsync(self._descriptor)
         except BaseException as error:
-            self._cut()
+            self._torn = True
+            with suppress(OSError):  # a part that stays is cut off before the next row
+                self._cut()
             if isinstance(error, OSError):
                 raise self._failed(error) from None
             raise
@@ -360,6 +364,7 @@ class Journal:
     def _cut(self) -> None:
         os.ftruncate(self._descriptor, self._good_bytes)
         os.lseek(self._descriptor, self._good_bytes, os.SEEK_SET)
+        self._torn = False
 
     def _failed(self, error: OSError) -> FedbertError:
         return FedbertError(f"{str(self.path)!r} cannot be written: {reason(error)}; free some space")

@@ -11,12 +11,13 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fedbert.errors import FedbertError, RunStopped
-from fedbert.files import Journal, write_text
+from fedbert.files import Journal, reason, write_text
 from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import (
     EXECUTION_KEYS,
@@ -133,10 +134,10 @@ class RunStore:
             return self
         place = self.folder / CHECKPOINT
         if self.resumed is None:
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
         write_text(place / SCENARIO, scenario_toml(self._scenario, self._execution, _SAVED))
         path = (place if (self.folder / "run.json").exists() else self.folder) / ROUNDS
-        path.unlink(missing_ok=True)
+        _remove(path)
         self._journal = Journal(path)
         for row in self.resumed.state.rows if self.resumed else ():
             self._journal.append(dict(row))
@@ -180,9 +181,26 @@ class RunStore:
 def finish(folder: Path) -> None:
     """Clear away what a finished run needs no more; its rows stay as ``rounds.jsonl``."""
     place = folder / CHECKPOINT
-    if (place / ROUNDS).is_file():
-        (place / ROUNDS).replace(folder / ROUNDS)
-    shutil.rmtree(place, ignore_errors=True)
+    # The result is written: what cannot be cleared away harms nobody.
+    with suppress(OSError):
+        if (place / ROUNDS).is_file():
+            (place / ROUNDS).replace(folder / ROUNDS)
+        # First, so that a folder that is half removed is not taken for a run that was stopped.
+        (place / SCENARIO).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove what an earlier run has left; raises FedbertError if it stays, to be taken for this run's."""
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise FedbertError(
+            f"{str(path)!r} cannot be removed: {reason(error)}; remove it or choose another --output"
+        ) from None
 
 
 def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -277,7 +277,7 @@ def summarise(
             "missing_device_rounds": state.missing_device_rounds,
         },
         "execution": execution | {"masks_checked": state.masks_checked},
-        "events": [asdict(event) for event in state.events],
+        "events": [asdict(event) for event in (*state.events, *session.events)],
         "device_errors": device_errors(scenario.profiles),
         "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
         "wall_s": wall_s,

@@ -1,6 +1,7 @@
 """The direction of imports: docs/architecture.md as a test."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "fedbert"
@@ -23,7 +24,7 @@ LAYERS = [
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results"},
-    {"randomness", "errors", "plugins", "units", "paths", "machine", "table_files", "__init__"}
+    {"randomness", "errors", "plugins", "parts", "units", "paths", "machine", "table_files", "__init__"}
     | {"files", "commits", "run_folder", "interrupts", "display", "device_range", "comparison"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -98,20 +99,80 @@ def test_every_part_has_a_layer() -> None:
     assert {part for part, _ in _files()} <= set(LEVEL)
 
 
-def test_the_server_reaches_no_private_text() -> None:
-    """No module that the server's code imports, directly or not, loads private texts, users or histories."""
-    private = {
-        "fedbert.recommendation.world",
-        "fedbert.recommendation.services",
-        "fedbert.recommendation.sequences",
-    }
-    reached: set[str] = set()
-    waiting = ["fedbert.federation.server"]
+def _graph() -> dict[str, set[str]]:
+    """Return the modules of fedbert that each of them imports, for types or within a function too."""
+    modules = {_module(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {}
+    for name, path in modules.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0 and node.module, f"{name}: relative imports hide where they lead"
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= inner & modules.keys() or {node.module}
+        graph[name] = found & modules.keys()
+    return graph
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the names along a circle of arrows; empty if there is none."""
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def _reached(start: str) -> set[str]:
+    graph, reached, waiting = _graph(), set[str](), [start]
     while waiting:
         name = waiting.pop()
-        path = PACKAGE.parent / (name.replace(".", "/") + ".py")
-        if name in reached or not path.is_file():
-            continue
-        reached.add(name)
-        waiting += [other for other in _imports(path) if other.startswith("fedbert.")]
-    assert not reached & private
+        if name not in reached:
+            reached.add(name)
+            waiting += graph[name]
+    return reached
+
+
+def test_files_import_in_no_circle() -> None:
+    """No file imports another that leads back to it: not even for types, or within a function."""
+    assert _circle({"block": {"shard"}, "shard": {"report", "block"}, "report": set()}) != []
+    assert _circle(_graph()) == []
+
+
+def test_inner_folders_have_arrows_one_way() -> None:
+    """Between a folder, its inner folders and these among themselves, imports go one way only."""
+    arrows: dict[str, set[str]] = {}
+    inside = {name: others for name, others in _graph().items() if name.count(".") > 1}
+    for name, others in inside.items():
+        for other in others & inside.keys():
+            ends = [end.rpartition(".")[0] for end in (name, other)]
+            if ends[0] != ends[1] and name.split(".")[1] == other.split(".")[1]:
+                arrows.setdefault(ends[0], set()).add(ends[1])
+    assert arrows["fedbert.signals.prototypes"] == {"fedbert.signals"}
+    assert _circle(arrows) == []
+
+
+def test_the_server_reaches_no_private_text_and_no_other_role() -> None:
+    """Nothing that the server's code imports, directly or not, loads a world, or is another role's."""
+    reached = _reached("fedbert.federation.server")
+    roles = ("aggregator", "observer", "shard", "block_round", "phones", "phone_state", "environment")
+    assert not reached & {f"fedbert.federation.{name}" for name in roles}
+    assert "fedbert.privacy.secure_sum" not in reached
+    assert {name for name in reached if name.startswith("fedbert.recommendation.")} == {
+        "fedbert.recommendation.catalogue",
+        "fedbert.recommendation.metrics",
+    }
+
+
+def test_the_aggregator_reaches_no_text_and_no_model() -> None:
+    """Nothing that the aggregator's code imports, directly or not, knows texts, models or the server."""
+    reached = _reached("fedbert.federation.aggregator")
+    assert not [name for name in reached if name.split(".")[1] in ("recommendation", "ei_bert", "devices")]
+    roles = ("server", "observer", "shard", "block_round", "phones", "phone_state", "environment")
+    assert not reached & {f"fedbert.federation.{name}" for name in roles}

@@ -131,11 +131,13 @@ def _prune(folder: Path) -> None:
     manifests = sorted(folder.glob("[0-9]*.json"), reverse=True)
     wanted: set[str] = set()
     for path in manifests[:KEPT]:
-        with suppress(FedbertError, KeyError, TypeError):
+        try:
             body = _body(path)
             wanted |= {path.name, body["arrays"]["name"]}
             wanted |= {f"releases/{each['artefact']}" for each in body["releases"]}
             wanted |= {Kept(**each).name for each in body["phones"]}
+        except (FedbertError, KeyError, TypeError):
+            return  # it may be whole, and only unreadable now: what belongs to it must stay
     # Shards of the next round may be writing already: only what is of an older round may go.
     oldest = int(manifests[:KEPT][-1].stem) if manifests else 0
     for path in [
@@ -148,7 +150,8 @@ def _prune(folder: Path) -> None:
         of_round = name.removeprefix("phones/").partition("-")[0].partition(".")[0]
         older = not of_round.isdigit() or int(of_round) < oldest
         if name not in wanted and older and not path.name.startswith("."):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the checkpoint stands; the next one removes it again
+                path.unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: None) -> Checkpoint | None:

@@ -82,7 +82,9 @@ def _done(context: Context, header: dict[str, Any]) -> None:
 
 
 def _load(context: Context) -> tuple[Environment, Shard]:
-    header = context.state.config_records["shard"]
+    header = context.state.config_records.get("shard")
+    if header is None:
+        raise FedbertError("it has not been started in this run")
     scenario = Scenario.model_validate_json(str(header["scenario"]))
     release_0 = context.state.array_records["releases"]["0"].numpy().tobytes()
     environment = shared_environment(scenario, release_0, float(header["noise_multiplier"]))
@@ -97,8 +99,9 @@ def _releases(context: Context, environment: Environment) -> dict[int, EncodedRe
 
 
 def _answer(message: Message, header: dict[str, Any], arrays: Arrays) -> Message:
-    """Return the reply: its arrays, and whose answer to what it is."""
+    """Return the reply: its arrays and their SHA-256, and whose answer to what it is."""
     echo = {name: header[name] for name in ("round", "first", "count")}
+    echo["sha256"] = content_sha256("", arrays).hex()
     return Message(to_records(echo, arrays), reply_to=message)
 
 
@@ -167,8 +170,9 @@ def run_round(message: Message, context: Context) -> Message:
     if folder is not None:
         kept = keep_phones(folder, order.round, shard.devices.first, shard.devices.count, state)
         answer["kept"] = np.frombuffer(bytes.fromhex(kept.sha256), np.uint8)
-    context.state["devices"] = array_record(state.arrays())
-    context.state["answer"] = array_record(answer)
+    # All or nothing: both are made before either is kept.
+    after, kept_answer = array_record(state.arrays()), array_record(answer)
+    context.state["devices"], context.state["answer"] = after, kept_answer
     _done(context, header)
     return _answer(message, header, answer)
 

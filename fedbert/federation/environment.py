@@ -19,13 +19,12 @@ from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
+from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
-from fedbert.privacy import MECHANISMS
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
-from fedbert.recommendation.world import PAGE, WORLDS, World, WorldSettings, load_world
+from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
-from fedbert.signals import SIGNALS
 from fedbert.signals.report import ReportLayout, report_layout
 from fedbert.signals.signal import Signal
 

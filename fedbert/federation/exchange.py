@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from fedbert.errors import FedbertError, RunStopped
 from fedbert.federation.protocol import Arrays, Member, Sign, from_records, to_records
+from fedbert.federation.signing import content_sha256
 
 LostShards = Literal["stop", "leave-out"]
 
@@ -152,10 +153,13 @@ def _arrays_of(reply: Any, member: Member, round_: int) -> Arrays:
     try:
         header, arrays = from_records(reply.content)
         echoed = {name: header[name] for name in ("round", "first", "count")}
+        damaged = header["sha256"] != content_sha256("", arrays).hex()
     except Exception as error:  # hostile bytes may raise anything
         raise FedbertError(f"its reply cannot be read ({type(error).__name__})") from None
     expected = {"round": round_, "first": member.first, "count": member.count}
     for name, value in expected.items():
         if echoed[name] != value:
             raise FedbertError(f"{name}(={echoed[name]!r}) must be {value}, as asked")
+    if damaged:
+        raise FedbertError("its arrays differ from their SHA-256")
     return arrays

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from threading import Lock
 from typing import Any
 
 from flwr.app import DEFAULT_TTL, Context, Error, Message, Metadata, RecordDict
@@ -25,6 +26,7 @@ class InProcessGrid(Grid):  # type: ignore[misc]
             )
             for node in range(1, nodes + 1)
         }
+        self._at_work = {node: Lock() for node in self._contexts}
         self._pool = ThreadPoolExecutor(max_workers=min(nodes, cores()), thread_name_prefix="shard")
         self._pending: dict[str, Future[Message]] = {}
         self._run: Any = None
@@ -72,9 +74,14 @@ class InProcessGrid(Grid):  # type: ignore[misc]
         for message in messages:
             context = self._contexts[message.metadata.dst_node_id]
             number = message.metadata.message_id
-            self._pending[number] = self._pool.submit(self._app, message, context)
+            self._pending[number] = self._pool.submit(self._work, message, context)
             ids.append(number)
         return ids
+
+    def _work(self, message: Message, context: Context) -> Message:
+        # A question may be asked again while the first one is still worked on.
+        with self._at_work[context.node_id]:
+            return self._app(message, context)
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies that are ready among `message_ids`."""

@@ -336,7 +336,6 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     started = time.perf_counter()
     round_ = state.round + 1
     order = run.server.order(state.server, round_)
-    run.events = []
     truth_part: Arrays | None = None
     installed: NDArray[np.int64] | None = None
     masked: dict[int, MaskedReport] = {}
@@ -373,6 +372,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
         server_state, update = run.server.finish(state.server, order, installed, sums, held)
     row = round_row(run.scenario, seen, update, time.perf_counter() - started)
     said = [check.equal for check in checks if check.equal is not None]
+    events, run.events = tuple(run.events), []
     return (
         replace(
             state,
@@ -382,7 +382,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
             rows=(*state.rows, row),
             masks_equal=all(said) if said else state.masks_equal,
             masks_checked=state.masks_checked + sum(check.devices for check in checks),
-            events=(*state.events, *run.events),
+            events=(*state.events, *events),
             missing_device_rounds=state.missing_device_rounds + missing,
         ),
         update,

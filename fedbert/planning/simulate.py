@@ -12,7 +12,7 @@ from fedbert.scenario import Execution, Scenario
 Simulate = Callable[[Scenario, Execution, str], RunResult]
 """(scenario, execution, command) -> result. Must be a function of a module: workers import it by name.
 
-`Execution.output`, if any, is the run's own folder, where it may keep what it goes on from after it was stopped.
+`Execution.output`, if any, is the run's own folder: what it goes on from after it was stopped lies there.
 """
 
 

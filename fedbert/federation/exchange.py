@@ -126,7 +126,11 @@ class Exchange:
                 try:
                     result = check(asked[node], _arrays_of(reply, asked[node], round_))
                 except FedbertError as error:
-                    refuse(asked[node], f"is refused: {error}")
+                    refuse(asked[node], f"is refused: {_one_line(error)}")
+                    continue
+                except Exception as error:  # a hostile answer may be what no check has thought of
+                    what = f"{type(error).__name__}: {_one_line(error)}"
+                    refuse(asked[node], f"is refused: its answer cannot be used ({what})")
                     continue
                 answered.add(node)
                 yield asked[node], result

@@ -184,8 +184,8 @@ class ShardReport:
         Raises FedbertError if one is missing, unknown, of another type or shape, or holds a value that no
         fleet can reach.
         """
-        evaluation_texts = len(arrays["truth.text_ranks"]) if "truth.text_ranks" in arrays else 0
-        truth = empty_truth(evaluation_texts)
+        by_text = arrays.get("truth.text_ranks")
+        truth = empty_truth(len(by_text) if by_text is not None and by_text.ndim else 0)
         known = {f"server.{name}" for name in SERVER_PART} | {f"truth.{name}" for name in truth}
         if missing := known - arrays.keys():
             raise _refused(min(missing), "be there")

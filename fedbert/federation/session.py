@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from fedbert.federation.server import RoundUpdate, Server, server_settings, star
 from fedbert.federation.shard import MaskCheck
 from fedbert.federation.signing import order_signer
 from fedbert.privacy.secure_sum import MaskKeys
+from fedbert.recommendation.sessions import MAX_SLOTS
 from fedbert.recommendation.world import World
 from fedbert.scenario import Scenario
 
@@ -186,8 +188,11 @@ class Session:
             installed = arrays.get("installed")
             if installed is None or installed.dtype != np.int64 or installed.ndim != 1:
                 raise FedbertError("installed must be there, as whole numbers")
-            if installed.min() < 0 or int(installed.sum()) != member.count:
-                raise FedbertError(f"installed must count each of {member.count} devices once")
+            wrong = len(installed) != len(state.server.releases) + 1 or installed.min() < 0
+            if wrong or int(installed.sum()) != member.count:
+                raise FedbertError(
+                    f"installed must count each of {member.count} devices once, by the releases there are"
+                )
             return installed
 
         with self.timed("start"):
@@ -238,7 +243,8 @@ class Session:
             report = r.ShardReport.from_arrays(arrays)
             report.check(member.count, size, releases, texts)
             kept = _kept(extra.get("kept"), member, order.round)
-            return Answer(report, _mask_check(extra.get("check")), kept)
+            most = min(member.count, self.scenario.verify_masks)
+            return Answer(report, _mask_check(extra.get("check"), most), kept)
 
         for member, answer in self.exchange.ask(ROUND, order.round, question, check):
             self._has[member.index] = order.newest_release
@@ -258,7 +264,7 @@ class Session:
                 "pooled_sums": ((items, dim), np.int64),
                 "pooled_clicks": ((items,), np.int64),
             }
-            sums = self._replay(rounds + 1, {"pooled": True}, {}, expected)
+            sums = self._replay(rounds + 1, {"pooled": True}, {}, expected, self._possible_clicks)
             pooled = pooled_bound(self.server, self.scenario, sums["pooled_sums"], sums["pooled_clicks"])
         stage("comparing the systems")
         with self.timed("comparison vectors"):
@@ -270,7 +276,7 @@ class Session:
                 "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
             }
             header = {"systems": [system.header for system in self.systems]}
-            answer = self._replay(rounds + 2, header, arrays, expected)
+            answer = self._replay(rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))
             self.replayed, self.replayed_tiers = answer["ranks"], answer["tier_ranks"]
 
     def _replay(
@@ -279,6 +285,7 @@ class Session:
         header: dict[str, Any],
         arrays: Arrays,
         expected: dict[str, tuple[tuple[int, ...], Any]],
+        possible: Callable[[Member, Arrays], None],
     ) -> Arrays:
         def check(member: Member, answer: Arrays) -> Arrays:
             if answer.keys() != expected.keys():
@@ -288,10 +295,18 @@ class Session:
                     raise FedbertError(f"{name} must be {np.dtype(dtype)}{list(shape)}")
                 if name != "pooled_sums" and answer[name].size and answer[name].min() < 0:
                     raise FedbertError(f"{name} must be counts >= 0")
+            possible(member, answer)
             return answer
 
         found = self.exchange.ask(REPLAY, round_, self._same(header, arrays), check)
         return r.add_all(answer for _, answer in found)
+
+    def _possible_clicks(self, member: Member, answer: Arrays) -> None:
+        """Raise FedbertError unless these can be the clicks of so many devices, and sums of their texts."""
+        clicks, sums = answer["pooled_clicks"].astype(np.float64), answer["pooled_sums"].astype(np.float64)
+        most = member.count * (self.scenario.history_length + self.scenario.rounds * MAX_SLOTS)
+        if clicks.sum() > most or (np.abs(sums) > 128 * clicks[:, None]).any():
+            raise FedbertError(f"pooled_sums and pooled_clicks must be of at most {most:,} clicks")
 
     def _comparison(self, state: RunState, pooled: bytes) -> Arrays:
         """Choose the systems and return the arrays that they rank by."""
@@ -389,6 +404,16 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     )
 
 
+def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
+    """Raise FedbertError unless so many devices can have had the ranked sessions, by text and by tier."""
+    by_text = answer["ranks"].sum(axis=1, dtype=np.float64)
+    by_tier = answer["tier_ranks"].sum(axis=1, dtype=np.float64)
+    if not np.array_equal(by_text, by_tier):
+        raise FedbertError("tier_ranks must count the sessions of ranks")
+    if (by_text.sum(axis=1) > member.count * rounds * MAX_SLOTS).any():
+        raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions a device and round")
+
+
 def _packed(keys: MaskKeys) -> tuple[list[int], NDArray[np.uint8]]:
     """Return a member's neighbours, and its keys `[1 + neighbour, byte]`, its own first."""
     neighbours = list(keys.pairs)
@@ -396,12 +421,14 @@ def _packed(keys: MaskKeys) -> tuple[list[int], NDArray[np.uint8]]:
     return neighbours, np.frombuffer(blob, np.uint8).reshape(1 + len(neighbours), -1)
 
 
-def _mask_check(array: NDArray[Any] | None) -> MaskCheck | None:
+def _mask_check(array: NDArray[Any] | None, most: int) -> MaskCheck | None:
     """Return the check of phones' masks that a shard sent: devices, dropped, and yes, no or not done."""
     if array is None:
         return None
     if array.dtype != np.int64 or array.shape != (3,) or array[2] not in (-1, 0, 1):
         raise FedbertError("check must be three whole numbers")
+    if not 0 <= array[1] <= array[0] <= most:
+        raise FedbertError(f"check must be of at most {most} devices")
     return MaskCheck(int(array[0]), int(array[1]), None if array[2] < 0 else bool(array[2]))
 
 

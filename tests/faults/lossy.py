@@ -54,16 +54,18 @@ class _Inline(Executor):
 class LossyGrid(InProcessGrid):
     """Runs the shards one after another, so that a case is a function of its faults."""
 
-    def __init__(self, nodes: int, faults: tuple[ReplyFault, ...], random: np.random.Generator) -> None:
-        super().__init__(app, nodes)
+    def __init__(
+        self, nodes: int, faults: tuple[ReplyFault, ...], random: np.random.Generator, client_app: Any = app
+    ) -> None:
+        super().__init__(client_app, nodes)
         self._pool.shutdown()
         self._pool = _Inline()
         self._faults, self._random = faults, random
         self._asks: list[tuple[str, str]] = []
         self._tries: dict[tuple[int, int], int] = {}
         self._late: list[Message] = []
-        self._before: dict[int, Message] = {}
-        self.clean: dict[tuple[str, int], dict[int, Arrays]] = {}
+        self._answers: dict[int, dict[int, Message]] = {}
+        self.clean: dict[tuple[str, int], dict[int, Message]] = {}
         """The true answers that arrived whole and in time, by (kind, round) and node."""
         self.hit: list[ReplyFault] = []
 
@@ -105,16 +107,15 @@ class LossyGrid(InProcessGrid):
             question = by_id[reply.metadata.reply_to_message_id]
             whole = fault is None or fault.kind in HARMLESS
             if whole and not reply.has_error():
-                header, arrays = from_records(reply.content)
-                answers = self.clean.setdefault((key[0], int(header["round"])), {})
-                answers[node] = {name: array.copy() for name, array in arrays.items()}
+                answers = self.clean.setdefault((key[0], int(key[1])), {})
+                answers[node] = reply
             if fault is None:
                 yield reply
             else:
                 self.hit.append(fault)
                 yield from self._disturbed(fault.kind, reply, question)
             if not reply.has_error():
-                self._before[node] = reply
+                self._answers.setdefault(node, {})[ask] = reply
 
     def _disturbed(self, kind: ReplyKind, reply: Message, question: Message) -> list[Message]:
         """Return what arrives in place of a reply."""
@@ -135,8 +136,10 @@ class LossyGrid(InProcessGrid):
             stray.metadata.__dict__["_src_node_id"] = 10**9 + 7
             return [stray, reply]
         if kind == "replayed":
-            before = self._before.get(reply.metadata.src_node_id)
-            return [Message(before.content, reply_to=question)] if before is not None else []
+            now = self._asks.index((question.metadata.message_type, question.metadata.group_id))
+            of_node = self._answers.get(reply.metadata.src_node_id, {})
+            older = [ask for ask in of_node if ask < now]
+            return [Message(of_node[max(older)].content, reply_to=question)] if older else []
         header, arrays = from_records(reply.content)
         if kind == "garbage":
             return [_message('{"round": \x00\xff', arrays, question)]

@@ -40,13 +40,14 @@ from fedbert.federation import report as r
 from fedbert.federation.aggregator import Aggregator
 from fedbert.federation.environment import load_mechanism
 from fedbert.federation.exchange import ATTEMPTS
-from fedbert.federation.protocol import REPLAY, ROUND, members_of
+from fedbert.federation.protocol import REPLAY, ROUND, Arrays, from_records, members_of
 from fedbert.federation.session import Session
 from fedbert.federation.shard import Shard
 from fedbert.interrupts import orderly_stop
 from fedbert.privacy.mechanisms import decode
 from fedbert.resume import can_be_resumed
 from fedbert.scenario import Execution, Scenario
+from fedbert.simulation import versions
 
 SHARDS, ROUNDS = 3, 3
 SCENARIO = Scenario(
@@ -230,9 +231,14 @@ def _watched(life: Life) -> Iterator[None]:
         mock.patch("fedbert.reporting.progress.RunProgress.round_done", told),
         mock.patch("fedbert.reporting.files.render_report", lambda result: "<html></html>"),
         mock.patch("fedbert.reporting.terminal.print_summary", lambda *args: None),
+        mock.patch("fedbert.simulation.versions", _versions),
+        mock.patch("fedbert.simulation.commit", lambda: None),
         stubbed(),
     ):
         yield
+
+
+_versions = functools.cache(versions)
 
 
 def figures(folder: Path) -> dict[str, Any]:
@@ -338,6 +344,11 @@ def _left_out(life: Life) -> dict[tuple[str, int], set[int]]:
     return {key: left for key, left in missing.items() if left}
 
 
+def _arrays(life: Life, kind: str, round_: int) -> dict[int, Arrays]:
+    """Return the arrays of the true answers that arrived, by node."""
+    return {node: from_records(reply.content)[1] for node, reply in life.grid.clean[kind, round_].items()}
+
+
 def _check_left_out(life: Life, result: Any, left_out: dict[tuple[str, int], set[int]]) -> None:
     """Raise Violation unless a run without some shards counts and adds up what the others truly sent."""
     members = {member.node: member for member in members_of([1, 2, 3], SCENARIO.devices)}
@@ -348,7 +359,7 @@ def _check_left_out(life: Life, result: Any, left_out: dict[tuple[str, int], set
         without = left_out.get((ROUND, round_), set())
         missing = sum(members[node].count for node in without)
         total_missing += missing
-        answers = life.grid.clean[ROUND, round_]
+        answers = _arrays(life, ROUND, round_)
         counts = sum(arrays["truth.counts"] for arrays in answers.values())
         ranks = sum(arrays["truth.ranks"] for arrays in answers.values())
         installed = sum(arrays["server.installed"] for arrays in answers.values())
@@ -383,7 +394,7 @@ def _check_left_out(life: Life, result: Any, left_out: dict[tuple[str, int], set
                 raise Violation(f"round {round_}: no event says that {members[node]} is left out")
     if result["totals"]["missing_device_rounds"] != total_missing:
         raise Violation(f"missing device rounds must be {total_missing}")
-    compared = life.grid.clean[REPLAY, ROUNDS + 2].values()
+    compared = _arrays(life, REPLAY, ROUNDS + 2).values()
     for name, found in zip(("ranks", "tier_ranks"), life.replayed, strict=True):
         if not np.array_equal(found, sum(arrays[name] for arrays in compared)):
             raise Violation(f"the comparison's {name} are not those of the shards that answered")

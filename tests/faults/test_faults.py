@@ -25,7 +25,7 @@ def test_a_fault_costs_no_run_and_no_right_figure(part: int, tmp_path: Path) -> 
 
 
 def test_a_case_follows_from_its_seed_and_the_seeds_reach_every_kind() -> None:
-    """A seed gives one case; the 200 have faults of files and replies, transient and lasting, and two."""
+    """A seed gives one case only; the 200 have faults of every kind, also lasting ones and two at once."""
     cases = [Case.of(seed) for seed in range(SEEDS)]
     assert cases == [Case.of(seed) for seed in range(SEEDS)]
     files = [fault for case in cases for life in case.files for fault in life]

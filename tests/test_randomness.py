@@ -35,7 +35,7 @@ def test_uniforms_are_inside_the_open_interval_and_uniform() -> None:
 
 
 def test_draws_give_the_generators_of_their_times_and_of_no_others() -> None:
-    """Without the seed, the numbers of a purpose come out as with it; a time that was not given is refused."""
+    """Without the seed, a purpose's numbers come out as with it; a time that was not given is refused."""
     held = draws(7, Purpose.TRAINING, [1, 1_003])
     for time in (1, 1_003):
         assert (

@@ -8,7 +8,7 @@ from fedbert.federation import report as r
 
 
 def test_sparse_arrays_add_up_to_the_plain_sum() -> None:
-    """Adding what is not zero gives, name by name, the sum of the whole arrays; the parts stay as they are."""
+    """Adding what is not zero gives, name by name, the sum of the whole arrays."""
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(3):

@@ -57,8 +57,7 @@ def load_named(spec: str, registered: Mapping[str, str], kind: str, flag: str) -
         return getattr(importlib.import_module(module), attribute)
     place, colon, name = spec.rpartition(":")
     if not colon:
-        known = ", ".join(sorted(registered))
-        raise invalid(flag, spec, f"be one of {known}", f"or name a {kind} of your own as PATH.py:NAME")
+        raise unknown(spec, registered, kind, flag)
     if not place.endswith(".py") or not name.isidentifier():
         raise invalid(flag, spec, f"have the form PATH.py:NAME to name a {kind} of your own")
     if not Path(place).is_file():
@@ -73,6 +72,12 @@ def load_named(spec: str, registered: Mapping[str, str], kind: str, flag: str) -
         has = f"it has {', '.join(own)}" if own else f"it defines no {kind}"
         raise invalid(flag, spec, f"name something in {place}", has)
     return getattr(module_of_user, name)
+
+
+def unknown(spec: str, registered: Mapping[str, str], kind: str, flag: str) -> FedbertError:
+    """Return the error for a name that is not registered."""
+    known = ", ".join(sorted(registered))
+    return invalid(flag, spec, f"be one of {known}", f"or name a {kind} of your own as PATH.py:NAME")
 
 
 def _imported(path: Path, flag: str, spec: str) -> ModuleType:

@@ -57,7 +57,7 @@ def input_digests(scenario: Scenario) -> dict[str, str]:
             found[key] = hashlib.sha256(path.read_bytes()).hexdigest()
     for key, pattern in (("profiles", "*.toml"), ("model", "*"), ("teacher", "*")):
         value = getattr(scenario, key)
-        # A model's server folder lies beside it (`federation.server.model_folders`).
+        # A model's server folder lies beside it (`federation.server.server_folder`).
         folders = [Path(f"{value}{end}").expanduser() for end in ("", "-server")]
         if folders[0].is_absolute() and folders[0].is_dir():
             digest = hashlib.sha256()

@@ -27,7 +27,9 @@ from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, path_problem
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
+from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
+from fedbert.plugins import unknown
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 100_000_000
@@ -132,6 +134,14 @@ class Scenario(_Settings):
     @classmethod
     def _blank_path(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for key, known in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
+            value = getattr(self, key)
+            if value not in known and ":" not in value:
+                raise ValueError(str(unknown(value, known, key, key)))
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -174,7 +174,8 @@ def _rounds(
     on_round: "Callable[[RunState], None]",
 ) -> None:
     """Run all rounds that are left, then the comparison: the body of the ServerApp."""
-    from fedbert.federation.session import step
+    from fedbert.federation.compare import compare
+    from fedbert.federation.round_step import step
 
     progress.stage("starting the phones")
     resumed = store.resumed
@@ -188,7 +189,7 @@ def _rounds(
         progress.stage(f"round {round_} of {rounds}")
         state, _ = step(session, state, store.keep if store.due(round_) else None)
         on_round(state)
-    session.compare(state, progress.stage)
+    compare(session, state, progress.stage)
 
 
 def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:

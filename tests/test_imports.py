@@ -24,7 +24,7 @@ LAYERS = [
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results"},
-    {"randomness", "errors", "plugins", "units", "paths", "machine", "table_files", "__init__"}
+    {"randomness", "errors", "plugins", "parts", "units", "paths", "machine", "table_files", "__init__"}
     | {"files", "commits", "run_folder", "interrupts", "display", "device_range", "comparison"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

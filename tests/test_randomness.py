@@ -1,8 +1,9 @@
 """Random numbers belong to devices: no split of a range may change them."""
 
 import numpy as np
+import pytest
 
-from fedbert.randomness import Purpose, uniforms, words
+from fedbert.randomness import Purpose, draws, generator, uniforms, words
 
 
 def test_a_range_is_the_sum_of_its_parts() -> None:
@@ -31,3 +32,14 @@ def test_uniforms_are_inside_the_open_interval_and_uniform() -> None:
     assert drawn.min() > 0
     assert drawn.max() < 1
     assert abs(drawn.mean() - 0.5) < 5 * (1 / 12) ** 0.5 / 200
+
+
+def test_draws_give_the_generators_of_their_times_and_of_no_others() -> None:
+    """Without the seed, a purpose's numbers come out as with it; a time that was not given is refused."""
+    held = draws(7, Purpose.TRAINING, [1, 1_003])
+    for time in (1, 1_003):
+        assert (
+            held.generator(time).random(4).tolist() == generator(7, Purpose.TRAINING, time).random(4).tolist()
+        )
+    with pytest.raises(KeyError):
+        held.generator(2)

@@ -19,13 +19,12 @@ from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
+from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
-from fedbert.privacy import MECHANISMS
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
-from fedbert.recommendation.world import PAGE, WORLDS, World, WorldSettings, load_world
+from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
-from fedbert.signals import SIGNALS
 from fedbert.signals.report import ReportLayout, report_layout
 from fedbert.signals.signal import Signal
 
@@ -40,6 +39,15 @@ def world_settings(scenario: Scenario) -> WorldSettings:
         evaluation_per_device_day=scenario.evaluation_per_day,
         round_hours=scenario.round_hours,
     )
+
+
+def find_parts(scenario: Scenario) -> None:
+    """Raise FedbertError unless the world, signal and mechanism that a scenario names are there.
+
+    For a command that starts many runs: no data is loaded, and no file but a user's own Python is opened.
+    """
+    for kind, registered in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
+        load_named(getattr(scenario, kind), registered, kind, kind)
 
 
 def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:

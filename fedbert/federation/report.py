@@ -165,6 +165,29 @@ def add_all(parts: Iterable[Arrays]) -> Arrays:
 
 
 @dataclass(frozen=True)
+class SparseArrays:
+    """Arrays that are mostly zeros: by name the places of the others in row-major order, and their values."""
+
+    parts: dict[str, tuple[NDArray[np.intp], NDArray[Any]]]
+
+
+def sparse(arrays: Arrays) -> SparseArrays:
+    """Return what is not zero of some arrays."""
+    parts = {}
+    for name, array in arrays.items():
+        flat = array.ravel()
+        places = np.flatnonzero(flat)
+        parts[name] = places, flat[places]
+    return SparseArrays(parts)
+
+
+def add_sparse(total: Arrays, part: SparseArrays) -> None:
+    """Add to `total`, in place, arrays of the same names and shapes."""
+    for name, (places, values) in part.parts.items():
+        total[name].reshape(-1)[places] += values
+
+
+@dataclass(frozen=True)
 class ShardReport:
     """One shard's answer to one round."""
 

@@ -62,6 +62,7 @@ def run_tradeoff(
     simulate: Any = None,
 ) -> None:
     """Run the grid and write its folder; `simulate` is the real simulation unless a test gives another."""
+    from fedbert.federation.environment import find_parts
     from fedbert.machine import cores
     from fedbert.planning.epsilons import parse_epsilons
     from fedbert.planning.grid import open_folder, plan, run_grid
@@ -84,6 +85,7 @@ def run_tradeoff(
         raise FedbertError("backend must be 'inprocess' for a grid: its runs share the cores; leave it out")
     folder = output or Path("runs") / f"tradeoff-{scenario.world_name}-{scenario.devices}"
     cells = plan(scenario, budgets, seeds)
+    find_parts(scenario)
     command = command_line()
     try:
         open_folder(folder, scenario, overwrite)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
+from fedbert.parts import WORLDS
 from fedbert.plugins import Named, load_named
 from fedbert.recommendation.catalogue import Catalogue, PublicData, read_shipped_public
 from fedbert.recommendation.sessions import (
@@ -24,7 +25,6 @@ from fedbert.recommendation.sessions import (
 )
 
 __all__ = [
-    "WORLDS",
     "Block",
     "Catalogue",
     "Kind",
@@ -38,13 +38,6 @@ __all__ = [
     "load_public",
     "load_world",
 ]
-
-WORLDS = {
-    "interactions": "fedbert.recommendation.tables:load_interactions",
-    "movietweetings": "fedbert.recommendation.sequences:load_films",
-    "services": "fedbert.recommendation.services:load_services",
-}
-"""Where the function is that loads each world: it is imported when it is asked for."""
 
 NEEDED = ("name", "public", "texts", "evaluation_text", "users", "reuse_note", "history", "sessions")
 """What a world has: the names of `World`."""

@@ -285,7 +285,10 @@ def headline(result: RunResult) -> str:
     if spent is None:
         parts.append("nothing bounds what it reveals")
     else:
-        parts.append(f"what it reveals is bounded by epsilon {epsilon(spent)}")
+        seen = result["privacy"]["epsilon_unamplified"]
+        known = f"{epsilon(seen)} where participation is seen, " if seen is not None else ""
+        unseen = " where it is not" if known else ""
+        parts.append(f"what it reveals is bounded by epsilon {known}{epsilon(spent)}{unseen}")
     body = "; ".join(parts)
     return f"{devices:,} phones: {body}." if devices else sentence(body)
 

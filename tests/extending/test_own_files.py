@@ -13,15 +13,14 @@ from fedbert.cli import call
 from fedbert.ei_bert.artefact import load_artefact
 from fedbert.errors import FedbertError
 from fedbert.federation.environment import Environment, load_mechanism, load_signal
+from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
 from fedbert.plugins import Named, load_named
-from fedbert.privacy import MECHANISMS
 from fedbert.privacy import trial as privacy_trial
 from fedbert.recommendation import trial as worlds_trial
-from fedbert.recommendation.world import WORLDS, load_world
+from fedbert.recommendation.world import load_world
 from fedbert.results import RunResult, load_run
 from fedbert.scenario import Scenario
-from fedbert.signals import SIGNALS
 from fedbert.signals import trial as signals_trial
 
 SMALL = ["--devices", "150", "--rounds", "2", "--availability", "always", "--min-reports", "2"]

@@ -8,9 +8,10 @@ from unittest import mock
 
 from fedbert.federation.backends import run_inprocess
 from fedbert.federation.environment import share
+from fedbert.federation.round_step import step
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate
-from fedbert.federation.session import Session, step
+from fedbert.federation.session import Session
 from fedbert.results import RunResult
 from fedbert.scenario import Scenario
 

@@ -14,10 +14,12 @@ from fedbert.errors import RunStopped
 from fedbert.federation import report as r
 from fedbert.federation.aggregator import Aggregator
 from fedbert.federation.client_app import app
+from fedbert.federation.compare import compare
 from fedbert.federation.environment import forget
 from fedbert.federation.exchange import ATTEMPTS, Event
 from fedbert.federation.protocol import REPLAY, ROUND, START, from_records
-from fedbert.federation.session import Session, step
+from fedbert.federation.round_step import step
+from fedbert.federation.session import Session
 from fedbert.federation.shard import Shard
 from fedbert.privacy.mechanisms import decode
 from fedbert.scenario import Scenario
@@ -199,7 +201,7 @@ def test_a_wrong_comparison_is_named(watched: Watched, kind: str, round_: int) -
         state = session.start(grid)
         for _ in range(SCENARIO.rounds + 1):
             state, _ = step(session, state)
-        session.compare(state, lambda text: None)
+        compare(session, state, lambda text: None)
     finally:
         grid.close()
     assert {(event.round, event.shard) for event in session.events} == {(round_, INDEX)}

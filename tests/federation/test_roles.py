@@ -20,8 +20,9 @@ from fedbert.federation.client_app import app
 from fedbert.federation.environment import Environment, forget
 from fedbert.federation.inprocess import InProcessGrid
 from fedbert.federation.protocol import from_records
+from fedbert.federation.round_step import step
 from fedbert.federation.server import Server, ServerState
-from fedbert.federation.session import Session, step
+from fedbert.federation.session import Session
 from fedbert.federation.shard import Shard
 from fedbert.privacy.mechanisms import decode, wrap
 from fedbert.scenario import Scenario

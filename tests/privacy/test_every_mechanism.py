@@ -10,8 +10,8 @@ import pytest
 from mechanism_suite import RULES, SETTINGS, VARIANTS, Make
 
 from fedbert.errors import FedbertError
+from fedbert.parts import MECHANISMS
 from fedbert.plugins import load_named
-from fedbert.privacy import MECHANISMS
 from fedbert.privacy.accountant import epsilon_of
 from fedbert.privacy.gaussian import Gaussian
 from fedbert.privacy.mechanism import Bound, PrivacySettings

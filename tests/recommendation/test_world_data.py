@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from fedbert.errors import FedbertError
+from fedbert.parts import WORLDS
 from fedbert.paths import data_folder
 from fedbert.recommendation import catalogue
 from fedbert.recommendation.sequences import SequenceWorld
 from fedbert.recommendation.services import ServicesWorld
 from fedbert.recommendation.text import normalise
-from fedbert.recommendation.world import WORLDS, load_public, load_world
+from fedbert.recommendation.world import load_public, load_world
 
 
 def normalised(texts: list[str]) -> set[str]:

@@ -1,0 +1,117 @@
+"""The comparison at the end: the pooled-data bound, and every evaluation session ranked by each system."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedbert import comparison
+from fedbert.ei_bert.artefact import pack
+from fedbert.errors import FedbertError
+from fedbert.federation import report as r
+from fedbert.federation.pooled import pooled_bound
+from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
+from fedbert.federation.run_state import RunState
+from fedbert.federation.session import Session, same_for_all
+from fedbert.recommendation.sessions import MAX_SLOTS
+
+
+def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
+    """Train the pooled-data bound and rank all evaluation sessions by each system."""
+    texts, rounds = int(run.world.evaluation_text.sum()), run.scenario.rounds
+    items, dim = len(run.world.public.catalogue.texts), run.environment.release_0.dim
+    stage("training the pooled-data bound")
+    with run.timed("pooled bound"):
+        expected: dict[str, tuple[tuple[int, ...], Any]] = {
+            "pooled_sums": ((items, dim), np.int64),
+            "pooled_clicks": ((items,), np.int64),
+        }
+        sums = _replay(run, rounds + 1, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
+        pooled = pooled_bound(run.server, run.scenario, sums["pooled_sums"], sums["pooled_clicks"])
+    stage("comparing the systems")
+    with run.timed("comparison vectors"):
+        arrays = _comparison(run, state, pack(pooled))
+    with run.timed("comparison"):
+        count = len(run.systems)
+        expected = {
+            "ranks": ((count, texts, r.RANKS), np.int32),
+            "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
+        }
+        header = {"systems": [system.header for system in run.systems]}
+        answer = _replay(run, rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))
+        run.replayed, run.replayed_tiers = answer["ranks"], answer["tier_ranks"]
+
+
+def _replay(
+    run: Session,
+    round_: int,
+    header: dict[str, Any],
+    arrays: Arrays,
+    expected: dict[str, tuple[tuple[int, ...], Any]],
+    possible: Callable[[Member, Arrays], None],
+) -> Arrays:
+    def check(member: Member, answer: Arrays) -> Arrays:
+        if answer.keys() != expected.keys():
+            raise FedbertError(f"its arrays must be {', '.join(expected)}")
+        for name, (shape, dtype) in expected.items():
+            if answer[name].shape != shape or answer[name].dtype != dtype:
+                raise FedbertError(f"{name} must be {np.dtype(dtype)}{list(shape)}")
+            if name != "pooled_sums" and answer[name].size and answer[name].min() < 0:
+                raise FedbertError(f"{name} must be counts >= 0")
+        possible(member, answer)
+        return answer
+
+    found = run.exchange.ask(REPLAY, round_, same_for_all(header, arrays), check)
+    return r.add_all(answer for _, answer in found)
+
+
+def _possible_clicks(run: Session, member: Member, answer: Arrays) -> None:
+    """Raise FedbertError unless these can be the clicks of so many devices, and sums of their texts."""
+    clicks, sums = answer["pooled_clicks"].astype(np.float64), answer["pooled_sums"].astype(np.float64)
+    most = member.count * (run.scenario.history_length + run.scenario.rounds * MAX_SLOTS)
+    if clicks.sum() > most or (np.abs(sums) > 128 * clicks[:, None]).any():
+        raise FedbertError(f"pooled_sums and pooled_clicks must be of at most {most:,} clicks")
+
+
+def _comparison(run: Session, state: RunState, pooled: bytes) -> Arrays:
+    """Choose the systems and return the arrays that they rank by."""
+    server = state.server
+    final, current = server.newest.artefact, server.current
+    arrays: Arrays = {
+        comparison.RELEASE_0: blob_to_array(pack(server.releases[0].artefact)),
+        comparison.FINAL: blob_to_array(pack(final)),
+        comparison.POOLED: blob_to_array(pooled),
+    }
+    unreleased = current.sha256 != final.sha256
+    if unreleased:
+        arrays[comparison.UNRELEASED] = blob_to_array(pack(current))
+    ids = np.flatnonzero(run.world.evaluation_text)
+    # Texts of no session of rounds 1 .. N need no vector.
+    met = np.flatnonzero(state.totals["text_ranks"].sum(axis=1) > 0)
+    texts = [run.world.texts[i] for i in ids[met]]
+    items = run.world.public.catalogue.texts
+    models = run.server.models
+    for name, encode in (("student", models.student_vectors), ("teacher", models.teacher_vectors)):
+        vectors = np.zeros((len(ids), final.dim), np.int8)
+        vectors[met] = _to_int8(encode(server.models, texts, "text"))
+        arrays[f"{name}_texts"] = vectors
+        arrays[f"{name}_items"] = _to_int8(encode(server.models, items, "item"))
+    run.systems = comparison.systems(unreleased)
+    return arrays
+
+
+def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
+    """Raise FedbertError unless so many devices can have had the ranked sessions, by text and by tier."""
+    by_text = answer["ranks"].sum(axis=1, dtype=np.float64)
+    by_tier = answer["tier_ranks"].sum(axis=1, dtype=np.float64)
+    if not np.array_equal(by_text, by_tier):
+        raise FedbertError("tier_ranks must count the sessions of ranks")
+    if (by_text.sum(axis=1) > member.count * rounds * MAX_SLOTS).any():
+        raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions a device and round")
+
+
+def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return unit vectors as the phones store them, `round(127 v)`."""
+    return np.rint(np.asarray(vectors, np.float64) * 127).astype(np.int8)

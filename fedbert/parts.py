@@ -1,0 +1,19 @@
+"""Where each exchangeable part of fedbert is: name and ``module:attribute``, imported when asked for.
+
+A part is named on the command line by its name here, or as ``my.py:Name``, something in a file of your own
+(`plugins.py`). Names stand apart from the parts, so that a scenario can refuse a wrong one before anything is
+loaded.
+"""
+
+WORLDS = {
+    "interactions": "fedbert.recommendation.tables:load_interactions",
+    "movietweetings": "fedbert.recommendation.sequences:load_films",
+    "services": "fedbert.recommendation.services:load_services",
+}
+"""Functions that return a `recommendation.world.World`."""
+
+SIGNALS = {"prototypes": "fedbert.signals.prototypes.signal:Prototypes"}
+"""Classes with the shape of `signals.signal.Signal`."""
+
+MECHANISMS = {"gaussian": "fedbert.privacy.gaussian:Gaussian"}
+"""Classes with the shape of `privacy.mechanism.MechanismKind`."""

@@ -36,6 +36,7 @@ from faults.stub import stubbed
 from fedbert import run_folder
 from fedbert.cli_run import work
 from fedbert.errors import FedbertError
+from fedbert.federation import compare as comparing
 from fedbert.federation import report as r
 from fedbert.federation.aggregator import Aggregator
 from fedbert.federation.environment import load_mechanism
@@ -199,7 +200,8 @@ def live(
 @contextlib.contextmanager
 def _watched(life: Life) -> Iterator[None]:
     """Note what the run does, from where nobody can disturb it."""
-    run_round, total, compare, start = Shard.run_round, Aggregator._total, Session.compare, Session.start
+    run_round, total, start = Shard.run_round, Aggregator._total, Session.start
+    compare = comparing.compare
 
     def noted_round(self: Shard, state: Any, order: Any, releases: Any) -> Any:
         report, check = run_round(self, state, order, releases)
@@ -212,9 +214,9 @@ def _watched(life: Life) -> Iterator[None]:
         life.opened[round_] = opened.copy(), tuple(sorted(kept))
         return opened
 
-    def noted_compare(self: Session, *args: Any) -> None:
-        compare(self, *args)
-        life.replayed = self.replayed, self.replayed_tiers
+    def noted_compare(session: Session, *args: Any) -> None:
+        compare(session, *args)
+        life.replayed = session.replayed, session.replayed_tiers
 
     def noted_start(self: Session, grid: Any, resumed: Any = None, *args: Any, **named: Any) -> Any:
         life.resumed = len(resumed.rows) if resumed is not None else 0
@@ -226,7 +228,7 @@ def _watched(life: Life) -> Iterator[None]:
     with (
         mock.patch.object(Shard, "run_round", noted_round),
         mock.patch.object(Aggregator, "_total", noted_total),
-        mock.patch.object(Session, "compare", noted_compare),
+        mock.patch.object(comparing, "compare", noted_compare),
         mock.patch.object(Session, "start", noted_start),
         mock.patch("fedbert.reporting.progress.RunProgress.round_done", told),
         mock.patch("fedbert.reporting.files.render_report", lambda result: "<html></html>"),

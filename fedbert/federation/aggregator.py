@@ -43,8 +43,6 @@ class MaskedReport:
     """[size] masked sum of its devices' vectors, mod 2^32."""
     reported: int
     """Devices whose vectors are in it."""
-    completed: int
-    """Devices that took part, those with nothing to report included."""
 
 
 @dataclass(frozen=True)

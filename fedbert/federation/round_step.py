@@ -49,9 +49,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     with run.timed("devices"):
         for member, answer in answers(run, state, order, keep):
             server = answer.report.server
-            masked[member.index] = MaskedReport(
-                server["signal"], int(server["reported"][0]), int(server["completed"][0])
-            )
+            masked[member.index] = MaskedReport(server["signal"], int(server["reported"][0]))
             truths[member.index] = r.sparse(answer.report.truth), server["installed"]
             checks += [answer.check] if answer.check else []
     left_out = {member.index for member in run.exchange.lost}

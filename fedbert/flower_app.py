@@ -26,7 +26,7 @@ def serve(grid: Any, run_config: dict[str, Any]) -> None:
 
     How many SuperNodes there are decides the shards, so that key is not one of the run's own.
     """
-    from fedbert.cli_run import HOW, resumed_settings, work
+    from fedbert.cli.run import HOW, resumed_settings, work
     from fedbert.scenario import build
 
     given = settings_of(run_config)

@@ -2,7 +2,7 @@
 
 import sys
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 
 if __name__ == "__main__":
     sys.exit(call("capacity"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.paths import models_folder, profiles_folder
 
 ROOT = Path(__file__).parent.parent

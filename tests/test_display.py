@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from fedbert.cli.command import run_command
+from fedbert.cli.run_progress import RunProgress
 from fedbert.display import Display, display, standard_streams_as_display
-from fedbert.planning.command import run_command
-from fedbert.reporting.progress import RunProgress
 from fedbert.scenario import build
 
 PROGRAM = """
 import sys, pathlib, click
-from fedbert.planning.command import report_errors
+from fedbert.cli.command import report_errors
 
 @click.command()
 def command():

@@ -96,7 +96,7 @@ def test_a_command_ends_with_the_signal_s_exit_code(tmp_path: Path, number: sign
         textwrap.dedent(
             """
             import sys, time
-            from fedbert.planning.command import run_command
+            from fedbert.cli.command import run_command
 
             def command() -> None:
                 print("begun", flush=True)

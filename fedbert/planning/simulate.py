@@ -43,7 +43,7 @@ def simulate_visibly(scenario: Scenario, execution: Execution, command: str = ""
 
     Raises KeyboardInterrupt if Ctrl-C ended the run early.
     """
-    from fedbert.reporting.progress import RunProgress
+    from fedbert.cli.run_progress import RunProgress
     from fedbert.simulation import run
 
     with RunProgress() as progress:

@@ -8,7 +8,7 @@ import pytest
 import tomli_w
 from click.testing import CliRunner
 
-from fedbert.cli_profiles import profiles
+from fedbert.cli.profiles import profiles
 from fedbert.devices.fleet_shares import check_folder, fleet_names, load_fleet
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder

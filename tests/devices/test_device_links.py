@@ -10,7 +10,7 @@ import tomli_w
 from click.testing import CliRunner
 from device_helpers import changed, script
 
-from fedbert.cli_profiles import profiles
+from fedbert.cli.profiles import profiles
 from fedbert.devices.links import LINK_KINDS, LinkTable, check_links, load_links
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder

@@ -10,7 +10,7 @@ import pytest
 import tomli_w
 from click.testing import CliRunner
 
-from fedbert.cli_profiles import profiles
+from fedbert.cli.profiles import profiles
 from fedbert.devices import host, host_calibration, host_graphs, host_timing
 from fedbert.devices.cost_model import count_operations
 from fedbert.devices.host_calibration import Calibration, warning

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from ei_bert_fakes import Silent, only_in
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.ei_bert import pipeline
 from fedbert.ei_bert.artefact import load_artefact
 from fedbert.ei_bert.pipeline import Plan, compress

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from sklearn.metrics import f1_score
 
-from fedbert.ei_bert.cli_head import add_head
-from fedbert.ei_bert.cli_probe import probe as probe_command
+from fedbert.cli.add_head import add_head
+from fedbert.cli.command import run_command
+from fedbert.cli.probe import probe as probe_command
 from fedbert.ei_bert.heads import STRENGTHS
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.probe import ProbeResult, compare, macro_f1, probe, retention, teacher_encoder
@@ -23,7 +24,6 @@ from fedbert.ei_bert.teacher import load_teacher, sentence_vectors
 from fedbert.ei_bert.tokenizer import SPECIALS
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
-from fedbert.planning.command import run_command
 
 BANK = [
     "block my card",

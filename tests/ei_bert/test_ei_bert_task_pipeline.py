@@ -13,7 +13,7 @@ import pytest
 import torch
 from ei_bert_fakes import Silent, only_in
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.ei_bert import task_pipeline
 from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.artefact import load_artefact, parts

@@ -9,7 +9,7 @@ from typing import Any
 import own_parts
 import pytest
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.ei_bert.artefact import load_artefact
 from fedbert.errors import FedbertError
 from fedbert.federation.environment import Environment, load_mechanism, load_signal

@@ -1,6 +1,6 @@
 """Deterministic fault simulation: a case is a function of its seed, and must end in one of a few ways.
 
-Each case is a whole run of a small fleet (`fedbert.cli_run.work`: folder, rounds, checkpoints, report) with a
+Each case is a whole run of a small fleet (`fedbert.cli.run.work`: folder, rounds, checkpoints, report) with a
 stub in place of training, and one fault or two: of shards' replies (`lossy.py`) or of the file system
 (`disk.py`). What must hold is in `check`. A case again, by its seed:
 
@@ -34,7 +34,7 @@ from faults.lossy import REPLY_KINDS, LossyGrid, ReplyFault
 from faults.stub import stubbed
 
 from fedbert import run_folder
-from fedbert.cli_run import work
+from fedbert.cli.run import work
 from fedbert.errors import FedbertError
 from fedbert.federation import compare as comparing
 from fedbert.federation import report as r
@@ -230,7 +230,7 @@ def _watched(life: Life) -> Iterator[None]:
         mock.patch.object(Aggregator, "_total", noted_total),
         mock.patch.object(comparing, "compare", noted_compare),
         mock.patch.object(Session, "start", noted_start),
-        mock.patch("fedbert.reporting.progress.RunProgress.round_done", told),
+        mock.patch("fedbert.cli.run_progress.RunProgress.round_done", told),
         mock.patch("fedbert.reporting.files.render_report", lambda result: "<html></html>"),
         mock.patch("fedbert.reporting.terminal.print_summary", lambda *args: None),
         mock.patch("fedbert.simulation.versions", _versions),

@@ -7,7 +7,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
     from faults.stub import stubbed
 
-    from fedbert.cli import call
+    from fedbert.cli.main import call
 
     with stubbed():
         sys.exit(call("run"))

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.errors import FedbertError
 from fedbert.federation.keys import make_keys
 from fedbert.federation.signing import load_private_key, public_key_text

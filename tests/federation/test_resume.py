@@ -11,7 +11,7 @@ import pytest
 from small_runs import TINY, figures, loaded_once
 
 from fedbert import simulation
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint, read_phones
 from fedbert.files import read_journal
@@ -431,7 +431,7 @@ def test_overwriting_keeps_the_old_run_until_the_new_one_is_whole(
 
 def test_a_run_goes_on_as_it_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """How it is computed is kept too, all but the folder; a flag beside --resume changes it."""
-    from fedbert.cli_run import resumed_settings
+    from fedbert.cli.run import resumed_settings
 
     asked = {"backend": "inprocess", "verify_devices": 2, "checkpoint_every": 2, "lost_shards": "leave-out"}
     go(tmp_path, 2, 0, trackers=("mine.py:Told",), overwrite=True, **asked)

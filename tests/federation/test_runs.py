@@ -127,7 +127,7 @@ def test_the_server_does_not_use_the_truth(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_written_scenario_runs_again(tmp_path: Path, reference: RunResult) -> None:
     """`--config` with the run folder's scenario.toml gives the same figures."""
-    from fedbert.cli import call
+    from fedbert.cli.main import call
     from fedbert.results import load_run
     from fedbert.scenario import scenario_toml
 

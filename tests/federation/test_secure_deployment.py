@@ -21,7 +21,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from fedbert.cli_keys import next_steps
+from fedbert.cli.keys import next_steps
 from fedbert.federation.keys import make_keys
 
 SECURE, TRY = "One that you may start", "On one machine, for a try"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_runs import figures
 
-from fedbert.cli import call
+from fedbert.cli.main import call
 from fedbert.paths import models_folder, profiles_folder
 from fedbert.results import load_run
 from fedbert.scenario import Execution, Scenario

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fedbert.cli.command import join_values, run_command
 from fedbert.errors import FedbertError
-from fedbert.planning.command import join_values, run_command
 from fedbert.planning.epsilons import epsilon_text, parse_epsilons
 
 REPOSITORY = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def test_help_is_quick_and_scripts_are_short(script: str) -> None:
     path = REPOSITORY / "simulations" / f"{script}.py"
     assert len(path.read_text().splitlines()) < 60
     code = (
-        f"import sys; from fedbert.cli import call; code = call({script!r}, ['--help']); "
+        f"import sys; from fedbert.cli.main import call; code = call({script!r}, ['--help']); "
         "heavy = {'torch', 'pandas', 'plotly', 'scipy', 'flwr', 'numpy'} & set(sys.modules); "
         "sys.exit(repr(heavy) if heavy else code)"
     )

@@ -14,11 +14,11 @@ import planning_fakes as fakes
 import psutil
 import pytest
 
+from fedbert.cli.grid_progress import line
+from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.errors import FedbertError
-from fedbert.planning.cli_tradeoff import run_tradeoff
 from fedbert.planning.frontier import cells_frame, frontier_frame
 from fedbert.planning.grid import Progress, load_cell, open_folder, plan, run_grid
-from fedbert.planning.progress import line
 from fedbert.planning.workers import run_calls
 from fedbert.results import save_run
 from fedbert.run_folder import release
@@ -183,8 +183,8 @@ PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
 import planning_fakes as fakes
-from fedbert.planning.cli_tradeoff import run_tradeoff
-from fedbert.planning.command import run_command
+from fedbert.cli.tradeoff import run_tradeoff
+from fedbert.cli.command import run_command
 from pathlib import Path
 
 def command() -> None:

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from example_run import example_run
 
-from fedbert.cli import call
-from fedbert.cli_run import default_folder
+from fedbert.cli.main import call
+from fedbert.cli.run import default_folder
 from fedbert.errors import FedbertError
 from fedbert.reporting import files
 from fedbert.reporting.files import FILES, prepare_folder, rerender, rounds_table, write_run_folder

@@ -1,6 +1,6 @@
 """What the planning commands share: flags with many values, one-line errors, exit codes.
 
-`run_command` is for a script of one command; ``fedbert.cli`` mounts the same functions.
+`run_command` is for a script of one command; ``fedbert.cli.main`` mounts the same functions.
 """
 
 import os

@@ -62,11 +62,11 @@ def run_tradeoff(
     simulate: Any = None,
 ) -> None:
     """Run the grid and write its folder; `simulate` is the real simulation unless a test gives another."""
+    from fedbert.cli.grid_progress import GridProgress
     from fedbert.federation.environment import find_parts
     from fedbert.machine import cores
     from fedbert.planning.epsilons import parse_epsilons
     from fedbert.planning.grid import open_folder, plan, run_grid
-    from fedbert.planning.progress import GridProgress
     from fedbert.planning.simulate import command_line
     from fedbert.planning.simulate import simulate as real
     from fedbert.run_folder import release

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import click
 import typer
 
-from fedbert.compress_screen import Screen
+from fedbert.cli.compression_progress import Screen
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, read_json, write_text
 from fedbert.machine import checked_precision, cores, machine_record
@@ -349,13 +349,13 @@ def _command(name: str, function: Any) -> click.Command:
 
 
 def _probe() -> click.Command:
-    from fedbert.ei_bert.cli_probe import probe
+    from fedbert.cli.probe import probe
 
     return _command("probe", probe)
 
 
 def _add_head() -> click.Command:
-    from fedbert.ei_bert.cli_head import add_head
+    from fedbert.cli.add_head import add_head
 
     return _command("add-head", add_head)
 

@@ -18,7 +18,7 @@ from fedbert.run_folder import release, reserve, reserve_next
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fedbert.reporting.progress import RunProgress
+    from fedbert.cli.run_progress import RunProgress
     from fedbert.simulation import RunOutput
     from fedbert.tracking.tracker import Trackers
 
@@ -97,8 +97,8 @@ def work(
 
     The folder is reserved first. `grid` is a Flower Grid to run on, if it is not to be started here.
     """
+    from fedbert.cli.run_progress import RunProgress
     from fedbert.reporting.files import prepare_folder
-    from fedbert.reporting.progress import RunProgress
     from fedbert.tracking.registry import open_trackers
 
     folder = resume or execution.output or default_folder(scenario)

@@ -11,20 +11,20 @@ import click
 import typer
 
 from fedbert import __version__
-from fedbert.planning.command import ManyValuesCommand, report_errors
+from fedbert.cli.command import ManyValuesCommand, report_errors
 
 _COMMANDS = {
-    "run": ("fedbert.cli_run", "run", "simulate a fleet, round by round"),
-    "tradeoff": ("fedbert.planning.cli_tradeoff", "tradeoff", "privacy against quality, over seeds"),
-    "capacity": ("fedbert.planning.cli_capacity", "capacity", "what a large fleet takes to serve"),
-    "compress": ("fedbert.cli_compress", "compress", "make a student from a teacher"),
-    "report": ("fedbert.cli_report", "report", "write a run's report.html again"),
+    "run": ("fedbert.cli.run", "run", "simulate a fleet, round by round"),
+    "tradeoff": ("fedbert.cli.tradeoff", "tradeoff", "privacy against quality, over seeds"),
+    "capacity": ("fedbert.cli.capacity", "capacity", "what a large fleet takes to serve"),
+    "compress": ("fedbert.cli.compress", "compress", "make a student from a teacher"),
+    "report": ("fedbert.cli.report", "report", "write a run's report.html again"),
     "profiles": (
-        "fedbert.cli_profiles",
+        "fedbert.cli.profiles",
         "profiles",
         "check device profiles, or measure this machine into one",
     ),
-    "keys": ("fedbert.cli_keys", "keys", "make certificates and keys of a deployment"),
+    "keys": ("fedbert.cli.keys", "keys", "make certificates and keys of a deployment"),
 }
 
 

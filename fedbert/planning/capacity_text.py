@@ -4,8 +4,8 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from fedbert.intervals import Estimate
 from fedbert.planning.capacity import HOURS, CapacityForecast, Forecast
-from fedbert.planning.intervals import Estimate
 from fedbert.planning.rollout import STEPS_PER_HOUR
 from fedbert.units import format_bytes
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from fedbert.intervals import NORMAL_QUANTILE, Array, Estimate, from_draws, wilson
 from fedbert.planning.base_run import BaseRun
 from fedbert.planning.capacity import HOURS, Forecast, Label, Plan
 from fedbert.planning.draws import Draws
-from fedbert.planning.intervals import NORMAL_QUANTILE, Array, Estimate, from_draws, wilson
 from fedbert.units import MS_PER_HOUR, MS_PER_S
 
 S_PER_HOUR = MS_PER_HOUR / MS_PER_S

@@ -7,7 +7,7 @@ relative standard deviation tau from the run's own rounds (`draws.round_spread`)
 
 import numpy as np
 
-from fedbert.planning.intervals import Array
+from fedbert.intervals import Array
 
 QUANTILES = 101
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedbert.planning.intervals import Array
+from fedbert.intervals import Array
 from fedbert.units import BITS_PER_BYTE, S_PER_DAY
 
 STEP_MINUTES = 5

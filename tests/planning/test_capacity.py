@@ -14,6 +14,7 @@ from scipy import stats
 
 from fedbert.cli.capacity import run_capacity
 from fedbert.errors import FedbertError
+from fedbert.intervals import from_draws
 from fedbert.planning.base_run import BaseRun, base_of, read_base_run, window_hours
 from fedbert.planning.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity_page import render
@@ -21,7 +22,6 @@ from fedbert.planning.capacity_text import part_day_warning, value_text
 from fedbert.planning.draws import draw_inputs, error_sd, fit_fetching, round_spread, spread_sd
 from fedbert.planning.filling import fill_chance, sampling_probability
 from fedbert.planning.forecast import forecast
-from fedbert.planning.intervals import from_draws
 from fedbert.planning.rollout import (
     STEPS_PER_HOUR,
     bits_per_s,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedbert.planning.intervals import from_draws, t_interval, wilson
+from fedbert.intervals import from_draws, t_interval, wilson
 
 
 def test_t_interval_of_three_seeds() -> None:

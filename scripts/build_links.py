@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
+from fedbert.devices.fitting.traces import link_facts
 from fedbert.devices.links import LINK_KINDS, check_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
-from fedbert.devices.traces import link_facts
 from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"

@@ -15,24 +15,24 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from fedbert.devices.availability_report import availability_table
 from fedbert.devices.cost_model import CostModel, count_operations
-from fedbert.devices.energy_report import energy_table
-from fedbert.devices.errors import all_errors
 from fedbert.devices.errors_table import ERRORS_FILE, load_errors
-from fedbert.devices.fitting import FLOAT, INT8, Fit, fit
+from fedbert.devices.fitting.availability_report import availability_table
+from fedbert.devices.fitting.energy_report import energy_table
+from fedbert.devices.fitting.errors import all_errors
+from fedbert.devices.fitting.fitting import FLOAT, INT8, Fit, fit
+from fedbert.devices.fitting.measured import parse_clusters, read_cores, read_ncnn, rows_of
+from fedbert.devices.fitting.memory_report import fit_table as memory_graphs_table
+from fedbert.devices.fitting.memory_report import memory_table
+from fedbert.devices.fitting.network_report import network_table
+from fedbert.devices.fitting.power import Power, read_power_profile
+from fedbert.devices.fitting.report import errors_table, fit_table, session_table
+from fedbert.devices.fitting.threads import parallel_shares
+from fedbert.devices.fitting.transformers import assumptions, joined, read_bolt, transformer_rates
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
 from fedbert.devices.host_report import docs_lines, read_rows
 from fedbert.devices.links import load_links
-from fedbert.devices.measured import parse_clusters, read_cores, read_ncnn, rows_of
-from fedbert.devices.memory_report import fit_table as memory_graphs_table
-from fedbert.devices.memory_report import memory_table
-from fedbert.devices.network_report import network_table
-from fedbert.devices.power import Power, read_power_profile
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
-from fedbert.devices.report import errors_table, fit_table, session_table
-from fedbert.devices.threads import parallel_shares
-from fedbert.devices.transformers import assumptions, joined, read_bolt, transformer_rates
 from fedbert.paths import models_folder
 from fedbert.units import significant
 

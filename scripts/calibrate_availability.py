@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from fedbert.devices.availability_report import availability_table, shapes
+from fedbert.devices.fitting.availability_report import availability_table, shapes
+from fedbert.devices.fitting.participation import SESSIONS, SessionParameters, round_endings
 from fedbert.devices.habits import PARAMETERS, Parameters
-from fedbert.devices.participation import SESSIONS, SessionParameters, round_endings
 
 DEVICES, SEED = 8_000, 1
 """Devices and seed of the search; the check in the docs has others."""

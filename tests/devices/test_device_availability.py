@@ -13,7 +13,7 @@ from fedbert.devices.availability import (
     interruption_causes,
     interruptions,
 )
-from fedbert.devices.availability_report import shapes
+from fedbert.devices.fitting.availability_report import shapes
 from fedbert.devices.fleet import standard_normal
 from fedbert.devices.habits import PARAMETERS, draw_habits
 from fedbert.randomness import Purpose

@@ -4,19 +4,19 @@ import csv
 from dataclasses import asdict
 from pathlib import Path
 
-from fedbert.devices.availability_report import availability_table
 from fedbert.devices.availability_trace import read_trace
 from fedbert.devices.cost_model import CostModel, count_operations
-from fedbert.devices.energy_report import energy_table, resolution_mj
 from fedbert.devices.errors_table import load_errors
+from fedbert.devices.fitting.availability_report import availability_table
+from fedbert.devices.fitting.energy_report import energy_table, resolution_mj
+from fedbert.devices.fitting.network_report import network_table
+from fedbert.devices.fitting.participation import SESSIONS
+from fedbert.devices.fitting.report import errors_table, session_table
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.habits import PARAMETERS
 from fedbert.devices.host import LENGTHS, SHIPPED, SIZES, THREADS
 from fedbert.devices.host_report import docs_lines, read_rows, summary
 from fedbert.devices.links import load_links
-from fedbert.devices.network_report import network_table
-from fedbert.devices.participation import SESSIONS
-from fedbert.devices.report import errors_table, session_table
 from fedbert.paths import models_folder, profiles_folder
 
 SOURCES = profiles_folder() / "sources"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedbert.devices.energy_report import (
+from fedbert.devices.fitting.energy_report import (
     AWAKE_SCREEN_OFF,
     VOLTAGE_V,
     cpu_ma,
@@ -10,7 +10,7 @@ from fedbert.devices.energy_report import (
     resolution_mj,
     screen_ma,
 )
-from fedbert.devices.power import LITTLE, PRIME, Power, PowerProfile, read_power_profile
+from fedbert.devices.fitting.power import LITTLE, PRIME, Power, PowerProfile, read_power_profile
 from fedbert.devices.profiles import load_profiles
 
 PROFILE = read_power_profile()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from device_helpers import script
 
-from fedbert.devices.errors import error_row
 from fedbert.devices.errors_table import load_errors
-from fedbert.devices.fitting import (
+from fedbert.devices.fitting.errors import error_row
+from fedbert.devices.fitting.fitting import (
     FLOAT,
     INT8,
     CoreFacts,
@@ -22,10 +22,10 @@ from fedbert.devices.fitting import (
     relative_errors,
     weight_bytes,
 )
-from fedbert.devices.left_out import known_cores, leave_out, with_one_time
-from fedbert.devices.measured import build_age, parse_clusters, read_cores, read_ncnn, used_clusters
-from fedbert.devices.threads import threads_factor
-from fedbert.devices.transformers import read_bolt, transformer_macs
+from fedbert.devices.fitting.left_out import known_cores, leave_out, with_one_time
+from fedbert.devices.fitting.measured import build_age, parse_clusters, read_cores, read_ncnn, used_clusters
+from fedbert.devices.fitting.threads import threads_factor
+from fedbert.devices.fitting.transformers import read_bolt, transformer_macs
 from fedbert.paths import profiles_folder
 
 SOURCES = profiles_folder() / "sources"

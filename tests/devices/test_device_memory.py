@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedbert.devices.measured import rows_of
+from fedbert.devices.fitting.measured import rows_of
+from fedbert.devices.fitting.memory_fit import fit, peak_errors, running_bytes
+from fedbert.devices.fitting.memory_report import (
+    GRAPHS_FILE,
+    MEASURED_FILE,
+    SHIPPED,
+    fit_table,
+    memory_table,
+    read_graphs,
+)
 from fedbert.devices.memory import (
     ONNX_RUNTIME,
     OTHER_ERROR,
@@ -16,16 +25,7 @@ from fedbert.devices.memory import (
     peak_bytes,
     relative_error,
 )
-from fedbert.devices.memory_fit import fit, peak_errors, running_bytes
 from fedbert.devices.memory_process import measure
-from fedbert.devices.memory_report import (
-    GRAPHS_FILE,
-    MEASURED_FILE,
-    SHIPPED,
-    fit_table,
-    memory_table,
-    read_graphs,
-)
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic, count_operations
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder

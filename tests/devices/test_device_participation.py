@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedbert.devices.participation import EndState, SessionParameters, end_states, round_endings
+from fedbert.devices.fitting.participation import EndState, SessionParameters, end_states, round_endings
 from fedbert.errors import FedbertError
 
 HALF = SessionParameters(limit_s=100.0, interrupted_share=0.5, lost_share=0.25)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedbert.devices.traces import link_facts, spread, transfer_rates
+from fedbert.devices.fitting.traces import link_facts, spread, transfer_rates
 
 
 def test_downloads_follow_each_other() -> None:

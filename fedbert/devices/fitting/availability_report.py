@@ -6,9 +6,9 @@ import numpy as np
 
 from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import availability, hourly_shares, interruption_causes
+from fedbert.devices.fitting.participation import SESSIONS, SessionParameters, round_endings
 from fedbert.devices.fleet import Floats
 from fedbert.devices.habits import PARAMETERS, Parameters
-from fedbert.devices.participation import SESSIONS, SessionParameters, round_endings
 
 TOP = 0.3
 ROUND_HOURS = 2.0

@@ -5,10 +5,10 @@ import numpy as np
 from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import CostModel, Outcome
 from fedbert.devices.errors_table import ErrorTable
-from fedbert.devices.fitting import FLOAT, INT8, Fit, Timings, relative_errors
+from fedbert.devices.fitting.fitting import FLOAT, INT8, Fit, Timings, relative_errors
+from fedbert.devices.fitting.transformers import transformer_rates
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.devices.transformers import transformer_rates
 from fedbert.randomness import Purpose
 
 

@@ -8,8 +8,8 @@ p is the median, over the rows of one kind of core, of what t(1) and t(n) of the
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.fitting import CoreFacts, Flags, Floats
-from fedbert.devices.measured import ThreadedTimings
+from fedbert.devices.fitting.fitting import CoreFacts, Flags, Floats
+from fedbert.devices.fitting.measured import ThreadedTimings
 
 
 def paired(measured: ThreadedTimings) -> tuple[Flags, Floats]:

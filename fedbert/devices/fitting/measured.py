@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.fitting import FLOAT, INT8, NEWEST_BUILD, CoreFacts, Floats, Timings
+from fedbert.devices.fitting.fitting import FLOAT, INT8, NEWEST_BUILD, CoreFacts, Floats, Timings
 
 INT8_SUFFIX = "_int8"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedbert.devices.fitting import CoreFacts, Flags, Floats, Problem, Timings
+from fedbert.devices.fitting.fitting import CoreFacts, Flags, Floats, Problem, Timings
 
 
 def leave_out(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fedbert.devices.measured import rows_of
+from fedbert.devices.fitting.measured import rows_of
+from fedbert.devices.fitting.memory_fit import MeasuredGraph, leave_one_out, peak_errors
 from fedbert.devices.memory import ONNX_RUNTIME, MemoryParts, memory_parts
-from fedbert.devices.memory_fit import MeasuredGraph, leave_one_out, peak_errors
 from fedbert.devices.operations import GraphStorage, count_operations
 from fedbert.paths import models_folder
 

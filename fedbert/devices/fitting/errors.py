@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fedbert.devices.fitting import FLOAT, CoreFacts, Floats, Timings, fit, relative_errors
+from fedbert.devices.fitting.fitting import FLOAT, CoreFacts, Floats, Timings, fit, relative_errors
+from fedbert.devices.fitting.left_out import known_cores, leave_out, with_one_time
+from fedbert.devices.fitting.measured import ThreadedTimings, published_networks, read_cores, read_ncnn
+from fedbert.devices.fitting.memory_report import memory_errors
+from fedbert.devices.fitting.threads import paired, parallel_shares, threads_factor
+from fedbert.devices.fitting.transformers import joined, read_bolt
 from fedbert.devices.host_report import read_rows
-from fedbert.devices.left_out import known_cores, leave_out, with_one_time
-from fedbert.devices.measured import ThreadedTimings, published_networks, read_cores, read_ncnn
-from fedbert.devices.memory_report import memory_errors
-from fedbert.devices.threads import paired, parallel_shares, threads_factor
-from fedbert.devices.transformers import joined, read_bolt
 from fedbert.results import DeviceErrorRow
 
 PROBE = "squeezenet"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.measured import rows_of
+from fedbert.devices.fitting.measured import rows_of
 from fedbert.paths import profiles_folder
 
 LITTLE, PRIME = 0, 2

@@ -96,7 +96,7 @@ def run(
     finished. Raises FedbertError for whatever is wrong with the scenario's files, and RunStopped if something
     failed on the way.
     """
-    from fedbert.devices.memory_process import need_linux
+    from fedbert.devices.host.memory_process import need_linux
     from fedbert.federation.environment import forget
     from fedbert.federation.session import Session
     from fedbert.resume import RunStore

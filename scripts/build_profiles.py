@@ -30,7 +30,7 @@ from fedbert.devices.fitting.report import errors_table, fit_table, session_tabl
 from fedbert.devices.fitting.threads import parallel_shares
 from fedbert.devices.fitting.transformers import assumptions, joined, read_bolt, transformer_rates
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
-from fedbert.devices.host_report import docs_lines, read_rows
+from fedbert.devices.host.check import docs_lines, read_rows
 from fedbert.devices.links import load_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
 from fedbert.paths import models_folder

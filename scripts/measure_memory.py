@@ -30,8 +30,8 @@ from fedbert.devices.fitting.memory_report import (
     read_graphs,
     write_rows,
 )
+from fedbert.devices.host.memory_process import measure
 from fedbert.devices.memory import RuntimeMemory, peak_bytes
-from fedbert.devices.memory_process import measure
 from fedbert.devices.operations import count_operations
 from fedbert.ei_bert.export import onnx_bytes
 from fedbert.ei_bert.quantisation import INT8, Quantisation, Range

@@ -68,7 +68,7 @@ def test_verifying_devices_elsewhere_than_on_linux(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory cannot be limited there: said at once, not after the run."""
-    monkeypatch.setattr("fedbert.devices.memory_process.PLATFORM", "darwin")
+    monkeypatch.setattr("fedbert.devices.host.memory_process.PLATFORM", "darwin")
     assert "verify_devices(=2) must be 0 on darwin" in _refused(capsys, "--verify-devices", "2")
 
 

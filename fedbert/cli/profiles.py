@@ -155,8 +155,8 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
     """
     import tomli_w
 
-    from fedbert.devices.host_calibration import calibrate, screen_lines
-    from fedbert.devices.host_report import write_rows
+    from fedbert.devices.host.calibrate import calibrate, screen_lines
+    from fedbert.devices.host.check import write_rows
     from fedbert.errors import FedbertError
     from fedbert.files import write_text
 

@@ -14,8 +14,8 @@ from fedbert.devices.fitting.participation import SESSIONS
 from fedbert.devices.fitting.report import errors_table, session_table
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.habits import PARAMETERS
-from fedbert.devices.host import LENGTHS, SHIPPED, SIZES, THREADS
-from fedbert.devices.host_report import docs_lines, read_rows, summary
+from fedbert.devices.host.check import docs_lines, read_rows, summary
+from fedbert.devices.host.device import LENGTHS, SHIPPED, SIZES, THREADS
 from fedbert.devices.links import load_links
 from fedbert.paths import models_folder, profiles_folder
 

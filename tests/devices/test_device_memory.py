@@ -16,6 +16,7 @@ from fedbert.devices.fitting.memory_report import (
     memory_table,
     read_graphs,
 )
+from fedbert.devices.host.memory_process import measure
 from fedbert.devices.memory import (
     ONNX_RUNTIME,
     OTHER_ERROR,
@@ -25,7 +26,6 @@ from fedbert.devices.memory import (
     peak_bytes,
     relative_error,
 )
-from fedbert.devices.memory_process import measure
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic, count_operations
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder

@@ -11,12 +11,9 @@ import tomli_w
 from click.testing import CliRunner
 
 from fedbert.cli.profiles import profiles
-from fedbert.devices import host, host_calibration, host_graphs, host_timing
 from fedbert.devices.cost_model import count_operations
-from fedbert.devices.host_calibration import Calibration, warning
-from fedbert.devices.host_fit import CoreConstants, fit_one_thread, fit_threads, microseconds
-from fedbert.devices.host_profile import host_profile
-from fedbert.devices.host_report import (
+from fedbert.devices.host.calibrate import Calibration, warning
+from fedbert.devices.host.check import (
     Row,
     compare,
     markdown,
@@ -26,7 +23,13 @@ from fedbert.devices.host_report import (
     summary_lines,
     write_rows,
 )
-from fedbert.devices.host_timing import Job, Times, measure
+from fedbert.devices.host.device import calibrate as host_calibration
+from fedbert.devices.host.device import device as host
+from fedbert.devices.host.device import graphs as host_graphs
+from fedbert.devices.host.device import timing as host_timing
+from fedbert.devices.host.fit import CoreConstants, fit_one_thread, fit_threads, microseconds
+from fedbert.devices.host.profile import host_profile
+from fedbert.devices.host.timing import Job, Times, measure
 from fedbert.devices.profiles import DeviceProfile, read_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
@@ -226,7 +229,7 @@ def _calibrated(*_: object) -> Calibration:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It writes profile and rows, shows the check, and replaces nothing unasked."""
-    monkeypatch.setattr("fedbert.devices.host_calibration.calibrate", _calibrated)
+    monkeypatch.setattr("fedbert.devices.host.calibrate.calibrate", _calibrated)
     out, rows = tmp_path / "host.toml", tmp_path / "rows.csv"
     arguments = ["calibrate-host", "--output", str(out), "--rows", str(rows)]
     done = CliRunner().invoke(profiles, arguments, standalone_mode=False)

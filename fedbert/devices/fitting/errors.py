@@ -10,7 +10,7 @@ from fedbert.devices.fitting.measured import ThreadedTimings, published_networks
 from fedbert.devices.fitting.memory_report import memory_errors
 from fedbert.devices.fitting.threads import paired, parallel_shares, threads_factor
 from fedbert.devices.fitting.transformers import joined, read_bolt
-from fedbert.devices.host_report import read_rows
+from fedbert.devices.host.check import read_rows
 from fedbert.results import DeviceErrorRow
 
 PROBE = "squeezenet"

@@ -96,7 +96,7 @@ def _ask(
         path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "fedbert.devices.memory_child"],
+                [sys.executable, "-m", "fedbert.devices.host.memory_child"],
                 input=json.dumps(request),
                 env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
                 capture_output=True,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fedbert.devices.host import (
+from fedbert.devices.host.check import Row, compare, screen_table
+from fedbert.devices.host.device import (
     LENGTHS,
     THREADS,
     fit_core,
@@ -13,10 +14,9 @@ from fedbert.devices.host import (
     whole_jobs,
     whole_models,
 )
-from fedbert.devices.host_graphs import BertSize, bert
-from fedbert.devices.host_profile import flash_bytes_per_s, host_profile
-from fedbert.devices.host_report import Row, compare, screen_table
-from fedbert.devices.host_timing import BUSY_SPREAD, Times, load_ms, measure
+from fedbert.devices.host.graphs import BertSize, bert
+from fedbert.devices.host.profile import flash_bytes_per_s, host_profile
+from fedbert.devices.host.timing import BUSY_SPREAD, Times, load_ms, measure
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.machine import cores
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from fedbert.devices.cost_model import CostModel
 from fedbert.devices.fleet import FleetColumns, Floats, Integers, standard_normal
+from fedbert.devices.host.memory_process import fits
 from fedbert.devices.memory import relative_error
-from fedbert.devices.memory_process import fits
 
 _QUANTILES = 400
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from fedbert.devices.host_fit import CoreConstants
+from fedbert.devices.host.fit import CoreConstants
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.machine import cores, cpu_info, instruction_sets
 from fedbert.units import significant

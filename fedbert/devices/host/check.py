@@ -9,8 +9,8 @@ import numpy as np
 
 from fedbert.devices.cost_model import count_operations, encoding
 from fedbert.devices.fitting.measured import rows_of
-from fedbert.devices.host import LENGTHS, THREADS
-from fedbert.devices.host_fit import Floats
+from fedbert.devices.host.device import LENGTHS, THREADS
+from fedbert.devices.host.fit import Floats
 from fedbert.devices.profiles import Core
 
 HEADER = ("model", "length", "threads", "predicted_ms", "measured_ms")

@@ -1,6 +1,6 @@
 """The process that is measured: it loads a model as a phone would, encodes a text, and does nothing else.
 
-``python -m fedbert.devices.memory_child`` reads a request (JSON) from standard input and writes its answer
+``python -m fedbert.devices.host.memory_child`` reads a request (JSON) from standard input and writes its answer
 (JSON) as the last line. `memory_process` starts it and sets the allocator's environment.
 
 What counts is the *data* of the process: private writable memory, as the kernel counts it for RLIMIT_DATA.

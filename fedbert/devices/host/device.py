@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from fedbert.devices import host_graphs as graphs
 from fedbert.devices.fused_graph import FusedGraph
-from fedbert.devices.host_fit import CoreConstants, Floats, fit_one_thread, fit_threads, table
-from fedbert.devices.host_timing import Job
+from fedbert.devices.host.device import graphs
+from fedbert.devices.host.fit import CoreConstants, Floats, fit_one_thread, fit_threads, table
+from fedbert.devices.host.timing import Job
 from fedbert.paths import models_folder
 
 THREADS = (1, 2)

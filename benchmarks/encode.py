@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from fedbert.ei_bert.artefact import load_artefact
+from fedbert.ei_bert.model.tokenizer import MAX_TOKENS
 from fedbert.ei_bert.runtime import Int8Encoder
-from fedbert.ei_bert.tokenizer import MAX_TOKENS
 from fedbert.paths import data_folder, models_folder
 
 

@@ -33,9 +33,9 @@ from fedbert.devices.fitting.memory_report import (
 from fedbert.devices.host.memory_process import measure
 from fedbert.devices.memory import RuntimeMemory, peak_bytes
 from fedbert.devices.operations import count_operations
-from fedbert.ei_bert.export import onnx_bytes
-from fedbert.ei_bert.quantisation import INT8, Quantisation, Range
-from fedbert.ei_bert.student import StudentShape, start_student
+from fedbert.ei_bert.model.export import onnx_bytes
+from fedbert.ei_bert.model.quantisation import INT8, Quantisation, Range
+from fedbert.ei_bert.model.student import StudentShape, start_student
 from fedbert.paths import models_folder
 
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedbert.ei_bert.bert import Body, device_of
+from fedbert.ei_bert.model.bert import Body, device_of
 from fedbert.ei_bert.teacher import sorted_batches
 
 

@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact
-from fedbert.ei_bert.tokenizer import Role, TextRules, Tokens, by_length
+from fedbert.ei_bert.model.tokenizer import Role, TextRules, Tokens, by_length
 from fedbert.errors import FedbertError
 
 _BATCH_TOKENS = 1536

@@ -18,8 +18,8 @@ from fedbert.ei_bert.card import write_card
 from fedbert.ei_bert.heads import Head, read_head
 from fedbert.ei_bert.latency import latency
 from fedbert.ei_bert.methods import METHODS
+from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.probe import compare, teacher_encoder
-from fedbert.ei_bert.quantisation import Quantisation
 from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline, Trained

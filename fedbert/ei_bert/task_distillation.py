@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import Layer, attention_bias, device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import batches, divergence, rate, set_rate
 from fedbert.ei_bert.methods import Method
+from fedbert.ei_bert.model.bert import Layer, attention_bias, device_of, fast_math, mean_pool
+from fedbert.ei_bert.model.student import Student
+from fedbert.ei_bert.model.tokenizer import Tokens, padded
 from fedbert.ei_bert.reporter import Running, TaskProgress
-from fedbert.ei_bert.student import Student
 from fedbert.ei_bert.tasks import Part
 from fedbert.ei_bert.teacher import Teacher, sorted_batches
-from fedbert.ei_bert.tokenizer import Tokens, padded
 from fedbert.ei_bert.tuning import Heads
 from fedbert.randomness import Purpose, generator
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fedbert import files
-from fedbert.ei_bert.bert import Body, Observe, Shape
-from fedbert.ei_bert.tokenizer import TextRules
+from fedbert.ei_bert.model.bert import Body, Observe, Shape
+from fedbert.ei_bert.model.tokenizer import TextRules
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile
 

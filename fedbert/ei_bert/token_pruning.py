@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.bert import Layer, attention_bias
+from fedbert.ei_bert.model.bert import Layer, attention_bias
+from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextRules, Tokens
 from fedbert.ei_bert.teacher import Teacher, sorted_batches
-from fedbert.ei_bert.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextRules, Tokens
 from fedbert.errors import FedbertError, invalid
 
 Method = Literal["attention", "frequency", "attention_per_occurrence"]

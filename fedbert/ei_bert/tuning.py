@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import batches, rate, set_rate
+from fedbert.ei_bert.model.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.reporter import Running, TaskProgress
 from fedbert.ei_bert.tasks import Task
 from fedbert.ei_bert.teacher import Teacher, sorted_batches

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from fedbert.ei_bert.student import Student
+from fedbert.ei_bert.model.student import Student
 from fedbert.errors import FedbertError
 
 Kept = Callable[[int], tuple[str, ...]]

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from fedbert import machine
-from fedbert.ei_bert import bert
-from fedbert.ei_bert.tokenizer import SPECIALS
+from fedbert.ei_bert.model import bert
+from fedbert.ei_bert.model.tokenizer import SPECIALS
 
 _WORDS = "set alarm freeze an account play a song wake me at six block my bank for music about the and"
 

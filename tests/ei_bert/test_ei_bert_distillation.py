@@ -10,8 +10,9 @@ from torch import nn
 
 from fedbert.ei_bert.ablation import differences
 from fedbert.ei_bert.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
+from fedbert.ei_bert.model.student import Student, StudentShape, start_student
+from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, Tokens
 from fedbert.ei_bert.remix import neighbours, remixed
-from fedbert.ei_bert.student import Student, StudentShape, start_student
 from fedbert.ei_bert.task_distillation import (
     Rates,
     TaskLesson,
@@ -25,7 +26,6 @@ from fedbert.ei_bert.task_distillation import (
 from fedbert.ei_bert.tasks import Part, Task
 from fedbert.ei_bert.teacher import Teacher, load_teacher
 from fedbert.ei_bert.token_pruning import teacher_rows
-from fedbert.ei_bert.tokenizer import ITEM, SPECIALS, Tokens
 from fedbert.ei_bert.tuning import Heads, fine_tune, pooled_states
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")

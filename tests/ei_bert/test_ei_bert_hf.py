@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 import fedbert.ei_bert.hf
 from fedbert.ei_bert.heads import Head, quantise_head
 from fedbert.ei_bert.hf import EiBertConfig, EiBertForSequenceClassification, EiBertModel, save_transformers
-from fedbert.ei_bert.student import Student, StudentShape
-from fedbert.ei_bert.tokenizer import SPECIALS, Tokens, padded
+from fedbert.ei_bert.model.student import Student, StudentShape
+from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded
 from fedbert.errors import FedbertError
 
 LETTERS = [mark + letter for letter in "abcdefghijklmnopqrstuvwxyz£我" for mark in ("", "##")]

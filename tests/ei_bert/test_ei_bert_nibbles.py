@@ -6,8 +6,8 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from fedbert.ei_bert.nibbles import embedding_nibbles, fake_quantised, matrix_nibbles, packed
-from fedbert.ei_bert.quantisation import Quantisation, quantise_weight
+from fedbert.ei_bert.model.nibbles import embedding_nibbles, fake_quantised, matrix_nibbles, packed
+from fedbert.ei_bert.model.quantisation import Quantisation, quantise_weight
 from fedbert.errors import FedbertError
 
 

@@ -17,11 +17,11 @@ from fedbert.cli.add_head import add_head
 from fedbert.cli.command import run_command
 from fedbert.cli.probe import probe as probe_command
 from fedbert.ei_bert.heads import STRENGTHS
+from fedbert.ei_bert.model.tokenizer import SPECIALS
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.probe import ProbeResult, compare, macro_f1, probe, retention, teacher_encoder
 from fedbert.ei_bert.tasks import load_task
 from fedbert.ei_bert.teacher import load_teacher, sentence_vectors
-from fedbert.ei_bert.tokenizer import SPECIALS
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 

@@ -18,6 +18,7 @@ from fedbert.ei_bert import task_pipeline
 from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.artefact import load_artefact, parts
 from fedbert.ei_bert.methods import METHODS
+from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.shape_search import search_shapes
@@ -27,7 +28,6 @@ from fedbert.ei_bert.task_plan import PRESETS, Architecture, TaskPlan
 from fedbert.ei_bert.tasks import load_tasks
 from fedbert.ei_bert.teacher import load_teacher
 from fedbert.ei_bert.token_pruning import pruned_vocabulary
-from fedbert.ei_bert.tokenizer import TextRules, Tokens
 from fedbert.errors import FedbertError
 
 WORDS = {"alarm": ("set an alarm", "wake me at six"), "bank": ("freeze my account", "block my bank account")}

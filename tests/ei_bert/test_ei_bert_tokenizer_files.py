@@ -8,7 +8,7 @@ from small_encoders import CASED, CHINESE, CHINESE_TEXTS, ENGLISH
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from fedbert.ei_bert.tokenizer import TextRules, Tokens, tokenizer_json, write_tokenizer
+from fedbert.ei_bert.model.tokenizer import TextRules, Tokens, tokenizer_json, write_tokenizer
 from fedbert.errors import FedbertError
 
 TEXTS = (

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.bert import Body, Observe, Shape, mean_pool
-from fedbert.ei_bert.tokenizer import MAX_TOKENS
+from fedbert.ei_bert.model.bert import Body, Observe, Shape, mean_pool
+from fedbert.ei_bert.model.tokenizer import MAX_TOKENS
 
 
 @dataclass(frozen=True)

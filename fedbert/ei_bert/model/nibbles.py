@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedbert.ei_bert.quantisation import WEIGHT_LIMIT, short_scales
+from fedbert.ei_bert.model.quantisation import WEIGHT_LIMIT, short_scales
 
 _FACTORS = (1.0, 0.93, 0.86, 0.79)
 _COLUMN_FACTORS = (1.0, 0.9, 0.8)

@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from fedbert.ei_bert.bert import Body, Layer
-from fedbert.ei_bert.nibbles import MatrixNibbles, embedding_nibbles, matrix_nibbles, packed
-from fedbert.ei_bert.quantisation import INT8, Quantisation, Range, Weight, byte_range, quantise_weight, short
-from fedbert.ei_bert.student import Student
+from fedbert.ei_bert.model.bert import Body, Layer
+from fedbert.ei_bert.model.nibbles import MatrixNibbles, embedding_nibbles, matrix_nibbles, packed
+from fedbert.ei_bert.model.quantisation import (
+    INT8,
+    Quantisation,
+    Range,
+    Weight,
+    byte_range,
+    quantise_weight,
+    short,
+)
+from fedbert.ei_bert.model.student import Student
 
 _CONTRIB = "com.microsoft"
 _OPSET, _IR = 21, 10  # the first with 4-bit integers

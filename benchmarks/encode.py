@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from fedbert.ei_bert.artefact import load_artefact
+from fedbert.ei_bert.artefact.artefact import load_artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.model.tokenizer import MAX_TOKENS
-from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.paths import data_folder, models_folder
 
 

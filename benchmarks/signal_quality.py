@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
-from fedbert.ei_bert.artefact import load_artefact
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import load_artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.paths import models_folder
 from fedbert.privacy.gaussian import Gaussian
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
-from fedbert.ei_bert.heads import Head
+from fedbert.ei_bert.artefact.heads import Head
 from fedbert.ei_bert.model.bert import Body, Shape, mean_pool
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, TextRules, write_tokenizer

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import BUDGET_BYTES, Artefact, load_artefact, save_artefact, with_heads
-from fedbert.ei_bert.heads import Head, fit_head, head_bytes, read_head, softmax
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, load_artefact, save_artefact, with_heads
+from fedbert.ei_bert.artefact.heads import Head, fit_head, head_bytes, read_head, softmax
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.errors import FedbertError, invalid
 from fedbert.paths import models_folder
 from fedbert.units import format_bytes

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.heads import choose_strength, fit_linear
+from fedbert.ei_bert.artefact.heads import choose_strength, fit_linear
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.tasks import Task
 from fedbert.ei_bert.teacher import Teacher, sentence_vectors

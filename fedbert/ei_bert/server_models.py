@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.artefact import VOCABULARY, Artefact, build_artefact, load_artefact
+from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact, build_artefact, load_artefact
 from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.cross_distillation import TEMPERATURE, by_parts, divergence
 from fedbert.ei_bert.model.bert import fast_math, mean_pool

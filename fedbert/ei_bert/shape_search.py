@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fedbert.ei_bert.artefact.latency import batch_speed
 from fedbert.ei_bert.cross_distillation import pretrain
-from fedbert.ei_bert.latency import batch_speed
 from fedbert.ei_bert.model.tokenizer import Tokens
 from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.stages import Done, run_stage

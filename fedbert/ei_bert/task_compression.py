@@ -13,15 +13,15 @@ import torch
 
 from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.aims import aims
-from fedbert.ei_bert.artefact import Artefact, download_bytes, memory_bytes, parts, save_artefact
-from fedbert.ei_bert.card import write_card
-from fedbert.ei_bert.heads import Head, read_head
-from fedbert.ei_bert.latency import latency
+from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, memory_bytes, parts, save_artefact
+from fedbert.ei_bert.artefact.card import write_card
+from fedbert.ei_bert.artefact.heads import Head, read_head
+from fedbert.ei_bert.artefact.latency import latency
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.methods import METHODS
 from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.probe import compare, teacher_encoder
 from fedbert.ei_bert.reporter import Reporter
-from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline, Trained
 from fedbert.ei_bert.task_plan import TaskPlan
 from fedbert.ei_bert.tasks import Task

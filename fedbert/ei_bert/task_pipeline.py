@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedbert.ei_bert.artefact import Artefact, build_artefact
+from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
+from fedbert.ei_bert.artefact.heads import fit_head, head_bytes, quantise_head
 from fedbert.ei_bert.cross_distillation import pretrain
-from fedbert.ei_bert.heads import fit_head, head_bytes, quantise_head
 from fedbert.ei_bert.methods import Method
 from fedbert.ei_bert.model.bert import best_device
 from fedbert.ei_bert.model.export import onnx_bytes

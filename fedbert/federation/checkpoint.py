@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact, pack, unpack
+from fedbert.ei_bert.artefact.artefact import Artefact, pack, unpack
 from fedbert.errors import FedbertError
 from fedbert.federation.phone_state import PhoneState, cut
 from fedbert.federation.protocol import Arrays

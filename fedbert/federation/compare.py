@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert import comparison
-from fedbert.ei_bert.artefact import pack
+from fedbert.ei_bert.artefact.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import report as r
 from fedbert.federation.pooled import pooled_bound

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.machine import cores
 from fedbert.recommendation.scorer import TextScorer
 

@@ -17,7 +17,7 @@ from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.ei_bert.artefact import Artefact, unpack
+from fedbert.ei_bert.artefact.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named

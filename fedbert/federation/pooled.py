@@ -8,7 +8,7 @@ prototypes, whatever the run's signal.
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact
+from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.federation.server import Server
 from fedbert.scenario import Scenario
 from fedbert.signals.prototypes.signal import pooled_targets

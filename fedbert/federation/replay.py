@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import unpack
+from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.report import TIER_COUNT

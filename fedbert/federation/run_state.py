@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact
+from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.federation.exchange import Event
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.server import Release, ServerState

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact, load_artefact
+from fedbert.ei_bert.artefact.artefact import Artefact, load_artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.pretrained import model_folder
-from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.errors import invalid
 from fedbert.federation.protocol import RoundOrder
 from fedbert.machine import cores

@@ -6,7 +6,7 @@ from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import CostModel
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.host.verify_memory import VERDICTS, draw_cases, verify
-from fedbert.ei_bert.artefact import VOCABULARY, Artefact
+from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.recommendation.world import World, WorldSettings
 from fedbert.results import VerifiedRow

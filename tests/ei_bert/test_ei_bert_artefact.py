@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedbert.ei_bert.artefact import (
+from fedbert.ei_bert.artefact.artefact import (
     Artefact,
     build_artefact,
     download_bytes,
@@ -18,7 +18,7 @@ from fedbert.ei_bert.artefact import (
     unpack,
     with_heads,
 )
-from fedbert.ei_bert.entropy import coded, decoded
+from fedbert.ei_bert.artefact.entropy import coded, decoded
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedbert.devices.operations import count_operations
-from fedbert.ei_bert.artefact import build_artefact, parts
+from fedbert.ei_bert.artefact.artefact import build_artefact, parts
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.nibbles import embedding_nibbles, matrix_nibbles
 from fedbert.ei_bert.model.quantisation import INT8, Quantisation, calibrate
 from fedbert.ei_bert.model.student import Student, StudentShape
-from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.errors import FedbertError
 
 UNIT = StudentShape(

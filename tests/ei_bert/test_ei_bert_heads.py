@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fedbert.ei_bert.heads import (
+from fedbert.ei_bert.artefact.heads import (
     STRENGTHS,
     Head,
     choose_strength,

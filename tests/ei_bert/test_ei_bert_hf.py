@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 import fedbert.ei_bert.hf
-from fedbert.ei_bert.heads import Head, quantise_head
+from fedbert.ei_bert.artefact.heads import Head, quantise_head
 from fedbert.ei_bert.hf import EiBertConfig, EiBertForSequenceClassification, EiBertModel, save_transformers
 from fedbert.ei_bert.model.student import Student, StudentShape
 from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from fedbert.ei_bert.artefact import Artefact, build_artefact, load_artefact, save_artefact
-from fedbert.ei_bert.heads import Head, head_bytes, quantise_head, softmax
+from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact, load_artefact, save_artefact
+from fedbert.ei_bert.artefact.heads import Head, head_bytes, quantise_head, softmax
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import calibrate
 from fedbert.ei_bert.model.student import Student, StudentShape
 from fedbert.ei_bert.model.tokenizer import SPECIALS
 from fedbert.ei_bert.pretrained import EiBert, model_folder
-from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 

@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import run_command
 from fedbert.cli.probe import probe as probe_command
-from fedbert.ei_bert.heads import STRENGTHS
+from fedbert.ei_bert.artefact.heads import STRENGTHS
 from fedbert.ei_bert.model.tokenizer import SPECIALS
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.probe import ProbeResult, compare, macro_f1, probe, retention, teacher_encoder

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from fedbert.ei_bert.artefact import load_artefact
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import load_artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.scores import zero_shot
 from fedbert.ei_bert.server_models import ModelState, ServerModels, training_draws
 from fedbert.errors import FedbertError

@@ -16,11 +16,11 @@ from ei_bert_fakes import Silent, only_in
 from fedbert.cli.main import call
 from fedbert.ei_bert import task_pipeline
 from fedbert.ei_bert.ablation import ablation
-from fedbert.ei_bert.artefact import load_artefact, parts
+from fedbert.ei_bert.artefact.artefact import load_artefact, parts
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.methods import METHODS
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
-from fedbert.ei_bert.runtime import Int8Encoder
 from fedbert.ei_bert.shape_search import search_shapes
 from fedbert.ei_bert.task_compression import compress_tasks
 from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline

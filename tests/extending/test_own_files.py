@@ -10,7 +10,7 @@ import own_parts
 import pytest
 
 from fedbert.cli.main import call
-from fedbert.ei_bert.artefact import load_artefact
+from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.errors import FedbertError
 from fedbert.federation.environment import Environment, load_mechanism, load_signal
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
+from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
 from fedbert.ei_bert.server_models import ModelState, UpdateReport
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment

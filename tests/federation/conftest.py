@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedbert.ei_bert.artefact import Artefact, load_artefact
+from fedbert.ei_bert.artefact.artefact import Artefact, load_artefact
 from fedbert.federation.environment import Environment
 from fedbert.paths import models_folder
 from fedbert.scenario import Scenario

@@ -1,7 +1,7 @@
 """What an environment makes of its scenario."""
 
 from fedbert.devices.fleet_shares import load_fleet
-from fedbert.ei_bert.artefact import Artefact
+from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.federation.environment import cost_model
 from fedbert.scenario import Scenario
 

@@ -13,8 +13,8 @@ from canaries import Canary, found, reachable
 from faults.stub import StubModels, stubbed
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.federation.aggregator import Aggregator, Opened
 from fedbert.federation.client_app import app
 from fedbert.federation.environment import Environment, forget

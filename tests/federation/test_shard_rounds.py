@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import Artefact
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.federation import report as r
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.environment import Environment

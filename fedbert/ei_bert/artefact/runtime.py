@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import MODEL, VOCABULARY, Artefact
+from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact
 from fedbert.ei_bert.model.tokenizer import Role, TextRules, Tokens, by_length
 from fedbert.errors import FedbertError
 

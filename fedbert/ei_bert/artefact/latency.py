@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact import VOCABULARY, Artefact
-from fedbert.ei_bert.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 
 LENGTHS = (8, 16, 32, 64)
 _BATCH, _BATCHES, _ALONE, _TIMES = 96, 16, 64, 3

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbert.ei_bert.artefact import Artefact, download_bytes
+from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes
 from fedbert.files import write_bytes
 from fedbert.units import format_bytes
 

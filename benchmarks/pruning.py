@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fedbert.ei_bert.teacher import load_teacher
+from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.ei_bert.token_pruning import (
     agreement,
     importance,

@@ -19,7 +19,7 @@ def add_head(
     if seed < 0:
         raise invalid("seed", seed, "be >= 0")
     from fedbert.ei_bert.pretrained import EiBert, model_folder
-    from fedbert.ei_bert.tasks import load_tasks
+    from fedbert.ei_bert.teaching.tasks import load_tasks
 
     tasks = load_tasks([data])
     if len(tasks) != 1:

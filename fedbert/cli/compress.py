@@ -215,8 +215,8 @@ def _tasks(
     from fedbert.ei_bert.task_compression import compress_tasks
     from fedbert.ei_bert.task_pipeline import Inputs
     from fedbert.ei_bert.task_plan import PRESETS
-    from fedbert.ei_bert.tasks import load_tasks
-    from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.ei_bert.teaching.tasks import load_tasks
+    from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.reporting.compression import write_compression_report
     from fedbert.simulation import commit, versions
 
@@ -316,8 +316,8 @@ def search(
     from fedbert.ei_bert.public_text import general_sentences
     from fedbert.ei_bert.shape_search import search_shapes
     from fedbert.ei_bert.task_pipeline import Inputs
-    from fedbert.ei_bert.tasks import load_tasks
-    from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.ei_bert.teaching.tasks import load_tasks
+    from fedbert.ei_bert.teaching.teacher import load_teacher
 
     checked = checked_precision(precision)
     sentences, sources = general_sentences(data_folder(), None)

@@ -36,7 +36,7 @@ def probe(
         raise invalid("threads", threads, "be at least 1")
     if output is not None and output.is_dir():
         raise invalid("output", str(output), "be a file", "name one in that folder")
-    from fedbert.ei_bert.tasks import load_tasks
+    from fedbert.ei_bert.teaching.tasks import load_tasks
 
     # What is cheap to check comes first: files, then the student, then the teacher.
     tasks = load_tasks(data)
@@ -46,7 +46,7 @@ def probe(
 
     from fedbert.ei_bert.pretrained import model_folder
     from fedbert.ei_bert.probe import compare, student_encoder, teacher_encoder
-    from fedbert.ei_bert.teacher import load_teacher
+    from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
 
     folder = model_folder(model)

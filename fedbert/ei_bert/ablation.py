@@ -7,9 +7,9 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from fedbert.ei_bert.methods import METHODS, WARM_KD
 from fedbert.ei_bert.stages import Done
-from fedbert.ei_bert.tuning import Heads
+from fedbert.ei_bert.teaching.methods import METHODS, WARM_KD
+from fedbert.ei_bert.teaching.tuning import Heads
 
 if TYPE_CHECKING:
     from fedbert.ei_bert.task_pipeline import TaskPipeline, Trained

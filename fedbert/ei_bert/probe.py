@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.heads import choose_strength, fit_linear
 from fedbert.ei_bert.pretrained import EiBert
-from fedbert.ei_bert.tasks import Task
-from fedbert.ei_bert.teacher import Teacher, sentence_vectors
+from fedbert.ei_bert.teaching.tasks import Task
+from fedbert.ei_bert.teaching.teacher import Teacher, sentence_vectors
 from fedbert.errors import FedbertError
 from fedbert.randomness import Purpose, generator
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.teacher import sha256_of
+from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text
 from fedbert.randomness import Purpose, generator

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from fedbert.ei_bert.teacher import Teacher
+from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.randomness import Purpose, generator
 
 _EXCHANGED, _DROPPED, _NEAR = 0.25, 0.15, 0.4

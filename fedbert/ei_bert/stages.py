@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from fedbert.ei_bert.teacher import sha256_of
+from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, encoded, is_temporary, read_json, replace_whole, replacing
 

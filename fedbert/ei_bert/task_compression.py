@@ -18,15 +18,15 @@ from fedbert.ei_bert.artefact.card import write_card
 from fedbert.ei_bert.artefact.heads import Head, read_head
 from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.methods import METHODS
 from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.probe import compare, teacher_encoder
-from fedbert.ei_bert.reporter import Reporter
 from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline, Trained
 from fedbert.ei_bert.task_plan import TaskPlan
-from fedbert.ei_bert.tasks import Task
+from fedbert.ei_bert.teaching.methods import METHODS
+from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.tasks import Task
+from fedbert.ei_bert.teaching.tuning import pooled_states
 from fedbert.ei_bert.token_pruning import agreement, importance, spelling
-from fedbert.ei_bert.tuning import pooled_states
 
 _CONFUSIONS = 12
 _FLOAT_BYTES = 4

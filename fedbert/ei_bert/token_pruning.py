@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.model.bert import Layer, attention_bias
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextRules, Tokens
-from fedbert.ei_bert.teacher import Teacher, sorted_batches
+from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.errors import FedbertError, invalid
 
 Method = Literal["attention", "frequency", "attention_per_occurrence"]

@@ -31,7 +31,7 @@ from fedbert.signals.report import ReportLayout
 from fedbert.signals.signal import Memory, NoisySum, Signal
 
 if TYPE_CHECKING:
-    from fedbert.ei_bert.server_models import ModelState
+    from fedbert.ei_bert.teaching.server_models import ModelState
 
 TRAINING_THREADS = 2
 """torch threads of the server on every backend: the bits of a sum depend on them."""
@@ -156,7 +156,7 @@ class Server:
         training: Draws,
     ) -> None:
         """Load the models that belong to `artefact`; `training` is all that they draw from."""
-        from fedbert.ei_bert.server_models import ServerModels
+        from fedbert.ei_bert.teaching.server_models import ServerModels
 
         self.settings, self.public = settings, public
         self.mechanism, self.signal, self.layout = mechanism, signal, layout

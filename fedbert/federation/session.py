@@ -206,6 +206,6 @@ def release_arrays(state: RunState, first: int) -> Arrays:
 
 def training_draws_of(scenario: Scenario) -> Any:
     """Return the only random numbers that the server's models draw, without the seed behind them."""
-    from fedbert.ei_bert.server_models import training_draws
+    from fedbert.ei_bert.teaching.server_models import training_draws
 
     return training_draws(scenario.seed, scenario.rounds)

@@ -13,7 +13,7 @@ from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import calibrate
 from fedbert.ei_bert.model.student import StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
-from fedbert.ei_bert.teacher import load_teacher
+from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from fedbert.ei_bert.ablation import differences
-from fedbert.ei_bert.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, Tokens
 from fedbert.ei_bert.remix import neighbours, remixed
-from fedbert.ei_bert.task_distillation import (
+from fedbert.ei_bert.teaching.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
+from fedbert.ei_bert.teaching.task_distillation import (
     Rates,
     TaskLesson,
     _Terms,
@@ -23,10 +23,10 @@ from fedbert.ei_bert.task_distillation import (
     student_states,
     thinned,
 )
-from fedbert.ei_bert.tasks import Part, Task
-from fedbert.ei_bert.teacher import Teacher, load_teacher
+from fedbert.ei_bert.teaching.tasks import Part, Task
+from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
+from fedbert.ei_bert.teaching.tuning import Heads, fine_tune, pooled_states
 from fedbert.ei_bert.token_pruning import teacher_rows
-from fedbert.ei_bert.tuning import Heads, fine_tune, pooled_states
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
 LABELS = np.array([0, 1, 0, 0, 1])

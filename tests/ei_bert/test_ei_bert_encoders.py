@@ -9,7 +9,7 @@ from small_encoders import CASED, CHINESE, CHINESE_TEXTS, ENGLISH, save_encoder
 from transformers import BertTokenizer
 
 from fedbert.ei_bert.model.tokenizer import TextRules, padded
-from fedbert.ei_bert.teacher import Teacher, load_teacher
+from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.errors import FedbertError
 
 TEXTS = ("set an alarm", "the fee of £5 was cancelled", "card?")

@@ -16,7 +16,7 @@ from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.pipeline import Plan, compress
 from fedbert.ei_bert.public_text import load_public_text, varied
-from fedbert.ei_bert.server_models import ServerModels
+from fedbert.ei_bert.teaching.server_models import ServerModels
 from fedbert.errors import FedbertError
 
 NAMES = ["Alarm: set an alarm", "Bank: freeze an account", "Music: play a song"]

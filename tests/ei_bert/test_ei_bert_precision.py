@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from fedbert import machine
-from fedbert.ei_bert.cached import CachedLayers
-from fedbert.ei_bert.cross_distillation import Lesson, cross_distil, pretrain
-from fedbert.ei_bert.methods import METHODS
 from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded
-from fedbert.ei_bert.task_distillation import TaskLesson, distil
-from fedbert.ei_bert.tasks import Part, Task
-from fedbert.ei_bert.teacher import Teacher, load_teacher
+from fedbert.ei_bert.teaching.cached import CachedLayers
+from fedbert.ei_bert.teaching.cross_distillation import Lesson, cross_distil, pretrain
+from fedbert.ei_bert.teaching.methods import METHODS
+from fedbert.ei_bert.teaching.task_distillation import TaskLesson, distil
+from fedbert.ei_bert.teaching.tasks import Part, Task
+from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
+from fedbert.ei_bert.teaching.tuning import Heads, fine_tune, pooled_states
 from fedbert.ei_bert.token_pruning import teacher_rows
-from fedbert.ei_bert.tuning import Heads, fine_tune, pooled_states
 from fedbert.errors import FedbertError
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")

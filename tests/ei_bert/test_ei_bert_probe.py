@@ -20,8 +20,8 @@ from fedbert.ei_bert.artefact.heads import STRENGTHS
 from fedbert.ei_bert.model.tokenizer import SPECIALS
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.probe import ProbeResult, compare, macro_f1, probe, retention, teacher_encoder
-from fedbert.ei_bert.tasks import load_task
-from fedbert.ei_bert.teacher import load_teacher, sentence_vectors
+from fedbert.ei_bert.teaching.tasks import load_task
+from fedbert.ei_bert.teaching.teacher import load_teacher, sentence_vectors
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 

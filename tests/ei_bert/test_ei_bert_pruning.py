@@ -8,7 +8,7 @@ import torch
 from small_encoders import CASED, CHINESE, CHINESE_TEXTS, ENGLISH, random_encoder, save_encoder
 
 from fedbert.ei_bert.model.tokenizer import SPECIALS, TextRules
-from fedbert.ei_bert.teacher import Teacher, load_teacher
+from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.token_pruning import (
     METHODS,
     agreement,

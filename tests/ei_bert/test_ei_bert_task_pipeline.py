@@ -18,15 +18,15 @@ from fedbert.ei_bert import task_pipeline
 from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.artefact.artefact import load_artefact, parts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.methods import METHODS
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.shape_search import search_shapes
 from fedbert.ei_bert.task_compression import compress_tasks
 from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline
 from fedbert.ei_bert.task_plan import PRESETS, Architecture, TaskPlan
-from fedbert.ei_bert.tasks import load_tasks
-from fedbert.ei_bert.teacher import load_teacher
+from fedbert.ei_bert.teaching.methods import METHODS
+from fedbert.ei_bert.teaching.tasks import load_tasks
+from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.ei_bert.token_pruning import pruned_vocabulary
 from fedbert.errors import FedbertError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fedbert.ei_bert.tasks import load_task, load_tasks
+from fedbert.ei_bert.teaching.tasks import load_task, load_tasks
 from fedbert.errors import FedbertError
 
 ROWS = [(f"text {index} of {label}", label) for label in ("b", "a") for index in range(5)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fedbert.ei_bert import teacher as module
-from fedbert.ei_bert.teacher import installed_folder, load_teacher, sentence_vectors
+from fedbert.ei_bert.teaching import teacher as module
+from fedbert.ei_bert.teaching.teacher import installed_folder, load_teacher, sentence_vectors
 from fedbert.errors import FedbertError
 
 TEXTS = ["set an alarm for six", "why was my card declined?", "ok"]

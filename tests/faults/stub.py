@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
-from fedbert.ei_bert.server_models import ModelState, UpdateReport
+from fedbert.ei_bert.teaching.server_models import ModelState, UpdateReport
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.server import _Encoded, starting_artefact
@@ -137,7 +137,7 @@ def _environment(
 def stubbed() -> Iterator[None]:
     """Put the stub in the place of training, for runs with ``model="tiny"`` on one world."""
     with (
-        mock.patch("fedbert.ei_bert.server_models.ServerModels.load", StubModels.load),
+        mock.patch("fedbert.ei_bert.teaching.server_models.ServerModels.load", StubModels.load),
         mock.patch("fedbert.federation.environment.EncodedRelease", _release),
         mock.patch("fedbert.federation.server._Encoded", _encoder),
         mock.patch("fedbert.federation.server.starting_artefact", lambda model: variant(0)),

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.cached import CachedLayers
-from fedbert.ei_bert.cross_distillation import batches, divergence, rate, set_rate
-from fedbert.ei_bert.methods import Method
 from fedbert.ei_bert.model.bert import Layer, attention_bias, device_of, fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
-from fedbert.ei_bert.reporter import Running, TaskProgress
-from fedbert.ei_bert.tasks import Part
-from fedbert.ei_bert.teacher import Teacher, sorted_batches
-from fedbert.ei_bert.tuning import Heads
+from fedbert.ei_bert.teaching.cached import CachedLayers
+from fedbert.ei_bert.teaching.cross_distillation import batches, divergence, rate, set_rate
+from fedbert.ei_bert.teaching.methods import Method
+from fedbert.ei_bert.teaching.progress import Running, TaskProgress
+from fedbert.ei_bert.teaching.tasks import Part
+from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
+from fedbert.ei_bert.teaching.tuning import Heads
 from fedbert.randomness import Purpose, generator
 
 _TRAINED_TEACHER_LAYERS = 1

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.teacher import sha256_of
+from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
 
 Split = Literal["train", "validation", "test"]

@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact, build_artefact, load_artefact
-from fedbert.ei_bert.cached import CachedLayers
-from fedbert.ei_bert.cross_distillation import TEMPERATURE, by_parts, divergence
 from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
 from fedbert.ei_bert.model.student import Student, StudentShape
 from fedbert.ei_bert.model.tokenizer import Role, Tokens, padded
-from fedbert.ei_bert.teacher import Teacher, load_teacher, sorted_batches
+from fedbert.ei_bert.teaching.cached import CachedLayers
+from fedbert.ei_bert.teaching.cross_distillation import TEMPERATURE, by_parts, divergence
+from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher, sorted_batches
 from fedbert.errors import FedbertError
 from fedbert.files import write_bytes
 from fedbert.randomness import Draws, Purpose, draws

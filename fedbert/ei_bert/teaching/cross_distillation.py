@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fedbert.ei_bert.cached import CachedLayers
 from fedbert.ei_bert.model.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import padded
-from fedbert.ei_bert.reporter import Running
-from fedbert.ei_bert.teacher import Teacher
+from fedbert.ei_bert.teaching.cached import CachedLayers
+from fedbert.ei_bert.teaching.progress import Running
+from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.randomness import Purpose, generator
 
 TEMPERATURE = 0.05

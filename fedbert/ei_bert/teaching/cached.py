@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedbert.ei_bert.model.bert import Body, device_of
-from fedbert.ei_bert.teacher import sorted_batches
+from fedbert.ei_bert.teaching.teacher import sorted_batches
 
 
 class CachedLayers:

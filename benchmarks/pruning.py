@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fedbert.ei_bert.teaching.teacher import load_teacher
-from fedbert.ei_bert.token_pruning import (
+from fedbert.ei_bert.compression.token_pruning import (
     agreement,
     importance,
     pruned_vocabulary,
@@ -20,6 +19,7 @@ from fedbert.ei_bert.token_pruning import (
     smallest_size,
     spelling_report,
 )
+from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.paths import data_folder
 
 

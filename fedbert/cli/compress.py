@@ -211,10 +211,10 @@ def _tasks(
     search_record: Path | None,
     common: dict[str, Any],
 ) -> None:
-    from fedbert.ei_bert.public_text import general_sentences
-    from fedbert.ei_bert.task_compression import compress_tasks
-    from fedbert.ei_bert.task_pipeline import Inputs
-    from fedbert.ei_bert.task_plan import PRESETS
+    from fedbert.ei_bert.compression.pipeline import Inputs
+    from fedbert.ei_bert.compression.plan import PRESETS
+    from fedbert.ei_bert.compression.public_text import general_sentences
+    from fedbert.ei_bert.compression.record import compress_tasks
     from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.reporting.compression import write_compression_report
@@ -274,7 +274,7 @@ def _catalogue(
     server: Path,
     common: dict[str, Any],
 ) -> None:
-    from fedbert.ei_bert.pipeline import PLANS, compress
+    from fedbert.ei_bert.compression.catalogue_goal import PLANS, compress
 
     chosen = replace(PLANS[size], **_given(plan))
     chosen.check()
@@ -313,9 +313,9 @@ def search(
         raise invalid("output", str(output), "be a file, not a folder", "choose another --output")
     check_writable(output.parent)
     check_writable(work, "work")
-    from fedbert.ei_bert.public_text import general_sentences
-    from fedbert.ei_bert.shape_search import search_shapes
-    from fedbert.ei_bert.task_pipeline import Inputs
+    from fedbert.ei_bert.compression.pipeline import Inputs
+    from fedbert.ei_bert.compression.public_text import general_sentences
+    from fedbert.ei_bert.compression.shape_search import search_shapes
     from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
 

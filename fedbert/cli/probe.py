@@ -11,7 +11,7 @@ from fedbert.errors import invalid
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fedbert.ei_bert.probe import Comparison
+    from fedbert.ei_bert.compression.probe import Comparison
 
 
 def probe(
@@ -44,8 +44,8 @@ def probe(
     import torch
     from rich.console import Console
 
+    from fedbert.ei_bert.compression.probe import compare, student_encoder, teacher_encoder
     from fedbert.ei_bert.pretrained import model_folder
-    from fedbert.ei_bert.probe import compare, student_encoder, teacher_encoder
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
 

@@ -9,12 +9,18 @@ from torch import nn
 
 from fedbert.ei_bert.artefact.artefact import build_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.compression.token_pruning import (
+    importance,
+    pruned_vocabulary,
+    smallest_size,
+    spelling,
+    teacher_rows,
+)
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import calibrate
 from fedbert.ei_bert.model.student import StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
 from fedbert.ei_bert.teaching.teacher import load_teacher
-from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
 
 
 def test_a_chinese_student_reads_every_character_seen(tmp_path: Path) -> None:

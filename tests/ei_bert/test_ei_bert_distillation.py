@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from fedbert.ei_bert.ablation import differences
+from fedbert.ei_bert.compression.ablation import differences
+from fedbert.ei_bert.compression.remix import neighbours, remixed
+from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, Tokens
-from fedbert.ei_bert.remix import neighbours, remixed
 from fedbert.ei_bert.teaching.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
 from fedbert.ei_bert.teaching.task_distillation import (
     Rates,
@@ -26,7 +27,6 @@ from fedbert.ei_bert.teaching.task_distillation import (
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, fine_tune, pooled_states
-from fedbert.ei_bert.token_pruning import teacher_rows
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
 LABELS = np.array([0, 1, 0, 0, 1])

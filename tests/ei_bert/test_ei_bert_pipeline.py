@@ -11,11 +11,11 @@ import pytest
 from ei_bert_fakes import Silent, only_in
 
 from fedbert.cli.main import call
-from fedbert.ei_bert import pipeline
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.pipeline import Plan, compress
-from fedbert.ei_bert.public_text import load_public_text, varied
+from fedbert.ei_bert.compression import catalogue_goal as pipeline
+from fedbert.ei_bert.compression.catalogue_goal import Plan, compress
+from fedbert.ei_bert.compression.public_text import load_public_text, varied
 from fedbert.ei_bert.teaching.server_models import ServerModels
 from fedbert.errors import FedbertError
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fedbert import machine
+from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded
@@ -22,7 +23,6 @@ from fedbert.ei_bert.teaching.task_distillation import TaskLesson, distil
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, fine_tune, pooled_states
-from fedbert.ei_bert.token_pruning import teacher_rows
 from fedbert.errors import FedbertError
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")

@@ -17,9 +17,16 @@ from fedbert.cli.add_head import add_head
 from fedbert.cli.command import run_command
 from fedbert.cli.probe import probe as probe_command
 from fedbert.ei_bert.artefact.heads import STRENGTHS
+from fedbert.ei_bert.compression.probe import (
+    ProbeResult,
+    compare,
+    macro_f1,
+    probe,
+    retention,
+    teacher_encoder,
+)
 from fedbert.ei_bert.model.tokenizer import SPECIALS
 from fedbert.ei_bert.pretrained import EiBert
-from fedbert.ei_bert.probe import ProbeResult, compare, macro_f1, probe, retention, teacher_encoder
 from fedbert.ei_bert.teaching.tasks import load_task
 from fedbert.ei_bert.teaching.teacher import load_teacher, sentence_vectors
 from fedbert.errors import FedbertError

@@ -7,9 +7,7 @@ import pytest
 import torch
 from small_encoders import CASED, CHINESE, CHINESE_TEXTS, ENGLISH, random_encoder, save_encoder
 
-from fedbert.ei_bert.model.tokenizer import SPECIALS, TextRules
-from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
-from fedbert.ei_bert.token_pruning import (
+from fedbert.ei_bert.compression.token_pruning import (
     METHODS,
     agreement,
     importance,
@@ -19,6 +17,8 @@ from fedbert.ei_bert.token_pruning import (
     spelling,
     spelling_report,
 )
+from fedbert.ei_bert.model.tokenizer import SPECIALS, TextRules
+from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.errors import FedbertError
 
 TEXTS = ("set an alarm", "the fee was set", "card card")

@@ -8,8 +8,8 @@ from integer_reference import reference_vectors
 
 from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact, load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.compression.scores import zero_shot
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
-from fedbert.ei_bert.scores import zero_shot
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder, models_folder
 

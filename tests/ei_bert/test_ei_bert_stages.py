@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fedbert.ei_bert.stages import load_tensors, run_stage, save_tensors
+from fedbert.ei_bert.compression.stages import load_tensors, run_stage, save_tensors
 from fedbert.errors import FedbertError
 
 

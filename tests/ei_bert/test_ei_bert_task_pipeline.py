@@ -14,20 +14,20 @@ import torch
 from ei_bert_fakes import Silent, only_in
 
 from fedbert.cli.main import call
-from fedbert.ei_bert import task_pipeline
-from fedbert.ei_bert.ablation import ablation
 from fedbert.ei_bert.artefact.artefact import load_artefact, parts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.compression import pipeline as task_pipeline
+from fedbert.ei_bert.compression.ablation import ablation
+from fedbert.ei_bert.compression.pipeline import Inputs, TaskPipeline
+from fedbert.ei_bert.compression.plan import PRESETS, Architecture, TaskPlan
+from fedbert.ei_bert.compression.record import compress_tasks
+from fedbert.ei_bert.compression.shape_search import search_shapes
+from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
-from fedbert.ei_bert.shape_search import search_shapes
-from fedbert.ei_bert.task_compression import compress_tasks
-from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline
-from fedbert.ei_bert.task_plan import PRESETS, Architecture, TaskPlan
 from fedbert.ei_bert.teaching.methods import METHODS
 from fedbert.ei_bert.teaching.tasks import load_tasks
 from fedbert.ei_bert.teaching.teacher import load_teacher
-from fedbert.ei_bert.token_pruning import pruned_vocabulary
 from fedbert.errors import FedbertError
 
 WORDS = {"alarm": ("set an alarm", "wake me at six"), "bank": ("freeze my account", "block my bank account")}

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from fedbert.ei_bert.compression.token_pruning import (
+    attention_received,
+    pruned_vocabulary,
+    spelling,
+    teacher_rows,
+)
 from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, by_length, padded
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
-from fedbert.ei_bert.token_pruning import attention_received, pruned_vocabulary, spelling, teacher_rows
 from fedbert.errors import FedbertError
 
 SMALL = (*SPECIALS, "set", "an", "alarm", "a", "##s", "s", "##a")

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
+from fedbert.ei_bert.compression.token_pruning import METHODS as RANKINGS
+from fedbert.ei_bert.compression.token_pruning import Method as Ranking
 from fedbert.ei_bert.model.student import StudentShape
 from fedbert.ei_bert.teaching.methods import INTEGRATION, METHODS, Method
-from fedbert.ei_bert.token_pruning import METHODS as RANKINGS
-from fedbert.ei_bert.token_pruning import Method as Ranking
 from fedbert.errors import invalid
 from fedbert.machine import Precision, checked_precision
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fedbert.ei_bert.task_plan import TaskPlan
+from fedbert.ei_bert.compression.plan import TaskPlan
 
 _LOST, _PROBED = 0.003, 0.95
 _TEXTS_PER_S, _ALONE_MS, _LENGTH = 4_500, 0.6, 16

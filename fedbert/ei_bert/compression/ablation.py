@@ -7,12 +7,12 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from fedbert.ei_bert.stages import Done
+from fedbert.ei_bert.compression.stages import Done
 from fedbert.ei_bert.teaching.methods import METHODS, WARM_KD
 from fedbert.ei_bert.teaching.tuning import Heads
 
 if TYPE_CHECKING:
-    from fedbert.ei_bert.task_pipeline import TaskPipeline, Trained
+    from fedbert.ei_bert.compression.pipeline import TaskPipeline, Trained
 
 
 def ablation(

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from fedbert.ei_bert.artefact.latency import batch_speed
+from fedbert.ei_bert.compression.pipeline import MANIFEST_ROOM, Inputs, TaskPipeline, Trained
+from fedbert.ei_bert.compression.plan import Architecture, TaskPlan
+from fedbert.ei_bert.compression.stages import Done, run_stage
 from fedbert.ei_bert.model.tokenizer import Tokens
-from fedbert.ei_bert.stages import Done, run_stage
-from fedbert.ei_bert.task_pipeline import MANIFEST_ROOM, Inputs, TaskPipeline, Trained
-from fedbert.ei_bert.task_plan import Architecture, TaskPlan
 from fedbert.ei_bert.teaching.cross_distillation import pretrain
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.task_distillation import student_states

@@ -21,24 +21,30 @@ from torch import Tensor, nn
 from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, build_artefact, save_artefact
 from fedbert.ei_bert.artefact.card import write_card
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.compression.plan import Architecture
+from fedbert.ei_bert.compression.public_text import PublicText, load_public_text, varied
+from fedbert.ei_bert.compression.scores import zero_shot
+from fedbert.ei_bert.compression.stages import Done, load_tensors, run_stage, save_tensors
+from fedbert.ei_bert.compression.token_pruning import METHODS as RANKINGS
+from fedbert.ei_bert.compression.token_pruning import Method as Ranking
+from fedbert.ei_bert.compression.token_pruning import (
+    importance,
+    pruned_vocabulary,
+    smallest_size,
+    spelling,
+    teacher_rows,
+)
+from fedbert.ei_bert.compression.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.ei_bert.model.bert import best_device, fast_math, mean_pool
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
-from fedbert.ei_bert.public_text import PublicText, load_public_text, varied
-from fedbert.ei_bert.scores import zero_shot
-from fedbert.ei_bert.stages import Done, load_tensors, run_stage, save_tensors
-from fedbert.ei_bert.task_plan import Architecture
 from fedbert.ei_bert.teaching import cross_distillation as distillation
 from fedbert.ei_bert.teaching.cached import CachedLayers
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.server_models import write_server_folder
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher, sentence_vectors, sorted_batches
-from fedbert.ei_bert.token_pruning import METHODS as RANKINGS
-from fedbert.ei_bert.token_pruning import Method as Ranking
-from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
-from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError, invalid
 from fedbert.machine import Precision, checked_precision, precision_used
 from fedbert.randomness import Purpose, generator

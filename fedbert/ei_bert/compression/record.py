@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from fedbert.ei_bert.ablation import ablation
-from fedbert.ei_bert.aims import aims
 from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, memory_bytes, parts, save_artefact
 from fedbert.ei_bert.artefact.card import write_card
 from fedbert.ei_bert.artefact.heads import Head, read_head
 from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.compression.ablation import ablation
+from fedbert.ei_bert.compression.aims import aims
+from fedbert.ei_bert.compression.pipeline import Inputs, TaskPipeline, Trained
+from fedbert.ei_bert.compression.plan import TaskPlan
+from fedbert.ei_bert.compression.probe import compare, teacher_encoder
+from fedbert.ei_bert.compression.token_pruning import agreement, importance, spelling
 from fedbert.ei_bert.model.quantisation import Quantisation
-from fedbert.ei_bert.probe import compare, teacher_encoder
-from fedbert.ei_bert.task_pipeline import Inputs, TaskPipeline, Trained
-from fedbert.ei_bert.task_plan import TaskPlan
 from fedbert.ei_bert.teaching.methods import METHODS
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.tuning import pooled_states
-from fedbert.ei_bert.token_pruning import agreement, importance, spelling
 
 _CONFUSIONS = 12
 _FLOAT_BYTES = 4

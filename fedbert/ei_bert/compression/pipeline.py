@@ -19,14 +19,22 @@ from torch import Tensor, nn
 
 from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
 from fedbert.ei_bert.artefact.heads import fit_head, head_bytes, quantise_head
+from fedbert.ei_bert.compression.plan import TaskPlan
+from fedbert.ei_bert.compression.remix import neighbours, remixed
+from fedbert.ei_bert.compression.stages import Done, load_tensors, run_stage, save_tensors
+from fedbert.ei_bert.compression.token_pruning import (
+    importance,
+    pruned_vocabulary,
+    smallest_size,
+    spelling,
+    teacher_rows,
+)
+from fedbert.ei_bert.compression.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.ei_bert.model.bert import best_device
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
 from fedbert.ei_bert.model.student import Student, start_student
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
-from fedbert.ei_bert.remix import neighbours, remixed
-from fedbert.ei_bert.stages import Done, load_tensors, run_stage, save_tensors
-from fedbert.ei_bert.task_plan import TaskPlan
 from fedbert.ei_bert.teaching.cross_distillation import pretrain
 from fedbert.ei_bert.teaching.methods import Method
 from fedbert.ei_bert.teaching.progress import Reporter
@@ -41,8 +49,6 @@ from fedbert.ei_bert.teaching.task_distillation import (
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.ei_bert.teaching.tuning import Heads, accuracy, fine_tune, joined, pooled_rows, pooled_states
-from fedbert.ei_bert.token_pruning import importance, pruned_vocabulary, smallest_size, spelling, teacher_rows
-from fedbert.ei_bert.vocabulary_fit import check_budget, fit_vocabulary, trimmed
 from fedbert.errors import FedbertError
 from fedbert.machine import precision_used
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.checkpoint import keep_phones, save_checkpoint
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.run_state import RunState

@@ -7,7 +7,7 @@ as in ``flwr run . --run-config 'devices=10000 output="runs/deployed"'``.
 from pathlib import Path
 from typing import Any
 
-from fedbert.federation.deployment import server_app
+from fedbert.federation.places.deployment import server_app
 
 _WORDS = {"": None, "none": None}
 

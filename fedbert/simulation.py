@@ -193,7 +193,7 @@ def _rounds(
 
 
 def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:
-    from fedbert.federation.backends import run_on
+    from fedbert.federation.places.backends import run_on
 
     if grid is not None:
         body(grid)

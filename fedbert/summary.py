@@ -16,7 +16,7 @@ from fedbert.devices.errors_table import device_errors
 from fedbert.devices.links import LINK_KINDS
 from fedbert.devices.network import upload_state
 from fedbert.devices.profiles import TIERS, DeviceProfile
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.budget import privacy_row
 from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment

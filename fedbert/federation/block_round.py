@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fedbert.devices.availability import interruptions
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, may_upload, transfer_uniforms, upload
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones

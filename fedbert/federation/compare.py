@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fedbert import comparison
 from fedbert.ei_bert.artefact.artefact import pack
 from fedbert.errors import FedbertError
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.pooled import pooled_bound
 from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
 from fedbert.federation.run_state import RunState

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.protocol import Arrays
 from fedbert.results import ENERGY_USES
 

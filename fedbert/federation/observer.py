@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.protocol import Arrays
 
 

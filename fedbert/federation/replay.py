@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
-from fedbert.federation.report import TIER_COUNT
 from fedbert.federation.shard import Shard
+from fedbert.federation.shard_report import TIER_COUNT
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
 from fedbert.recommendation.scorer import (
     FULL,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.aggregator import MaskedReport
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.exchange import Event

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.cost_model import Outcome
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import participant_energy
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate

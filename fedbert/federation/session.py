@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fedbert import comparison
 from fedbert.ei_bert.artefact.artefact import pack
 from fedbert.errors import FedbertError
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.aggregator import Aggregator
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.environment import Environment, share

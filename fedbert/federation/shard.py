@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment

@@ -11,8 +11,8 @@ from flwr.app import Array as FlowerArray
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
-from fedbert.federation.client_app import app
-from fedbert.federation.inprocess import InProcessGrid
+from fedbert.federation.places.client_app import app
+from fedbert.federation.places.inprocess import InProcessGrid
 from fedbert.federation.protocol import Arrays, array_record, from_records
 from fedbert.federation.signing import content_sha256
 

@@ -37,7 +37,7 @@ from fedbert import run_folder
 from fedbert.cli.run import work
 from fedbert.errors import FedbertError
 from fedbert.federation import compare as comparing
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.aggregator import Aggregator
 from fedbert.federation.environment import load_mechanism
 from fedbert.federation.exchange import ATTEMPTS

@@ -144,7 +144,7 @@ def stubbed() -> Iterator[None]:
         mock.patch("fedbert.federation.session.starting_artefact", lambda model: variant(0)),
         mock.patch("fedbert.federation.environment.Environment.create", _environment),
         mock.patch("fedbert.federation.environment.unpack", _unpacked),
-        mock.patch("fedbert.federation.client_app.unpack", _unpacked),
+        mock.patch("fedbert.federation.places.client_app.unpack", _unpacked),
         # Without its table of all products, which costs more than so few sessions need.
         mock.patch("fedbert.federation.replay.TextScorer", functools.partial(TextScorer, table_entries=0)),
     ):

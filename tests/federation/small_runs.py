@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from fedbert.federation.backends import run_inprocess
 from fedbert.federation.environment import share
+from fedbert.federation.places.backends import run_inprocess
 from fedbert.federation.round_step import step
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate

@@ -11,12 +11,12 @@ from faults.stub import stubbed
 from hostile import OTHER_KINDS, REPLAY_KINDS, ROUND_KINDS, START_KINDS, Spoil, hostile_app
 
 from fedbert.errors import RunStopped
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.aggregator import Aggregator
-from fedbert.federation.client_app import app
 from fedbert.federation.compare import compare
 from fedbert.federation.environment import forget
 from fedbert.federation.exchange import ATTEMPTS, Event
+from fedbert.federation.places.client_app import app
 from fedbert.federation.protocol import REPLAY, ROUND, START, from_records
 from fedbert.federation.round_step import step
 from fedbert.federation.session import Session

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedbert.errors import FedbertError
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 
 
 def test_sparse_arrays_add_up_to_the_plain_sum() -> None:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.federation.aggregator import Aggregator, Opened
-from fedbert.federation.client_app import app
 from fedbert.federation.environment import Environment, forget
-from fedbert.federation.inprocess import InProcessGrid
+from fedbert.federation.places.client_app import app
+from fedbert.federation.places.inprocess import InProcessGrid
 from fedbert.federation.protocol import from_records
 from fedbert.federation.round_step import step
 from fedbert.federation.server import Server, ServerState

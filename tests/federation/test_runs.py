@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_runs import figures, stepped
 
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.run_state import RunState
 from fedbert.results import RunResult
 from fedbert.scenario import Execution, Scenario

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.environment import Environment
 from fedbert.federation.phone_state import PhoneState

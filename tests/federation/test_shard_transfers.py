@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedbert.federation import report as r
+from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import participant_energy, tier_energy
 from fedbert.federation.environment import Environment, world_settings
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState

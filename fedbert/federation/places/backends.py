@@ -33,8 +33,8 @@ def run_on(main: Main, execution: Execution, devices: int) -> None:
 
 def run_inprocess(main: Main, shards: int) -> None:
     """Run the ServerApp's body and the ClientApp in this process."""
-    from fedbert.federation.client_app import app
-    from fedbert.federation.inprocess import InProcessGrid
+    from fedbert.federation.places.client_app import app
+    from fedbert.federation.places.inprocess import InProcessGrid
 
     grid = InProcessGrid(app, shards)
     try:
@@ -50,7 +50,7 @@ def run_ray(main: Main, shards: int, address: str | None) -> None:
     except ModuleNotFoundError:
         raise FedbertError("backend(='ray') needs Ray; pip install 'fedbert[ray]'") from None
 
-    from fedbert.federation.client_app import app as client_app
+    from fedbert.federation.places.client_app import app as client_app
 
     failure: list[BaseException] = []
     with _quiet_flower(), tempfile.TemporaryDirectory(prefix="fedbert-flwr-") as home:

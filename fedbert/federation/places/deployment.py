@@ -6,7 +6,7 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fedbert.federation.backends import wait_for_nodes
+from fedbert.federation.places.backends import wait_for_nodes
 
 Serve = Callable[[Any, dict[str, Any]], None]
 """Takes a grid and the run configuration."""

@@ -89,7 +89,7 @@ def run_capacity(
 ) -> None:
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     check(asked)
-    from fedbert.planning.base_run import read_base_run
+    from fedbert.planning.capacity.base_run import read_base_run
     from fedbert.planning.output import foreign_check
     from fedbert.planning.simulate import command_line
     from fedbert.run_folder import check_path, release, reserve
@@ -126,7 +126,7 @@ def _base_run(folder: Path, simulate: Any, command: str) -> Any:
 
     An earlier forecast there gives way when the run is finished, not before.
     """
-    from fedbert.planning.base_run import read_base_run
+    from fedbert.planning.capacity.base_run import read_base_run
     from fedbert.planning.output import write_together
     from fedbert.planning.simulate import simulate_visibly
     from fedbert.results import run_bytes
@@ -142,10 +142,10 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str, remove:
     import json
 
     from fedbert.files import encoded
-    from fedbert.planning.capacity import Plan
+    from fedbert.planning.capacity.capacity import Plan
+    from fedbert.planning.capacity.forecast import forecast
     from fedbert.planning.capacity_page import render, terminal_tables
     from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame, part_day_warning
-    from fedbert.planning.forecast import forecast
     from fedbert.planning.output import console_for_tables, write_together
 
     plan = Plan(

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from fedbert.display import display
-from fedbert.planning.grid import Progress
+from fedbert.planning.tradeoff.grid import Progress
 
 
 def line(progress: Progress) -> str:

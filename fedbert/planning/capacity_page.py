@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedbert.planning.capacity import CapacityForecast, Forecast
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
 from fedbert.planning.capacity_plots import REQUEST_KINDS, hourly_figure, requests_figure, rollout_figure
 from fedbert.planning.capacity_text import (
     MIX_ASSUMPTION,

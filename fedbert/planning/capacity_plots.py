@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fedbert.planning.capacity import HOURS, CapacityForecast, Curve
+from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Curve
 from fedbert.reporting import theme
 
 REQUEST_KINDS = ("downloads", "report uploads", "check-ins")

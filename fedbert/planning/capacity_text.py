@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fedbert.intervals import Estimate
-from fedbert.planning.capacity import HOURS, CapacityForecast, Forecast
-from fedbert.planning.rollout import STEPS_PER_HOUR
+from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Forecast
+from fedbert.planning.capacity.rollout import STEPS_PER_HOUR
 from fedbert.units import format_bytes
 
 if TYPE_CHECKING:

@@ -15,14 +15,12 @@ from scipy import stats
 from fedbert.cli.capacity import run_capacity
 from fedbert.errors import FedbertError
 from fedbert.intervals import from_draws
-from fedbert.planning.base_run import BaseRun, base_of, read_base_run, window_hours
-from fedbert.planning.capacity import CapacityForecast, Plan
-from fedbert.planning.capacity_page import render
-from fedbert.planning.capacity_text import part_day_warning, value_text
-from fedbert.planning.draws import draw_inputs, error_sd, fit_fetching, round_spread, spread_sd
-from fedbert.planning.filling import fill_chance, sampling_probability
-from fedbert.planning.forecast import forecast
-from fedbert.planning.rollout import (
+from fedbert.planning.capacity.base_run import BaseRun, base_of, read_base_run, window_hours
+from fedbert.planning.capacity.capacity import CapacityForecast, Plan
+from fedbert.planning.capacity.draws import draw_inputs, error_sd, fit_fetching, round_spread, spread_sd
+from fedbert.planning.capacity.filling import fill_chance, sampling_probability
+from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.capacity.rollout import (
     STEPS_PER_HOUR,
     bits_per_s,
     per_step,
@@ -30,6 +28,8 @@ from fedbert.planning.rollout import (
     time_to_share,
     usual_day,
 )
+from fedbert.planning.capacity_page import render
+from fedbert.planning.capacity_text import part_day_warning, value_text
 from fedbert.results import DeviceErrorRow, DeviceErrors, save_run
 from fedbert.scenario import build
 from fedbert.units import S_PER_DAY, TERABYTE

@@ -9,7 +9,7 @@ import pytest
 
 from fedbert.cli.command import join_values, run_command
 from fedbert.errors import FedbertError
-from fedbert.planning.epsilons import epsilon_text, parse_epsilons
+from fedbert.planning.tradeoff.epsilons import epsilon_text, parse_epsilons
 
 REPOSITORY = Path(__file__).parents[2]
 

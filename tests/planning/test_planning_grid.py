@@ -17,8 +17,8 @@ import pytest
 from fedbert.cli.grid_progress import line
 from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.errors import FedbertError
-from fedbert.planning.frontier import cells_frame, frontier_frame
-from fedbert.planning.grid import Progress, load_cell, open_folder, plan, run_grid
+from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.planning.tradeoff.grid import Progress, load_cell, open_folder, plan, run_grid
 from fedbert.planning.workers import run_calls
 from fedbert.results import save_run
 from fedbert.run_folder import release

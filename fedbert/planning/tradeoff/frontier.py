@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fedbert.comparison import FINAL, POOLED, RELEASE_0, STUDENTS, TEXT_ONLY
 from fedbert.errors import FedbertError
 from fedbert.intervals import t_interval
-from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.tier_tables import TIER_FIGURES, tier_figures
+from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.results import Metrics, RunResult
 
 if TYPE_CHECKING:

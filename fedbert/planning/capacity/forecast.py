@@ -7,12 +7,12 @@ them assume that the larger fleet has the run's mix of devices, habits and hours
 import numpy as np
 
 from fedbert.intervals import Array, Estimate, from_draws
-from fedbert.planning.base_run import BaseRun
-from fedbert.planning.capacity import HOURS, CapacityForecast, Curve, Forecast, Plan
-from fedbert.planning.device_forecast import hourly, sessions, tiers
-from fedbert.planning.draws import Draws, draw_inputs
-from fedbert.planning.filling import fill_chance, sampling_probability
-from fedbert.planning.rollout import (
+from fedbert.planning.capacity.base_run import BaseRun
+from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Curve, Forecast, Plan
+from fedbert.planning.capacity.device_forecast import hourly, sessions, tiers
+from fedbert.planning.capacity.draws import Draws, draw_inputs
+from fedbert.planning.capacity.filling import fill_chance, sampling_probability
+from fedbert.planning.capacity.rollout import (
     STEPS_PER_HOUR,
     Rollout,
     bits_per_s,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedbert.intervals import NORMAL_QUANTILE, Array
-from fedbert.planning.base_run import BaseRun, FetchWindows
+from fedbert.planning.capacity.base_run import BaseRun, FetchWindows
 from fedbert.randomness import Purpose, generator
 from fedbert.results import DeviceErrors, asked_errors
 

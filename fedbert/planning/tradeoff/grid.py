@@ -17,8 +17,8 @@ from pathlib import Path
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text, write_text
 from fedbert.planning import output
-from fedbert.planning.epsilons import epsilon_text
 from fedbert.planning.simulate import Simulate
+from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.planning.workers import run_calls
 from fedbert.results import RunResult, load_run, save_run
 from fedbert.resume import finish

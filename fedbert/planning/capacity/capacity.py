@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
-from fedbert.planning.base_run import BaseRun
+from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.units import HOURS_PER_DAY
 
 HOURS = int(HOURS_PER_DAY)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from fedbert.intervals import NORMAL_QUANTILE, Array, Estimate, from_draws, wilson
-from fedbert.planning.base_run import BaseRun
-from fedbert.planning.capacity import HOURS, Forecast, Label, Plan
-from fedbert.planning.draws import Draws
+from fedbert.planning.capacity.base_run import BaseRun
+from fedbert.planning.capacity.capacity import HOURS, Forecast, Label, Plan
+from fedbert.planning.capacity.draws import Draws
 from fedbert.units import MS_PER_HOUR, MS_PER_S
 
 S_PER_HOUR = MS_PER_HOUR / MS_PER_S

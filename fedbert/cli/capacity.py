@@ -144,9 +144,9 @@ def _write(folder: Path, base: Any, asked: dict[str, Any], command: str, remove:
     from fedbert.files import encoded
     from fedbert.planning.capacity.capacity import Plan
     from fedbert.planning.capacity.forecast import forecast
-    from fedbert.planning.capacity_page import render, terminal_tables
-    from fedbert.planning.capacity_text import MIX_ASSUMPTION, as_json, frame, part_day_warning
     from fedbert.planning.output import console_for_tables, write_together
+    from fedbert.reporting.capacity.page import render, terminal_tables
+    from fedbert.reporting.capacity.text import MIX_ASSUMPTION, as_json, frame, part_day_warning
 
     plan = Plan(
         devices=asked["devices"],

@@ -217,7 +217,7 @@ def _tasks(
     from fedbert.ei_bert.compression.record import compress_tasks
     from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
-    from fedbert.reporting.compression import write_compression_report
+    from fedbert.reporting.compression.page import write_compression_report
     from fedbert.simulation import commit, versions
 
     chosen = PRESETS[size]

@@ -6,7 +6,7 @@ import click
 
 
 def _report(folder: Path) -> int:
-    from fedbert.reporting.files import rerender
+    from fedbert.reporting.run.folder import rerender
 
     click.echo(rerender(folder))
     return 0

@@ -98,7 +98,7 @@ def work(
     The folder is reserved first. `grid` is a Flower Grid to run on, if it is not to be started here.
     """
     from fedbert.cli.run_progress import RunProgress
-    from fedbert.reporting.files import prepare_folder
+    from fedbert.reporting.run.folder import prepare_folder
     from fedbert.tracking.registry import open_trackers
 
     folder = resume or execution.output or default_folder(scenario)
@@ -137,8 +137,8 @@ def _finished(
     simulate: "Callable[[], RunOutput]", folder: Path, progress: "RunProgress", trackers: "Trackers"
 ) -> int:
     """Run, write the folder, show the result; whatever ends it early says how to go on."""
-    from fedbert.reporting.files import write_run_folder
-    from fedbert.reporting.terminal import print_summary
+    from fedbert.reporting.run.folder import write_run_folder
+    from fedbert.reporting.run.terminal import print_summary
     from fedbert.resume import finish
 
     done = False

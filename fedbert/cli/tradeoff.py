@@ -101,7 +101,7 @@ def _write(folder: Path, scenario: Any, results: Any, command: str) -> None:
     from fedbert.planning.output import console_for_tables, parquet_bytes, write_together
     from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
     from fedbert.planning.tradeoff.grid import FRONTIER
-    from fedbert.planning.tradeoff_page import render, terminal_table, tier_table
+    from fedbert.reporting.tradeoff.page import render, terminal_table, tier_table
 
     cells = cells_frame(results)
     frontier = frontier_frame(cells)

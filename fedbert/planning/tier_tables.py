@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.devices.profiles import TIERS
 from fedbert.planning.capacity.base_run import BaseRun
-from fedbert.reporting.page import Section, table_html
+from fedbert.reporting.parts.page import Section, table_html
 from fedbert.reporting.tier_quality import EVERY_SESSION, TIER_COLUMNS, TIER_NOTE, tier_ndcg
 from fedbert.results import RunResult
 

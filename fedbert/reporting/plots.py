@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from fedbert.reporting import text, theme
+from fedbert.reporting import text
+from fedbert.reporting.parts import theme
 from fedbert.results import RoundRow, RunResult
 
 GUIDES = {"popularity": theme.GREY, "tf-idf": theme.GREY, "tfidf": theme.GREY}

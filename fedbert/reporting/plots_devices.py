@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Literal
 
-from fedbert.reporting import text, theme
+from fedbert.reporting import text
+from fedbert.reporting.parts import theme
 from fedbert.results import RunResult
 from fedbert.units import MEGABYTE
 

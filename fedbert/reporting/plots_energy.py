@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from fedbert.reporting import theme
+from fedbert.reporting.parts import theme
 from fedbert.reporting.plots_devices import stacked_shares
 from fedbert.results import ENERGY_USES, RunResult
 

@@ -1,7 +1,7 @@
 """Chapters of a run's report: quality and phones; None where the run has nothing on the subject."""
 
 from fedbert.reporting import plots, plots_devices, text
-from fedbert.reporting.page import (
+from fedbert.reporting.parts.page import (
     Cell,
     Panel,
     Section,

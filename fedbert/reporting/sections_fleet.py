@@ -1,7 +1,7 @@
 """Chapters of a run's report: who took part, traffic, hours; None where the run has nothing on it."""
 
 from fedbert.reporting import plots_devices, text
-from fedbert.reporting.page import (
+from fedbert.reporting.parts.page import (
     Cell,
     Panel,
     Section,

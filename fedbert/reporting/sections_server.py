@@ -1,7 +1,7 @@
 """Chapters of a run's report: privacy, the server, and how the run was made."""
 
 from fedbert.reporting import plots, text
-from fedbert.reporting.page import (
+from fedbert.reporting.parts.page import (
     Cell,
     Panel,
     Section,

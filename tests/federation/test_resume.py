@@ -16,7 +16,7 @@ from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint, read_phones
 from fedbert.files import read_journal
 from fedbert.paths import profiles_folder
-from fedbert.reporting.files import FILES, prepare_folder, write_run_folder
+from fedbert.reporting.run.folder import FILES, prepare_folder, write_run_folder
 from fedbert.results import RoundRow, load_run
 from fedbert.resume import OtherRun, finish, input_digests
 from fedbert.run_folder import holding, release

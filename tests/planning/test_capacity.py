@@ -28,8 +28,8 @@ from fedbert.planning.capacity.rollout import (
     time_to_share,
     usual_day,
 )
-from fedbert.planning.capacity_page import render
-from fedbert.planning.capacity_text import part_day_warning, value_text
+from fedbert.reporting.capacity.page import render
+from fedbert.reporting.capacity.text import part_day_warning, value_text
 from fedbert.results import DeviceErrorRow, DeviceErrors, save_run
 from fedbert.scenario import build
 from fedbert.units import S_PER_DAY, TERABYTE

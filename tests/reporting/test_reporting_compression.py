@@ -11,8 +11,12 @@ import pytest
 from example_compression import example_compression
 
 from fedbert.errors import FedbertError
-from fedbert.reporting.compression import compression_html, compression_markdown, write_compression_report
-from fedbert.reporting.compression_markdown import escape_markdown
+from fedbert.reporting.compression.markdown import escape_markdown
+from fedbert.reporting.compression.page import (
+    compression_html,
+    compression_markdown,
+    write_compression_report,
+)
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 EVIL = "<img src=x onerror=alert(1)>|`*"

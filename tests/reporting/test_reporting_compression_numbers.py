@@ -4,9 +4,9 @@ import pytest
 from example_compression import example_compression
 from scipy import stats
 
-from fedbert.reporting import compression_numbers as numbers
-from fedbert.reporting import compression_text as said
-from fedbert.reporting.compression_numbers import HELPS, HURTS, SAME, UNKNOWN, Difference, Spread
+from fedbert.reporting.compression.numbers import HELPS, HURTS, SAME, UNKNOWN, Difference, Spread
+from fedbert.reporting.compression.page import numbers
+from fedbert.reporting.compression.page import sentences as said
 
 
 def test_the_interval_is_students_over_seeds() -> None:

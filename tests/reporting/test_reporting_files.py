@@ -17,8 +17,8 @@ from example_run import example_run
 from fedbert.cli.main import call
 from fedbert.cli.run import default_folder
 from fedbert.errors import FedbertError
-from fedbert.reporting import files
-from fedbert.reporting.files import FILES, prepare_folder, rerender, rounds_table, write_run_folder
+from fedbert.reporting.run import folder as files
+from fedbert.reporting.run.folder import FILES, prepare_folder, rerender, rounds_table, write_run_folder
 from fedbert.results import RunResult, load_run
 from fedbert.run_folder import release
 from fedbert.scenario import build, read_toml
@@ -323,7 +323,7 @@ def test_a_folder_in_use_is_refused_by_name_of_its_user(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     prepare_folder(folder, overwrite=False)
     code = (
-        "import sys, pathlib; from fedbert.reporting.files import prepare_folder; "
+        "import sys, pathlib; from fedbert.reporting.run.folder import prepare_folder; "
         "prepare_folder(pathlib.Path(sys.argv[1]), True)"
     )
     done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ from example_run import DEVICE_ERRORS, VERIFIED, example_run
 
 from fedbert.devices.errors_table import OWN_PROFILES
 from fedbert.reporting import plots, plots_devices, text
-from fedbert.reporting.html import cards, render_report
+from fedbert.reporting.run.page import cards, render_report
 from fedbert.results import RunResult
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -6,7 +6,7 @@ import re
 import plotly.graph_objects as go
 import pytest
 
-from fedbert.reporting.page import (
+from fedbert.reporting.parts.page import (
     Card,
     Panel,
     Section,

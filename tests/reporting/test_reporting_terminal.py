@@ -10,7 +10,7 @@ import pytest
 from example_run import VERIFIED, example_run
 
 from fedbert.cli.run_progress import Progress, QuietProgress, RunProgress, sparkline
-from fedbert.reporting.terminal import print_summary
+from fedbert.reporting.run.terminal import print_summary
 from fedbert.scenario import build
 
 
@@ -195,7 +195,7 @@ def test_sparkline() -> None:
 def test_importing_reporting_loads_nothing_heavy() -> None:
     """Help must answer in under a second: plotly, pandas and jinja2 wait until they are needed."""
     code = (
-        "import sys, fedbert.reporting.files, fedbert.reporting.terminal, fedbert.cli.run_progress;"
+        "import sys, fedbert.reporting.run.folder, fedbert.reporting.run.terminal, fedbert.cli.run_progress;"
         "print([m for m in ('plotly', 'pandas', 'jinja2', 'rich', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

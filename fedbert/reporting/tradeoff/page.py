@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.devices.profiles import TIERS
 from fedbert.planning.tier_tables import frontier_rows, frontier_section
-from fedbert.reporting import theme
-from fedbert.reporting.device_errors import device_errors_section
-from fedbert.reporting.page import Card, Section, facts_html, figure_html, render_page, table_html
+from fedbert.reporting.parts import theme
+from fedbert.reporting.parts.device_errors import device_errors_section
+from fedbert.reporting.parts.page import Card, Section, facts_html, figure_html, render_page, table_html
 from fedbert.results import DeviceErrors
 from fedbert.scenario import Scenario
 

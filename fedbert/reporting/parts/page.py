@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal
 
 from fedbert.paths import templates_folder
-from fedbert.reporting import theme
+from fedbert.reporting.parts import theme
 
 Badge = Literal["measured", "modelled", "proved"]
 

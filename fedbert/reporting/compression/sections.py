@@ -1,10 +1,7 @@
 """Chapters of a compression's report: what it keeps, by which stage, part and form; None without figures."""
 
-from fedbert.reporting import compression_plots as plots
-from fedbert.reporting import compression_plots_ablation as plots_ablation
-from fedbert.reporting import compression_text as said
 from fedbert.reporting import text
-from fedbert.reporting.compression_numbers import (
+from fedbert.reporting.compression.numbers import (
     SAME,
     Record,
     change,
@@ -16,7 +13,9 @@ from fedbert.reporting.compression_numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
+from fedbert.reporting.compression.page import plots, plots_ablation
+from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
 
 
 def targets(record: Record) -> Section | None:

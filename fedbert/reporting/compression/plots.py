@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from fedbert.reporting import text, theme
-from fedbert.reporting.compression_numbers import (
+from fedbert.reporting import text
+from fedbert.reporting.compression.numbers import (
     REST,
     Record,
     Spread,
@@ -18,7 +18,8 @@ from fedbert.reporting.compression_numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.compression_text import shape_name, share
+from fedbert.reporting.compression.sentences import shape_name, share
+from fedbert.reporting.parts import theme
 
 GAP = "\u00a0\u00a0"
 """Between a name and its row; plotly puts no suffix after names that are given."""

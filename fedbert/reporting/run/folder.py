@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import encoded, put, reason, replace_whole
 from fedbert.interrupts import shielded
-from fedbert.reporting.html import render_report
+from fedbert.reporting.run.page import render_report
 from fedbert.results import RUN_FILE, RunResult, load_run, run_bytes
 from fedbert.resume import can_be_resumed
 from fedbert.run_folder import CHECKPOINT, commit, holding, reserve

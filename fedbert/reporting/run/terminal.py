@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fedbert.reporting import text
-from fedbert.reporting.device_errors import device_errors_line
+from fedbert.reporting.parts.device_errors import device_errors_line
 from fedbert.reporting.tier_quality import EVERY_SESSION, tier_ndcg
 from fedbert.results import RunResult
 

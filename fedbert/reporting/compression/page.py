@@ -4,10 +4,9 @@ from pathlib import Path
 
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import write_text
-from fedbert.reporting import compression_text as said
 from fedbert.reporting import text
-from fedbert.reporting.compression_markdown import markdown
-from fedbert.reporting.compression_numbers import (
+from fedbert.reporting.compression.markdown import markdown
+from fedbert.reporting.compression.numbers import (
     Record,
     final_stage,
     kept,
@@ -16,9 +15,10 @@ from fedbert.reporting.compression_numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.compression_sections import outcome
-from fedbert.reporting.compression_sections_made import made
-from fedbert.reporting.page import Card, alert_html, render_page
+from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.compression.sections import outcome
+from fedbert.reporting.compression.sections_made import made
+from fedbert.reporting.parts.page import Card, alert_html, render_page
 
 CARDS_OF_TASKS = 6
 """At most so many tasks have a card; the table has them all."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from fedbert.reporting import text
-from fedbert.reporting.compression_numbers import (
+from fedbert.reporting.compression.numbers import (
     HELPS,
     HURTS,
     SAME,

@@ -1,8 +1,9 @@
 """The report of a run: one HTML page, put together from the parts of `page` and the figures of `plots`."""
 
-from fedbert.reporting import sections, sections_energy, sections_fleet, sections_server, text
-from fedbert.reporting.device_errors import device_errors_section
-from fedbert.reporting.page import Card, Section, alert_html, render_page
+from fedbert.reporting import sections, sections_fleet, sections_server, text
+from fedbert.reporting.parts.device_errors import device_errors_section
+from fedbert.reporting.parts.page import Card, Section, alert_html, render_page
+from fedbert.reporting.run import energy as sections_energy
 from fedbert.results import RunResult
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fedbert.reporting import theme
-from fedbert.reporting.compression_numbers import HELPS, HURTS, Difference, Record, per_seed, t_spread, tasks
-from fedbert.reporting.compression_plots import colours, interval_bars, offset, plain, rows_by_name, said
+from fedbert.reporting.compression.numbers import HELPS, HURTS, Difference, Record, per_seed, t_spread, tasks
+from fedbert.reporting.compression.plots import colours, interval_bars, offset, plain, rows_by_name, said
+from fedbert.reporting.parts import theme
 
 
 def arm_accuracy(record: Record) -> Any:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
-from fedbert.planning.capacity_plots import REQUEST_KINDS, hourly_figure, requests_figure, rollout_figure
-from fedbert.planning.capacity_text import (
+from fedbert.planning.tier_tables import base_section
+from fedbert.reporting import text
+from fedbert.reporting.capacity.plots import REQUEST_KINDS, hourly_figure, requests_figure, rollout_figure
+from fedbert.reporting.capacity.text import (
     MIX_ASSUMPTION,
     day_rows,
     interval_text,
@@ -15,10 +17,8 @@ from fedbert.planning.capacity_text import (
     tier_rows,
     value_text,
 )
-from fedbert.planning.tier_tables import base_section
-from fedbert.reporting import text
-from fedbert.reporting.device_errors import device_errors_section
-from fedbert.reporting.page import (
+from fedbert.reporting.parts.device_errors import device_errors_section
+from fedbert.reporting.parts.page import (
     Badge,
     Card,
     Panel,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Curve
-from fedbert.reporting import theme
+from fedbert.reporting.parts import theme
 
 REQUEST_KINDS = ("downloads", "report uploads", "check-ins")
 SOFT_GREY = "rgba(152, 162, 179, 0.18)"

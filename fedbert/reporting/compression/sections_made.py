@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from fedbert.reporting import compression_plots as plots
-from fedbert.reporting import compression_text as said
 from fedbert.reporting import text
-from fedbert.reporting.compression_numbers import Record, grown_confusions, parts, per_seed, t_spread
-from fedbert.reporting.page import (
+from fedbert.reporting.compression.numbers import Record, grown_confusions, parts, per_seed, t_spread
+from fedbert.reporting.compression.page import plots
+from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.parts.page import (
     Cell,
     Panel,
     Section,

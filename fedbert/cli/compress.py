@@ -218,7 +218,7 @@ def _tasks(
     from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.reporting.compression.page import write_compression_report
-    from fedbert.simulation import commit, versions
+    from fedbert.simulation.simulate import commit, versions
 
     chosen = PRESETS[size]
     chosen = replace(chosen, architecture=replace(chosen.architecture, **_given(sizes)), **_given(plan))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fedbert.cli.run_progress import RunProgress
-    from fedbert.simulation import RunOutput
+    from fedbert.simulation.simulate import RunOutput
     from fedbert.tracking.tracker import Trackers
 
 HOW = (
@@ -114,7 +114,7 @@ def work(
         trackers = open_trackers(execution.trackers, progress.note)
 
         def simulate() -> "RunOutput":
-            from fedbert.simulation import run
+            from fedbert.simulation.simulate import run
 
             progress.start(scenario, execution)
             return run(

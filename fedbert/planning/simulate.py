@@ -24,7 +24,7 @@ def simulate(scenario: Scenario, execution: Execution, command: str = "") -> Run
     """
     from fedbert.resume import OtherRun, can_be_resumed
     from fedbert.run_folder import holding
-    from fedbert.simulation import run
+    from fedbert.simulation.simulate import run
 
     folder = execution.output
     if folder is None:
@@ -44,7 +44,7 @@ def simulate_visibly(scenario: Scenario, execution: Execution, command: str = ""
     Raises KeyboardInterrupt if Ctrl-C ended the run early.
     """
     from fedbert.cli.run_progress import RunProgress
-    from fedbert.simulation import run
+    from fedbert.simulation.simulate import run
 
     with RunProgress() as progress:
         progress.start(scenario, execution)

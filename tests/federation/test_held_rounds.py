@@ -13,7 +13,7 @@ from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate
 from fedbert.scenario import Execution, Scenario
 from fedbert.signals.gate import Decision
-from fedbert.simulation import run
+from fedbert.simulation.simulate import run
 
 ONE_ROUND = TINY.model_copy(update={"rounds": 1})
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from small_runs import TINY, figures, loaded_once
 
-from fedbert import simulation
 from fedbert.cli.main import call
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint, read_phones
@@ -21,7 +20,8 @@ from fedbert.results import RoundRow, load_run
 from fedbert.resume import OtherRun, finish, input_digests
 from fedbert.run_folder import holding, release
 from fedbert.scenario import Execution, Scenario
-from fedbert.simulation import Quiet, RunOutput, run
+from fedbert.simulation.simulate import Quiet, RunOutput, run
+from fedbert.simulation.simulate import simulate as simulation
 
 LAST = TINY.rounds
 

@@ -11,7 +11,7 @@ from fedbert.federation import shard_report as r
 from fedbert.federation.run_state import RunState
 from fedbert.results import RunResult
 from fedbert.scenario import Execution, Scenario
-from fedbert.simulation import run
+from fedbert.simulation.simulate import run
 
 SCENARIO = Scenario(
     devices=130,

@@ -11,7 +11,7 @@ from fedbert.cli.main import call
 from fedbert.paths import models_folder, profiles_folder
 from fedbert.results import load_run
 from fedbert.scenario import Execution, Scenario
-from fedbert.simulation import run
+from fedbert.simulation.simulate import run
 
 DISHES = ("soup", "salad", "curry", "pie", "stew", "bread", "cake", "noodles")
 KINDS = ("tomato", "potato", "mushroom", "chicken", "lentil")

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from fedbert import simulation
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint
 from fedbert.planning.simulate import simulate
 from fedbert.results import load_run
 from fedbert.run_folder import holding
 from fedbert.scenario import Execution, build
+from fedbert.simulation.simulate import simulate as simulation
 
 PATIENCE_S = 300.0
 

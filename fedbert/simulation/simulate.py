@@ -100,7 +100,7 @@ def run(
     from fedbert.federation.environment import forget
     from fedbert.federation.session import Session
     from fedbert.resume import RunStore
-    from fedbert.summary import summarise
+    from fedbert.simulation.summary import summarise
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
@@ -202,7 +202,7 @@ def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Call
 
 
 def _verified(session: "Session", count: int) -> list[VerifiedRow]:
-    from fedbert.federation.verification import verified_rows
+    from fedbert.simulation.verification import verified_rows
 
     environment = session.environment
     return verified_rows(session.scenario, environment.cost, environment.release_0, environment.world, count)

@@ -21,7 +21,7 @@ from fedbert.resume import OtherRun, finish, input_digests
 from fedbert.run_folder import holding, release
 from fedbert.scenario import Execution, Scenario
 from fedbert.simulation.simulate import Quiet, RunOutput, run
-from fedbert.simulation.simulate import simulate as simulation
+from fedbert.simulation import simulate as simulation
 
 LAST = TINY.rounds
 

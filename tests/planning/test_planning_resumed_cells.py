@@ -17,7 +17,7 @@ from fedbert.planning.simulate import simulate
 from fedbert.results import load_run
 from fedbert.run_folder import holding
 from fedbert.scenario import Execution, build
-from fedbert.simulation.simulate import simulate as simulation
+from fedbert.simulation import simulate as simulation
 
 PATIENCE_S = 300.0
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from fedbert.reporting.compression.numbers import HELPS, HURTS, SAME, UNKNOWN, Difference, Spread
 from fedbert.reporting.compression.page import numbers
-from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.compression import sentences as said
 
 
 def test_the_interval_is_students_over_seeds() -> None:

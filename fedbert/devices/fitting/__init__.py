@@ -1,1 +1,1 @@
-"""TODO."""
+"""How the constants of the device model were found, and how far off they are."""

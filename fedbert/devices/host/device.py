@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from fedbert.devices.fused_graph import FusedGraph
-from fedbert.devices.host.device import graphs
+from fedbert.devices.host import graphs
 from fedbert.devices.host.fit import CoreConstants, Floats, fit_one_thread, fit_threads, table
 from fedbert.devices.host.timing import Job
 from fedbert.paths import models_folder

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedbert.ei_bert.artefact.artefact import contents, entropy
+from fedbert.ei_bert.artefact import contents, entropy
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, parsed_json, read_bytes, write_bytes
 from fedbert.units import format_bytes

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The student: its network, quantisation, export and tokens."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The teacher, its losses, and the trainings."""

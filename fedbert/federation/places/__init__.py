@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where a run is computed: in this process, on Ray, or on SuperNodes."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a large fleet takes to serve, forecast from a run."""

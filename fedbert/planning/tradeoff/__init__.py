@@ -1,1 +1,1 @@
-"""TODO."""
+"""Privacy against quality: a grid of runs and its frontier."""

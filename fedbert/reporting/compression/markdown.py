@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from fedbert.reporting.compression.numbers import Record, final_stage, kept, per_seed, t_spread, tasks
-from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.compression import sentences as said
 
 
 def escape_markdown(words: object) -> str:

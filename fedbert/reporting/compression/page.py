@@ -15,7 +15,7 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.sections import outcome
 from fedbert.reporting.compression.sections_made import made
 from fedbert.reporting.parts.page import Card, alert_html, render_page

@@ -13,8 +13,8 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.compression.page import plots, plots_ablation
-from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.compression import plots, plots_ablation
+from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from fedbert.reporting import text
 from fedbert.reporting.compression.numbers import Record, grown_confusions, parts, per_seed, t_spread
-from fedbert.reporting.compression.page import plots
-from fedbert.reporting.compression.page import sentences as said
+from fedbert.reporting.compression import plots
+from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What all reports share: the page, its colours, words and tables."""

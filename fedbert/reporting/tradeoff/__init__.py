@@ -1,1 +1,1 @@
-"""TODO."""
+"""The report of a trade-off grid."""

@@ -6,6 +6,8 @@ Every system scores the same evaluation sessions, none left unscored. `inputs` i
 from dataclasses import dataclass
 from typing import Any
 
+from fedbert.results import Metrics, RunResult
+
 TEXT_ONLY = "text only"
 FULL = "text, history and user model"
 
@@ -58,3 +60,30 @@ def systems(unreleased: bool) -> list[System]:
             header = {"kind": "release", "artefact": artefact, "inputs": short}
             found.append(System(f"{artefact}_{short.replace(' ', '_')}", name, inputs, header))
     return found
+
+
+EVERY_SESSION = {
+    "release 0": STUDENTS[RELEASE_0],
+    "final release": STUDENTS[FINAL],
+    "pooled-data bound": STUDENTS[POOLED],
+}
+"""Systems of the comparison that are shown by tier, with every evaluation session scored, by short names."""
+
+
+TIER_COLUMNS = ("as users saw it", "scored sessions", *(f"all scored: {name}" for name in EVERY_SESSION))
+"""Headings of the figures of `tier_ndcg`."""
+
+
+def tier_ndcg(result: RunResult, tier: str) -> list[float | None]:
+    """Return nDCG@10 of one tier in the order of `TIER_COLUMNS`; None for what the run lacks."""
+    row = result["tiers"][tier]
+    found: list[Metrics | None] = [row.get("quality"), row.get("scored_quality")]
+    found += [_every_session(result, system, tier) for system in EVERY_SESSION.values()]
+    return [metrics["ndcg@10"] if metrics else None for metrics in found]
+
+
+def _every_session(result: RunResult, system: str, tier: str) -> Metrics | None:
+    for row in result["comparison"]:
+        if (row["system"], row["inputs"]) == (system, FULL):
+            return row.get("tiers", {}).get(tier)
+    return None

@@ -1,9 +1,11 @@
-"""Tables that a user gives, CSV or Parquet: read whole, or refused in one line that names file and rule."""
+"""Tables as files, CSV or Parquet: a user's are read whole, or refused in one line with file and rule."""
 
 import csv
 import io
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +13,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fedbert.errors import FedbertError, invalid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_table(name: str, path: Path, columns: Sequence[str]) -> pa.Table:
@@ -72,3 +77,16 @@ def strings(column: pa.ChunkedArray) -> pa.Array:
 def bad_row(path: Path, row: int, column: str, value: object, rule: str, next_step: str) -> FedbertError:
     """Return the error for one value; rows are counted from 0 here and from 1, below the header, in words."""
     return invalid(f"{path.name} row {row + 1}, {column}", value, rule, next_step)
+
+
+def parquet_bytes(frame: "pd.DataFrame") -> bytes:
+    """Return `frame` as the bytes of a Parquet file, without its index."""
+    buffer = BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

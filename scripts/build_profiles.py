@@ -21,7 +21,7 @@ from fedbert.devices.fitting.availability_report import availability_table
 from fedbert.devices.fitting.energy_report import energy_table
 from fedbert.devices.fitting.errors import all_errors
 from fedbert.devices.fitting.fitting import FLOAT, INT8, Fit, fit
-from fedbert.devices.fitting.measured import parse_clusters, read_cores, read_ncnn, rows_of
+from fedbert.devices.fitting.measured import parse_clusters, read_cores, read_ncnn
 from fedbert.devices.fitting.memory_report import fit_table as memory_graphs_table
 from fedbert.devices.fitting.memory_report import memory_table
 from fedbert.devices.fitting.network_report import network_table
@@ -34,6 +34,7 @@ from fedbert.devices.host.check import docs_lines, read_rows
 from fedbert.devices.links import load_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
 from fedbert.paths import models_folder
+from fedbert.table_files import rows_of
 from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"

@@ -13,8 +13,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from fedbert.devices.fitting.energy_report import DRAIN_COLUMNS, DRAIN_RATES
-from fedbert.devices.fitting.measured import INT8_SUFFIX, build_age, rows_of
+from fedbert.devices.fitting.measured import INT8_SUFFIX, build_age
 from fedbert.devices.fitting.power import EXCERPT_PREFIXES, POWER_PROFILE
+from fedbert.table_files import rows_of
 
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"
 

@@ -89,9 +89,9 @@ def run_capacity(
 ) -> None:
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     check(asked)
+    from fedbert.output_folder import foreign_check
     from fedbert.planning.capacity.base_run import read_base_run
-    from fedbert.planning.output import foreign_check
-    from fedbert.planning.simulate import command_line
+    from fedbert.provenance import command_line
     from fedbert.run_folder import check_path, release, reserve
 
     folder = output or Path("runs") / f"capacity-{asked['devices']}"
@@ -126,9 +126,9 @@ def _base_run(folder: Path, simulate: Any, command: str) -> Any:
 
     An earlier forecast there gives way when the run is finished, not before.
     """
+    from fedbert.cli.run import simulate_visibly
+    from fedbert.output_folder import write_together
     from fedbert.planning.capacity.base_run import read_base_run
-    from fedbert.planning.output import write_together
-    from fedbert.planning.simulate import simulate_visibly
     from fedbert.results import run_bytes
     from fedbert.scenario import build
 
@@ -141,10 +141,11 @@ def _base_run(folder: Path, simulate: Any, command: str) -> Any:
 def _write(folder: Path, base: Any, asked: dict[str, Any], command: str, remove: Sequence[str]) -> None:
     import json
 
+    from fedbert.cli.command import console_for_tables
     from fedbert.files import encoded
+    from fedbert.output_folder import write_together
     from fedbert.planning.capacity.capacity import Plan
     from fedbert.planning.capacity.forecast import forecast
-    from fedbert.planning.output import console_for_tables, write_together
     from fedbert.reporting.capacity.page import render, terminal_tables
     from fedbert.reporting.capacity.text import MIX_ASSUMPTION, as_json, frame, part_day_warning
 

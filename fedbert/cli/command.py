@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import typer
@@ -17,6 +17,9 @@ from typer.core import TyperCommand
 from fedbert.display import standard_streams_as_display
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code, orderly_stop
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TRACEBACK = "FEDBERT_TRACEBACK"
 """Variable of the environment; 1 shows the traceback of an unforeseen error."""
@@ -114,3 +117,11 @@ def _fault(error: Exception) -> str:
         f"error: {said[:300]} ({Path(where.filename).name}, line {where.lineno}); this is a fault of "
         f"fedbert: please report it with what {TRACEBACK}=1 shows"
     )
+
+
+def console_for_tables() -> "Console":
+    """Return standard output for tables: as wide as the terminal, 120 columns where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)

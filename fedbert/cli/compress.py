@@ -217,8 +217,8 @@ def _tasks(
     from fedbert.ei_bert.compression.record import compress_tasks
     from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
+    from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.page import write_compression_report
-    from fedbert.simulation.simulate import commit, versions
 
     chosen = PRESETS[size]
     chosen = replace(chosen, architecture=replace(chosen.architecture, **_given(sizes)), **_given(plan))

@@ -41,10 +41,10 @@ def probe(
     # What is cheap to check comes first: files, then the student, then the teacher.
     tasks = load_tasks(data)
 
-    import torch
     from rich.console import Console
 
     from fedbert.ei_bert.compression.probe import compare, student_encoder, teacher_encoder
+    from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.pretrained import model_folder
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
@@ -52,7 +52,7 @@ def probe(
     folder = model_folder(model)
     encode = student_encoder(folder, budget_bytes, threads)
     stock = load_teacher(teacher)
-    torch.set_num_threads(threads)
+    use_threads(threads)
     console = Console()
     found = []
     for task in tasks:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from pydantic.fields import FieldInfo
 from fedbert import scenario as settings
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code
-from fedbert.planning.simulate import command_line
+from fedbert.provenance import command_line
+from fedbert.results import RunResult
 from fedbert.resume import can_be_resumed, saved_settings
 from fedbert.run_folder import release, reserve, reserve_next
+from fedbert.scenario import Execution, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,3 +180,19 @@ run = click.Command(
     ],
     help="Simulate a fleet of phones for some rounds of a day and write a run folder with report.html.",
 )
+
+
+def simulate_visibly(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Run the real simulation with its progress display and return its result.
+
+    Raises KeyboardInterrupt if Ctrl-C ended the run early.
+    """
+    from fedbert.cli.run_progress import RunProgress
+    from fedbert.simulation.simulate import run
+
+    with RunProgress() as progress:
+        progress.start(scenario, execution)
+        output = run(scenario, execution, progress, command=command)
+    if output.interrupted:
+        raise KeyboardInterrupt
+    return output.result

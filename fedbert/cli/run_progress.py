@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from fedbert.display import display
-from fedbert.reporting import text
+from fedbert.reporting.parts import text
 from fedbert.results import RoundRow
 from fedbert.scenario import Execution, Scenario
 

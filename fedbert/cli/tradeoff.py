@@ -65,10 +65,10 @@ def run_tradeoff(
     from fedbert.cli.grid_progress import GridProgress
     from fedbert.federation.environment import find_parts
     from fedbert.machine import cores
-    from fedbert.planning.simulate import command_line
-    from fedbert.planning.simulate import simulate as real
     from fedbert.planning.tradeoff.epsilons import parse_epsilons
     from fedbert.planning.tradeoff.grid import open_folder, plan, run_grid
+    from fedbert.planning.tradeoff.grid import simulate as real
+    from fedbert.provenance import command_line
     from fedbert.run_folder import release
     from fedbert.scenario import build, read_toml
 
@@ -97,11 +97,13 @@ def run_tradeoff(
 
 
 def _write(folder: Path, scenario: Any, results: Any, command: str) -> None:
+    from fedbert.cli.command import console_for_tables
     from fedbert.files import encoded
-    from fedbert.planning.output import console_for_tables, parquet_bytes, write_together
+    from fedbert.output_folder import write_together
     from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
     from fedbert.planning.tradeoff.grid import FRONTIER
     from fedbert.reporting.tradeoff.page import render, terminal_table, tier_table
+    from fedbert.table_files import parquet_bytes
 
     cells = cells_frame(results)
     frontier = frontier_frame(cells)

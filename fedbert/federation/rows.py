@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from fedbert.devices.cost_model import Outcome
 from fedbert.federation import shard_report as r
+from fedbert.federation.energy_rows import participant_energy
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate
 from fedbert.recommendation.metrics import all_metrics, text_interval
 from fedbert.results import METRICS, Metrics, RoundRow
 from fedbert.scenario import Scenario
-from fedbert.simulation.energy_rows import participant_energy
 from fedbert.units import HOURS_PER_DAY
 
 _RESAMPLES = 200

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from fedbert.reporting import text
-from fedbert.reporting.parts import theme
+from fedbert.reporting.parts import text, theme
+from fedbert.reporting.run import sentences
 from fedbert.results import RoundRow, RunResult
 
 GUIDES = {"popularity": theme.GREY, "tf-idf": theme.GREY, "tfidf": theme.GREY}
@@ -135,7 +135,7 @@ def comparison(result: RunResult) -> Any:
     import plotly.graph_objects as go
 
     named = sorted(
-        zip(text.system_labels(result), result["comparison"], strict=True),
+        zip(sentences.system_labels(result), result["comparison"], strict=True),
         key=lambda pair: pair[1]["quality"]["ndcg@10"],
     )
     rows = [row for _, row in named]

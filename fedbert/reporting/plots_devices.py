@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Literal
 
-from fedbert.reporting import text
-from fedbert.reporting.parts import theme
+from fedbert.reporting.parts import text, theme
+from fedbert.reporting.run import sentences
 from fedbert.results import RunResult
 from fedbert.units import MEGABYTE
 
@@ -63,11 +63,11 @@ def tier_outcomes(result: RunResult) -> Any:
     """Share of sessions by outcome, one bar a tier."""
     tiers = result["tiers"]
     parts = {
-        text.outcome_label(outcome): (
+        sentences.outcome_label(outcome): (
             outcome_colour(outcome, index),
             [text.shares(tier["outcomes"]).get(outcome, 0.0) for tier in tiers.values()],
         )
-        for index, outcome in enumerate(text.outcome_names(result))
+        for index, outcome in enumerate(sentences.outcome_names(result))
     }
     return stacked_shares(list(tiers), parts, "share of sessions")
 

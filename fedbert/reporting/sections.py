@@ -1,6 +1,8 @@
 """Chapters of a run's report: quality and phones; None where the run has nothing on the subject."""
 
-from fedbert.reporting import plots, plots_devices, text
+from fedbert.comparison import TIER_COLUMNS, tier_ndcg
+from fedbert.reporting import plots, plots_devices
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,
@@ -9,7 +11,8 @@ from fedbert.reporting.parts.page import (
     panels_html,
     table_html,
 )
-from fedbert.reporting.tier_quality import TIER_COLUMNS, tier_ndcg, tier_note
+from fedbert.reporting.parts.tier_notes import tier_note
+from fedbert.reporting.run import sentences
 from fedbert.results import RunResult
 
 METRIC_COLUMNS = (
@@ -79,7 +82,8 @@ def quality(result: RunResult) -> Section | None:
         panels_html(*every),
         "Sampled-candidate metrics are not comparable with metrics over a whole catalogue. Intervals "
         "come from resampling texts, not devices.",
-        f"All figures are {text.METRIC_IN_FULL}: 1 means that the item the user wanted always stood first.",
+        f"All figures are {sentences.METRIC_IN_FULL}: 1 means that the item the user wanted always stood "
+        "first.",
     )
 
 
@@ -133,7 +137,7 @@ def tiers(result: RunResult) -> Section | None:
     """Quality and outcomes by device tier."""
     if not result["tiers"]:
         return None
-    outcomes = text.outcome_names(result)
+    outcomes = sentences.outcome_names(result)
     quality_rows: list[list[Cell]] = [
         [name, tier["devices"], tier["sessions"], *tier_ndcg(result, name)]
         for name, tier in result["tiers"].items()
@@ -173,7 +177,9 @@ def tiers(result: RunResult) -> Section | None:
             Panel(
                 "Outcomes, over the whole run",
                 "modelled",
-                table_html(outcome_rows, ["tier", *(text.outcome_label(outcome) for outcome in outcomes)]),
+                table_html(
+                    outcome_rows, ["tier", *(sentences.outcome_label(outcome) for outcome in outcomes)]
+                ),
                 wide=True,
             ),
         ),

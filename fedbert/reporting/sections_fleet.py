@@ -1,6 +1,7 @@
 """Chapters of a run's report: who took part, traffic, hours; None where the run has nothing on it."""
 
-from fedbert.reporting import plots_devices, text
+from fedbert.reporting import plots_devices
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,
@@ -10,6 +11,7 @@ from fedbert.reporting.parts.page import (
     panels_html,
     table_html,
 )
+from fedbert.reporting.run import sentences
 from fedbert.results import RunResult
 
 
@@ -108,6 +110,6 @@ def verified_devices(result: RunResult) -> Section | None:
         "Each device is a fresh process whose memory is limited to its own baseline (interpreter and "
         "runtime) plus the device's budget; it loads the model and encodes one text. A device without a "
         "number has a budget drawn from the free memory of its profile.",
-        f"{text.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted peak, on "
-        "both sides of it.",
+        f"{sentences.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted "
+        "peak, on both sides of it.",
     )

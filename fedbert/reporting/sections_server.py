@@ -1,6 +1,7 @@
 """Chapters of a run's report: privacy, the server, and how the run was made."""
 
-from fedbert.reporting import plots, text
+from fedbert.reporting import plots
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,
@@ -11,6 +12,7 @@ from fedbert.reporting.parts.page import (
     panels_html,
     table_html,
 )
+from fedbert.reporting.run import sentences
 from fedbert.results import RunResult
 
 MASK_WORDS = {
@@ -71,9 +73,9 @@ def privacy(result: RunResult) -> Section:
             panels_html(*panels),
             "Smaller is more private. Epsilon bounds how much more likely any outcome becomes through one "
             "person's data, by a factor of e to the epsilon, but for a chance of delta.",
-            text.statement(result),
+            sentences.statement(result),
         )
-    notice = alert_html("Not private.", text.statement(result))
+    notice = alert_html("Not private.", sentences.statement(result))
     return Section(
         "What it reveals",
         None,
@@ -105,7 +107,7 @@ def shards(result: RunResult) -> Section | None:
     if not events:
         return None
     rows: list[list[Cell]] = [[str(event["round"]), event["text"]] for event in events]
-    missing = text.missing_sentence(result)
+    missing = sentences.missing_sentence(result)
     notice = alert_html("Devices are missing.", missing) if missing else ""
     table = table_html(rows, ["round", "what"], align="rl")
     return Section(

@@ -5,17 +5,14 @@ it, `resume` goes on from there, and the finished run equals an undisturbed one 
 """
 
 import datetime
-import importlib.metadata
-import platform
 import secrets
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fedbert import __version__
+from fedbert.provenance import commit, versions
 from fedbert.results import RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
 
@@ -26,17 +23,6 @@ if TYPE_CHECKING:
     from fedbert.federation.session import Session
     from fedbert.resume import RunStore
     from fedbert.tracking.tracker import Trackers
-
-_SHOWN_VERSIONS = (
-    "flwr",
-    "torch",
-    "onnxruntime",
-    "transformers",
-    "dp-accounting",
-    "numpy",
-    "pandas",
-    "scipy",
-)
 
 
 class Progress(Protocol):
@@ -206,34 +192,3 @@ def _verified(session: "Session", count: int) -> list[VerifiedRow]:
 
     environment = session.environment
     return verified_rows(session.scenario, environment.cost, environment.release_0, environment.world, count)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of fedbert, Python and the packages that a figure may depend on."""
-    found = {"fedbert": __version__, "python": platform.python_version()}
-    for name in _SHOWN_VERSIONS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str | None:
-    """Return the commit of the checkout this package is in, ``+changes`` if it differs; None outside one."""
-    from fedbert.paths import PACKAGE
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, timeout=10, check=True
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    if git("ls-files", "--error-unmatch", "__init__.py") is None:
-        return None
-    number = git("rev-parse", "--short", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return f"{number}+changes" if number and changed else number

@@ -17,7 +17,7 @@ from fedbert.devices.links import LINK_KINDS
 from fedbert.devices.network import upload_state
 from fedbert.devices.profiles import TIERS, DeviceProfile
 from fedbert.federation import shard_report as r
-from fedbert.federation.budget import privacy_row
+from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment
 from fedbert.federation.phones import Phones
 from fedbert.federation.rows import metrics, outcomes
@@ -29,7 +29,7 @@ from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
 from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, RunResult, TierRow
 from fedbert.scenario import Scenario, anchored
-from fedbert.simulation.energy_rows import tier_energy
+from fedbert.simulation.privacy_row import privacy_row
 from fedbert.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedbert.devices.fitting.measured import rows_of
 from fedbert.devices.fitting.memory_fit import fit, peak_errors, running_bytes
 from fedbert.devices.fitting.memory_report import (
     GRAPHS_FILE,
@@ -29,6 +28,7 @@ from fedbert.devices.memory import (
 from fedbert.devices.operations import GraphStorage, ModelOperations, Quadratic, count_operations
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
+from fedbert.table_files import rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "device_profiles" / "sources"

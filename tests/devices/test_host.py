@@ -12,6 +12,10 @@ from click.testing import CliRunner
 
 from fedbert.cli.profiles import profiles
 from fedbert.devices.cost_model import count_operations
+from fedbert.devices.host import calibrate as host_calibration
+from fedbert.devices.host import device as host
+from fedbert.devices.host import graphs as host_graphs
+from fedbert.devices.host import timing as host_timing
 from fedbert.devices.host.calibrate import Calibration, warning
 from fedbert.devices.host.check import (
     Row,
@@ -23,10 +27,6 @@ from fedbert.devices.host.check import (
     summary_lines,
     write_rows,
 )
-from fedbert.devices.host import calibrate as host_calibration
-from fedbert.devices.host import device as host
-from fedbert.devices.host import graphs as host_graphs
-from fedbert.devices.host import timing as host_timing
 from fedbert.devices.host.fit import CoreConstants, fit_one_thread, fit_threads, microseconds
 from fedbert.devices.host.profile import host_profile
 from fedbert.devices.host.timing import Job, Times, measure

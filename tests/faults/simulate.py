@@ -46,9 +46,9 @@ from fedbert.federation.session import Session
 from fedbert.federation.shard import Shard
 from fedbert.interrupts import orderly_stop
 from fedbert.privacy.mechanisms import decode
+from fedbert.provenance import versions
 from fedbert.resume import can_be_resumed
 from fedbert.scenario import Execution, Scenario
-from fedbert.simulation.simulate import versions
 
 SHARDS, ROUNDS = 3, 3
 SCENARIO = Scenario(
@@ -233,8 +233,8 @@ def _watched(life: Life) -> Iterator[None]:
         mock.patch("fedbert.cli.run_progress.RunProgress.round_done", told),
         mock.patch("fedbert.reporting.run.folder.render_report", lambda result: "<html></html>"),
         mock.patch("fedbert.reporting.run.terminal.print_summary", lambda *args: None),
-        mock.patch("fedbert.simulation.simulate.versions", _versions),
-        mock.patch("fedbert.simulation.simulate.commit", lambda: None),
+        mock.patch("fedbert.provenance.versions", _versions),
+        mock.patch("fedbert.provenance.commit", lambda: None),
         stubbed(),
     ):
         yield

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from small_runs import TINY, figures, loaded_once
 
+from fedbert import provenance
 from fedbert.cli.main import call
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint, read_phones
@@ -21,7 +22,6 @@ from fedbert.resume import OtherRun, finish, input_digests
 from fedbert.run_folder import holding, release
 from fedbert.scenario import Execution, Scenario
 from fedbert.simulation.simulate import Quiet, RunOutput, run
-from fedbert.simulation import simulate as simulation
 
 LAST = TINY.rounds
 
@@ -274,8 +274,8 @@ def test_another_scenario_or_version_is_refused(
     before = _contents(stopped_after_2)
     with pytest.raises(OtherRun, match="and seed differs: it was 3, and is 4; resume it as it was, or"):
         go(stopped_after_2, 2, resume=True, scenario=TINY.model_copy(update={"seed": 4}))
-    now = simulation.__version__
-    monkeypatch.setattr(simulation, "__version__", "99.0")
+    now = provenance.__version__
+    monkeypatch.setattr(provenance, "__version__", "99.0")
     with pytest.raises(OtherRun, match=f"the version of fedbert differs: it was '{now}', and is '99.0'"):
         go(stopped_after_2, 2, resume=True)
     assert _contents(stopped_after_2) == before

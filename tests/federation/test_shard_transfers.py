@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from fedbert.federation import shard_report as r
+from fedbert.federation.energy_rows import participant_energy, tier_energy
 from fedbert.federation.environment import Environment, world_settings
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import Shard
-from fedbert.simulation.energy_rows import participant_energy, tier_energy
 
 DEVICES = 300
 BROKEN = 1 - 1e-9

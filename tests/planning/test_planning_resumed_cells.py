@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from fedbert import provenance
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint
-from fedbert.planning.simulate import simulate
+from fedbert.planning.tradeoff.grid import simulate
 from fedbert.results import load_run
 from fedbert.run_folder import holding
 from fedbert.scenario import Execution, build
-from fedbert.simulation import simulate as simulation
 
 PATIENCE_S = 300.0
 
@@ -95,7 +95,7 @@ def test_what_another_version_left_in_a_cell_is_dropped(
     scenario, execution = build(values | {"update_steps": 1})
     cell = tmp_path / "none-0"
     with monkeypatch.context() as before:
-        before.setattr(simulation, "__version__", "0.0.1")
+        before.setattr(provenance, "__version__", "0.0.1")
         simulate(scenario, execution.model_copy(update={"output": cell}))
     assert load_checkpoint(cell / "checkpoint") is not None
     capfd.readouterr()

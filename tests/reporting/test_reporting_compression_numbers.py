@@ -4,9 +4,9 @@ import pytest
 from example_compression import example_compression
 from scipy import stats
 
-from fedbert.reporting.compression.numbers import HELPS, HURTS, SAME, UNKNOWN, Difference, Spread
-from fedbert.reporting.compression.page import numbers
+from fedbert.reporting.compression import numbers
 from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.compression.numbers import HELPS, HURTS, SAME, UNKNOWN, Difference, Spread
 
 
 def test_the_interval_is_students_over_seeds() -> None:

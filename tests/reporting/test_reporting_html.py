@@ -8,7 +8,8 @@ import pytest
 from example_run import DEVICE_ERRORS, VERIFIED, example_run
 
 from fedbert.devices.errors_table import OWN_PROFILES
-from fedbert.reporting import plots, plots_devices, text
+from fedbert.reporting import plots, plots_devices
+from fedbert.reporting.run import sentences
 from fedbert.reporting.run.page import cards, render_report
 from fedbert.results import RunResult
 
@@ -65,7 +66,7 @@ def test_the_chapters_of_a_whole_run() -> None:
         "Scenario",
         "How this was made",
     ]
-    assert text.METRIC_IN_FULL in page
+    assert sentences.METRIC_IN_FULL in page
     assert page.count("data-figure role") == 18
 
 

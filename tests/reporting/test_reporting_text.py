@@ -3,7 +3,8 @@
 import pytest
 from example_run import example_run
 
-from fedbert.reporting import text
+from fedbert.reporting.parts import text
+from fedbert.reporting.run import sentences
 
 
 @pytest.mark.parametrize(
@@ -70,12 +71,12 @@ def test_facts_read_the_unit_from_the_name() -> None:
 
 def test_headline_has_quality_cost_and_privacy() -> None:
     """One sentence answers the three questions."""
-    assert text.headline(example_run()) == (
+    assert sentences.headline(example_run()) == (
         "10,000 phones: in 12 rounds, ranking quality as users saw it went from nDCG@10 0.780 to 0.862; it "
         "costs a phone 0.0035 to 0.022% of its battery a day (extrapolated); what it reveals is "
         "bounded by epsilon 9.25 where participation is seen, 2 where it is not."
     )
-    assert text.headline(example_run(private=False)).endswith("nothing bounds what it reveals.")
+    assert sentences.headline(example_run(private=False)).endswith("nothing bounds what it reveals.")
 
 
 def test_gap_sentence_without_a_gap() -> None:
@@ -83,13 +84,16 @@ def test_gap_sentence_without_a_gap() -> None:
     result = example_run()
     assert result["gap"] is not None
     result["gap"]["closed"] = None
-    assert "no gap to close" in str(text.gap_sentence(result))
-    assert text.gap_sentence(example_run(interrupted=True)) is None
+    assert "no gap to close" in str(sentences.gap_sentence(result))
+    assert sentences.gap_sentence(example_run(interrupted=True)) is None
 
 
 def test_statement_does_not_repeat_itself() -> None:
     """Where "Not private." stands before it, the statement does not say it again."""
-    assert text.statement(example_run(private=False)) == "The server sees exact sums of what the cohort sent."
+    assert (
+        sentences.statement(example_run(private=False))
+        == "The server sees exact sums of what the cohort sent."
+    )
 
 
 def test_scored_comes_first_among_outcomes() -> None:
@@ -97,13 +101,13 @@ def test_scored_comes_first_among_outcomes() -> None:
     result = example_run()
     for tier in result["tiers"].values():
         tier["outcomes"] = dict(reversed(tier["outcomes"].items()))
-    assert text.outcome_names(result)[0] == "scored"
-    assert text.scored_share(result) == pytest.approx(1 - 2440 / 20_000)
+    assert sentences.outcome_names(result)[0] == "scored"
+    assert sentences.scored_share(result) == pytest.approx(1 - 2440 / 20_000)
 
 
 def test_outcomes_are_said_in_words() -> None:
     """A key reads as words, also one that is not known yet."""
-    assert [text.outcome_label(name) for name in ("scored", "no_release", "battery_low")] == [
+    assert [sentences.outcome_label(name) for name in ("scored", "no_release", "battery_low")] == [
         "scored in time",
         "no release installed",
         "battery low",
@@ -112,7 +116,7 @@ def test_outcomes_are_said_in_words() -> None:
 
 def test_systems_of_one_name_are_told_apart() -> None:
     """What a system sees is added only where its name comes twice."""
-    labels = text.system_labels(example_run())
+    labels = sentences.system_labels(example_run())
     assert len(set(labels)) == len(labels)
     assert labels[0] == "popularity"
     assert labels[-1] == "int8 student, pooled-data bound (text, history and user model)"
@@ -123,16 +127,16 @@ def test_a_tier_without_answers_has_no_latency() -> None:
     result = example_run()
     for tier in result["tiers"].values():
         tier["latency_ms"] = {}
-    assert text.latency_p95_ms(result) == (None, None)
-    assert "95%" not in str(text.cost_sentence(result))
+    assert sentences.latency_p95_ms(result) == (None, None)
+    assert "95%" not in str(sentences.cost_sentence(result))
 
 
 def test_few_rounds_are_counted_in_words() -> None:
     """Before the first round nothing "went" anywhere; one round is no plural."""
     result = example_run(interrupted=True)
     result["rounds"] = result["rounds"][:1]
-    assert text.headline(result).startswith(
+    assert sentences.headline(result).startswith(
         "10,000 phones: before the first round, ranking quality as users saw it was nDCG@10 0.780; it costs"
     )
     result["rounds"] = example_run()["rounds"][:2]
-    assert text.headline(result).startswith("10,000 phones: in one round, ranking quality")
+    assert sentences.headline(result).startswith("10,000 phones: in one round, ranking quality")

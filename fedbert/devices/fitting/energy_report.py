@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedbert.devices.energy import energy_of_charge_mj
-from fedbert.devices.fitting.measured import rows_of
 from fedbert.devices.fitting.power import LITTLE, PRIME, PowerProfile, read_power_profile
 from fedbert.paths import profiles_folder
+from fedbert.table_files import rows_of
 
 DRAIN_RATES = "drain_rates_pixel5.csv"
 DRAIN_COLUMNS = (

@@ -1,6 +1,5 @@
 """The committed excerpts of measured tables in device_profiles/sources/, as arrays for the fits."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,17 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.fitting.fitting import FLOAT, INT8, NEWEST_BUILD, CoreFacts, Floats, Timings
+from fedbert.table_files import rows_of
 
 INT8_SUFFIX = "_int8"
 
 BUILD_MARKERS = (("FastestDet",), ("nanodet_m", "efficientnetv2_b0"))
 """Networks that ncnn's benchmark got in time, newest first: a board's table with one is of that age."""
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def build_age(networks: set[str]) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fedbert.devices.fitting.measured import rows_of
 from fedbert.devices.fitting.memory_fit import MeasuredGraph, leave_one_out, peak_errors
 from fedbert.devices.memory import ONNX_RUNTIME, MemoryParts, memory_parts
 from fedbert.devices.operations import GraphStorage, count_operations
 from fedbert.paths import models_folder
+from fedbert.table_files import rows_of
 
 SHIPPED = ("default", "small", "tiny", "intents-default", "intents-small", "intents-tiny")
 LENGTHS = (8, 16, 32, 64)

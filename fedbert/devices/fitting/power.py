@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.fitting.measured import rows_of
 from fedbert.paths import profiles_folder
+from fedbert.table_files import rows_of
 
 LITTLE, PRIME = 0, 2
 """Clusters of the Pixel 5: six A55; one A76 at 2.2 GHz; one A76 at 2.4 GHz, the prime core."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fedbert.devices.fitting.fitting import FLOAT, INT8, NEWEST_BUILD, Fit, Timings
-from fedbert.devices.fitting.measured import rows_of
+from fedbert.table_files import rows_of
 
 FAMILY = "transformer"
 

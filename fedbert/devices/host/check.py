@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from fedbert.devices.cost_model import count_operations, encoding
-from fedbert.devices.fitting.measured import rows_of
 from fedbert.devices.host.device import LENGTHS, THREADS
 from fedbert.devices.host.fit import Floats
 from fedbert.devices.profiles import Core
+from fedbert.table_files import rows_of
 
 HEADER = ("model", "length", "threads", "predicted_ms", "measured_ms")
 

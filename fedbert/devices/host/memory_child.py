@@ -1,7 +1,7 @@
 """The process that is measured: it loads a model as a phone would, encodes a text, and does nothing else.
 
-``python -m fedbert.devices.host.memory_child`` reads a request (JSON) from standard input and writes its answer
-(JSON) as the last line. `memory_process` starts it and sets the allocator's environment.
+``python -m fedbert.devices.host.memory_child`` reads a request (JSON) from standard input and writes its
+answer (JSON) as the last line. `memory_process` starts it and sets the allocator's environment.
 
 What counts is the *data* of the process: private writable memory, as the kernel counts it for RLIMIT_DATA.
 Code and other pages of libraries are not in it. First a small model of the same kind is run, so that what

@@ -130,6 +130,11 @@ def device_of(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
+def use_threads(count: int) -> None:
+    """Let torch compute on `count` threads of this process."""
+    torch.set_num_threads(count)
+
+
 def best_device() -> torch.device:
     """Return the GPU that torch can use, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

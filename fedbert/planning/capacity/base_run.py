@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
-from fedbert.reporting.tier_quality import tier_ndcg
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
 from fedbert.units import HOURS_PER_DAY
 
@@ -34,7 +34,7 @@ class Tier:
     battery_percent_per_day: float
     energy_mj_per_session: float | None
     energy_mj_per_round: float | None  # None for runs from before it was kept
-    ndcg: tuple[float | None, ...]  # in the order of `fedbert.reporting.tier_quality.TIER_COLUMNS`
+    ndcg: tuple[float | None, ...]  # in the order of `fedbert.comparison.TIER_COLUMNS`
 
 
 @dataclass(frozen=True)

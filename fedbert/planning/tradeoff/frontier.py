@@ -7,15 +7,33 @@ scored (20 candidates, mean over evaluation sessions); release 0 and the pooled-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedbert.comparison import FINAL, POOLED, RELEASE_0, STUDENTS, TEXT_ONLY
+from fedbert.comparison import (
+    EVERY_SESSION,
+    FINAL,
+    POOLED,
+    RELEASE_0,
+    STUDENTS,
+    TEXT_ONLY,
+    TIER_COLUMNS,
+    tier_ndcg,
+)
+from fedbert.devices.profiles import TIERS
 from fedbert.errors import FedbertError
 from fedbert.intervals import t_interval
-from fedbert.planning.tier_tables import TIER_FIGURES, tier_figures
 from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.results import Metrics, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SHORT = dict(zip(TIER_COLUMNS, ("seen", "scored", "release_0", "final", "pooled"), strict=True))
+"""Names in columns of the figures of `tier_ndcg`; the last three are with every session scored."""
+
+TIER_FIGURES = tuple(f"{tier}_{short}_ndcg@10" for tier in TIERS for short in SHORT.values())
+"""Columns of cells and frontier; NaN where a run has no device of the tier, or did not keep the figure."""
+
+TIER_FINAL = SHORT[f"all scored: {list(EVERY_SESSION)[1]}"]
+"""The column name of the final release with every session scored."""
 
 SYSTEMS = {name: STUDENTS[name] for name in (RELEASE_0, FINAL, POOLED)}
 """The rows of a run's comparison that the frontier reads, by their ids."""
@@ -130,3 +148,12 @@ def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
         for column in (f"{name}_low", f"{name}_high"):
             frame[column] = frame[column].astype("float64")
     return frame.sort_values(["signal", "privacy_mode", "epsilon"], na_position="last", ignore_index=True)
+
+
+def tier_figures(result: RunResult) -> dict[str, float | None]:
+    """Return nDCG@10 by tier of one run as columns, `TIER_FIGURES`; None for what it lacks."""
+    figures: dict[str, float | None] = dict.fromkeys(TIER_FIGURES)
+    for tier in result["tiers"]:
+        values = zip(SHORT.values(), tier_ndcg(result, tier), strict=True)
+        figures |= {f"{tier}_{short}_ndcg@10": value for short, value in values}
+    return {name: figures[name] for name in TIER_FIGURES}

@@ -6,6 +6,7 @@ last checkpoint.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
@@ -14,10 +15,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedbert import output_folder as output
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text, write_text
-from fedbert.planning import output
-from fedbert.planning.simulate import Simulate
 from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.planning.workers import run_calls
 from fedbert.results import RunResult, load_run, save_run
@@ -40,6 +40,12 @@ WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 """One thread a worker. The server's training keeps its two, on which its bits depend; they wait passively."""
+
+Simulate = Callable[[Scenario, Execution, str], RunResult]
+"""(scenario, execution, command) -> result. Must be a function of a module: workers import it by name.
+
+`Execution.output`, if any, is the run's own folder: what it goes on from after it was stopped lies there.
+"""
 
 
 @dataclass(frozen=True)
@@ -226,3 +232,25 @@ def _worker_environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def simulate(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
+    """Run the real simulation silently and return its result; the device sample is dropped.
+
+    With an `output` the run keeps checkpoints there, and goes on from what a stopped run of the same scenario
+    left; what another version of fedbert left is dropped, with one line on standard error.
+    """
+    from fedbert.resume import OtherRun, can_be_resumed
+    from fedbert.run_folder import holding
+    from fedbert.simulation.simulate import run
+
+    folder = execution.output
+    if folder is None:
+        return run(scenario, execution, None, command).result
+    with holding(folder):
+        resume = can_be_resumed(folder)
+        try:
+            return run(scenario, execution, None, command, folder=folder, resume=resume).result
+        except OtherRun as error:
+            sys.stderr.write(f"{folder.name} begins again: {error}\n")
+        return run(scenario, execution, None, command, folder=folder).result

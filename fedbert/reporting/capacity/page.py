@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedbert.comparison import TIER_COLUMNS
+from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
-from fedbert.planning.tier_tables import base_section
-from fedbert.reporting import text
 from fedbert.reporting.capacity.plots import REQUEST_KINDS, hourly_figure, requests_figure, rollout_figure
 from fedbert.reporting.capacity.text import (
     MIX_ASSUMPTION,
@@ -17,6 +17,7 @@ from fedbert.reporting.capacity.text import (
     tier_rows,
     value_text,
 )
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import (
     Badge,
@@ -30,7 +31,7 @@ from fedbert.reporting.parts.page import (
     render_page,
     table_html,
 )
-from fedbert.reporting.tier_quality import TIER_COLUMNS
+from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -218,3 +219,14 @@ def _facts(result: CapacityForecast) -> dict[str, str]:
         "bytes of a release": f"{base.release_bytes:,.0f}",
         "bytes of a report": f"{base.report_bytes:,.0f}",
     }
+
+
+def base_section(base: BaseRun) -> Section:
+    """Return the chapter with the quality of each tier in the run that a forecast starts from."""
+    return Section(
+        TIER_TITLE,
+        "measured",
+        table_html([[tier.name, *tier.ndcg] for tier in base.tiers], ["tier", *TIER_COLUMNS]),
+        f"{TIER_NOTE} Of the run of {base.devices:,} devices, not forecast: what a larger fleet would learn "
+        "is not in it.",
+    )

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from fedbert.reporting.compression.numbers import Record, final_stage, kept, per_seed, t_spread, tasks
 from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.compression.numbers import Record, final_stage, kept, per_seed, t_spread, tasks
 
 
 def escape_markdown(words: object) -> str:

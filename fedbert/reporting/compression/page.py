@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import write_text
-from fedbert.reporting import text
+from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.markdown import markdown
 from fedbert.reporting.compression.numbers import (
     Record,
@@ -15,9 +15,9 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.sections import outcome
 from fedbert.reporting.compression.sections_made import made
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Card, alert_html, render_page
 
 CARDS_OF_TASKS = 6

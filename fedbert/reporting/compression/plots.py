@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from fedbert.reporting import text
 from fedbert.reporting.compression.numbers import (
     REST,
     Record,
@@ -19,7 +18,7 @@ from fedbert.reporting.compression.numbers import (
     tasks,
 )
 from fedbert.reporting.compression.sentences import shape_name, share
-from fedbert.reporting.parts import theme
+from fedbert.reporting.parts import text, theme
 
 GAP = "\u00a0\u00a0"
 """Between a name and its row; plotly puts no suffix after names that are given."""

@@ -1,6 +1,7 @@
 """Chapters of a compression's report: what it keeps, by which stage, part and form; None without figures."""
 
-from fedbert.reporting import text
+from fedbert.reporting.compression import plots, plots_ablation
+from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.numbers import (
     SAME,
     Record,
@@ -13,8 +14,7 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
-from fedbert.reporting.compression import plots, plots_ablation
-from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from fedbert.reporting import text
-from fedbert.reporting.compression.numbers import Record, grown_confusions, parts, per_seed, t_spread
 from fedbert.reporting.compression import plots
 from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.compression.numbers import Record, grown_confusions, parts, per_seed, t_spread
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from fedbert.reporting import text
 from fedbert.reporting.compression.numbers import (
     HELPS,
     HURTS,
@@ -23,6 +22,7 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
+from fedbert.reporting.parts import text
 
 INTERVAL_NOTE = (
     "Intervals: 95%, Student's t over seeds; one seed has none. They hold the chance of initialisation and "

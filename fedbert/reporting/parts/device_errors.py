@@ -1,6 +1,6 @@
 """How far off the device model is, for people: the chapter of every report, and one line for the terminal."""
 
-from fedbert.reporting import text
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Section, table_html
 from fedbert.results import DeviceErrorRow, DeviceErrors, asked_errors
 

@@ -1,6 +1,7 @@
 """Chapter of a run's report: what the feature costs a phone, in energy, battery and time."""
 
-from fedbert.reporting import plots_energy, text
+from fedbert.reporting import plots_energy
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.results import ENERGY_USES, RunResult
 

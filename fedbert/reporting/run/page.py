@@ -1,9 +1,11 @@
 """The report of a run: one HTML page, put together from the parts of `page` and the figures of `plots`."""
 
-from fedbert.reporting import sections, sections_fleet, sections_server, text
+from fedbert.reporting import sections, sections_fleet, sections_server
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Card, Section, alert_html, render_page
 from fedbert.reporting.run import energy as sections_energy
+from fedbert.reporting.run import sentences
 from fedbert.results import RunResult
 
 
@@ -46,7 +48,7 @@ def cards(result: RunResult) -> list[Card]:
         )
     else:
         shown.append(Card("Privacy", text.NOT_PRIVATE, "no noise: sums are exact", None, alert=True))
-    share = text.scored_share(result)
+    share = sentences.scored_share(result)
     tiers = list(result["tiers"].values())
     if share is not None:
         deadline = text.milliseconds(result["scenario"].get("deadline_ms"))
@@ -56,7 +58,7 @@ def cards(result: RunResult) -> list[Card]:
             Card("Sessions scored in time", text.percent(share, 1), f"within {deadline}{within}", "modelled")
         )
     if tiers:
-        fastest, slowest = text.latency_p95_ms(result)
+        fastest, slowest = sentences.latency_p95_ms(result)
         shown.append(
             Card(
                 "Latency p95, slowest tier",
@@ -93,7 +95,7 @@ def _private(result: RunResult) -> bool:
 
 def _alerts(result: RunResult) -> list[str]:
     alerts = []
-    if not text.finished(result):
+    if not sentences.finished(result):
         alerts.append(
             alert_html(
                 "This run did not finish.", f"{text.sentence(result['status'])} What follows is up to then."
@@ -103,11 +105,11 @@ def _alerts(result: RunResult) -> list[str]:
         alerts.append(
             alert_html(
                 "Not private.",
-                f"{text.statement(result)} Nothing bounds what the sums reveal about one person; add "
+                f"{sentences.statement(result)} Nothing bounds what the sums reveal about one person; add "
                 "--epsilon to see what privacy costs.",
             )
         )
-    missing = text.missing_sentence(result)
+    missing = sentences.missing_sentence(result)
     if missing:
         alerts.append(alert_html("Devices are missing.", missing))
     note = str(result["world"].get("note") or "")
@@ -139,10 +141,10 @@ def render_report(result: RunResult) -> str:
     ]
     world = result["world"].get("name", "")
     return render_page(
-        title=text.title(result),
+        title=sentences.title(result),
         subtitle=f"Simulation report · world {world} · seed {result['seed']} · {result['started'][:10]}",
-        lead=text.headline(result),
-        answers=text.answers(result),
+        lead=sentences.headline(result),
+        answers=sentences.answers(result),
         cards=cards(result),
         sections=[chapter for chapter in chapters if chapter is not None],
         alerts=_alerts(result),

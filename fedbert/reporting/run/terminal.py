@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from fedbert.reporting import text
+from fedbert.comparison import EVERY_SESSION, tier_ndcg
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line
-from fedbert.reporting.tier_quality import EVERY_SESSION, tier_ndcg
+from fedbert.reporting.run import sentences
 from fedbert.results import RunResult
 
 STYLES = {"measured": "green", "modelled": "yellow", "proved": "magenta"}
@@ -30,13 +31,13 @@ def print_summary(
         width = 100
     console = Console(file=out, width=width, highlight=False, markup=False)
     console.print()
-    console.print(text.headline(result), style="bold")
-    gap = text.gap_sentence(result)
+    console.print(sentences.headline(result), style="bold")
+    gap = sentences.gap_sentence(result)
     if gap:
         console.print(gap)
-    if not text.finished(result):
+    if not sentences.finished(result):
         console.print(text.sentence(result["status"]), style="bold red")
-    missing = text.missing_sentence(result)
+    missing = sentences.missing_sentence(result)
     if missing:
         console.print(missing, style="bold red")
     blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _traffic)
@@ -44,7 +45,7 @@ def print_summary(
         if block is not None:
             console.print()
             console.print(block)
-    verified = text.verified_sentence(result)
+    verified = sentences.verified_sentence(result)
     if verified:
         console.print()
         console.print(_verified(result))
@@ -92,14 +93,14 @@ def _quality(result: RunResult) -> Any:
     if result["comparison"]:
         table.add_section()
         table.add_row("every session scored by:", "", "")
-    named = zip(text.system_labels(result), result["comparison"], strict=True)
+    named = zip(sentences.system_labels(result), result["comparison"], strict=True)
     for name, system in sorted(named, key=lambda pair: -pair[1]["quality"]["ndcg@10"]):
         table.add_row(
             f"  {name}",
             text.number(system["quality"]["ndcg@10"]),
             f"{system['low']:.3f} to {system['high']:.3f}",
         )
-    return _block(text.METRIC_IN_FULL, "measured", table)
+    return _block(sentences.METRIC_IN_FULL, "measured", table)
 
 
 def _tier_quality(result: RunResult) -> Any:
@@ -156,10 +157,10 @@ def _energy(result: RunResult) -> Any:
 
 
 def _outcomes(result: RunResult) -> Any:
-    names = text.outcome_names(result)
+    names = sentences.outcome_names(result)
     if not names:
         return None
-    table = _table("tier", *(text.outcome_label(name) for name in names))
+    table = _table("tier", *(sentences.outcome_label(name) for name in names))
     for tier, row in result["tiers"].items():
         part = text.shares(row["outcomes"])
         table.add_row(tier, *(text.percent(part.get(name, 0.0), 1) for name in names))
@@ -171,7 +172,7 @@ def _privacy(result: RunResult) -> Any:
 
     row = result["privacy"]
     if row["epsilon"] is None:
-        return Text.assemble(("Not private. ", "bold red"), text.statement(result))
+        return Text.assemble(("Not private. ", "bold red"), sentences.statement(result))
     projected = [f"{each['days']} days" if each["days"] > 1 else "1 day" for each in row["projections"]]
     table = _table("", "assumes", "run", *projected, left=2)
     for name, key in (("amplified", "epsilon"), ("unamplified", "epsilon_unamplified")):
@@ -183,7 +184,7 @@ def _privacy(result: RunResult) -> Any:
         )
     unit = row["assumptions"].get("unit", text.NONE)
     title = f"Epsilon at delta {text.power(row['delta'])}"
-    return _block(title, "proved", text.statement(result), Text(f"who is protected: {unit}"), table)
+    return _block(title, "proved", sentences.statement(result), Text(f"who is protected: {unit}"), table)
 
 
 def _verified(result: RunResult) -> Any:
@@ -198,7 +199,9 @@ def _verified(result: RunResult) -> Any:
             row["predicted"],
             row["seen"] if row["agrees"] else f"{row['seen']} (!)",
         )
-    return _block("Devices run under a hard memory limit", "measured", text.verified_sentence(result), table)
+    return _block(
+        "Devices run under a hard memory limit", "measured", sentences.verified_sentence(result), table
+    )
 
 
 def _traffic(result: RunResult) -> Any:

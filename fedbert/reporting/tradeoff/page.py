@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fedbert.comparison import TIER_COLUMNS
 from fedbert.devices.profiles import TIERS
-from fedbert.planning.tier_tables import frontier_rows, frontier_section
+from fedbert.planning.tradeoff.frontier import SHORT, TIER_FINAL
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Card, Section, facts_html, figure_html, render_page, table_html
+from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
 from fedbert.results import DeviceErrors
 from fedbert.scenario import Scenario
 
@@ -286,3 +288,34 @@ def _facts(scenario: Scenario) -> dict[str, str]:
     """Return the scenario's keys but those that vary over the grid."""
     values = scenario.model_dump(mode="json", exclude_none=True, exclude={"epsilon", "seed"})
     return {name: str(value) for name, value in values.items()}
+
+
+def _shown(row: Any, name: str) -> str:
+    value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+    if value != value:
+        return "–"
+    return f"{value:.3f}" if low != low or high != high else f"{value:.3f} ± {(high - low) / 2:.3f}"
+
+
+def frontier_section(frontier: "pd.DataFrame", note: str) -> Section:
+    """Return the chapter with each tier's quality at each epsilon; `note` is on the intervals."""
+    rows = [
+        [row["budget"], tier, *(_shown(row, f"{tier}_{short}_ndcg@10") for short in SHORT.values())]
+        for _, row in frontier.iterrows()
+        for tier in TIERS
+    ]
+    return Section(
+        TIER_TITLE,
+        "measured",
+        table_html(rows, ["epsilon", "tier", *TIER_COLUMNS], align="llrrrrr"),
+        f"{TIER_NOTE} {note}",
+        "Noise costs every tier alike only if their users are alike; phones that cannot answer gain nothing.",
+    )
+
+
+def frontier_rows(frontier: "pd.DataFrame") -> list[list[str]]:
+    """Return, by epsilon, the final release's nDCG@10 of each tier with every session scored, as text."""
+    return [
+        [row["budget"], *(_shown(row, f"{tier}_{TIER_FINAL}_ndcg@10") for tier in TIERS)]
+        for _, row in frontier.iterrows()
+    ]

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,7 @@ from fedbert.files import is_temporary, reason
 from fedbert.run_folder import commit
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import Console
+    pass
 
 
 def foreign_check(folder: Path, own: Collection[str]) -> Callable[[list[str]], None]:
@@ -57,18 +55,3 @@ def write_together(folder: Path, contents: Mapping[str, bytes], remove: Iterable
         raise FedbertError(
             f"{str(folder)!r} could not be written: {reason(error)}; free some space and run it again"
         ) from None
-
-
-def parquet_bytes(frame: "pd.DataFrame") -> bytes:
-    """Return `frame` as the bytes of a Parquet file, without its index."""
-    buffer = BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def console_for_tables() -> "Console":
-    """Return standard output for tables: as wide as the terminal, 120 columns where there is none."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=120)

@@ -1,0 +1,59 @@
+"""Where a figure comes from: versions, the checkout's commit, the command."""
+
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from fedbert import __version__
+from fedbert.files import encoded
+
+_SHOWN_VERSIONS = (
+    "flwr",
+    "torch",
+    "onnxruntime",
+    "transformers",
+    "dp-accounting",
+    "numpy",
+    "pandas",
+    "scipy",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of fedbert, Python and the packages that a figure may depend on."""
+    found = {"fedbert": __version__, "python": platform.python_version()}
+    for name in _SHOWN_VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout this package is in, ``+changes`` if it differs; None outside one."""
+    from fedbert.paths import PACKAGE
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, timeout=10, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    number = git("rev-parse", "--short", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return f"{number}+changes" if number and changed else number
+
+
+def command_line() -> str:
+    """Return the command as it was typed; bytes that are no UTF-8 become escapes."""
+    words = ["python", *sys.argv] if Path(sys.argv[0]).suffix == ".py" else ["fedbert", *sys.argv[1:]]
+    return encoded(shlex.join(words)).decode("utf-8")

@@ -1,0 +1,201 @@
+"""The sentences that answer for a whole run."""
+
+from fedbert.reporting.parts import text
+from fedbert.results import RoundRow, RunResult
+
+METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
+
+
+def is_scored(outcome: str) -> bool:
+    """Whether an outcome's name means that the session was scored in time."""
+    return outcome.lower().startswith("scored")
+
+
+OUTCOME_WORDS = {
+    "scored": "scored in time",
+    "too_slow": "too slow",
+    "out_of_memory": "out of memory",
+    "no_release": "no release installed",
+}
+
+
+def outcome_label(name: str) -> str:
+    """Return an outcome's key in words."""
+    return OUTCOME_WORDS.get(name, name.replace("_", " "))
+
+
+def outcome_names(result: RunResult) -> list[str]:
+    """Return every outcome that occurs, scored first, then in the order of the tiers."""
+    names = list(dict.fromkeys(name for tier in result["tiers"].values() for name in tier["outcomes"]))
+    return sorted(names, key=lambda name: not is_scored(name))
+
+
+def scored_share(result: RunResult) -> float | None:
+    """Return the share of all sessions scored in time over all tiers, None without sessions."""
+    counts = [tier["outcomes"] for tier in result["tiers"].values()]
+    total = sum(sum(each.values()) for each in counts)
+    scored = sum(count for each in counts for name, count in each.items() if is_scored(name))
+    return scored / total if total else None
+
+
+def last_round(result: RunResult) -> RoundRow | None:
+    """Return the newest row of the run, None if not even the first window was finished."""
+    return result["rounds"][-1] if result["rounds"] else None
+
+
+def finished(result: RunResult) -> bool:
+    """Whether the run came to its end."""
+    return result["status"] == "finished"
+
+
+def title(result: RunResult) -> str:
+    """Return the report's title."""
+    devices = result["scenario"].get("devices")
+    model_bytes = result["model"].get("bytes")
+    phones = f"{devices:,} phones" if devices else "a fleet of phones"
+    model = f"a {text.size(model_bytes)} model" if model_bytes else "a small model"
+    return f"What {phones} did with {model}"
+
+
+def quality_sentence(result: RunResult) -> str:
+    """Return how ranking quality moved, as users saw it."""
+    rounds = result["rounds"]
+    if not rounds:
+        return "The run was interrupted before anything was measured."
+    first, last = rounds[0]["ndcg@10"], rounds[-1]["ndcg@10"]
+    done = rounds[-1]["round"]
+    if done == 0:
+        return f"Before the first round, ranking quality as users saw it was nDCG@10 {first:.3f}."
+    count = "one round" if done == 1 else f"{done} rounds"
+    return f"In {count}, ranking quality as users saw it went from nDCG@10 {first:.3f} to {last:.3f}."
+
+
+def gap_sentence(result: RunResult) -> str | None:
+    """Return what the signals won of what pooled data would win, None if that was not measured."""
+    gap = result["gap"]
+    if gap is None:
+        return None
+    if gap["closed"] is None:
+        return (
+            "Training on all clicks in one place would win nothing over release 0: there is no gap to close."
+        )
+    return (
+        f"The phones' signals closed {text.percent(gap['closed'])} of the gap between the first release "
+        f"({gap['release_0']:.3f}) and the same model trained on all clicks in one place "
+        f"({gap['pooled']:.3f})."
+    )
+
+
+def latency_p95_ms(result: RunResult) -> tuple[float | None, float | None]:
+    """Return the p95 latency of the fastest and the slowest tier; None if no session was answered."""
+    found = [tier["latency_ms"]["p95"] for tier in result["tiers"].values() if "p95" in tier["latency_ms"]]
+    return (min(found), max(found)) if found else (None, None)
+
+
+def system_labels(result: RunResult) -> list[str]:
+    """Return a name for each row of the comparison; what it sees is added where a name comes twice."""
+    names = [row["system"] for row in result["comparison"]]
+    return [
+        f"{row['system']} ({row['inputs']})" if names.count(row["system"]) > 1 else row["system"]
+        for row in result["comparison"]
+    ]
+
+
+def service_sentence(result: RunResult) -> str | None:
+    """Return how many sessions the model answered, None if the run has no devices' figures."""
+    share = scored_share(result)
+    if share is None:
+        return None
+    return (
+        f"Phones answered {text.percent(share, 1)} of sessions in time; in the others users saw the default "
+        "order."
+    )
+
+
+def cost_sentence(result: RunResult) -> str | None:
+    """Return what it costs a phone, None if the run has no devices' figures."""
+    tiers = list(result["tiers"].values())
+    if not tiers:
+        return None
+    battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
+    said = f"{battery}% of its battery a day (extrapolated), depending on its tier."
+    fastest, slowest = latency_p95_ms(result)
+    if fastest is not None:
+        said += (
+            f" 95% of answers come within {text.milliseconds(fastest)} on the fastest tier and "
+            f"{text.milliseconds(slowest)} on the slowest."
+        )
+    model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
+    if model_bytes and report:
+        said += f" It fetches {text.size(model_bytes)} a release and sends {text.size(report)} a report."
+    return said
+
+
+def answers(result: RunResult) -> dict[str, str]:
+    """Return the answers by question: what users get, what it costs a phone, what it reveals."""
+    shown = {
+        "What users get": " ".join(
+            each
+            for each in (gap_sentence(result) or quality_sentence(result), service_sentence(result))
+            if each is not None
+        ),
+        "What it costs a phone": cost_sentence(result),
+        "What it reveals": text.sentence(result["privacy"]["statement"]),
+    }
+    return {question: answer for question, answer in shown.items() if answer}
+
+
+def headline(result: RunResult) -> str:
+    """Return the whole answer in one sentence: quality, cost, what it reveals."""
+    rounds, tiers = result["rounds"], list(result["tiers"].values())
+    devices = result["scenario"].get("devices")
+    parts = []
+    if rounds:
+        spoken = quality_sentence(result).removesuffix(".")
+        parts.append(spoken[0].lower() + spoken[1:])
+    if tiers:
+        battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
+        parts.append(f"it costs a phone {battery}% of its battery a day (extrapolated)")
+    spent = result["privacy"]["epsilon"]
+    if spent is None:
+        parts.append("nothing bounds what it reveals")
+    else:
+        seen = result["privacy"]["epsilon_unamplified"]
+        known = f"{text.epsilon(seen)} where participation is seen, " if seen is not None else ""
+        unseen = " where it is not" if known else ""
+        parts.append(f"what it reveals is bounded by epsilon {known}{text.epsilon(spent)}{unseen}")
+    body = "; ".join(parts)
+    return f"{devices:,} phones: {body}." if devices else text.sentence(body)
+
+
+def statement(result: RunResult) -> str:
+    """Return the line on privacy, without the "not private" that stands before it where it is shown."""
+    given = result["privacy"]["statement"].strip()
+    if given.lower().startswith(text.NOT_PRIVATE):
+        given = given[len(text.NOT_PRIVATE) :].lstrip(" :;,.-–")
+    return text.sentence(given)
+
+
+def verified_sentence(result: RunResult) -> str:
+    """Return how many verified devices agree with their predicted verdict; empty if none was verified."""
+    verified = result.get("verified_devices", [])
+    if not verified:
+        return ""
+    agree, fit = sum(row["agrees"] for row in verified), sum(row["seen"] == "fits" for row in verified)
+    return (
+        f"{agree} of {len(verified)} devices, really run under a hard memory limit, did as predicted: "
+        f"{fit} fit and {len(verified) - fit} ran out of memory."
+    )
+
+
+def missing_sentence(result: RunResult) -> str:
+    """Return how many devices gave no figure in how many rounds; empty if all did."""
+    rounds = [row["round"] for row in result["rounds"] if row.get("missing")]
+    if not rounds:
+        return ""
+    most = max(row.get("missing", 0) for row in result["rounds"])
+    which = ", ".join(str(number) for number in rounds)
+    return (
+        f"Up to {most:,} of {result['scenario']['devices']:,} phones are missing from every figure of round "
+        f"{which}: their shards gave no answer that could be used."
+    )

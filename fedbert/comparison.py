@@ -39,8 +39,14 @@ def _vectors(id_: str, name: str, inputs: str) -> System:
     return System(id_, name, inputs, header)
 
 
-def systems(unreleased: bool) -> list[System]:
-    """Return the systems of a run; `unreleased`: the server's student differs from the last release."""
+def systems(unreleased: bool, pooled: bool = True) -> list[System]:
+    """Return the systems of a run.
+
+    Args:
+        unreleased: whether the server's student differs from the last release.
+        pooled: whether the pooled-data bound was trained.
+    """
+    left_out = ({UNRELEASED} if not unreleased else set()) | ({POOLED} if not pooled else set())
     found = [
         System("popularity", "popularity", "popularity of the item", {"kind": "popularity"}),
         System("tfidf", "TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}),
@@ -54,7 +60,7 @@ def systems(unreleased: bool) -> list[System]:
         _vectors("teacher", "teacher", "text only; final teacher on the server"),
     ]
     for artefact, name in STUDENTS.items():
-        if artefact == UNRELEASED and not unreleased:
+        if artefact in left_out:
             continue
         for inputs, short in ((TEXT_ONLY, TEXT_ONLY), (FULL, "full")):
             header = {"kind": "release", "artefact": artefact, "inputs": short}

@@ -14,13 +14,14 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedbert.errors import FedbertError, invalid
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __path__: list[str] = []  # lets Python look for modules below this one; `_UserFiles` finds them
 
@@ -127,8 +128,12 @@ class Named:
         """Return the error for a part that breaks `rule`."""
         return invalid(self.flag, self.spec, rule, self.page)
 
-    def array(self, what: str, value: Any, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    def array(
+        self, what: str, value: Any, dtype: "type[np.generic]", shape: tuple[int, ...]
+    ) -> "NDArray[Any]":
         """Return `value` if it is an array of that type and shape; raises FedbertError."""
+        import numpy as np
+
         wanted = f"{np.dtype(dtype)}{list(shape)}"
         if not isinstance(value, np.ndarray):
             raise self.refused(f"give {wanted} as {what}, not {type(value).__name__}")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fedbert import __version__
 from fedbert.files import encoded
+from fedbert.version import __version__
 
 _SHOWN_VERSIONS = (
     "flwr",

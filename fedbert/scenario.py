@@ -5,51 +5,28 @@
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
-from fedbert.errors import FedbertError, invalid
-from fedbert.files import UnreadableFile, path_problem
+from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
+from fedbert.settings import Settings, checked
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 100_000_000
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false where no switch is meant, and texts that no file or name can have."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise PydanticCustomError("not_bool", "Input should be a value, not true or false")
-        if isinstance(value, str | Path) and (problem := path_problem(str(value))) is not None:
-            raise PydanticCustomError("text", "Input should {problem}", {"problem": problem})
-        return value
-
-
-class Scenario(_Settings):
+class Scenario(Settings):
     """The simulated fleet, world, model, federation and privacy. The same scenario gives the same run."""
 
     devices: int = Field(10_000, ge=1, le=MAX_DEVICES, description="phones in the fleet")
@@ -125,6 +102,9 @@ class Scenario(_Settings):
     teacher_learning_rate: float = Field(3e-5, ge=0, le=1, description="step size of the teacher")
     precision: Precision = Field(
         "auto", description="of the server's teacher: float32, bfloat16, or auto, as the processor multiplies"
+    )
+    pooled_bound: bool = Field(
+        True, description="train the pooled-data bound too, which the gap is measured against"
     )
     verify_masks: int = Field(
         32, ge=0, le=256, description="devices a round whose pairwise masks are really run and compared"
@@ -223,7 +203,7 @@ class Scenario(_Settings):
         return self.sessions_per_day * self.evaluation_share
 
 
-class Execution(_Settings):
+class Execution(Settings):
     """How a scenario is computed and where the results go; nothing here changes a figure."""
 
     backend: Literal["inprocess", "ray"] = Field("inprocess", description="where the shards run")
@@ -268,25 +248,38 @@ class Execution(_Settings):
         return self
 
 
+QUICK: dict[str, Any] = {"devices": 1_000, "rounds": 3, "pooled_bound": False}
+"""What `--quick` sets: enough to see every part of a run and its report; too little to decide by."""
+
+QUICK_WORDS = "1000 devices, 3 rounds, no pooled-data bound"
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "fleet": (
+        *("devices", "profiles", "fleet", "availability", "availability_trace", "metered"),
+        *("memory_budget_bytes", "deadline_ms", "threads", "verify_devices"),
+    ),
+    "world": (
+        *("world", "items", "interactions", "sessions_per_day", "evaluation_share", "history_length"),
+        *("non_iid", "tier_correlation"),
+    ),
+    "model": (
+        *("model", "teacher", "update_steps", "student_learning_rate", "teacher_learning_rate", "precision"),
+    ),
+    "federation": (
+        *("rounds", "round_hours", "seed", "signal", "clicks_per_report", "release_every", "control_share"),
+        *("pooled_bound", "verify_masks"),
+    ),
+    "privacy": (
+        *("epsilon", "delta", "mechanism", "sampler", "sampling_probability", "over_selection", "clip_norm"),
+        *("min_reports", "noise_seed"),
+    ),
+    "computing": ("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key"),
+    "output": ("output", "overwrite", "checkpoint_every", "trackers"),
+}
+"""The settings by what they are about, as ``run --help`` shows them; each is in one group."""
+
 SCENARIO_KEYS = frozenset(Scenario.model_fields)
 EXECUTION_KEYS = frozenset(Execution.model_fields)
-
-
-def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if not where:
-        return message
-    rule = message[0].lower() + message[1:]
-    value = first.get("input")
-    if isinstance(value, float) and not math.isfinite(value):
-        rule = "be a finite number"
-    elif first["type"] == "text":
-        rule, value = rule.removeprefix("input should "), str(value)
-    else:
-        rule = "be " + rule.removeprefix("input should be ").removeprefix("input should have ")
-    return str(invalid(where, value, rule, "see --help for its meaning"))
 
 
 def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
@@ -294,13 +287,10 @@ def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
     unknown = sorted(set(values) - SCENARIO_KEYS - EXECUTION_KEYS)
     if unknown:
         raise FedbertError(f"unknown key {unknown[0]!r}; the keys are the flags of `fedbert run --help`")
-    try:
-        return (
-            Scenario(**{key: value for key, value in values.items() if key in SCENARIO_KEYS}),
-            Execution(**{key: value for key, value in values.items() if key in EXECUTION_KEYS}),
-        )
-    except ValidationError as error:
-        raise FedbertError(_one_line(error)) from None
+    return (
+        checked(Scenario, {key: value for key, value in values.items() if key in SCENARIO_KEYS}),
+        checked(Execution, {key: value for key, value in values.items() if key in EXECUTION_KEYS}),
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from fedbert.cli.command import run_command
+from fedbert.cli.command import report_errors
 from fedbert.cli.run_progress import RunProgress
 from fedbert.display import Display, display, standard_streams_as_display
 from fedbert.scenario import build
@@ -102,11 +103,11 @@ def test_an_unforeseen_error_is_one_line(
         values["p95"]
 
     monkeypatch.delenv("FEDBERT_TRACEBACK", raising=False)
-    assert run_command(broken, []) == 1
+    assert report_errors(click.Command("test", callback=broken), []) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("error: KeyError: 'p95' (test_display.py, line ")
     assert "please report it" in error
     monkeypatch.setenv("FEDBERT_TRACEBACK", "1")
-    assert run_command(broken, []) == 1
+    assert report_errors(click.Command("test", callback=broken), []) == 1
     assert "Traceback (most recent call last)" in capsys.readouterr().err

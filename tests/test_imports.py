@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "fedbert"
 
 LAYERS = [
-    {"flower_app", "cli"},
+    {"flower_app", "cli", "api"},
     {"reporting"},
     {"planning"},
     {"simulation"},
@@ -17,8 +17,8 @@ LAYERS = [
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results", "comparison"},
     {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
-    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
-    | {"interrupts", "display", "__init__"},
+    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine", "settings"}
+    | {"interrupts", "display", "version", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FREE = LAYERS[0] | LAYERS[-2] | LAYERS[-1]

@@ -96,14 +96,15 @@ def test_a_command_ends_with_the_signal_s_exit_code(tmp_path: Path, number: sign
         textwrap.dedent(
             """
             import sys, time
-            from fedbert.cli.command import run_command
+            import click
+            from fedbert.cli.command import report_errors
 
             def command() -> None:
                 print("begun", flush=True)
                 time.sleep(60)
 
             if __name__ == "__main__":
-                sys.exit(run_command(command, []))
+                sys.exit(report_errors(click.Command("test", callback=command), []))
             """
         )
     )

@@ -1,19 +1,15 @@
-"""What the planning commands share: flags with many values, one-line errors, exit codes.
-
-`run_command` is for a script of one command; ``fedbert.cli.main`` mounts the same functions.
-"""
+"""What all commands share: help in groups, flags with many values, one-line errors, exit codes."""
 
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import typer
-from typer.core import TyperCommand
 
+from fedbert.cli.options import Grouped
 from fedbert.display import standard_streams_as_display
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code, orderly_stop
@@ -27,11 +23,50 @@ TRACEBACK = "FEDBERT_TRACEBACK"
 STOPPED = (129, 130, 143)
 """Exit codes of a command that SIGHUP, Ctrl-C or SIGTERM ended."""
 
-MANY_VALUES = ("--epsilons",)
-"""Flags that take all the words up to the next flag."""
+COLUMNS = 80
+"""Width of tables where there is no terminal: what a log or a mail can be trusted to show."""
 
 
-def join_values(arguments: Sequence[str], flags: Sequence[str] = MANY_VALUES) -> list[str]:
+class Command(click.Command):
+    """A command whose help stands in groups, and whose `many` flags take all words up to the next flag.
+
+    Args:
+        many: flags like ``--epsilons``, whose words are joined by commas before the command is parsed.
+    """
+
+    def __init__(self, *args: Any, many: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._many = tuple(many)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join the many values, then parse as usual."""
+        return super().parse_args(ctx, join_values(args, self._many))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each group of `fedbert.cli.options.Grouped`; the others last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = (parameter.group if isinstance(parameter, Grouped) else None) or "options"
+                sections.setdefault(group, []).append(record)
+        sections["options"] = sections.pop("options", [])
+        for group, records in sections.items():
+            if records:
+                with formatter.section(group.capitalize()):
+                    formatter.write_dl(records)
+
+
+class Group(click.Group):
+    """A command of commands; without arguments it shows its help."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"no_args_is_help": True} | kwargs)
+
+
+def join_values(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:
     """Return `arguments` with the words after each of `flags` joined by commas.
 
     ``--epsilons 0.5 1 none --seeds 3`` becomes ``--epsilons 0.5,1,none --seeds 3``. A word that begins with
@@ -57,29 +92,12 @@ def _is_flag(word: str) -> bool:
     return len(word) > 1 and word[0] == "-" and word[1].isalpha() and word.lower() not in ("-inf", "-nan")
 
 
-class ManyValuesCommand(TyperCommand):
-    """A typer command whose `MANY_VALUES` flags take several values at once."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Join the many values, then parse as usual."""
-        return super().parse_args(ctx, join_values(args))
-
-
-def run_command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
-    """Run one command with `arguments` (default: the command line's) and return its exit code.
+def report_errors(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a command with `arguments` (default: those of the process) and return its exit code.
 
     0 done, 1 failed, 2 wrong input, 130 stopped with Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; errors are one
-    line on standard error.
-    """
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(cls=ManyValuesCommand)(function)
-    return report_errors(typer.main.get_command(app), arguments)
-
-
-def report_errors(command: click.Command, arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; see `run_command`.
-
-    Signals end it in order (`fedbert.interrupts`), and a display that goes away does not end it.
+    line on standard error. Signals end it in order (`fedbert.interrupts`), and a display that goes away
+    does not end it.
     """
     with standard_streams_as_display():
         try:
@@ -89,13 +107,16 @@ def report_errors(command: click.Command, arguments: Sequence[str] | None = None
                 )
         except FedbertError as error:
             return _say(error.exit_code, f"error: {error}")
+        except click.exceptions.NoArgsIsHelpError as error:
+            sys.stdout.write(f"{error.message}\n")
+            return 0
         except click.ClickException as error:
             return _say(2, f"error: {' '.join(error.format_message().split()).rstrip('.')}; see --help")
         except (KeyboardInterrupt, click.Abort):
             code = exit_code()
         except Exception as error:
             return _say(1, _fault(error))
-        if code in STOPPED:  # typer says 130 whichever signal it was
+        if code in STOPPED:
             return _say(exit_code(), "stopped; what was finished is kept")
         return int(code or 0)
 
@@ -120,8 +141,8 @@ def _fault(error: Exception) -> str:
 
 
 def console_for_tables() -> "Console":
-    """Return standard output for tables: as wide as the terminal, 120 columns where there is none."""
+    """Return standard output for tables: as wide as the terminal, `COLUMNS` where there is none."""
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=120)
+    return console if console.is_terminal else Console(width=COLUMNS)

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from fedbert.cli.command import Command
+
 PORT = 9091
 """The SuperLink's port in the commands that are printed, as in docs/deployment.md."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--supernodes", type=int, required=True, metavar="N", help="how many SuperNodes get a key pair")
+@click.option("--supernodes", type=int, required=True, metavar="N", help="SuperNodes that get a key pair")
 @click.option(
     "--host",
     "hosts",

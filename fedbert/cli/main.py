@@ -1,4 +1,4 @@
-"""The command line: ``fedbert run | tradeoff | capacity | compress | report | profiles | keys``.
+"""The command line: ``fedbert run | tradeoff | capacity | compress | report | profiles | keys | env``.
 
 Each sub-command is imported when it is asked for, so that ``--help`` answers at once.
 """
@@ -8,38 +8,30 @@ import sys
 from collections.abc import Sequence
 
 import click
-import typer
 
-from fedbert import __version__
-from fedbert.cli.command import ManyValuesCommand, report_errors
+from fedbert.cli.command import Group, report_errors
+from fedbert.version import __version__
 
 _COMMANDS = {
-    "run": ("fedbert.cli.run", "run", "simulate a fleet, round by round"),
-    "tradeoff": ("fedbert.cli.tradeoff", "tradeoff", "privacy against quality, over seeds"),
-    "capacity": ("fedbert.cli.capacity", "capacity", "what a large fleet takes to serve"),
-    "compress": ("fedbert.cli.compress", "compress", "make a student from a teacher"),
-    "report": ("fedbert.cli.report", "report", "write a run's report.html again"),
-    "profiles": (
-        "fedbert.cli.profiles",
-        "profiles",
-        "check device profiles, or measure this machine into one",
-    ),
-    "keys": ("fedbert.cli.keys", "keys", "make certificates and keys of a deployment"),
+    "run": "simulate a fleet, round by round",
+    "tradeoff": "privacy against quality, over seeds",
+    "capacity": "what a large fleet takes to serve",
+    "compress": "make a student from a teacher",
+    "report": "write the report of a command's folder again",
+    "profiles": "check device profiles, or measure this machine into one",
+    "keys": "make certificates and keys of a deployment",
+    "env": "show versions and machine, for a bug report",
 }
 
 
 def load_command(name: str) -> click.Command:
-    """Return one sub-command, importing it now."""
-    module, attribute, _ = _COMMANDS[name]
-    found = getattr(importlib.import_module(module), attribute)
-    if isinstance(found, click.Command):
-        return found
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=ManyValuesCommand)(found)
-    return typer.main.get_command(app)
+    """Return one sub-command, importing it now; each stands in the file of its name."""
+    found = getattr(importlib.import_module(f"fedbert.cli.{name}"), name)
+    assert isinstance(found, click.Command)
+    return found
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -48,13 +40,16 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, help_) for name, (_, _, help_) in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.command(cls=_LazyGroup)
-@click.version_option(__version__, prog_name="fedbert")
-def fedbert() -> None:
-    """Simulate a fleet of phones that rank privately with a 1.91 MB BERT, and plan for millions of them."""
+fedbert = click.version_option(__version__, prog_name="fedbert")(
+    _LazyGroup(
+        "fedbert",
+        help="Simulate a fleet of phones that rank privately with a 1.91 MB BERT, and plan for millions of "
+        "them.",
+    )
+)
 
 
 def call(name: str, arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbert.cli.command import Group, console_for_tables
+
 if TYPE_CHECKING:
     from fedbert.devices.profiles import DeviceProfile
 
@@ -13,58 +15,58 @@ _FOLDER = click.option(
     "--profiles",
     "folder",
     type=click.Path(path_type=Path),
-    help="Folder of device profiles.  [default: those that come with fedbert]",
+    metavar="PATH",
+    help="folder of device profiles  [default: those that come with fedbert]",
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def profiles() -> None:
     """Look at the classes of phones, check your own, and measure this machine."""
 
 
-@profiles.command("list")
+@profiles.command("list", short_help="list the classes of a fleet with their shares")
 @_FOLDER
-@click.option("--fleet", default="global", show_default=True, help="A fleet's name, or its .toml.")
+@click.option(
+    "--fleet", default="global", show_default=True, metavar="NAME", help="a fleet's name, or its .toml"
+)
 def list_(folder: Path | None, fleet: str) -> int:
     """List the classes of a fleet with their shares."""
-    from rich.console import Console
     from rich.table import Table
 
     from fedbert.devices.fleet_shares import fleet_names, load_fleet
-    from fedbert.units import GIGABYTE
 
     table = Table(title=f"Fleet {fleet}", title_justify="left", box=None, pad_edge=False)
     for name, right in (
         ("class", False),
         ("tier", False),
         ("share", True),
-        ("RAM", True),
-        ("year", True),
-        ("fastest cores", False),
-        ("int8 GMAC/s", True),
-        ("free memory p10 / p50 / p90", True),
+        ("fastest cores, GHz", False),
+        ("GMAC/s", True),
+        ("free MB", True),
     ):
         table.add_column(name, justify="right" if right else "left")
     for profile in load_fleet(folder, fleet):
-        first, memory = profile.clusters[0], profile.free_memory
-        quantiles = (memory.p10_bytes, memory.p50_bytes, memory.p90_bytes)
+        first = profile.clusters[0]
         table.add_row(
             profile.name,
             profile.tier,
             f"{profile.share:.1%}",
-            f"{profile.ram_bytes / GIGABYTE:g} GB",
-            str(profile.year),
-            f"{first.count}x {first.core} {first.clock_ghz:g} GHz",
+            f"{first.count}x {first.core} {first.clock_ghz:g}",
             f"{profile.big_core.int8_gmacs_per_s:.1f}",
-            " / ".join(f"{value / 1e6:.1f}" for value in quantiles) + " MB",
+            f"{profile.free_memory.p50_bytes / 1e6:.1f}",
         )
-    console = Console(width=None if Console().is_terminal else 140)
+    console = console_for_tables()
     console.print(table)
-    console.print(f"Modelled. Fleets: {', '.join(fleet_names(folder)) or 'none'}.", highlight=False)
+    console.print(
+        "Modelled. GMAC/s: int8, one of the fastest cores. free MB: memory free to the feature, median. "
+        f"Fleets: {', '.join(fleet_names(folder)) or 'none'}.",
+        highlight=False,
+    )
     return 0
 
 
-@profiles.command()
+@profiles.command(short_help="show every number of a class, and where it is from")
 @click.argument("name")
 @_FOLDER
 def show(name: str, folder: Path | None) -> int:
@@ -123,7 +125,7 @@ def _lines(profile: "DeviceProfile") -> list[str]:
     return lines
 
 
-@profiles.command()
+@profiles.command(short_help="check a folder of profiles, links and fleets")
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> int:
     """Check the profiles, the links and the fleets of FOLDER; the exit code is 2 if anything is wrong."""
@@ -137,14 +139,23 @@ def check(folder: Path) -> int:
     return 2 if problems else 0
 
 
-@profiles.command("calibrate-host")
+@profiles.command("calibrate-host", short_help="measure this machine into a profile")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=Path("host.toml"),
-    help="profile to write (host.toml)",
+    show_default=True,
+    metavar="PATH",
+    help="profile to write",
 )
-@click.option("--seconds", type=click.FloatRange(1, 3_600), default=90.0, help="time to measure (90)")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 3_600),
+    default=90.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="time to measure",
+)
 @click.option("--verify/--no-verify", default=True, help="compare predicted with measured latency of models")
 @click.option("--rows", type=click.Path(path_type=Path), help="write the comparison as CSV, too")
 @click.option("--overwrite", is_flag=True, help="replace files that are there")

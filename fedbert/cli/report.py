@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from fedbert.cli.command import Command
+
 
 def _report(folder: Path) -> int:
     from fedbert.reporting.run.folder import rerender
@@ -12,7 +14,7 @@ def _report(folder: Path) -> int:
     return 0
 
 
-report = click.Command(
+report = Command(
     "report",
     callback=_report,
     params=[click.Argument(["folder"], type=click.Path(path_type=Path))],

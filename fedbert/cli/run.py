@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic.fields import FieldInfo
 
 from fedbert import scenario as settings
+from fedbert.cli.command import Command
+from fedbert.cli.options import Grouped, given, options_from
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code
 from fedbert.provenance import command_line
@@ -32,30 +32,15 @@ HOW = (
 """Flags that may differ when a run is taken up again: how it is computed, and who follows it."""
 
 
-def _option(name: str, field: FieldInfo) -> click.Option:
-    default = "" if field.default is None or field.default is False else f"  [default: {field.default}]"
-    flag = "--" + name.replace("_", "-")
-    if name == "trackers":
-        return click.Option(["--tracker", name], multiple=True, metavar="NAME", help=field.description)
-    if field.annotation is bool:
-        return click.Option([flag, name], is_flag=True, default=None, help=field.description)
-    return click.Option([flag, name], metavar="VALUE", help=f"{field.description}{default}")
+def gather(
+    config: Path | None, flags: dict[str, Any], quick: bool = False
+) -> tuple[settings.Scenario, settings.Execution]:
+    """Return the settings from a scenario file and flags.
 
-
-def scenario_options() -> list[click.Parameter]:
-    """Return one option for each key of `Scenario`; values are checked by the settings, not here."""
-    return [_option(name, field) for name, field in settings.Scenario.model_fields.items()]
-
-
-def execution_options() -> list[click.Parameter]:
-    """Return one option for each key of `Execution`."""
-    return [_option(name, field) for name, field in settings.Execution.model_fields.items()]
-
-
-def gather(config: Path | None, flags: dict[str, Any]) -> tuple[settings.Scenario, settings.Execution]:
-    """Return the settings from a scenario file and flags; a flag wins over the file's key."""
+    A flag wins over `settings.QUICK`, where that is asked for, and that over the file's key.
+    """
     values = settings.read_toml(config) if config is not None else {}
-    return settings.build(values | {name: value for name, value in flags.items() if value not in (None, ())})
+    return settings.build(values | (settings.QUICK if quick else {}) | given(flags))
 
 
 def default_folder(scenario: settings.Scenario) -> Path:
@@ -69,8 +54,8 @@ def resumed_settings(folder: Path, config: Path | None, flags: dict[str, Any]) -
     Raises FedbertError for a flag that would make it another run.
     """
     saved = saved_settings(folder)
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-    for name, value in ({"config": config} | given).items():
+    wanted = given(flags)
+    for name, value in ({"config": config} | wanted).items():
         if value is None or name in HOW:
             continue
         flag = f"--{name.replace('_', '-')}"
@@ -78,14 +63,15 @@ def resumed_settings(folder: Path, config: Path | None, flags: dict[str, Any]) -
             f"{name}(={str(value)!r}) must be left out with --resume, which goes on with the run's own "
             f"settings; leave {flag} out, or start another run"
         )
-    return saved | given
+    return saved | wanted
 
 
-def _run(config: Path | None, resume: Path | None, **flags: Any) -> int:
+def _run(config: Path | None, resume: Path | None, quick: bool, **flags: Any) -> int:
     if resume is None:
-        scenario, execution = gather(config, flags)
+        scenario, execution = gather(config, flags, quick)
     else:
-        scenario, execution = settings.build(resumed_settings(resume, config, flags))
+        asked = {"quick": True} | flags if quick else flags
+        scenario, execution = settings.build(resumed_settings(resume, config, asked))
     return work(scenario, execution, resume, command_line())
 
 
@@ -161,27 +147,6 @@ def _finished(
     return exit_code() if output.interrupted else 0
 
 
-run = click.Command(
-    "run",
-    callback=_run,
-    params=[
-        click.Option(
-            ["--config"],
-            type=click.Path(path_type=Path),
-            help="scenario file (TOML): every flag is a key, - as _",
-        ),
-        click.Option(
-            ["--resume"],
-            type=click.Path(path_type=Path),
-            help="folder of a run that was stopped, to go on with it",
-        ),
-        *scenario_options(),
-        *execution_options(),
-    ],
-    help="Simulate a fleet of phones for some rounds of a day and write a run folder with report.html.",
-)
-
-
 def simulate_visibly(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Run the real simulation with its progress display and return its result.
 
@@ -196,3 +161,46 @@ def simulate_visibly(scenario: Scenario, execution: Execution, command: str = ""
     if output.interrupted:
         raise KeyboardInterrupt
     return output.result
+
+
+def _first(name: str, text: str, **kinds: Any) -> Grouped:
+    made = Grouped([name], help=text, **kinds)
+    made.group = "scenario"
+    return made
+
+
+def _in_groups() -> list[click.Parameter]:
+    """Return the options of both settings, by `settings.GROUPS`."""
+    found = [
+        *options_from(settings.Scenario, settings.GROUPS),
+        *options_from(settings.Execution, settings.GROUPS, flags={"trackers": "--tracker"}),
+    ]
+    order = {name: place for place, names in enumerate(settings.GROUPS.values()) for name in names}
+    return sorted(found, key=lambda each: order[str(each.name)])
+
+
+run = Command(
+    "run",
+    callback=_run,
+    params=[
+        _first(
+            "--quick",
+            f"a first result in seconds: {settings.QUICK_WORDS}; other flags win over it",
+            is_flag=True,
+        ),
+        _first(
+            "--config",
+            "scenario file (TOML): every flag is a key, - as _",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+        ),
+        _first(
+            "--resume",
+            "folder of a run that was stopped, to go on with it",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+        ),
+        *_in_groups(),
+    ],
+    help="Simulate a fleet of phones for some rounds of a day and write a run folder with report.html.",
+)

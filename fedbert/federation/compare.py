@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert import comparison
-from fedbert.ei_bert.artefact.artefact import pack
+from fedbert.ei_bert.artefact.artefact import Artefact, pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
 from fedbert.federation.pooled import pooled_bound
@@ -19,29 +19,36 @@ from fedbert.recommendation.sessions import MAX_SLOTS
 
 
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
-    """Train the pooled-data bound and rank all evaluation sessions by each system."""
+    """Train the pooled-data bound, if the scenario asks for it, and rank all evaluation sessions."""
     texts, rounds = int(run.world.evaluation_text.sum()), run.scenario.rounds
-    items, dim = len(run.world.public.catalogue.texts), run.environment.release_0.dim
-    stage("training the pooled-data bound")
-    with run.timed("pooled bound"):
-        expected: dict[str, tuple[tuple[int, ...], Any]] = {
-            "pooled_sums": ((items, dim), np.int64),
-            "pooled_clicks": ((items,), np.int64),
-        }
-        sums = _replay(run, rounds + 1, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
-        pooled = pooled_bound(run.server, run.scenario, sums["pooled_sums"], sums["pooled_clicks"])
+    pooled = None
+    if run.scenario.pooled_bound:
+        stage("training the pooled-data bound")
+        with run.timed("pooled bound"):
+            pooled = pack(_pooled(run))
     stage("comparing the systems")
     with run.timed("comparison vectors"):
-        arrays = _comparison(run, state, pack(pooled))
+        arrays = _comparison(run, state, pooled)
     with run.timed("comparison"):
         count = len(run.systems)
-        expected = {
+        expected: dict[str, tuple[tuple[int, ...], Any]] = {
             "ranks": ((count, texts, r.RANKS), np.int32),
             "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
         }
         header = {"systems": [system.header for system in run.systems]}
         answer = _replay(run, rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))
         run.replayed, run.replayed_tiers = answer["ranks"], answer["tier_ranks"]
+
+
+def _pooled(run: Session) -> Artefact:
+    items, dim = len(run.world.public.catalogue.texts), run.environment.release_0.dim
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {
+        "pooled_sums": ((items, dim), np.int64),
+        "pooled_clicks": ((items,), np.int64),
+    }
+    round_ = run.scenario.rounds + 1
+    sums = _replay(run, round_, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
+    return pooled_bound(run.server, run.scenario, sums["pooled_sums"], sums["pooled_clicks"])
 
 
 def _replay(
@@ -75,15 +82,16 @@ def _possible_clicks(run: Session, member: Member, answer: Arrays) -> None:
         raise FedbertError(f"pooled_sums and pooled_clicks must be of at most {most:,} clicks")
 
 
-def _comparison(run: Session, state: RunState, pooled: bytes) -> Arrays:
-    """Choose the systems and return the arrays that they rank by."""
+def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
+    """Choose the systems and return the arrays that they rank by; `pooled` is the bound, if there is one."""
     server = state.server
     final, current = server.newest.artefact, server.current
     arrays: Arrays = {
         comparison.RELEASE_0: blob_to_array(pack(server.releases[0].artefact)),
         comparison.FINAL: blob_to_array(pack(final)),
-        comparison.POOLED: blob_to_array(pooled),
     }
+    if pooled is not None:
+        arrays[comparison.POOLED] = blob_to_array(pooled)
     unreleased = current.sha256 != final.sha256
     if unreleased:
         arrays[comparison.UNRELEASED] = blob_to_array(pack(current))
@@ -98,7 +106,7 @@ def _comparison(run: Session, state: RunState, pooled: bytes) -> Arrays:
         vectors[met] = _to_int8(encode(server.models, texts, "text"))
         arrays[f"{name}_texts"] = vectors
         arrays[f"{name}_items"] = _to_int8(encode(server.models, items, "item"))
-    run.systems = comparison.systems(unreleased)
+    run.systems = comparison.systems(unreleased, pooled is not None)
     return arrays
 
 

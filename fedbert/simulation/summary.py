@@ -130,7 +130,7 @@ def _comparison(session: Session) -> list[ComparisonRow]:
 
 
 def _gap(session: Session, comparison: list[ComparisonRow]) -> Gap | None:
-    if not comparison:
+    if not comparison or not session.scenario.pooled_bound:
         return None
     found = {
         system.id: row["quality"]["ndcg@10"] for system, row in zip(session.systems, comparison, strict=True)

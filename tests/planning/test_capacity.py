@@ -28,22 +28,28 @@ from fedbert.planning.capacity.rollout import (
     time_to_share,
     usual_day,
 )
+from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.reporting.capacity.page import render
 from fedbert.reporting.capacity.text import part_day_warning, value_text
 from fedbert.results import DeviceErrorRow, DeviceErrors, save_run
 from fedbert.scenario import build
+from fedbert.settings import checked
 from fedbert.units import S_PER_DAY, TERABYTE
 
 ASKED: dict[str, Any] = {
     "devices": 8_400_000,
     "release_mbit_per_s": 1500.0,
     "reports_per_round": 10_000,
-    "rounds_per_day": None,
-    "releases_per_day": 1.0,
-    "release_hour": 0.0,
-    "over_selection": 1.3,
-    "model_spread": 0.2,
 }
+"""What the tests plan for; the rest are the defaults."""
+
+
+def plan_for(
+    asked: dict[str, Any], run: Path | None, output: Path, overwrite: bool, simulate: Any = None
+) -> None:
+    """Run the command's function as its flags would call it."""
+    settings = checked(CapacitySettings, asked | {"base": run, "output": output, "overwrite": overwrite})
+    run_capacity(settings, simulate)
 
 
 def base(**values: Any) -> BaseRun:
@@ -321,7 +327,7 @@ def saved_run(folder: Path) -> Path:
 def test_command_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Tables, JSON, CSV and page agree; a second call needs --overwrite."""
     run, out = saved_run(tmp_path / "run"), tmp_path / "out"
-    run_capacity(ASKED, run, out, overwrite=False)
+    plan_for(ASKED, run, out, overwrite=False)
     assert sorted(path.name for path in out.iterdir()) == ["capacity.json", "forecast.csv", "report.html"]
     found = json.loads((out / "capacity.json").read_text())
     by_name = {row["forecast"]: row for row in found["forecasts"] if row["hour"] is None}
@@ -333,8 +339,8 @@ def test_command_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "16.04 TB" in page
     assert "16.04 TB" in capsys.readouterr().out
     with pytest.raises(FedbertError, match=r"add --overwrite[^\n]*$"):
-        run_capacity(ASKED, run, out, overwrite=False)
-    run_capacity(ASKED | {"devices": 1_000_000}, run, out, overwrite=True)
+        plan_for(ASKED, run, out, overwrite=False)
+    plan_for(ASKED | {"devices": 1_000_000}, run, out, overwrite=True)
     assert json.loads((out / "capacity.json").read_text())["plan"]["devices"] == 1_000_000
 
 
@@ -346,14 +352,14 @@ def test_part_of_a_day_is_said(usual: CapacityForecast) -> None:
 
 def test_without_from_it_runs_10_000_devices_first(tmp_path: Path) -> None:
     """The small run is kept beside the forecast, and can be named with --from."""
-    run_capacity(ASKED, None, tmp_path / "out", False, fakes.fake_run)
+    plan_for(ASKED, None, tmp_path / "out", False, fakes.fake_run)
     assert read_base_run(tmp_path / "out" / "run").devices == 10_000
 
 
 def test_unreachable_roll_out_is_valid_json(tmp_path: Path) -> None:
     """A cap that is far too small: null in the JSON, words in the page."""
     run = saved_run(tmp_path / "run")
-    run_capacity(ASKED | {"release_mbit_per_s": 1.0}, run, tmp_path / "out", False)
+    plan_for(ASKED | {"release_mbit_per_s": 1.0}, run, tmp_path / "out", False)
     rows = json.loads((tmp_path / "out" / "capacity.json").read_text())["forecasts"]
     assert next(row for row in rows if row["forecast"] == "hours to 95%")["value"] is None
     assert "not within 7 days" in (tmp_path / "out" / "report.html").read_text()
@@ -381,7 +387,7 @@ def test_wrong_values_are_one_line_and_write_nothing(
 ) -> None:
     """Each flag out of its range is refused by name before anything runs."""
     with pytest.raises(FedbertError, match=rf"^{word}\(=[^\n]*$"):
-        run_capacity(ASKED | change, None, tmp_path / "out", False, fakes.broken_run)
+        plan_for(ASKED | change, None, tmp_path / "out", False, fakes.broken_run)
     assert not (tmp_path / "out").exists()
 
 
@@ -390,22 +396,22 @@ def test_the_run_itself_is_never_overwritten(tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run")
     for folder in (run, tmp_path):
         with pytest.raises(FedbertError, match=r"must not hold the run[^\n]*$"):
-            run_capacity(ASKED, run, folder, overwrite=True)
+            plan_for(ASKED, run, folder, overwrite=True)
     assert (run / "run.json").is_file()
 
 
 def test_failed_first_run_leaves_no_forecast(tmp_path: Path) -> None:
     """When the small run fails, nothing that looks like a forecast is left."""
     with pytest.raises(ZeroDivisionError):
-        run_capacity(ASKED, None, tmp_path / "out", False, fakes.broken_run)
+        plan_for(ASKED, None, tmp_path / "out", False, fakes.broken_run)
     assert not (tmp_path / "out").exists()
 
 
 def test_failed_first_run_keeps_an_earlier_forecast(tmp_path: Path) -> None:
     """--overwrite replaces only once there is something to replace it with."""
-    run_capacity(ASKED, saved_run(tmp_path / "run"), tmp_path / "out", False)
+    plan_for(ASKED, saved_run(tmp_path / "run"), tmp_path / "out", False)
     with pytest.raises(ZeroDivisionError):
-        run_capacity(ASKED, None, tmp_path / "out", True, fakes.broken_run)
+        plan_for(ASKED, None, tmp_path / "out", True, fakes.broken_run)
     assert (tmp_path / "out" / "report.html").is_file()
 
 
@@ -413,7 +419,7 @@ def test_quality_by_tier_device_errors_and_energy_are_in_the_forecast(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The base run's quality by tier, how far off the device model is, and mJ a session and a round."""
-    run_capacity(ASKED, saved_run(tmp_path / "run"), tmp_path / "out", overwrite=False)
+    plan_for(ASKED, saved_run(tmp_path / "run"), tmp_path / "out", overwrite=False)
     page = (tmp_path / "out" / "report.html").read_text()
     base = read_base_run(tmp_path / "run")
     for part in ("Quality by device tier", "How far off the device model is", "invented boards", "17.0%"):

@@ -5,9 +5,10 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
-from fedbert.cli.command import join_values, run_command
+from fedbert.cli.command import join_values, report_errors
 from fedbert.errors import FedbertError
 from fedbert.planning.tradeoff.epsilons import epsilon_text, parse_epsilons
 
@@ -18,13 +19,13 @@ def test_many_values_after_one_flag() -> None:
     """Words up to the next flag belong to --epsilons, negative numbers too."""
     given = "--devices 2000 --epsilons 0.5 1 -1 -inf none --seeds 3 -h"
     expected = "--devices 2000 --epsilons 0.5,1,-1,-inf,none --seeds 3 -h"
-    assert join_values(given.split()) == expected.split()
+    assert join_values(given.split(), ("--epsilons",)) == expected.split()
 
 
 def test_repeated_flags_and_lists_pass_unchanged() -> None:
     """A comma list, a quoted list, = and repetition reach the parser as they are."""
     for given in (["--epsilons", "1,2"], ["--epsilons=1"], ["--epsilons", "1 2", "--epsilons", "none"]):
-        assert join_values(given) == given
+        assert join_values(given, ("--epsilons",)) == given
 
 
 @pytest.mark.parametrize(
@@ -60,12 +61,12 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     def stopped() -> None:
         raise KeyboardInterrupt
 
-    assert run_command(fine, []) == 0
-    assert run_command(wrong, []) == 2
+    assert report_errors(click.Command("test", callback=fine), []) == 0
+    assert report_errors(click.Command("test", callback=wrong), []) == 2
     assert capsys.readouterr().err == "error: seeds(=0) must be > 0\n"
-    assert run_command(fine, ["--bogus"]) == 2
+    assert report_errors(click.Command("test", callback=fine), ["--bogus"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert run_command(stopped, []) == 130
+    assert report_errors(click.Command("test", callback=stopped), []) == 130
 
 
 @pytest.mark.parametrize("script", ["tradeoff", "capacity"])

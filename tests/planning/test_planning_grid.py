@@ -19,10 +19,12 @@ from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.errors import FedbertError
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import Progress, load_cell, open_folder, plan, run_grid
+from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.planning.workers import run_calls
 from fedbert.results import save_run
 from fedbert.run_folder import release
 from fedbert.scenario import Scenario, build
+from fedbert.settings import checked
 
 
 def scenario(**values: Any) -> Scenario:
@@ -32,10 +34,9 @@ def scenario(**values: Any) -> Scenario:
 
 def grid(folder: Path, simulate: Any, epsilons: list[str], seeds: int = 1, **flags: Any) -> None:
     """Run the command's function with a fake simulation."""
-    overwrite = flags.pop("overwrite", False)
-    run_tradeoff(
-        {"devices": "100", "rounds": "4"} | flags, epsilons, seeds, None, folder, overwrite, 2, simulate
-    )
+    asked = {"epsilons": epsilons, "seeds": seeds, "output": folder, "jobs": 2}
+    asked["overwrite"] = flags.pop("overwrite", False)
+    run_tradeoff(checked(GridSettings, asked), {"devices": "100", "rounds": "4"} | flags, None, simulate)
 
 
 def heed_ctrl_c() -> None:
@@ -184,15 +185,16 @@ import sys
 sys.path.insert(0, {tests!r})
 import planning_fakes as fakes
 from fedbert.cli.tradeoff import run_tradeoff
-from fedbert.cli.command import run_command
-from pathlib import Path
+from fedbert.cli.command import report_errors
+from fedbert.planning.tradeoff.settings import GridSettings
+import click
 
 def command() -> None:
-    folder = Path({folder!r})
-    run_tradeoff({{"devices": "100", "rounds": "4"}}, ["1"], 3, None, folder, False, 2, fakes.slow_run)
+    asked = GridSettings(epsilons=["1"], output={folder!r}, jobs=2)
+    run_tradeoff(asked, {{"devices": "100", "rounds": "4"}}, None, fakes.slow_run)
 
 if __name__ == "__main__":
-    sys.exit(run_command(command, []))
+    sys.exit(report_errors(click.Command("test", callback=command), []))
 """
 """A grid whose first cell is quick and whose others take a minute."""
 
@@ -285,7 +287,8 @@ def test_wrong_input_writes_nothing(
     """Each mistake is one line that names the flag, and the folder is not made."""
     folder = tmp_path / "grid"
     with pytest.raises(FedbertError, match=rf"^{message}[^\n]*$"):
-        run_tradeoff(flags, epsilons, seeds, None, folder, False, 1, fakes.fake_run)
+        asked = {"epsilons": epsilons, "seeds": seeds, "output": folder, "jobs": 1}
+        run_tradeoff(checked(GridSettings, asked), flags, None, fakes.fake_run)
     assert not folder.exists()
 
 

@@ -1,0 +1,35 @@
+"""What a trade-off grid is asked for, beside the scenario that its cells share."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from fedbert.planning.tradeoff.epsilons import parse_epsilons
+from fedbert.settings import Settings
+
+MAX_SEEDS = 1_000
+
+
+class GridSettings(Settings):
+    """The budgets and seeds of a grid, and how it is computed."""
+
+    epsilons: tuple[float | None, ...] = Field(
+        (0.5, 1.0, 2.0, 4.0, 8.0, None),
+        description="privacy budgets, several after one flag; 'none' is not private",
+        json_schema_extra={"metavar": "EPSILON..."},
+    )
+    seeds: int = Field(
+        3, ge=1, le=MAX_SEEDS, description="runs per budget: the first seed and those after it"
+    )
+    jobs: int | None = Field(None, ge=1, description="runs at a time; default: one per core")
+    output: Path | None = Field(
+        None, description="folder, taken up again if stopped; default runs/tradeoff-<world>-<devices>"
+    )
+    overwrite: bool = Field(False, description="drop the finished cells there")
+
+    @field_validator("epsilons", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        texts = [value] if isinstance(value, str) else value
+        return parse_epsilons(["none" if each is None else str(each) for each in texts])

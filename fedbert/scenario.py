@@ -20,7 +20,7 @@ from fedbert.machine import Precision
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
-from fedbert.settings import Settings, checked
+from fedbert.settings import Settings
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 100_000_000
@@ -29,85 +29,112 @@ MAX_DEVICES = 100_000_000
 class Scenario(Settings):
     """The simulated fleet, world, model, federation and privacy. The same scenario gives the same run."""
 
-    devices: int = Field(10_000, ge=1, le=MAX_DEVICES, description="phones in the fleet")
-    rounds: int = Field(12, ge=1, le=10_000, description="federation rounds")
-    round_hours: float = Field(2.0, gt=0, le=HOURS_PER_DAY, description="hours between two rounds")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of every random number")
+    devices: int = Field(default=10_000, ge=1, le=MAX_DEVICES, description="phones in the fleet")
+    rounds: int = Field(default=12, ge=1, le=10_000, description="federation rounds")
+    round_hours: float = Field(default=2.0, gt=0, le=HOURS_PER_DAY, description="hours between two rounds")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="seed of every random number")
 
     world: str = Field(
-        "services",
+        default="services",
         min_length=1,
         description="which users, items and texts: services, movietweetings, interactions, or my.py:name",
     )
-    items: Path | None = Field(None, description="catalogue file (item, text) of the interactions world")
+    items: Path | None = Field(
+        default=None, description="catalogue file (item, text) of the interactions world"
+    )
     interactions: Path | None = Field(
-        None, description="file (user, item, timestamp) of the interactions world"
+        default=None, description="file (user, item, timestamp) of the interactions world"
     )
-    non_iid: float = Field(0.5, ge=0, le=100, description="how far tastes differ; 0 = all alike")
-    tier_correlation: float = Field(0.5, ge=0, le=5, description="how far tastes depend on the device tier")
-    sessions_per_day: float = Field(4.0, gt=0, le=48, description="sessions a device and day")
+    non_iid: float = Field(default=0.5, ge=0, le=100, description="how far tastes differ; 0 = all alike")
+    tier_correlation: float = Field(
+        default=0.5, ge=0, le=5, description="how far tastes depend on the device tier"
+    )
+    sessions_per_day: float = Field(default=4.0, gt=0, le=48, description="sessions a device and day")
     evaluation_share: float = Field(
-        0.5, gt=0, lt=1, description="share of sessions that are scored in reports and never learnt from"
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="share of sessions that are scored in reports and never learnt from",
     )
-    history_length: int = Field(8, ge=1, le=64, description="clicks a phone remembers")
+    history_length: int = Field(default=8, ge=1, le=64, description="clicks a phone remembers")
 
-    profiles: Path | None = Field(None, description="folder of device profiles (TOML)")
+    profiles: Path | None = Field(default=None, description="folder of device profiles (TOML)")
     fleet: str = Field(
-        "global", min_length=1, description="shares of the classes: global, low_end or a .toml of your own"
+        default="global",
+        min_length=1,
+        description="shares of the classes: global, low_end or a .toml of your own",
     )
-    availability: Literal["default", "always"] = Field("default", description="when phones can take part")
+    availability: Literal["default", "always"] = Field(
+        default="default", description="when phones can take part"
+    )
     availability_trace: Path | None = Field(
-        None, description="CSV or Parquet of your own phones: device_id,start,end,state (docs/devices.md)"
+        default=None,
+        description="CSV or Parquet of your own phones: device_id,start,end,state (docs/devices.md)",
     )
     metered: Literal["never", "uploads", "always"] = Field(
-        "never", description="what phones do on metered links: nothing, send signals, or also fetch releases"
+        default="never",
+        description="what phones do on metered links: nothing, send signals, or also fetch releases",
     )
-    memory_budget_bytes: int = Field(4_000_000, ge=100_000, description="memory of the feature on a phone")
-    deadline_ms: float = Field(300.0, gt=0, le=60_000, description="time to answer a session")
-    threads: int = Field(1, ge=1, le=16, description="threads of a session, at most the big cores")
+    memory_budget_bytes: int = Field(
+        default=4_000_000, ge=100_000, description="memory of the feature on a phone"
+    )
+    deadline_ms: float = Field(default=300.0, gt=0, le=60_000, description="time to answer a session")
+    threads: int = Field(default=1, ge=1, le=16, description="threads of a session, at most the big cores")
 
-    model: str = Field("default", min_length=1, description="shipped model or artefact folder")
-    teacher: str | None = Field(None, description="folder or hub name; default: the installed package")
+    model: str = Field(default="default", min_length=1, description="shipped model or artefact folder")
+    teacher: str | None = Field(
+        default=None, description="folder or hub name; default: the installed package"
+    )
 
     signal: str = Field(
-        "prototypes", min_length=1, description="what a device sends: prototypes, or my.py:Name of your own"
+        default="prototypes",
+        min_length=1,
+        description="what a device sends: prototypes, or my.py:Name of your own",
     )
     mechanism: str = Field(
-        "gaussian", min_length=1, description="how sums are made private: gaussian, or my.py:Name of your own"
+        default="gaussian",
+        min_length=1,
+        description="how sums are made private: gaussian, or my.py:Name of your own",
     )
-    epsilon: float | None = Field(None, gt=0, le=1000, description="privacy budget of the whole run")
+    epsilon: float | None = Field(default=None, gt=0, le=1000, description="privacy budget of the whole run")
     delta: float | None = Field(
-        None, gt=0, lt=1, description="chance the guarantee fails; default 1e-6 or less"
+        default=None, gt=0, lt=1, description="chance the guarantee fails; default 1e-6 or less"
     )
-    sampler: Literal["poisson", "once-a-day"] = Field("poisson", description="how a cohort is drawn")
+    sampler: Literal["poisson", "once-a-day"] = Field(default="poisson", description="how a cohort is drawn")
     sampling_probability: float = Field(
-        0.1, gt=0, le=1, description="chance that a device joins a round, of the whole fleet"
+        default=0.1, gt=0, le=1, description="chance that a device joins a round, of the whole fleet"
     )
-    over_selection: float = Field(1.0, ge=1, le=10, description="factor on the sampling probability")
-    clip_norm: float = Field(2.0, gt=0, le=1000, description="largest norm of one device's signal")
-    clicks_per_report: int = Field(8, ge=1, le=64, description="newest clicks that make up a signal")
+    over_selection: float = Field(default=1.0, ge=1, le=10, description="factor on the sampling probability")
+    clip_norm: float = Field(default=2.0, gt=0, le=1000, description="largest norm of one device's signal")
+    clicks_per_report: int = Field(default=8, ge=1, le=64, description="newest clicks that make up a signal")
     min_reports: int = Field(
-        10, ge=0, description="reports below which a round is held; a single one is never opened"
+        default=10, ge=0, description="reports below which a round is held; a single one is never opened"
     )
     noise_seed: int | None = Field(
-        None, ge=0, le=2**63 - 1, description="seed of the noise; default: follows from seed"
+        default=None, ge=0, le=2**63 - 1, description="seed of the noise; default: follows from seed"
     )
 
-    release_every: int = Field(3, ge=1, description="rounds between two releases to devices")
+    release_every: int = Field(default=3, ge=1, description="rounds between two releases to devices")
     control_share: float = Field(
-        0.05, ge=0, le=0.5, description="share of devices that stay on release 0, for comparison"
+        default=0.05, ge=0, le=0.5, description="share of devices that stay on release 0, for comparison"
     )
-    update_steps: int = Field(4, ge=1, le=1000, description="cross-distillation steps after each round")
-    student_learning_rate: float = Field(3e-3, gt=0, le=1, description="step size of the student")
-    teacher_learning_rate: float = Field(3e-5, ge=0, le=1, description="step size of the teacher")
+    update_steps: int = Field(
+        default=4, ge=1, le=1000, description="cross-distillation steps after each round"
+    )
+    student_learning_rate: float = Field(default=3e-3, gt=0, le=1, description="step size of the student")
+    teacher_learning_rate: float = Field(default=3e-5, ge=0, le=1, description="step size of the teacher")
     precision: Precision = Field(
-        "auto", description="of the server's teacher: float32, bfloat16, or auto, as the processor multiplies"
+        default="auto",
+        description="of the server's teacher: float32, bfloat16, or auto, as the processor multiplies",
     )
     pooled_bound: bool = Field(
-        True, description="train the pooled-data bound too, which the gap is measured against"
+        default=True, description="train the pooled-data bound too, which the gap is measured against"
     )
     verify_masks: int = Field(
-        32, ge=0, le=256, description="devices a round whose pairwise masks are really run and compared"
+        default=32,
+        ge=0,
+        le=256,
+        description="devices a round whose pairwise masks are really run and compared",
     )
 
     @field_validator("items", "interactions", "profiles", "availability_trace", mode="before")
@@ -154,6 +181,11 @@ class Scenario(Settings):
                 f"(={self.history_length}); a phone reports from what it remembers"
             )
         return self
+
+    @classmethod
+    def quick(cls, **values: Any) -> Self:
+        """Return the scenario of ``--quick``, `QUICK`, with `values` instead where they are given."""
+        return cls(**(QUICK | values))
 
     @property
     def world_name(self) -> str:
@@ -206,32 +238,41 @@ class Scenario(Settings):
 class Execution(Settings):
     """How a scenario is computed and where the results go; nothing here changes a figure."""
 
-    backend: Literal["inprocess", "ray"] = Field("inprocess", description="where the shards run")
-    ray_address: str | None = Field(None, description="address of a running Ray cluster")
-    shards: int | None = Field(None, ge=1, le=10_000, description="parts of the fleet; default: one a core")
-    output: Path | None = Field(None, description="the run folder; default runs/<world>-<devices>-<seed>")
-    overwrite: bool = Field(False, description="replace an existing run folder")
+    backend: Literal["inprocess", "ray"] = Field(default="inprocess", description="where the shards run")
+    ray_address: str | None = Field(default=None, description="address of a running Ray cluster")
+    shards: int | None = Field(
+        default=None, ge=1, le=10_000, description="parts of the fleet; default: one a core"
+    )
+    output: Path | None = Field(
+        default=None, description="the run folder; default runs/<world>-<devices>-<seed>"
+    )
+    overwrite: bool = Field(default=False, description="replace an existing run folder")
     checkpoint_every: int = Field(
-        1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
+        default=1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
     )
     signing_key: Path | None = Field(
-        None, description="the server's private key, to sign the orders of a deployment (fedbert keys)"
+        default=None,
+        description="the server's private key, to sign the orders of a deployment (fedbert keys)",
     )
     trackers: tuple[str, ...] = Field(
-        (), description="who follows the rows beside the files: tensorboard, mlflow, wandb, or my.py:Name"
+        default=(),
+        description="who follows the rows beside the files: tensorboard, mlflow, wandb, or my.py:Name",
     )
     lost_shards: Literal["stop", "leave-out"] | None = Field(
-        None,
+        default=None,
         description="when a shard fails three times: stop, to be resumed, or go on without its devices; "
         "default: stop, in a deployment leave-out",
     )
     shard_timeout_s: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="seconds to wait for a shard's answer; default: no limit, 3600 in a deployment",
     )
     verify_devices: int = Field(
-        0, ge=0, le=1000, description="devices whose verdict on memory is tried under a hard limit (Linux)"
+        default=0,
+        ge=0,
+        le=1000,
+        description="devices whose verdict on memory is tried under a hard limit (Linux)",
     )
 
     @field_validator("trackers", mode="before")
@@ -288,8 +329,8 @@ def build(values: dict[str, Any]) -> tuple[Scenario, Execution]:
     if unknown:
         raise FedbertError(f"unknown key {unknown[0]!r}; the keys are the flags of `fedbert run --help`")
     return (
-        checked(Scenario, {key: value for key, value in values.items() if key in SCENARIO_KEYS}),
-        checked(Execution, {key: value for key, value in values.items() if key in EXECUTION_KEYS}),
+        Scenario(**{key: value for key, value in values.items() if key in SCENARIO_KEYS}),
+        Execution(**{key: value for key, value in values.items() if key in EXECUTION_KEYS}),
     )
 
 

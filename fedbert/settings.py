@@ -6,7 +6,7 @@ meaning are said in one place.
 
 import math
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -16,9 +16,18 @@ from fedbert.files import path_problem
 
 
 class Settings(BaseModel):
-    """A frozen model; it refuses unknown keys, numbers that are not finite, and true for a value."""
+    """A frozen model; it refuses unknown keys, numbers that are not finite, and true for a value.
+
+    Raises FedbertError for the first mistake, in the same words for a flag, a file's key and Python.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise FedbertError(one_line(error)) from None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -31,20 +40,9 @@ class Settings(BaseModel):
         return value
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-
 def is_switch(model: type[Settings], name: str) -> bool:
     """Return whether the field `name` is on or off rather than a value."""
     return model.model_fields[name].annotation in (bool, bool | None)
-
-
-def checked(model: type[AnySettings], values: dict[str, Any]) -> AnySettings:
-    """Return the settings of `model` from flat keys; raises FedbertError on the first mistake."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        raise FedbertError(one_line(error)) from None
 
 
 def one_line(error: ValidationError) -> str:

@@ -11,7 +11,6 @@ from fedbert.output_folder import foreign_check, write_together
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.provenance import command_line
 from fedbert.run_folder import check_path, release, reserve
-from fedbert.settings import checked
 
 if TYPE_CHECKING:
     from fedbert.planning.capacity.base_run import BaseRun
@@ -25,7 +24,7 @@ OWN = frozenset({*FORECAST, "run"})
 
 
 def _capacity(**flags: Any) -> None:
-    run_capacity(checked(CapacitySettings, given(flags)))
+    run_capacity(CapacitySettings(**given(flags)))
 
 
 def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) -> None:

@@ -12,7 +12,6 @@ from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.provenance import command_line
 from fedbert.run_folder import release
 from fedbert.scenario import GROUPS, Scenario, build, read_toml
-from fedbert.settings import checked
 
 if TYPE_CHECKING:
     from fedbert.planning.tradeoff.grid import Simulate
@@ -27,7 +26,7 @@ _GRID = {"grid": tuple(GridSettings.model_fields)}
 def _tradeoff(config: Path | None, **flags: Any) -> None:
     asked = given(flags)
     grid = {name: asked.pop(name) for name in GridSettings.model_fields if name in asked}
-    run_tradeoff(checked(GridSettings, grid), asked, config)
+    run_tradeoff(GridSettings(**grid), asked, config)
 
 
 def run_tradeoff(

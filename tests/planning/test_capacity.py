@@ -33,7 +33,6 @@ from fedbert.reporting.capacity.page import render
 from fedbert.reporting.capacity.text import part_day_warning, value_text
 from fedbert.results import DeviceErrorRow, DeviceErrors, save_run
 from fedbert.scenario import build
-from fedbert.settings import checked
 from fedbert.units import S_PER_DAY, TERABYTE
 
 ASKED: dict[str, Any] = {
@@ -48,7 +47,7 @@ def plan_for(
     asked: dict[str, Any], run: Path | None, output: Path, overwrite: bool, simulate: Any = None
 ) -> None:
     """Run the command's function as its flags would call it."""
-    settings = checked(CapacitySettings, asked | {"base": run, "output": output, "overwrite": overwrite})
+    settings = CapacitySettings(**(asked | {"base": run, "output": output, "overwrite": overwrite}))
     run_capacity(settings, simulate)
 
 

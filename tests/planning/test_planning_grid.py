@@ -24,7 +24,6 @@ from fedbert.planning.workers import run_calls
 from fedbert.results import save_run
 from fedbert.run_folder import release
 from fedbert.scenario import Scenario, build
-from fedbert.settings import checked
 
 
 def scenario(**values: Any) -> Scenario:
@@ -36,7 +35,7 @@ def grid(folder: Path, simulate: Any, epsilons: list[str], seeds: int = 1, **fla
     """Run the command's function with a fake simulation."""
     asked = {"epsilons": epsilons, "seeds": seeds, "output": folder, "jobs": 2}
     asked["overwrite"] = flags.pop("overwrite", False)
-    run_tradeoff(checked(GridSettings, asked), {"devices": "100", "rounds": "4"} | flags, None, simulate)
+    run_tradeoff(GridSettings(**asked), {"devices": "100", "rounds": "4"} | flags, None, simulate)
 
 
 def heed_ctrl_c() -> None:
@@ -288,7 +287,7 @@ def test_wrong_input_writes_nothing(
     folder = tmp_path / "grid"
     with pytest.raises(FedbertError, match=rf"^{message}[^\n]*$"):
         asked = {"epsilons": epsilons, "seeds": seeds, "output": folder, "jobs": 1}
-        run_tradeoff(checked(GridSettings, asked), flags, None, fakes.fake_run)
+        run_tradeoff(GridSettings(**asked), flags, None, fakes.fake_run)
     assert not folder.exists()
 
 

@@ -19,33 +19,39 @@ REPORTS_PER_ROUND = 10_000
 class CapacitySettings(Settings):
     """The large fleet that is planned for, and the run that the forecast starts from."""
 
-    devices: int = Field(8_400_000, ge=1, le=MAX_DEVICES, description="phones to plan for")
-    base: Path | None = Field(None, description="folder of a finished run; default: a run of 10000 devices")
+    devices: int = Field(default=8_400_000, ge=1, le=MAX_DEVICES, description="phones to plan for")
+    base: Path | None = Field(
+        default=None, description="folder of a finished run; default: a run of 10000 devices"
+    )
     release_mbit_per_s: float = Field(
-        1500.0,
+        default=1500.0,
         ge=0.001,
         le=1e9,
         description="bandwidth cap of release downloads; 1485 serve 8.4 million phones in 24 h",
     )
     reports_per_round: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=MAX_DEVICES,
         description="reports that a round wants; default 10000, at most 1 % of the devices",
     )
     rounds_per_day: float | None = Field(
-        None, ge=0.01, le=1_440, description="rounds in 24 hours; default: as in the run"
+        default=None, ge=0.01, le=1_440, description="rounds in 24 hours; default: as in the run"
     )
-    releases_per_day: float = Field(1.0, ge=0.03, le=24, description="releases offered to the fleet per day")
-    release_hour: float = Field(0.0, ge=0, le=23.999, description="local hour of the first release of a day")
+    releases_per_day: float = Field(
+        default=1.0, ge=0.03, le=24, description="releases offered to the fleet per day"
+    )
+    release_hour: float = Field(
+        default=0.0, ge=0, le=23.999, description="local hour of the first release of a day"
+    )
     over_selection: float = Field(
-        1.3, ge=0.1, le=100, description="reports expected at a mean hour over reports wanted"
+        default=1.3, ge=0.1, le=100, description="reports expected at a mean hour over reports wanted"
     )
     model_spread: float = Field(
-        0.2, ge=0, le=10, description="95 % spread of modelled odds and costs, as in / 1.2 to x 1.2"
+        default=0.2, ge=0, le=10, description="95 % spread of modelled odds and costs, as in / 1.2 to x 1.2"
     )
-    output: Path | None = Field(None, description="folder; default runs/capacity-<devices>")
-    overwrite: bool = Field(False, description="replace an earlier forecast there")
+    output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
+    overwrite: bool = Field(default=False, description="replace an earlier forecast there")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -15,18 +15,18 @@ class GridSettings(Settings):
     """The budgets and seeds of a grid, and how it is computed."""
 
     epsilons: tuple[float | None, ...] = Field(
-        (0.5, 1.0, 2.0, 4.0, 8.0, None),
+        default=(0.5, 1.0, 2.0, 4.0, 8.0, None),
         description="privacy budgets, several after one flag; 'none' is not private",
         json_schema_extra={"metavar": "EPSILON..."},
     )
     seeds: int = Field(
-        3, ge=1, le=MAX_SEEDS, description="runs per budget: the first seed and those after it"
+        default=3, ge=1, le=MAX_SEEDS, description="runs per budget: the first seed and those after it"
     )
-    jobs: int | None = Field(None, ge=1, description="runs at a time; default: one per core")
+    jobs: int | None = Field(default=None, ge=1, description="runs at a time; default: one per core")
     output: Path | None = Field(
-        None, description="folder, taken up again if stopped; default runs/tradeoff-<world>-<devices>"
+        default=None, description="folder, taken up again if stopped; default runs/tradeoff-<world>-<devices>"
     )
-    overwrite: bool = Field(False, description="drop the finished cells there")
+    overwrite: bool = Field(default=False, description="drop the finished cells there")
 
     @field_validator("epsilons", mode="before")
     @classmethod

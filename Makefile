@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Each worker trains on its own two threads; more workers than cores slow each other down.
+WORKERS ?= 2
 SOURCES := pyproject.toml constraints.txt
 
 .PHONY: run test faults clean
@@ -17,7 +19,7 @@ test: $(VENV)/.test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 faults: $(VENV)/.test-installed
 	$(BIN)/python tests/faults/simulate.py --count 5000

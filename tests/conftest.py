@@ -6,7 +6,31 @@ from pathlib import Path
 
 import pytest
 
+APART = ("tests/faults/test_faults.py",)
+"""Files whose tests share nothing: two workers may have a half each."""
+
+LONGEST_FIRST = ("deployment", "tests/federation/test_kills.py", "tests/federation/test_worlds_end_to_end.py")
+"""Groups that begin first, so that no worker is left alone with one at the end."""
+
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker: they share fixtures, and deployments share ports."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: groups[item] not in LONGEST_FIRST)
+
+
+def _group(item: pytest.Item) -> str | None:
+    file = item.nodeid.partition("::")[0]
+    if item.get_closest_marker("deployment") is not None:
+        return "deployment"
+    return None if file in APART else file
 
 
 @pytest.fixture(scope="session")

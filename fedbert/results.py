@@ -172,6 +172,11 @@ class PrivacyRow(TypedDict):
     projections: list[Projection]
 
 
+def is_private(row: PrivacyRow) -> bool:
+    """Whether an epsilon bounds what the run reveals."""
+    return row["epsilon"] is not None
+
+
 class VerifiedRow(TypedDict):
     """One device that was really run under a hard memory limit."""
 

@@ -8,9 +8,9 @@ import pytest
 from example_run import DEVICE_ERRORS, VERIFIED, example_run
 
 from fedbert.devices.errors_table import OWN_PROFILES
-from fedbert.reporting import plots, plots_devices
-from fedbert.reporting.run import sentences
-from fedbert.reporting.run.page import cards, render_report
+from fedbert.reporting.run import latency_and_memory, quality, sentences
+from fedbert.reporting.run.cards import cards
+from fedbert.reporting.run.page import render_report
 from fedbert.results import RunResult
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -132,14 +132,14 @@ def test_the_machine_stands_in_how_this_was_made() -> None:
 
 def test_labels_of_lines_do_not_overlap() -> None:
     """Labels keep their order and the least distance, and move as a whole as little as needed."""
-    assert plots._spread([0.5, 0.51, 0.9], 0.1) == pytest.approx([0.5, 0.6, 0.9])
-    assert plots._spread([2.0, 1.0], 0.5) == [2.0, 1.0]
-    assert plots._spread([], 1.0) == []
+    assert quality._spread([0.5, 0.51, 0.9], 0.1) == pytest.approx([0.5, 0.6, 0.9])
+    assert quality._spread([2.0, 1.0], 0.5) == [2.0, 1.0]
+    assert quality._spread([], 1.0) == []
 
 
 def test_guides_are_popularity_tfidf_release_0_and_the_bound() -> None:
     """The lines beside the rounds are these four, by name."""
-    names = [name for name, _, _ in plots._guides(example_run())]
+    names = [name for name, _, _ in quality._guides(example_run())]
     assert names == ["popularity", "TF-IDF", "release 0, every session scored", "pooled-data bound"]
 
 
@@ -152,7 +152,9 @@ def test_latency_curve_is_the_cumulated_histogram() -> None:
         "mid": [0, 0, 0, 0],
         "flagship": [4, 0, 0, 0],
     }
-    curves = {trace.name: (list(trace.x), list(trace.y)) for trace in plots_devices.latency(result).data}
+    curves = {
+        trace.name: (list(trace.x), list(trace.y)) for trace in latency_and_memory.latency_figure(result).data
+    }
     assert curves == {"entry": ([1, 2, 3], [0, 0.25, 1]), "flagship": ([1], [1])}
 
 

@@ -1,9 +1,18 @@
 """Chapter of a run's report: what the feature costs a phone, in energy, battery and time."""
 
-from fedbert.reporting import plots_energy
-from fedbert.reporting.parts import text
+from typing import Any, Literal
+
+from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.run.axes import stacked_shares
 from fedbert.results import ENERGY_USES, RunResult
+
+UsesKey = Literal["energy_mj_per_day_by", "energy_mj_per_round_by"]
+"""The splits of a tier's energy."""
+
+
+COLOURS = dict(zip(ENERGY_USES, (theme.ACCENT, theme.TEAL, theme.AMBER, theme.GREY), strict=True))
+
 
 EXTRAPOLATED = (
     "Extrapolated: energy is the modelled time of one busy core or radio x its power, from one phone's power "
@@ -14,6 +23,20 @@ EXTRAPOLATED = (
 
 def _mj(value: float | None) -> str:
     return text.NONE if value is None else text.significant(value) + " mJ"
+
+
+def energy_uses_figure(result: RunResult, key: UsesKey) -> Any:
+    """Share of energy by what it went to, one bar a tier; tiers without figures are left out."""
+    splits = {name: tier[key] for name, tier in result["tiers"].items() if tier.get(key)}
+    totals = {name: sum(split.values()) for name, split in splits.items()}
+    parts = {
+        use: (
+            COLOURS[use],
+            [split[use] / totals[name] if totals[name] else 0.0 for name, split in splits.items()],
+        )
+        for use in ENERGY_USES
+    }
+    return stacked_shares(list(splits), parts, "share of energy")
 
 
 def cost(result: RunResult) -> Section | None:
@@ -70,7 +93,7 @@ def cost(result: RunResult) -> Section | None:
     )
 
 
-def _uses(result: RunResult, key: plots_energy.UsesKey, title: str, per: str) -> Panel | None:
+def _uses(result: RunResult, key: UsesKey, title: str, per: str) -> Panel | None:
     """Return the split of energy by what it went to; None for a run from before it was kept."""
     if not any(tier.get(key) for tier in result["tiers"].values()):
         return None
@@ -82,7 +105,7 @@ def _uses(result: RunResult, key: plots_energy.UsesKey, title: str, per: str) ->
         title,
         "modelled",
         figure_html(
-            plots_energy.energy_uses(result, key),
+            energy_uses_figure(result, key),
             f"Share of energy by tier and what it went to: {', '.join(ENERGY_USES)}.",
             max(240, 110 + 44 * len(rows)),
         )

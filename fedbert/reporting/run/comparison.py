@@ -1,0 +1,106 @@
+"""Chapter of a run's report: every ranking system on the same sessions."""
+
+from typing import Any
+
+from fedbert.reporting.parts import theme
+from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.run import sentences
+from fedbert.reporting.run.quality import METRIC_COLUMNS
+from fedbert.results import RunResult
+
+
+def _kind_colour(system: str) -> str:
+    """Return the colour of a ranking system: what runs on phones, what bounds it, what it is held against."""
+    name = system.lower()
+    if "pooled" in name:
+        return theme.PLUM
+    if name.startswith("int8"):
+        return theme.ACCENT
+    return theme.TEAL if "student" in name or "teacher" in name else theme.GREY
+
+
+def comparison_figure(result: RunResult) -> Any:
+    """nDCG@10 of every system with its interval, best at the top."""
+    import plotly.graph_objects as go
+
+    named = sorted(
+        zip(sentences.system_labels(result), result["comparison"], strict=True),
+        key=lambda pair: pair[1]["quality"]["ndcg@10"],
+    )
+    rows = [row for _, row in named]
+    values = [row["quality"]["ndcg@10"] for row in rows]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=values,
+        y=[name for name, _ in named],
+        mode="markers+text",
+        marker={"size": 11, "color": [_kind_colour(row["system"]) for row in rows]},
+        text=[f"  {value:.3f}" for value in values],
+        textposition="middle right",
+        cliponaxis=False,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [row["high"] - row["quality"]["ndcg@10"] for row in rows],
+            "arrayminus": [row["quality"]["ndcg@10"] - row["low"] for row in rows],
+            "color": "#aab6ca",
+            "thickness": 2,
+            "width": 0,
+        },
+        customdata=[[row["inputs"], row["low"], row["high"]] for row in rows],
+        hovertemplate="%{y}: %{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})"
+        "<br>sees %{customdata[0]}<extra></extra>",
+    )
+    figure.update_layout(
+        showlegend=False,
+        xaxis={"title": {"text": "nDCG@10 with 95% interval"}, "showgrid": True, "tickformat": ".2f"},
+        yaxis={"gridcolor": "#eef1f5", "ticksuffix": "  ", "tickfont": {"size": 13, "color": theme.INK}},
+        margin={"t": 8, "r": 54},
+    )
+    return figure
+
+
+def comparison(result: RunResult) -> Section | None:
+    """Every ranking system on the same sessions."""
+    rows = sorted(result["comparison"], key=lambda row: -row["quality"]["ndcg@10"])
+    if not rows:
+        return None
+    cells: list[list[Cell]] = [
+        [
+            row["system"],
+            row["inputs"],
+            row["quality"]["ndcg@10"],
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            *(row["quality"][key] for _, key in METRIC_COLUMNS[1:]),  # type: ignore[literal-required]
+        ]
+        for row in rows
+    ]
+    columns = [
+        "system",
+        "what it sees",
+        "nDCG@10",
+        "95% interval",
+        *(name for name, _ in METRIC_COLUMNS[1:]),
+    ]
+    return Section(
+        "Is it understanding or habit?",
+        None,
+        panels_html(
+            Panel(
+                "Every system on the same sessions",
+                "measured",
+                figure_html(
+                    comparison_figure(result),
+                    "nDCG@10 of each ranking system with its interval.",
+                    64 + 44 * len(rows),
+                ),
+                "Blue runs on phones; purple is the bound with pooled data; green are larger models that "
+                "no phone runs; grey understands no text or matches words only.",
+                wide=True,
+            ),
+            Panel("All metrics", "measured", table_html(cells, columns, align="llrrrrrr"), wide=True),
+        ),
+        lead="A recommender can look clever by repeating habits. Here every system ranks the same evaluation "
+        "sessions, all of them scored, so that the text model stands beside popularity, word matching and a "
+        "model of the user alone.",
+    )

@@ -1,0 +1,128 @@
+"""Chapters of a run's report: what the run reveals, and the check of the masks."""
+
+from typing import Any
+
+from fedbert.reporting.parts import text, theme
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    alert_html,
+    facts_html,
+    figure_html,
+    panels_html,
+    table_html,
+)
+from fedbert.reporting.run import sentences
+from fedbert.reporting.run.axes import axis_of_rounds, hover
+from fedbert.results import RunResult, is_private
+
+MASK_WORDS = {
+    "devices_per_shard": "most devices of a shard whose masks were run",
+    "dropped": "of these, dropped out half-way",
+    "equal": "masked sum equal to the plain sum, to the bit",
+}
+
+
+def epsilon_figure(result: RunResult) -> Any:
+    """Cumulative epsilon by round, amplified and not."""
+    import plotly.graph_objects as go
+
+    rounds = [row for row in result["rounds"] if row["epsilon"] is not None]
+    figure = go.Figure()
+    for key, name, colour in (
+        ("epsilon_unamplified", "unamplified", theme.AMBER),
+        ("epsilon", "amplified by sampling", theme.ACCENT),
+    ):
+        values = [row[key] for row in rounds]  # type: ignore[literal-required]
+        figure.add_scatter(
+            x=[row["round"] for row in rounds],
+            y=values,
+            mode="lines+markers",
+            line={"color": colour, "width": 2.5, "shape": "hv"},
+            marker={"size": 6},
+            name=name,
+            hovertemplate=hover(f"epsilon {name}", ".3g"),
+        )
+    figure.update_layout(
+        xaxis=axis_of_rounds(result["rounds"]),
+        yaxis={"title": {"text": "epsilon spent so far"}, "rangemode": "tozero"},
+    )
+    return figure
+
+
+def privacy(result: RunResult) -> Section:
+    """Epsilon by round, its assumptions, and what it would come to."""
+    row = result["privacy"]
+    protected = is_private(row)
+    how: dict[str, Cell] = {
+        "mechanism": f"{row.get('mechanism', 'gaussian')}, {row['mode']}",
+        "who is protected": row["assumptions"].get("unit", text.NONE),
+        "sampler": f"{row['sampler']}, probability {text.significant(row['sampling_probability'], 4)}",
+        "noise multiplier": text.significant(row["noise_multiplier"], 4) if protected else "no noise",
+        "clip norm": text.significant(row["clip_norm"], 4),
+        "delta": text.power(row["delta"]),
+    }
+    panels: list[Panel | None] = []
+    if protected:
+        table: list[list[Cell]] = [
+            [
+                "amplified by sampling",
+                text.epsilon(row["epsilon"]),
+                *(text.epsilon(each["epsilon"]) for each in row["projections"]),
+                row["assumptions"].get("amplified", text.NONE),
+            ],
+            [
+                "unamplified",
+                text.epsilon(row["epsilon_unamplified"]),
+                *(text.epsilon(each["epsilon_unamplified"]) for each in row["projections"]),
+                row["assumptions"].get("unamplified", text.NONE),
+            ],
+        ]
+        columns = ["epsilon", "this run", *(_days(each["days"]) for each in row["projections"]), "assumes"]
+        panels = [
+            Panel(
+                "Epsilon by round",
+                "proved",
+                figure_html(epsilon_figure(result), "Cumulative epsilon by round, amplified and not.", 320),
+            ),
+            Panel("How it is done", None, facts_html(how)),
+            Panel(
+                "Side by side, and what the same noise and rounds would come to",
+                "proved",
+                table_html(table, columns, align="l" + "r" * (len(columns) - 2) + "l"),
+                wide=True,
+            ),
+        ]
+        return Section(
+            "What it reveals",
+            None,
+            panels_html(*panels),
+            "Smaller is more private. Epsilon bounds how much more likely any outcome becomes through one "
+            "person's data, by a factor of e to the epsilon, but for a chance of delta.",
+            sentences.statement(result),
+        )
+    notice = alert_html("Not private.", sentences.statement(result))
+    return Section(
+        "What it reveals",
+        None,
+        notice + panels_html(Panel("How it is done", None, facts_html(how), wide=True)),
+    )
+
+
+def _days(days: int) -> str:
+    return "after 1 day" if days == 1 else f"after {days} days"
+
+
+def secure_sum(result: RunResult) -> Section | None:
+    """The check that masked and plain sums agree."""
+    checked = result["secure_sum"]
+    if not checked:
+        return None
+    return Section(
+        "Do the masks cancel?",
+        "measured",
+        facts_html({MASK_WORDS.get(name, name): value for name, value in text.facts(checked).items()}),
+        "Each shard really runs pairwise masks, with devices dropping out, for a few of its phones, compares "
+        "the result with their plain sum, mod 2^32, and answers yes or no: no phone's vector leaves it.",
+    )

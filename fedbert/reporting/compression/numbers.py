@@ -83,11 +83,15 @@ def per_seed(row: Record, task: str) -> list[float]:
 
 def tasks(record: Record) -> list[str]:
     """Return the names of the tasks, those of ``tasks`` first, then any that only have an accuracy."""
-    arms = (record.get("ablation") or {}).get("arms") or []
-    rows = [record.get("teacher") or {}, *(record.get("stages") or []), *arms, *forms(record)]
+    rows = [record.get("teacher") or {}, *(record.get("stages") or []), *arms_of(record), *forms(record)]
     names = [str(task.get("name", "")) for task in record.get("tasks") or []]
     names += [name for row in rows for name in row.get("accuracy") or {}]
     return [name for name in dict.fromkeys(names) if name]
+
+
+def arms_of(record: Record) -> list[Record]:
+    """Return the ablation's arms, as they stand."""
+    return list((record.get("ablation") or {}).get("arms") or [])
 
 
 def forms(record: Record) -> list[Record]:
@@ -134,7 +138,7 @@ def differences(record: Record) -> list[Difference]:
             for row in given
             if row.get("mean") is not None
         ]
-    arms = list(ablation.get("arms") or [])
+    arms = arms_of(record)
     reference = next((arm for arm in arms if arm["arm"] == ablation.get("reference")), None)
     if reference is None:
         return []

@@ -66,7 +66,8 @@ def _write(folder: Path, scenario: Scenario, results: "list[RunResult]", command
     from fedbert.output_folder import write_together
     from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
     from fedbert.planning.tradeoff.grid import FRONTIER
-    from fedbert.reporting.tradeoff.page import render, terminal_table, tier_table
+    from fedbert.reporting.tradeoff.page import render
+    from fedbert.reporting.tradeoff.terminal import terminal_table, tier_table
     from fedbert.table_files import parquet_bytes
 
     cells = cells_frame(results)

@@ -1,0 +1,37 @@
+"""Chapter of a trade-off's report: each tier's quality at each epsilon."""
+
+from typing import TYPE_CHECKING
+
+from fedbert.comparison import TIER_COLUMNS
+from fedbert.devices.profiles import TIERS
+from fedbert.planning.tradeoff.frontier import SHORT, TIER_FINAL
+from fedbert.reporting.parts.page import Section, table_html
+from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
+from fedbert.reporting.tradeoff.frontier import quality_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def tiers(frontier: "pd.DataFrame", note: str) -> Section:
+    """Return the chapter with each tier's quality at each epsilon; `note` is on the intervals."""
+    rows = [
+        [row["budget"], tier, *(quality_of(row, f"{tier}_{short}_ndcg@10") for short in SHORT.values())]
+        for _, row in frontier.iterrows()
+        for tier in TIERS
+    ]
+    return Section(
+        TIER_TITLE,
+        "measured",
+        table_html(rows, ["epsilon", "tier", *TIER_COLUMNS], align="llrrrrr"),
+        f"{TIER_NOTE} {note}",
+        "Noise costs every tier alike only if their users are alike; phones that cannot answer gain nothing.",
+    )
+
+
+def tier_rows(frontier: "pd.DataFrame") -> list[list[str]]:
+    """Return, by epsilon, the final release's nDCG@10 of each tier with every session scored, as text."""
+    return [
+        [row["budget"], *(quality_of(row, f"{tier}_{TIER_FINAL}_ndcg@10") for tier in TIERS)]
+        for _, row in frontier.iterrows()
+    ]

@@ -8,14 +8,13 @@ sessions with 20 candidates each, unless their name says otherwise.
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired, cast
+from typing import Any, NotRequired
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
-from fedbert.errors import FedbertError, shortened
-from fedbert.files import UnreadableFile, parsed_json, write_bytes
-from fedbert.run_folder import read_committed
+from fedbert.files import write_bytes
+from fedbert.records import RecordKind, load_record
 
 SCHEMA = 1
 RUN_FILE = "run.json"
@@ -271,19 +270,7 @@ def load_run(folder: Path) -> RunResult:
     Raises:
         FedbertError: if there is none, or it is damaged or of another schema.
     """
-    path = folder / RUN_FILE
-    try:
-        result = parsed_json(path, read_committed(folder, RUN_FILE, RUN_LIMIT_BYTES))
-    except UnreadableFile as error:
-        if error.rule == "exist":
-            raise FedbertError(f"{path} must exist; name the folder of a finished run") from None
-        raise FedbertError(
-            f"{path} must be a run's JSON: it must {error.rule}; run the scenario again"
-        ) from None
-    schema = result.get("schema") if isinstance(result, dict) else None
-    if schema != SCHEMA:
-        raise FedbertError(f"{path}: schema(={shortened(schema)}) must be {SCHEMA}; run the scenario again")
-    return checked(result, path)
+    return load_record(RUN, folder)
 
 
 @cache
@@ -291,19 +278,12 @@ def _shape() -> TypeAdapter[RunResult]:
     return TypeAdapter(RunResult)
 
 
-def checked(result: dict[str, Any], path: Path) -> RunResult:
-    """Return `result` if it has the shape of `RunResult`; raises FedbertError naming the first wrong key.
-
-    Further keys are left in it: a later version may have written them.
-    """
-    try:
-        _shape().validate_python(result, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            raise FedbertError(f"{path} lacks {where!r}; run the scenario again") from None
-        raise FedbertError(
-            f"{path}: {where} must be as a run writes it ({first['msg']}); run the scenario again"
-        ) from None
-    return cast(RunResult, result)
+RUN: RecordKind[RunResult] = RecordKind(
+    file=RUN_FILE,
+    whose="a run's",
+    folder="a finished run",
+    again="run the scenario again",
+    shape=_shape,
+    schema=SCHEMA,
+    limit_bytes=RUN_LIMIT_BYTES,
+)

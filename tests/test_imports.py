@@ -17,8 +17,8 @@ LAYERS = [
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results", "comparison"},
     {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
-    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine", "settings"}
-    | {"interrupts", "display", "version"},
+    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
+    | {"records", "settings", "interrupts", "display", "version"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FREE = LAYERS[0] | LAYERS[-2] | LAYERS[-1]

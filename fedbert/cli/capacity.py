@@ -82,11 +82,13 @@ def _write(
 
     from fedbert.files import encoded
     from fedbert.planning.capacity.forecast import forecast
-    from fedbert.reporting.capacity.page import render, terminal_tables
-    from fedbert.reporting.capacity.text import MIX_ASSUMPTION, as_json, frame, part_day_warning
+    from fedbert.reporting.capacity.page import render
+    from fedbert.reporting.capacity.record import frame, record_of
+    from fedbert.reporting.capacity.terminal import terminal_tables
+    from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
 
     result = forecast(base, asked.plan(base))
-    text = json.dumps(as_json(result, command), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(record_of(result, command), indent=1, allow_nan=False) + "\n"
     texts = (text, frame(result).to_csv(index=False), render(result, command))
     contents = {name: encoded(each) for name, each in zip(FORECAST, texts, strict=True)}
     write_together(folder, contents, remove)

@@ -446,9 +446,9 @@ def test_runs_of_before_can_be_scaled() -> None:
     for row in result["comparison"]:
         del row["tiers"]
     found = forecast(base_of(result), plan())
-    assert found.base.device_errors is None
+    assert found.run.device_errors is None
     assert "energy a round" not in {row.name for row in found.forecasts}
-    assert found.base.tiers[0].ndcg[2:] == (None, None, None)
+    assert found.run.tier_ndcg["entry"][2:] == [None, None, None]
     assert "How far off" not in render(found, "a command")
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
-from fedbert.planning.capacity.base_run import BaseRun
+from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
 HOURS = int(HOURS_PER_DAY)
@@ -27,6 +27,25 @@ class Plan:
     over_selection: float
     model_spread: float
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class BaseFacts:
+    """What a forecast says of the run that it starts from."""
+
+    name: str
+    seed: int
+    commit: str | None
+    devices: int
+    days: float
+    rounds: int
+    rounds_per_day: float
+    releases_per_day: float
+    sampling_probability: float
+    release_bytes: float
+    report_bytes: float
+    tier_ndcg: dict[str, list[float | None]]  # in the order of `fedbert.comparison.TIER_COLUMNS`
+    device_errors: DeviceErrors | None = None
 
 
 @dataclass(frozen=True)
@@ -55,11 +74,11 @@ class Curve:
 class CapacityForecast:
     """All figures of one forecast, and the curves of its plots."""
 
-    base: BaseRun
+    run: BaseFacts
     plan: Plan
     sampling_probability: float
     forecasts: tuple[Forecast, ...]
-    rollout_hours: Array  # [point] hours since the release
+    rollout_hours: Array  # [point] hours since the release, four points an hour
     rollout: Curve  # share of the fetching devices
     rollout_without_cap: Curve
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fedbert.intervals import Array, Estimate, from_draws
 from fedbert.planning.capacity.base_run import BaseRun
-from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Curve, Forecast, Plan
+from fedbert.planning.capacity.capacity import HOURS, BaseFacts, CapacityForecast, Curve, Forecast, Plan
 from fedbert.planning.capacity.device_forecast import hourly, sessions, tiers
 from fedbert.planning.capacity.draws import Draws, draw_inputs
 from fedbert.planning.capacity.filling import fill_chance, sampling_probability
@@ -30,6 +30,10 @@ BURST_S = 180.0
 
 ROLLOUT_DAYS = 7
 ROLLOUT_SHARES = (0.5, 0.9, 0.95, 0.99)
+POINTS_PER_HOUR = 4
+"""Points of the roll-out's curves that are kept; a figure shows no more."""
+
+_EVERY = slice(None, None, STEPS_PER_HOUR // POINTS_PER_HOUR)
 
 
 def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
@@ -59,13 +63,31 @@ def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
         *tiers(base, draws),
     ]
     return CapacityForecast(
-        base=base,
+        run=_facts(base),
         plan=plan,
         sampling_probability=q,
         forecasts=tuple(forecasts),
-        rollout_hours=np.arange(capped.reached.shape[1]) / STEPS_PER_HOUR,
-        rollout=_curve(capped.reached / fetching),
-        rollout_without_cap=_curve(free.reached / fetching),
+        rollout_hours=np.arange(capped.reached.shape[1])[_EVERY] / STEPS_PER_HOUR,
+        rollout=_curve(capped.reached[:, _EVERY] / fetching),
+        rollout_without_cap=_curve(free.reached[:, _EVERY] / fetching),
+    )
+
+
+def _facts(base: BaseRun) -> BaseFacts:
+    return BaseFacts(
+        name=base.name,
+        seed=base.seed,
+        commit=base.commit,
+        devices=base.devices,
+        days=base.days,
+        rounds=len(base.completed),
+        rounds_per_day=base.rounds_per_day,
+        releases_per_day=base.releases_per_day,
+        sampling_probability=base.sampling_probability,
+        release_bytes=base.release_bytes,
+        report_bytes=base.report_bytes,
+        tier_ndcg={tier.name: list(tier.ndcg) for tier in base.tiers},
+        device_errors=base.device_errors,
     )
 
 

@@ -1,18 +1,11 @@
-"""Forecast figures as people read them, and as ``capacity.json`` and ``forecast.csv`` hold them."""
+"""Figures of a forecast as people read them."""
 
 import math
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
 
 from fedbert.intervals import Estimate
-from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Forecast
-from fedbert.planning.capacity.rollout import STEPS_PER_HOUR
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
 from fedbert.units import format_bytes
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SCHEMA = 1
 GIGABIT = 1e9
 
 MIX_ASSUMPTION = (
@@ -23,7 +16,7 @@ MIX_ASSUMPTION = (
 
 def part_day_warning(result: CapacityForecast) -> str | None:
     """Return what to know about a run that is not a whole number of days, None for one that is."""
-    days = result.base.days
+    days = result.run.days
     if days >= 1 and abs(days - round(days)) < 1e-9:
         return None
     return (
@@ -72,74 +65,3 @@ def day_rows(result: CapacityForecast) -> list[Forecast]:
 def tier_rows(result: CapacityForecast) -> list[Forecast]:
     """Return the forecasts by tier, in order."""
     return [row for row in result.forecasts if row.tier is not None]
-
-
-def frame(result: CapacityForecast) -> "pd.DataFrame":
-    """Return all forecasts, one row each: name, hour, tier, unit, value, low, high, label, assumption."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "forecast": row.name,
-                "hour": row.hour,
-                "tier": row.tier,
-                "unit": row.unit,
-                "value": row.estimate.value,
-                "low": row.estimate.low,
-                "high": row.estimate.high,
-                "label": row.label,
-                "assumption": row.assumption,
-            }
-            for row in result.forecasts
-        ]
-    ).astype({"hour": "Int64"})
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
-
-
-def as_json(result: CapacityForecast, command: str) -> dict[str, Any]:
-    """Return the content of ``capacity.json``; a time that is not reached within the horizon is null."""
-    base = result.base
-    every = slice(None, None, STEPS_PER_HOUR)
-    return {
-        "schema": SCHEMA,
-        "command": command,
-        "plan": asdict(result.plan),
-        "sampling_probability": result.sampling_probability,
-        "assumption": MIX_ASSUMPTION,
-        "run": {
-            "name": base.name,
-            "seed": base.seed,
-            "commit": base.commit,
-            "devices": base.devices,
-            "days": base.days,
-            "rounds_per_day": base.rounds_per_day,
-            "releases_per_day": base.releases_per_day,
-            "release_bytes": base.release_bytes,
-            "report_bytes": base.report_bytes,
-        },
-        "forecasts": [
-            {
-                "forecast": row.name,
-                "hour": row.hour,
-                "tier": row.tier,
-                "unit": row.unit,
-                "value": _finite(row.estimate.value),
-                "low": _finite(row.estimate.low),
-                "high": _finite(row.estimate.high),
-                "label": row.label,
-                "assumption": row.assumption,
-            }
-            for row in result.forecasts
-        ],
-        "rollout": {
-            "hours": result.rollout_hours[every].tolist(),
-            "share": result.rollout.value[every].tolist(),
-            "low": result.rollout.low[every].tolist(),
-            "high": result.rollout.high[every].tolist(),
-        },
-        "hours": list(range(HOURS)),
-    }

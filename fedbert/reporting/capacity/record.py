@@ -1,0 +1,207 @@
+"""``capacity.json`` and ``forecast.csv``: a forecast as it is written, and read back for its report."""
+
+import math
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
+
+from fedbert.intervals import Estimate
+from fedbert.planning.capacity.capacity import (
+    BaseFacts,
+    CapacityForecast,
+    Curve,
+    Forecast,
+    Label,
+    Plan,
+)
+from fedbert.records import RecordKind, load_record
+from fedbert.reporting.capacity.text import MIX_ASSUMPTION
+from fedbert.results import DeviceErrors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CAPACITY_FILE = "capacity.json"
+SCHEMA = 2
+LIMIT_BYTES = 20_000_000
+
+
+class PlanRow(TypedDict):
+    """What was planned for (`fedbert.planning.capacity.capacity.Plan`)."""
+
+    devices: int
+    release_bits_per_s: float
+    reports_per_round: int
+    rounds_per_day: float
+    releases_per_day: float
+    release_hour: float
+    over_selection: float
+    model_spread: float
+    seed: int
+
+
+class RunRow(TypedDict):
+    """The run that the forecast starts from."""
+
+    name: str
+    seed: int
+    commit: str | None
+    devices: int
+    days: float
+    rounds: int
+    rounds_per_day: float
+    releases_per_day: float
+    sampling_probability: float
+    release_bytes: float
+    report_bytes: float
+    tier_ndcg: dict[str, list[float | None]]  # by tier, in the order of `fedbert.comparison.TIER_COLUMNS`
+    device_errors: DeviceErrors | None
+
+
+class ForecastRow(TypedDict):
+    """One figure; a value, low or high that is null beside one that is not lies beyond the horizon."""
+
+    forecast: str
+    hour: int | None
+    tier: str | None
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    label: Label
+    assumption: str
+
+
+class CurveRow(TypedDict):
+    """Shares of the devices that fetch a release, by point."""
+
+    share: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class RolloutRow(CurveRow):
+    """One release by time, under the cap and without it."""
+
+    hours: list[float]  # since the release
+    without_cap: CurveRow
+
+
+class CapacityRecord(TypedDict):
+    """The whole of ``capacity.json``."""
+
+    schema: int
+    command: str
+    plan: PlanRow
+    sampling_probability: float
+    assumption: str
+    run: RunRow
+    forecasts: list[ForecastRow]
+    rollout: RolloutRow
+
+
+@cache
+def _shape() -> TypeAdapter[CapacityRecord]:
+    return TypeAdapter(CapacityRecord)
+
+
+CAPACITY: RecordKind[CapacityRecord] = RecordKind(
+    file=CAPACITY_FILE,
+    whose="a forecast's",
+    folder="a capacity forecast",
+    again="run `fedbert capacity` again",
+    shape=_shape,
+    schema=SCHEMA,
+    limit_bytes=LIMIT_BYTES,
+)
+
+
+def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
+    """Return the content of ``capacity.json``; a time that is not reached within the horizon is null."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "plan": cast(PlanRow, asdict(result.plan)),
+        "sampling_probability": result.sampling_probability,
+        "assumption": MIX_ASSUMPTION,
+        "run": cast(RunRow, asdict(result.run)),
+        "forecasts": [_row(row) for row in result.forecasts],
+        "rollout": {
+            **_curve_row(result.rollout),
+            "hours": result.rollout_hours.tolist(),
+            "without_cap": _curve_row(result.rollout_without_cap),
+        },
+    }
+
+
+def forecast_of(record: CapacityRecord) -> CapacityForecast:
+    """Return the forecast that `record_of` wrote."""
+    rollout = record["rollout"]
+    return CapacityForecast(
+        run=BaseFacts(**record["run"]),
+        plan=Plan(**record["plan"]),
+        sampling_probability=record["sampling_probability"],
+        forecasts=tuple(_forecast(row) for row in record["forecasts"]),
+        rollout_hours=np.array(rollout["hours"], np.float64),
+        rollout=_curve(rollout),
+        rollout_without_cap=_curve(rollout["without_cap"]),
+    )
+
+
+def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
+    """Return the forecast in `folder` and the command that made it; raises FedbertError."""
+    record = load_record(CAPACITY, folder)
+    return forecast_of(record), record["command"]
+
+
+def _row(row: Forecast) -> ForecastRow:
+    return {
+        "forecast": row.name,
+        "hour": row.hour,
+        "tier": row.tier,
+        "unit": row.unit,
+        "value": _finite(row.estimate.value),
+        "low": _finite(row.estimate.low),
+        "high": _finite(row.estimate.high),
+        "label": row.label,
+        "assumption": row.assumption,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _forecast(row: ForecastRow) -> Forecast:
+    bounds = row["value"], row["low"], row["high"]
+    # Plain arithmetic has a value and no interval; every other null stands for "not within the horizon".
+    exact = bounds[0] is not None and bounds[1] is None and bounds[2] is None
+    value, low, high = (math.inf if bound is None else bound for bound in bounds)
+    estimate = Estimate(value, None, None) if exact else Estimate(value, low, high)
+    return Forecast(
+        row["forecast"], row["unit"], estimate, row["label"], row["assumption"], row["hour"], row["tier"]
+    )
+
+
+def _curve_row(curve: Curve) -> CurveRow:
+    return {"share": curve.value.tolist(), "low": curve.low.tolist(), "high": curve.high.tolist()}
+
+
+def _curve(row: CurveRow) -> Curve:
+    return Curve(*(np.array(values, np.float64) for values in (row["share"], row["low"], row["high"])))
+
+
+def frame(result: CapacityForecast) -> "pd.DataFrame":
+    """Return ``forecast.csv``: one row a figure, with the columns of `ForecastRow`."""
+    import pandas as pd
+
+    rows = [
+        {**_row(row), "value": row.estimate.value, "low": row.estimate.low, "high": row.estimate.high}
+        for row in result.forecasts
+    ]
+    return pd.DataFrame(rows).astype({"hour": "Int64"})

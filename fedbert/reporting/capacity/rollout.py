@@ -1,0 +1,44 @@
+"""Chapter of a capacity plan's report: how a release reaches the fleet."""
+
+from typing import Any
+
+from fedbert.planning.capacity.capacity import CapacityForecast, Curve
+from fedbert.reporting.capacity.axes import SOFT_GREY, band
+from fedbert.reporting.parts import theme
+from fedbert.reporting.parts.page import Section, figure_html
+
+
+def rollout_figure(result: CapacityForecast) -> Any:
+    """Return the share of devices with a release by hours since it was made, with and without the cap."""
+    import plotly.graph_objects as go
+
+    shown = result.rollout_hours <= _horizon(result)
+    hours = result.rollout_hours[shown].tolist()
+    figure = go.Figure()
+    free, capped = _part(result.rollout_without_cap, shown), _part(result.rollout, shown)
+    band(figure, hours, free, "without a cap", theme.GREY, SOFT_GREY)
+    band(figure, hours, capped, "under the cap", theme.ACCENT, theme.ACCENT_SOFT)
+    figure.update_xaxes(title="hours since the release")
+    figure.update_yaxes(title="share of fetching devices", tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def _part(curve: Curve, index: Any) -> Curve:
+    return Curve(curve.value[index], curve.low[index], curve.high[index])
+
+
+def _horizon(result: CapacityForecast) -> float:
+    """Return the hours worth showing: until 99 % have the release, at least a day."""
+    enough = result.rollout_hours[result.rollout.value >= 0.99]
+    last = float(result.rollout_hours[-1])
+    return min(last, max(24.0, 1.2 * float(enough[0]))) if len(enough) else last
+
+
+def rollout(result: CapacityForecast) -> Section:
+    """Return the chapter on one release by time."""
+    return Section(
+        "A release reaches the fleet",
+        "modelled",
+        figure_html(rollout_figure(result), "share of devices with a release by hours since it was made"),
+        note=result.find("hours to 50%").assumption,
+    )

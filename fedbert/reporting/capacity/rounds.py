@@ -1,0 +1,31 @@
+"""Chapter of a capacity plan's report: eligible devices and rounds that fill, by hour."""
+
+from fedbert.planning.capacity.capacity import CapacityForecast
+from fedbert.reporting.capacity.axes import hourly_figure
+from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_html
+
+
+def rounds(result: CapacityForecast) -> Section:
+    """Return the chapter on rounds by local hour."""
+    wanted = result.plan.reports_per_round
+    fills = f"chance that a round gets {wanted:,} reports, by local hour"
+    eligible_figure = hourly_figure(result, "eligible devices", "devices", False)
+    fill_figure = hourly_figure(result, "chance that a round fills", "chance", True)
+    return Section(
+        "Rounds by hour",
+        "modelled",
+        panels_html(
+            Panel(
+                "Eligible devices",
+                "modelled",
+                figure_html(eligible_figure, "eligible devices by local hour"),
+                result.find("eligible devices", 0).assumption,
+            ),
+            Panel(
+                "Chance that a round fills",
+                "modelled",
+                figure_html(fill_figure, fills),
+                f"{wanted:,} reports wanted; " + result.find("chance that a round fills", 0).assumption,
+            ),
+        ),
+    )

@@ -1,0 +1,72 @@
+"""Chapters of a capacity plan's report: every figure in a table, and what each assumes."""
+
+from fedbert.comparison import TIER_COLUMNS
+from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast
+from fedbert.reporting.capacity.text import MIX_ASSUMPTION, day_rows, interval_text, tier_rows, value_text
+from fedbert.reporting.parts.page import Section, table_html
+from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
+
+
+def _table(rows: list[Forecast], with_tier: bool) -> str:
+    head = ["tier"] if with_tier else []
+    return table_html(
+        [
+            [
+                *([row.tier] if with_tier else []),
+                row.name,
+                value_text(row.estimate.value, row.unit),
+                interval_text(row.estimate, row.unit),
+                row.label,
+            ]
+            for row in rows
+        ],
+        [*head, "forecast", "value", "95 % interval", "kind"],
+        align=("l" if with_tier else "") + "lrrl",
+    )
+
+
+def _interval_note(result: CapacityForecast) -> str:
+    spread = f"{100 * result.plan.model_spread:.0f} %"
+    return (
+        f"Intervals: 95 %, from 400 draws of the run's sampling error ({result.run.devices:,} devices, "
+        f"{result.run.rounds} rounds) and of a stated spread of ± {spread} on modelled odds and costs; "
+        "what a device spends is spread by the measured error of the device model, if that is more."
+    )
+
+
+def fleet(result: CapacityForecast) -> Section:
+    """Return the chapter with the figures of the whole day and fleet."""
+    return Section("The fleet", None, _table(day_rows(result), False), _interval_note(result), MIX_ASSUMPTION)
+
+
+def by_tier(result: CapacityForecast) -> Section:
+    """Return the chapter with what a phone of each tier spends."""
+    return Section(
+        "A phone a day, by tier", "modelled", _table(tier_rows(result), True), _interval_note(result)
+    )
+
+
+def quality_by_tier(run: BaseFacts) -> Section:
+    """Return the chapter with the quality of each tier in the run that a forecast starts from."""
+    return Section(
+        TIER_TITLE,
+        "measured",
+        table_html([[tier, *ndcg] for tier, ndcg in run.tier_ndcg.items()], ["tier", *TIER_COLUMNS]),
+        f"{TIER_NOTE} Of the run of {run.devices:,} devices, not forecast: what a larger fleet would learn "
+        "is not in it.",
+    )
+
+
+def assumptions(result: CapacityForecast) -> Section:
+    """Return the chapter with every assumption once, and the forecasts that rest on it."""
+    names: dict[str, list[str]] = {}
+    for row in result.forecasts:
+        shared = names.setdefault(row.assumption, [])
+        if row.name not in shared:
+            shared.append(row.name)
+    table = table_html(
+        [["; ".join(shared), assumption] for assumption, shared in names.items()],
+        ["forecasts", "what they assume"],
+        align="ll",
+    )
+    return Section("What each figure assumes", None, table, lead=MIX_ASSUMPTION)

@@ -49,6 +49,11 @@ def templates_folder() -> Path:
     return _home() / "reporting" / "templates"
 
 
+def assets_folder() -> Path:
+    """Return the folder of what a report carries inside and fedbert did not write."""
+    return _home() / "reporting" / "assets"
+
+
 def profiles_folder() -> Path:
     """Return the folder of the shipped device profiles."""
     inside = _home() / "device_profiles"

@@ -36,12 +36,12 @@ def _markup(page: str) -> str:
 @pytest.mark.parametrize("private", [True, False])
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_every_kind_of_run_renders_whole(private: bool, interrupted: bool) -> None:
-    """All four kinds of run give a balanced page under 5 MB without a trace of Python's None."""
+    """All four kinds of run give a balanced page under 1.6 MB without a trace of Python's None."""
     page = render_report(example_run(private, interrupted))
     balance = _Balance()
     balance.feed(page)
     assert balance.open == []
-    assert len(page.encode()) < 5_000_000
+    assert len(page.encode()) < 1_600_000
     assert ">None<" not in page
     assert "nan" not in re.findall(r">([^<]*)<", _markup(page))
 

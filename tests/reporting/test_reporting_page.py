@@ -1,11 +1,14 @@
 """Rules of the page that every report is made of."""
 
+import hashlib
 import json
 import re
 
 import plotly.graph_objects as go
 import pytest
+from plotly.offline import get_plotlyjs_version
 
+from fedbert.paths import assets_folder
 from fedbert.reporting.parts.page import (
     Card,
     Panel,
@@ -17,6 +20,7 @@ from fedbert.reporting.parts.page import (
     render_page,
     table_html,
 )
+from fedbert.reporting.parts.plotly_js import SHA_256, VERSION
 
 
 def test_text_is_escaped_everywhere() -> None:
@@ -50,9 +54,24 @@ def test_plotly_is_inside_once_and_only_with_a_figure() -> None:
     figures = figure_html(go.Figure(), "one") + figure_html(go.Figure(), "two")
     with_figures = render_page("t", "l", [], [Section("s", None, figures)])
     without = render_page("t", "l", [], [Section("s", None, table_html([["a", 1]], ["x", "y"]))])
-    assert with_figures.count("plotly.js v") == 1
-    assert len(with_figures) < 5_000_000
+    assert with_figures.count(f"plotly.js (basic - minified) v{VERSION}") == 1
+    assert len(with_figures) < 1_300_000
     assert len(without) < 30_000
+
+
+def test_the_bundle_is_the_published_one_for_the_installed_plotly() -> None:
+    """Its bytes have the digest beside its version, and figures of the installed package are made for it."""
+    content = (assets_folder() / f"plotly-basic-{VERSION}.min.js").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == SHA_256
+    assert VERSION.split(".")[:2] == get_plotlyjs_version().split(".")[:2]
+    assert b"</script" not in content
+    assert (assets_folder() / "plotly-LICENSE.txt").read_text().startswith("MIT License")
+
+
+def test_a_figure_that_the_bundle_cannot_draw_is_refused() -> None:
+    """A heatmap would be an empty field in the page: the author of the figure is told."""
+    with pytest.raises(ValueError, match="heatmap"):
+        figure_html(go.Figure(go.Heatmap(z=[[1]])), "heat")
 
 
 def test_the_page_names_nothing_outside() -> None:

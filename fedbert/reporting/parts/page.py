@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from fedbert.paths import templates_folder
 from fedbert.reporting.parts import theme
+from fedbert.reporting.parts.plotly_js import TRACES, plotly_js
 
 Badge = Literal["measured", "modelled", "proved"]
 
@@ -89,7 +90,13 @@ def figure_html(figure: Any, label: str, height: int = 340) -> str:
         figure: a `plotly.graph_objects.Figure`; the theme is set on it.
         label: one sentence that says what it shows, for those who cannot see it.
         height: in pixels; the width follows the page.
+
+    Raises:
+        ValueError: for a kind of trace that the page's bundle of plotly.js cannot draw.
     """
+    strange = sorted({trace.type for trace in figure.data} - TRACES)
+    if strange:
+        raise ValueError(f"a report's figures are of {', '.join(sorted(TRACES))}, not {strange[0]}")
     figure.update_layout(template=theme.template(), height=height)
     return render(
         "figure.html.j2",
@@ -210,8 +217,6 @@ def render_page(
         footer: one small line at the end.
         answers: short texts by question, side by side under the lead.
     """
-    from plotly.offline import get_plotlyjs
-
     any_figure = any("data-figure" in section.html for section in sections)
     return render(
         "page.html.j2",
@@ -235,5 +240,5 @@ def render_page(
         badges=[(safe(badge_html(badge)), meaning) for badge, meaning in BADGES.items()],
         footer=footer,
         palette=theme.PALETTE,
-        plotly=safe(get_plotlyjs()) if any_figure else "",
+        plotly=safe(plotly_js()) if any_figure else "",
     )

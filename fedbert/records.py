@@ -38,7 +38,9 @@ def load_record(kind: RecordKind[T], folder: Path) -> T:
         record = parsed_json(path, read_committed(folder, kind.file, kind.limit_bytes))
     except UnreadableFile as error:
         if error.rule == "exist":
-            raise FedbertError(f"{path} must exist; name the folder of {kind.folder}") from None
+            raise FedbertError(
+                f"{path} must exist; name the folder of {kind.folder}, or {kind.again}"
+            ) from None
         raise FedbertError(f"{path} must be {kind.whose} JSON: it must {error.rule}; {kind.again}") from None
     schema = record.get("schema") if isinstance(record, dict) else None
     if kind.schema is not None and schema != kind.schema:

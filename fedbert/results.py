@@ -171,8 +171,8 @@ class PrivacyRow(TypedDict):
     projections: list[Projection]
 
 
-def is_private(row: PrivacyRow) -> bool:
-    """Whether an epsilon bounds what the run reveals."""
+def is_private(row: PrivacyRow | RoundRow) -> bool:
+    """Whether an epsilon bounds what the run, or the run up to this round, reveals."""
     return row["epsilon"] is not None
 
 
@@ -216,7 +216,17 @@ def asked_errors(errors: DeviceErrors) -> list[DeviceErrorRow]:
     return [row for row in errors["rows"] if row["asked"] is not None]
 
 
-class RunResult(TypedDict):
+class Underway(TypedDict):
+    """The part of ``run.json`` that a report of a run that has not ended is made of."""
+
+    scenario: dict[str, Any]
+    rounds: list[RoundRow]
+    comparison: list[ComparisonRow]  # at the end only
+    gap: Gap | None  # at the end only
+    traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
+
+
+class RunResult(Underway):
     """The whole of ``run.json``."""
 
     schema: int
@@ -229,21 +239,16 @@ class RunResult(TypedDict):
     commit: str | None
     status: str  # "finished" | "interrupted after round N"
     labels: dict[str, str]
-    scenario: dict[str, Any]
     world: dict[str, Any]  # name, items, public_texts, private_texts, evaluation_texts, note
     model: dict[str, Any]  # name, bytes, sha256, dim, vocabulary, teacher
     privacy: PrivacyRow
-    rounds: list[RoundRow]
     tiers: dict[str, TierRow]
     hours: list[HourRow]
-    comparison: list[ComparisonRow]
-    gap: Gap | None
     latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
     secure_sum: dict[
         str, Any
     ]  # phones per shard whose masks were really run, and whether the sums were equal
-    traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
     verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
     totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
     device_errors: NotRequired[DeviceErrors]

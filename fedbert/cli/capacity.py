@@ -78,20 +78,13 @@ def _base_run(folder: Path, simulate: "Simulate | None", command: str) -> "BaseR
 def _write(
     folder: Path, base: "BaseRun", asked: CapacitySettings, command: str, remove: Sequence[str]
 ) -> None:
-    import json
-
-    from fedbert.files import encoded
     from fedbert.planning.capacity.forecast import forecast
-    from fedbert.reporting.capacity.page import render
-    from fedbert.reporting.capacity.record import frame, record_of
+    from fedbert.reporting.capacity.folder import contents
     from fedbert.reporting.capacity.terminal import terminal_tables
     from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
 
     result = forecast(base, asked.plan(base))
-    text = json.dumps(record_of(result, command), indent=1, allow_nan=False) + "\n"
-    texts = (text, frame(result).to_csv(index=False), render(result, command))
-    contents = {name: encoded(each) for name, each in zip(FORECAST, texts, strict=True)}
-    write_together(folder, contents, remove)
+    write_together(folder, contents(result, command), remove)
     console = console_for_tables()
     for table in terminal_tables(result):
         console.print(table)

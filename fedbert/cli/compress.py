@@ -218,7 +218,7 @@ def _tasks(
     from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.provenance import commit, versions
-    from fedbert.reporting.compression.page import write_compression_report
+    from fedbert.reporting.compression.folder import write_compression
 
     chosen = PRESETS[size]
     chosen = replace(chosen, architecture=replace(chosen.architecture, **_given(sizes)), **_given(plan))
@@ -246,8 +246,7 @@ def _tasks(
         "commit": commit(),
     }
     folder = output.with_name(f"{output.name}-report")
-    write_text(folder / "compression.json", json.dumps(record, indent=1) + "\n")
-    write_compression_report(record, folder)
+    write_compression(record, folder)
     typer.echo(
         f"{output}: {record['total_bytes']:,} bytes, sha256 {record['sha256']}, {record['seconds']:.0f} s"
     )

@@ -1,4 +1,4 @@
-"""``fedbert report``: write a run folder's report.html again from its run.json, and what else is missing."""
+"""``fedbert report``: write the report of any command's folder again, and what else of a run's is missing."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from fedbert.cli.command import Command
 
 
 def _report(folder: Path) -> int:
-    from fedbert.reporting.run.folder import rerender
+    from fedbert.reporting.render import rerender
 
     click.echo(rerender(folder))
     return 0
@@ -18,5 +18,6 @@ report = Command(
     "report",
     callback=_report,
     params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
-    help="Write report.html of a run FOLDER again, and the files that a broken off writing left out.",
+    help="Write report.html of FOLDER again: that of a run, a trade-off, a forecast or a compression. "
+    "A run that was stopped gets a report of its finished rounds.",
 )

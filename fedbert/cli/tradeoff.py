@@ -56,30 +56,21 @@ def run_tradeoff(
         open_folder(folder, scenario, grid.overwrite)
         with GridProgress() as progress:
             results = run_grid(folder, cells, simulate or real, grid.jobs or cores(), progress.show, command)
-        _write(folder, scenario, results, command)
+        _write(folder, results, command)
     finally:
         release(folder)
 
 
-def _write(folder: Path, scenario: Scenario, results: "list[RunResult]", command: str) -> None:
-    from fedbert.files import encoded
+def _write(folder: Path, results: "list[RunResult]", command: str) -> None:
     from fedbert.output_folder import write_together
     from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
-    from fedbert.planning.tradeoff.grid import FRONTIER
-    from fedbert.reporting.tradeoff.page import render
+    from fedbert.reporting.tradeoff.folder import contents
     from fedbert.reporting.tradeoff.terminal import terminal_table, tier_table
-    from fedbert.table_files import parquet_bytes
 
     cells = cells_frame(results)
     frontier = frontier_frame(cells)
-    page = render(frontier, cells, scenario, command, results[0].get("device_errors"))
-    contents = {
-        "cells.parquet": parquet_bytes(cells),
-        f"{FRONTIER}.parquet": parquet_bytes(frontier),
-        f"{FRONTIER}.csv": encoded(frontier.to_csv(index=False)),
-        "report.html": encoded(page),
-    }
-    write_together(folder, contents)
+    errors = results[0].get("device_errors")
+    write_together(folder, contents(folder, cells, frontier, command, errors))
     console = console_for_tables()
     console.print(terminal_table(frontier))
     console.print(tier_table(frontier))

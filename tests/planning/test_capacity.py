@@ -312,7 +312,7 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(FedbertError, match=r"must be a run's JSON[^\n]*$"):
         read_base_run(tmp_path)
     (tmp_path / "run.json").write_text('{"schema": 1}')
-    with pytest.raises(FedbertError, match=r"lacks 'name'[^\n]*$"):
+    with pytest.raises(FedbertError, match=r"lacks 'scenario'[^\n]*$"):
         read_base_run(tmp_path)
 
 

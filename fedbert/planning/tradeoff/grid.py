@@ -26,9 +26,15 @@ from fedbert.run_folder import reserve
 from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, anchored, build, scenario_toml
 
 GRID_FILE = "grid.toml"
+TRADEOFF_FILE = "tradeoff.json"
 CELLS = "cells"
 FRONTIER = "frontier"
-OWN = frozenset({GRID_FILE, CELLS, f"{FRONTIER}.csv", f"{FRONTIER}.parquet", "cells.parquet", "report.html"})
+OWN = frozenset(
+    {
+        *(GRID_FILE, CELLS, TRADEOFF_FILE, "cells.parquet", "report.html"),
+        *(f"{FRONTIER}.csv", f"{FRONTIER}.parquet"),
+    }
+)
 """All that this command writes into its folder."""
 
 WORKER_ENVIRONMENT = {

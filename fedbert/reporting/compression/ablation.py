@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import (
     colours,
@@ -17,7 +18,6 @@ from fedbert.reporting.compression.numbers import (
     HURTS,
     SAME,
     Difference,
-    Record,
     arms_of,
     differences,
     per_seed,
@@ -28,7 +28,7 @@ from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
 
 
-def arm_accuracy_figure(record: Record) -> Any:
+def arm_accuracy_figure(record: CompressionRecord) -> Any:
     """Accuracy of every arm of the ablation, one field a task, with intervals and the teacher as a line."""
     from plotly.subplots import make_subplots
 
@@ -75,7 +75,7 @@ def arm_accuracy_figure(record: Record) -> Any:
     return figure
 
 
-def arm_differences_figure(record: Record, found: Sequence[Difference]) -> Any:
+def arm_differences_figure(record: CompressionRecord, found: Sequence[Difference]) -> Any:
     """Differences to the reference in points with intervals; filled where the interval excludes 0."""
     import plotly.graph_objects as go
 
@@ -112,7 +112,7 @@ def arm_differences_figure(record: Record, found: Sequence[Difference]) -> Any:
     return figure
 
 
-def ablation(record: Record) -> Section | None:
+def ablation(record: CompressionRecord) -> Section | None:
     """Which part of the method is worth what, said from the intervals."""
     arms, found = arms_of(record), differences(record)
     if not arms and not found:
@@ -174,9 +174,9 @@ def ablation(record: Record) -> Section | None:
             )
         )
     budget = [
-        f"{said.count(values[key])} {word}"
-        for key, word in (("steps", "steps"), ("texts", "texts"))
-        if values.get(key) is not None
+        f"{said.count(number)} {word}"
+        for number, word in ((values.get("steps"), "steps"), (values.get("texts"), "texts"))
+        if number is not None
     ]
     shared = f"Every arm had the same {' and '.join(budget)}." if budget else ""
     summary = f" Summary of the pipeline: {values['verdict']}" if values.get("verdict") else ""

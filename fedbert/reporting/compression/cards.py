@@ -1,7 +1,8 @@
 """The key numbers at the top of a compression's report."""
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
-from fedbert.reporting.compression.numbers import Record, final_stage, kept, per_seed, t_spread, tasks
+from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Card
 
@@ -10,7 +11,7 @@ CARDS_OF_TASKS = 6
 _USUAL_TOKENS = 16
 
 
-def _size_cards(record: Record) -> list[Card]:
+def _size_cards(record: CompressionRecord) -> list[Card]:
     total, budget = record.get("total_bytes"), record.get("budget_bytes")
     over = total is not None and budget is not None and total > budget
     cards = []
@@ -26,7 +27,7 @@ def _size_cards(record: Record) -> list[Card]:
     return cards
 
 
-def _accuracy_cards(record: Record) -> list[Card]:
+def _accuracy_cards(record: CompressionRecord) -> list[Card]:
     final, teacher = final_stage(record), record.get("teacher") or {}
     cards: list[Card] = []
     if final is None:
@@ -58,7 +59,7 @@ def _accuracy_cards(record: Record) -> list[Card]:
     return cards
 
 
-def _speed_cards(record: Record) -> list[Card]:
+def _speed_cards(record: CompressionRecord) -> list[Card]:
     rows = record.get("latency") or []
     rows = [row for row in rows if row.get("length") == _USUAL_TOKENS] or rows
     alone = [row for row in rows if row.get("batch") == 1 and row.get("ms") is not None]
@@ -80,6 +81,6 @@ def _speed_cards(record: Record) -> list[Card]:
     return cards
 
 
-def cards(record: Record) -> list[Card]:
+def cards(record: CompressionRecord) -> list[Card]:
     """Return the key numbers of a compression: sizes, accuracy, speed."""
     return [*_size_cards(record), *_accuracy_cards(record), *_speed_cards(record)]

@@ -1,10 +1,11 @@
 """Chapter of a compression's report: labels the student confuses more often than its teacher."""
 
-from fedbert.reporting.compression.numbers import Record, grown_confusions
+from fedbert.compression_record import CompressionRecord
+from fedbert.reporting.compression.numbers import grown_confusions
 from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html, text_html
 
 
-def confusion(record: Record) -> Section | None:
+def confusion(record: CompressionRecord) -> Section | None:
     """Pairs of labels the student confuses more often than its teacher."""
     by_task = record.get("confusion") or {}
     if not by_task:

@@ -1,12 +1,12 @@
 """Chapter of a compression's report: speed on the machine that made it."""
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
-from fedbert.reporting.compression.numbers import Record
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Section, table_html
 
 
-def latency(record: Record) -> Section | None:
+def latency(record: CompressionRecord) -> Section | None:
     """Speed on the machine that made it."""
     listed = record.get("latency") or []
     if not listed:

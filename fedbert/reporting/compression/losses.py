@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fedbert.reporting.compression.numbers import Record
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_html
 
@@ -32,7 +32,7 @@ def loss_figure(curve: Sequence[Sequence[float]]) -> Any:
     return figure
 
 
-def losses(record: Record) -> Section | None:
+def losses(record: CompressionRecord) -> Section | None:
     """Training curves."""
     curves = {name: curve for name, curve in (record.get("losses") or {}).items() if curve}
     if not curves:

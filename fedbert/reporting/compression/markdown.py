@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
-from fedbert.reporting.compression.numbers import Record, final_stage, kept, per_seed, t_spread, tasks
+from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
 
 
 def escape_markdown(words: object) -> str:
@@ -20,7 +21,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _stages(record: Record) -> str:
+def _stages(record: CompressionRecord) -> str:
     names, teacher = tasks(record), record.get("teacher") or {}
     rows = []
     if teacher:
@@ -45,7 +46,7 @@ def _fence(command: str) -> str:
     return f"{ticks}sh\n{command.strip()}\n{ticks}"
 
 
-def markdown(record: Record) -> str:
+def markdown(record: CompressionRecord) -> str:
     """Return headline, table of stages, what each part is worth, targets and command."""
     several = len(record.get("seeds") or []) > 1
     statements = "\n".join(f"- {escape_markdown(line)}" for line in said.ablation_statements(record))

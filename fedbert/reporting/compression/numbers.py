@@ -5,12 +5,19 @@ none. They hold the chance of initialisation and order, not that of which texts 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Record = Mapping[str, Any]
-"""The parsed ``compression.json``; every key but ``title`` and ``command`` may be missing."""
+from fedbert.compression_record import (
+    ArmRow,
+    CompressionRecord,
+    ConfusionRow,
+    FormRow,
+    Measured,
+    StageRow,
+    TargetRow,
+)
 
 LEVEL = 0.95
 """Confidence of every interval of the report."""
@@ -76,12 +83,12 @@ def t_spread(values: Sequence[float]) -> Spread | None:
     return Spread(mean, mean - half, mean + half)
 
 
-def per_seed(row: Record, task: str) -> list[float]:
+def per_seed(row: Measured, task: str) -> list[float]:
     """Return the accuracy of `row` (a stage, an arm, the teacher) on `task`, one figure a seed."""
     return numbers((row.get("accuracy") or {}).get(task))
 
 
-def tasks(record: Record) -> list[str]:
+def tasks(record: CompressionRecord) -> list[str]:
     """Return the names of the tasks, those of ``tasks`` first, then any that only have an accuracy."""
     rows = [record.get("teacher") or {}, *(record.get("stages") or []), *arms_of(record), *forms(record)]
     names = [str(task.get("name", "")) for task in record.get("tasks") or []]
@@ -89,17 +96,17 @@ def tasks(record: Record) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def arms_of(record: Record) -> list[Record]:
+def arms_of(record: CompressionRecord) -> list[ArmRow]:
     """Return the ablation's arms, as they stand."""
     return list((record.get("ablation") or {}).get("arms") or [])
 
 
-def forms(record: Record) -> list[Record]:
+def forms(record: CompressionRecord) -> list[FormRow]:
     """Return the quantised forms, as they stand."""
     return list(record.get("quantisation") or [])
 
 
-def final_stage(record: Record) -> Record | None:
+def final_stage(record: CompressionRecord) -> StageRow | None:
     """Return the last stage whose accuracy was measured, which is what is shipped."""
     measured = [stage for stage in record.get("stages") or [] if stage.get("accuracy")]
     return measured[-1] if measured else None
@@ -115,28 +122,28 @@ def paired(left: Sequence[float], right: Sequence[float]) -> list[tuple[float, f
     return list(zip(left, right, strict=True)) if len(left) == len(right) else []
 
 
-def kept(row: Record, teacher: Record, task: str) -> Spread | None:
+def kept(row: Measured, teacher: Measured, task: str) -> Spread | None:
     """Return the share of the teacher's accuracy that `row` has on `task`; None if one was not measured."""
     pairs = paired(per_seed(row, task), per_seed(teacher, task))
     return t_spread([student / reference for student, reference in pairs if reference > 0])
 
 
-def change(row: Record, reference: Record, task: str) -> Spread | None:
+def change(row: Measured, reference: Measured, task: str) -> Spread | None:
     """Return the accuracy of `row` minus that of `reference` on `task`, paired by seed."""
     return t_spread(
         [ours - theirs for ours, theirs in paired(per_seed(row, task), per_seed(reference, task))]
     )
 
 
-def differences(record: Record) -> list[Difference]:
+def differences(record: CompressionRecord) -> list[Difference]:
     """Return the ablation's differences to its reference: as recorded, else worked out from its arms."""
     ablation = record.get("ablation") or {}
     given = ablation.get("differences")
     if given:
         return [
-            Difference(str(row["arm"]), str(row["task"]), _spread(row), row.get("p"))
+            Difference(row["arm"], row["task"], Spread(mean, row.get("low"), row.get("high")), row.get("p"))
             for row in given
-            if row.get("mean") is not None
+            if (mean := row.get("mean")) is not None
         ]
     arms = arms_of(record)
     reference = next((arm for arm in arms if arm["arm"] == ablation.get("reference")), None)
@@ -148,11 +155,7 @@ def differences(record: Record) -> list[Difference]:
         if arm is not reference
         for task in tasks(record)
     ]
-    return [Difference(str(arm), task, spread) for arm, task, spread in found if spread is not None]
-
-
-def _spread(row: Record) -> Spread:
-    return Spread(float(row["mean"]), row.get("low"), row.get("high"))
+    return [Difference(arm, task, spread) for arm, task, spread in found if spread is not None]
 
 
 def by_verdict(found: Sequence[Difference]) -> dict[str, dict[str, list[Difference]]]:
@@ -163,7 +166,7 @@ def by_verdict(found: Sequence[Difference]) -> dict[str, dict[str, list[Differen
     return grouped
 
 
-def reached(target: Record) -> bool | None:
+def reached(target: TargetRow) -> bool | None:
     """Return whether a target was reached; None if it was not measured.
 
     A target asks for at least its figure, or for at most that if it says ``"at_most": true``.
@@ -174,7 +177,7 @@ def reached(target: Record) -> bool | None:
     return bool(got <= asked if target.get("at_most") else got >= asked)
 
 
-def parts(record: Record) -> list[tuple[str, float]]:
+def parts(record: CompressionRecord) -> list[tuple[str, float]]:
     """Return the bytes by part, largest first; what the parts do not cover of the total is `REST`."""
     listed = [(str(name), float(size)) for name, size in (record.get("parts") or {}).items()]
     rest = (record.get("total_bytes") or 0) - sum(size for _, size in listed)
@@ -182,7 +185,7 @@ def parts(record: Record) -> list[tuple[str, float]]:
     return [*shown, (REST, rest)] if listed and rest > 0 else shown
 
 
-def grown_confusions(rows: Sequence[Record], most: int = 10) -> list[Record]:
+def grown_confusions(rows: Sequence[ConfusionRow], most: int = 10) -> list[ConfusionRow]:
     """Return the pairs of labels that the student confuses more often than the teacher, most grown first."""
     grown = [row for row in rows if row["student"] > row["teacher"]]
     return sorted(grown, key=lambda row: (row["teacher"] - row["student"], row["true"], row["predicted"]))[

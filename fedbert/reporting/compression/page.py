@@ -1,9 +1,6 @@
-"""The report of a compression: one HTML page and a Markdown table, both from ``compression.json``."""
+"""The report of a compression: one HTML page, put together from its chapters."""
 
-from pathlib import Path
-
-from fedbert.errors import FedbertError, invalid
-from fedbert.files import write_text
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import (
     ablation,
     confusion,
@@ -20,9 +17,7 @@ from fedbert.reporting.compression import (
 )
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.cards import cards
-from fedbert.reporting.compression.markdown import markdown
 from fedbert.reporting.compression.numbers import (
-    Record,
     final_stage,
     per_seed,
     reached,
@@ -32,16 +27,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import alert_html, render_page
 
 
-def _checked(record: Record) -> Record:
-    for key in ("title", "command"):
-        if not isinstance(record.get(key), str):
-            raise invalid(
-                key, record.get(key), "be a text in the record of a compression", "run compress.py again"
-            )
-    return record
-
-
-def _alerts(record: Record) -> list[str]:
+def _alerts(record: CompressionRecord) -> list[str]:
     alerts = []
     missed = [str(each.get("what", "")) for each in record.get("targets") or [] if reached(each) is False]
     if missed:
@@ -58,16 +44,12 @@ def _alerts(record: Record) -> list[str]:
     return alerts
 
 
-def compression_html(record: Record) -> str:
+def compression_html(record: CompressionRecord) -> str:
     """Return the report of a compression as one self-contained HTML page.
 
     Args:
         record: the parsed ``compression.json``; what is missing of it is left out of the page.
-
-    Raises:
-        FedbertError: if it has no ``title`` or no ``command``.
     """
-    _checked(record)
     chapters = [
         targets.targets(record),
         stages.stages(record),
@@ -98,31 +80,3 @@ def compression_html(record: Record) -> str:
         alerts=_alerts(record),
         footer=f"Made by: {record['command']}",
     )
-
-
-def compression_markdown(record: Record) -> str:
-    """Return the table of a compression for a README, with the command that made it.
-
-    Raises:
-        FedbertError: if the record has no ``title`` or no ``command``.
-    """
-    return markdown(_checked(record))
-
-
-def write_compression_report(record: Record, folder: Path) -> Path:
-    """Write ``report.html`` and ``report.md`` into `folder`, made if need be; return the page's path.
-
-    Raises:
-        FedbertError: if the record lacks its title or command, or the folder cannot be written.
-    """
-    page, table = compression_html(record), compression_markdown(record)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FedbertError(
-            f"output(={str(folder)!r}) must be a folder that can be written: {error.strerror}; "
-            "choose another --output"
-        ) from None
-    write_text(folder / "report.md", table)
-    write_text(folder / "report.html", page)
-    return folder / "report.html"

@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression.axes import horizontal_bars
-from fedbert.reporting.compression.numbers import REST, Record, parts
+from fedbert.reporting.compression.numbers import REST, parts
 from fedbert.reporting.compression.sentences import share
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Section, figure_html
 
 
-def bytes_figure(record: Record) -> Any:
+def bytes_figure(record: CompressionRecord) -> Any:
     """Bytes by part, largest at the top."""
     listed = parts(record)
     total = sum(size for _, size in listed) or 1.0
@@ -27,7 +28,7 @@ def bytes_figure(record: Record) -> Any:
     return figure
 
 
-def bytes_by_part(record: Record) -> Section | None:
+def bytes_by_part(record: CompressionRecord) -> Section | None:
     """Where the bytes are."""
     listed = parts(record)
     if not listed:

@@ -1,11 +1,11 @@
 """Chapter of a compression's report: text classification that the student never saw."""
 
-from fedbert.reporting.compression.numbers import Record
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Section, table_html
 
 
-def probe(record: Record) -> Section | None:
+def probe(record: CompressionRecord) -> Section | None:
     """Text classification that the student never saw."""
     listed = record.get("probe") or []
     if not listed:

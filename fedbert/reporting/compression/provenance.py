@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fedbert.compression_record import CompressionRecord, TeacherRow
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import horizontal_bars
-from fedbert.reporting.compression.numbers import Record, per_seed, t_spread
+from fedbert.reporting.compression.numbers import per_seed, t_spread
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import (
     Cell,
@@ -18,20 +19,20 @@ from fedbert.reporting.parts.page import (
 )
 
 
-def seconds_figure(record: Record) -> Any:
+def seconds_figure(record: CompressionRecord) -> Any:
     """Seconds by stage."""
-    timed = [stage for stage in record.get("stages") or [] if stage.get("seconds") is not None]
     return horizontal_bars(
         [
-            (str(row.get("stage", "")), row["seconds"], text.duration(row["seconds"]), theme.ACCENT)
-            for row in timed
+            (row.get("stage", ""), seconds, text.duration(seconds), theme.ACCENT)
+            for row in record.get("stages") or []
+            if (seconds := row.get("seconds")) is not None
         ],
         "seconds",
         90,
     )
 
 
-def _teacher(teacher: Record) -> dict[str, Cell]:
+def _teacher(teacher: TeacherRow) -> dict[str, Cell]:
     facts: dict[str, Cell] = {
         "name": str(teacher.get("name") or text.NONE),
         "parameters": said.count(teacher.get("parameters")),
@@ -42,7 +43,7 @@ def _teacher(teacher: Record) -> dict[str, Cell]:
     return facts | ({"SHA-256": str(teacher["sha256"])} if teacher.get("sha256") else {})
 
 
-def data(record: Record) -> Section | None:
+def data(record: CompressionRecord) -> Section | None:
     """The sets and the teacher."""
     listed, teacher = record.get("tasks") or [], record.get("teacher") or {}
     if not listed and not teacher:
@@ -50,7 +51,10 @@ def data(record: Record) -> Section | None:
     rows: list[list[Cell]] = [
         [
             str(row.get("name", "")),
-            *(said.count(row.get(k)) for k in ("labels", "train", "validation", "test")),
+            said.count(row.get("labels")),
+            said.count(row.get("train")),
+            said.count(row.get("validation")),
+            said.count(row.get("test")),
         ]
         for row in listed
     ]
@@ -71,7 +75,7 @@ def data(record: Record) -> Section | None:
     )
 
 
-def provenance(record: Record) -> Section:
+def provenance(record: CompressionRecord) -> Section:
     """How to make it again."""
     environment: Mapping[str, object] = record.get("environment") or {}
     made: dict[str, Cell] = {"command": str(record["command"])}

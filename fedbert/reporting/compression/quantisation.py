@@ -1,11 +1,12 @@
 """Chapter of a compression's report: what quantisation costs."""
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
-from fedbert.reporting.compression.numbers import Record, change, forms, per_seed, t_spread, tasks
+from fedbert.reporting.compression.numbers import change, forms, per_seed, t_spread, tasks
 from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html
 
 
-def quantisation(record: Record) -> Section | None:
+def quantisation(record: CompressionRecord) -> Section | None:
     """Every quantised form: its three sizes, its accuracy, what it costs."""
     listed = forms(record)
     if not listed:

@@ -1,21 +1,22 @@
 """Chapter of a compression's report: shapes that were tried under the budget."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from fedbert.compression_record import CompressionRecord, SearchRow
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import plain, rows_by_name
-from fedbert.reporting.compression.numbers import Record
 from fedbert.reporting.compression.sentences import shape_name
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 
 
-def shapes_figure(rows: Sequence[Record]) -> Any:
+def shapes_figure(rows: Sequence[SearchRow]) -> Any:
     """Loss of every shape tried, best at the top, the chosen one filled."""
     import plotly.graph_objects as go
 
-    ordered = sorted((row for row in rows if row.get("loss") is not None), key=lambda row: -row["loss"])
+    ordered = sorted((row for row in rows if row.get("loss") is not None), key=_loss, reverse=True)
     figure = go.Figure()
     figure.add_scatter(
         x=[row["loss"] for row in ordered],
@@ -38,13 +39,18 @@ def shapes_figure(rows: Sequence[Record]) -> Any:
     return figure
 
 
-def search(record: Record) -> Section | None:
+def _loss(row: SearchRow) -> float:
+    """Return the loss to sort by; shapes without one come last."""
+    loss = row.get("loss")
+    return math.inf if loss is None else loss
+
+
+def search(record: CompressionRecord) -> Section | None:
     """Shapes that were tried under the budget."""
     listed = record.get("search") or []
     if not listed:
         return None
-    worst = float("inf")
-    ordered = sorted(listed, key=lambda row: worst if row.get("loss") is None else row["loss"])
+    ordered = sorted(listed, key=_loss)
     rows: list[list[Cell]] = [
         [
             said.shape_name(row.get("shape") or {}),

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from fedbert.compression_record import CompressionRecord, Shape
 from fedbert.reporting.compression.numbers import (
     HELPS,
     HURTS,
     SAME,
     UNKNOWN,
     Difference,
-    Record,
     Spread,
     by_verdict,
     change,
@@ -86,7 +86,7 @@ def exact_bytes(value: Count) -> str:
     return text.NONE if value is None else f"{value:,.0f} B"
 
 
-def shape_name(shape: Record) -> str:
+def shape_name(shape: Shape) -> str:
     """Return a student's shape in a few words, as in "4 × 128, inner 512, V 7,200"."""
     words = [f"{shape.get('layers', text.NONE)} × {shape.get('width', text.NONE)}"]
     words += [f"inner {shape['inner']}"] if shape.get("inner") else []
@@ -97,13 +97,13 @@ def shape_name(shape: Record) -> str:
     return ", ".join(words)
 
 
-def seeds(record: Record) -> str:
+def seeds(record: CompressionRecord) -> str:
     """Return the seeds as "seed 0" or "seeds 0, 1, 2"; nothing if there are none."""
     each = record.get("seeds") or []
     return f"{'seed' if len(each) == 1 else 'seeds'} {', '.join(map(str, each))}" if each else ""
 
 
-def size_sentence(record: Record) -> str:
+def size_sentence(record: CompressionRecord) -> str:
     """Return how many bytes the student has, on disk, to download and in memory."""
     total, teacher = record.get("total_bytes"), record.get("teacher") or {}
     if total is None:
@@ -121,7 +121,7 @@ def size_sentence(record: Record) -> str:
     return sentence + "."
 
 
-def accuracy_sentence(record: Record) -> str:
+def accuracy_sentence(record: CompressionRecord) -> str:
     """Return how much of the teacher's accuracy is kept on each task, or the accuracy without a teacher."""
     final, teacher = final_stage(record), record.get("teacher") or {}
     if final is None:
@@ -138,7 +138,7 @@ def accuracy_sentence(record: Record) -> str:
     return f"Its accuracy is {listed(found)}." if found else ""
 
 
-def headline(record: Record) -> str:
+def headline(record: CompressionRecord) -> str:
     """Return the answer in two or three sentences."""
     parts = [size_sentence(record), accuracy_sentence(record)]
     if len(record.get("seeds") or []) > 1 and parts[1]:
@@ -150,7 +150,7 @@ def _with_figures(found: Sequence[Difference]) -> str:
     return listed([f"{each.task} {points(each.spread)}" for each in found])
 
 
-def ablation_statements(record: Record) -> list[str]:
+def ablation_statements(record: CompressionRecord) -> list[str]:
     """Return one sentence an arm: where it helps, where it hurts, where nothing was measurable.
 
     An arm helps (hurts) on a task if the interval of its difference to the reference excludes 0; figures are
@@ -176,7 +176,7 @@ def _where(found: Sequence[Difference], verdicts: Mapping[str, Sequence[Differen
     return "every set" if len(verdicts) == 1 and len(found) > 1 else listed([each.task for each in found])
 
 
-def what_helped(record: Record) -> str:
+def what_helped(record: CompressionRecord) -> str:
     """Return in two or three short sentences which arms beat the reference, and which do not."""
     grouped = by_verdict(differences(record))
     if not grouped:
@@ -200,7 +200,7 @@ def what_helped(record: Record) -> str:
     return " ".join(said)
 
 
-def stage_changes(record: Record) -> list[tuple[str, str, dict[str, Spread]]]:
+def stage_changes(record: CompressionRecord) -> list[tuple[str, str, dict[str, Spread]]]:
     """Return (stage, measured stage before it, change of accuracy by task) in the order of the pipeline."""
     measured = [stage for stage in record.get("stages") or [] if stage.get("accuracy")]
     rows = []
@@ -211,7 +211,7 @@ def stage_changes(record: Record) -> list[tuple[str, str, dict[str, Spread]]]:
     return rows
 
 
-def quantisation_sentence(record: Record) -> str:
+def quantisation_sentence(record: CompressionRecord) -> str:
     """Return what quantisation costs: the stage over its seeds, else the second form against the first."""
     for stage, before, found in stage_changes(record):
         if stage.lower().startswith(("quantis", "quantiz")) and found:
@@ -229,7 +229,7 @@ def _cost(what: str, reference: str, found: Mapping[str, Spread]) -> str:
     return f"In points of accuracy, {what} against {reference}: {figures}."
 
 
-def targets_sentence(record: Record) -> str:
+def targets_sentence(record: CompressionRecord) -> str:
     """Return how many targets were reached, and which were not."""
     verdicts = [(str(target.get("what", "")), reached(target)) for target in record.get("targets") or []]
     if not verdicts:
@@ -257,7 +257,7 @@ def _digits(value: Count, digits: int) -> str:
     return text.NONE if value is None else f"{value:.{digits}g}"
 
 
-def answers(record: Record) -> dict[str, str]:
+def answers(record: CompressionRecord) -> dict[str, str]:
     """Return the short answers that stand under the headline, by question."""
     worth = {
         "What does each part win?": what_helped(record),

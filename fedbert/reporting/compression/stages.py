@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import (
     colours,
@@ -12,7 +13,6 @@ from fedbert.reporting.compression.axes import (
     with_interval,
 )
 from fedbert.reporting.compression.numbers import (
-    Record,
     arms_of,
     final_stage,
     kept,
@@ -24,7 +24,7 @@ from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 
 
-def stage_accuracy_figure(record: Record) -> Any:
+def stage_accuracy_figure(record: CompressionRecord) -> Any:
     """Share of the teacher's accuracy kept after every stage; without a teacher, the accuracy."""
     import plotly.graph_objects as go
 
@@ -70,7 +70,7 @@ def stage_accuracy_figure(record: Record) -> Any:
     return figure
 
 
-def stage_bytes_figure(record: Record) -> Any:
+def stage_bytes_figure(record: CompressionRecord) -> Any:
     """Bytes of the teacher and after every stage, with the budget as a line."""
     teacher = record.get("teacher") or {}
     named = [("teacher", teacher.get("bytes"), theme.PLUM)]
@@ -93,7 +93,7 @@ def stage_bytes_figure(record: Record) -> Any:
     return figure
 
 
-def _stage_table(record: Record) -> str:
+def _stage_table(record: CompressionRecord) -> str:
     names, teacher, final = tasks(record), record.get("teacher") or {}, final_stage(record)
     stages = list(record.get("stages") or [])
     rows: list[list[Cell]] = []
@@ -117,7 +117,7 @@ def _stage_table(record: Record) -> str:
     return table_html(rows, columns, align="l" + "r" * (len(columns) - 2) + "l", emphasis=stressed)
 
 
-def stages(record: Record) -> Section | None:
+def stages(record: CompressionRecord) -> Section | None:
     """Bytes and accuracy after every stage, with the teacher and what it is compared with."""
     listed = record.get("stages") or []
     if not listed:

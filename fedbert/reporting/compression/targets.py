@@ -1,11 +1,12 @@
 """Chapter of a compression's report: what was asked, what was reached."""
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
-from fedbert.reporting.compression.numbers import Record, reached
+from fedbert.reporting.compression.numbers import reached
 from fedbert.reporting.parts.page import Cell, Section, table_html
 
 
-def targets(record: Record) -> Section | None:
+def targets(record: CompressionRecord) -> Section | None:
     """What was asked, what was reached."""
     listed = record.get("targets") or []
     if not listed:

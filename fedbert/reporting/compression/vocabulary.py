@@ -1,12 +1,12 @@
 """Chapter of a compression's report: what pruning the vocabulary did to the texts."""
 
+from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
-from fedbert.reporting.compression.numbers import Record
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Section, facts_html
 
 
-def vocabulary(record: Record) -> Section | None:
+def vocabulary(record: CompressionRecord) -> Section | None:
     """What pruning the vocabulary did to the texts."""
     values = record.get("vocabulary") or {}
     if not values:

@@ -3,10 +3,11 @@
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Card
 from fedbert.reporting.run import sentences
-from fedbert.results import RunResult, is_private
+from fedbert.results import RunResult, Underway, is_private
 
 
-def _quality_card(result: RunResult) -> Card:
+def quality_card(result: Underway) -> Card:
+    """Return the card on ranking quality."""
     rounds = result["rounds"]
     if not rounds:
         return Card("Ranking quality", text.NONE, "nothing was measured", "measured")
@@ -19,9 +20,14 @@ def _quality_card(result: RunResult) -> Card:
     )
 
 
+def not_private_card() -> Card:
+    """Return the card that says that nothing bounds what a run reveals."""
+    return Card("Privacy", text.NOT_PRIVATE, "no noise: sums are exact", None, alert=True)
+
+
 def cards(result: RunResult) -> list[Card]:
     """Return the key numbers of a run."""
-    shown, privacy = [_quality_card(result)], result["privacy"]
+    shown, privacy = [quality_card(result)], result["privacy"]
     gap = result["gap"]
     if gap is not None and gap["closed"] is not None:
         shown.append(
@@ -43,7 +49,7 @@ def cards(result: RunResult) -> list[Card]:
             )
         )
     else:
-        shown.append(Card("Privacy", text.NOT_PRIVATE, "no noise: sums are exact", None, alert=True))
+        shown.append(not_private_card())
     share = sentences.scored_share(result)
     tiers = list(result["tiers"].values())
     if share is not None:

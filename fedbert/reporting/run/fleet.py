@@ -14,16 +14,16 @@ from fedbert.reporting.parts.page import (
     table_html,
 )
 from fedbert.reporting.run import sentences
-from fedbert.results import RunResult
+from fedbert.results import RunResult, Underway
 from fedbert.units import MEGABYTE
 
 
-def _link(result: RunResult) -> str:
+def _link(result: Underway) -> str:
     """What link a phone needs to send its signal."""
     return "unmetered" if result["scenario"].get("metered", "never") == "never" else "online"
 
 
-def participation_figure(result: RunResult) -> Any:
+def participation_figure(result: Underway) -> Any:
     """Devices by round: drawn into the cohort, eligible, completed, with a report."""
     import plotly.graph_objects as go
 
@@ -51,7 +51,7 @@ def participation_figure(result: RunResult) -> Any:
     return figure
 
 
-def traffic_figure(result: RunResult, key: Literal["bytes_down", "bytes_up"]) -> Any:
+def traffic_figure(result: Underway, key: Literal["bytes_down", "bytes_up"]) -> Any:
     """MB by round of the whole fleet, down or up."""
     import plotly.graph_objects as go
 
@@ -124,7 +124,7 @@ def sessions_figure(result: RunResult) -> Any:
     return figure
 
 
-def participation(result: RunResult) -> Section | None:
+def participation(result: Underway) -> Section | None:
     """Devices by round from the coin to the report."""
     if all(row["round"] == 0 for row in result["rounds"]):
         return None
@@ -144,7 +144,7 @@ def participation(result: RunResult) -> Section | None:
     )
 
 
-def traffic(result: RunResult) -> Section | None:
+def traffic(result: Underway) -> Section | None:
     """Bytes up and down."""
     if not result["rounds"]:
         return None

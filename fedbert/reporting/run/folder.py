@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,12 @@ from fedbert.errors import FedbertError, invalid
 from fedbert.files import encoded, put, reason, replace_whole
 from fedbert.interrupts import shielded
 from fedbert.reporting.run.page import render_report
+from fedbert.reporting.run.partial import is_stopped, render_partial
 from fedbert.results import RUN_FILE, RunResult, load_run, run_bytes
 from fedbert.resume import can_be_resumed
 from fedbert.run_folder import CHECKPOINT, commit, holding, reserve
 from fedbert.scenario import EXECUTION_KEYS, build, scenario_toml
+from fedbert.table_files import parquet_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,12 +109,6 @@ def rounds_table(result: RunResult) -> "pd.DataFrame":
     return table
 
 
-def _parquet(table: "pd.DataFrame") -> bytes:
-    buffer = BytesIO()
-    table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
 def effective_toml(result: RunResult) -> str:
     """Return the run's scenario as TOML that ``--config`` reads again."""
     values = {key: value for key, value in result["scenario"].items() if value is not None}
@@ -124,7 +119,7 @@ def effective_toml(result: RunResult) -> str:
 def _derived(result: RunResult) -> dict[str, Callable[[], bytes]]:
     """Return the files that follow from `result` alone, each as the function that makes it."""
     return {
-        "rounds.parquet": lambda: _parquet(rounds_table(result)),
+        "rounds.parquet": lambda: parquet_bytes(rounds_table(result)),
         "scenario.toml": lambda: encoded(effective_toml(result)),
         "report.html": lambda: encoded(render_report(result)),
     }
@@ -184,7 +179,7 @@ def _write(content: bytes, result: RunResult, devices_sample: "pd.DataFrame", fo
         shutil.rmtree(waiting)  # of a run that this one replaces
     waiting.mkdir()
     replace_whole(waiting / RUN_FILE, content)
-    devices = _parquet(devices_sample)
+    devices = parquet_bytes(devices_sample)
     replace_whole(waiting / "devices.parquet", devices)
     _commit_all(folder, {RUN_FILE: content, "devices.parquet": devices}, result)
 
@@ -244,17 +239,22 @@ def _beside(folder: Path) -> Path:
 def rerender(folder: Path) -> Path:
     """Write ``report.html`` anew from `folder`'s ``run.json``, and what else is missing; return its path.
 
-    A result that waits for its report since a crash becomes the folder's.
+    A result that waits for its report since a crash becomes the folder's. A run that was stopped gets a
+    report of its finished rounds.
 
     Raises:
         FedbertError: if `folder` is not a run's, is in use or cannot be written.
     """
     waiting = folder / FINISHED
-    source = waiting if (waiting / RUN_FILE).is_file() else folder
-    load_run(source)
+    partial = is_stopped(folder) and not (waiting / RUN_FILE).is_file()
+    if not partial:
+        load_run(waiting if (waiting / RUN_FILE).is_file() else folder)
     with holding(folder):
         try:
-            _rerender(folder, waiting if (waiting / RUN_FILE).is_file() else folder)
+            if partial:
+                commit(folder, {"report.html": encoded(render_partial(folder))})
+            else:
+                _rerender(folder, waiting if (waiting / RUN_FILE).is_file() else folder)
         except OSError as error:
             raise FedbertError(
                 f"{str(folder)!r} could not be written: {reason(error)}; free some space"

@@ -15,7 +15,7 @@ from fedbert.reporting.parts.page import (
 )
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
-from fedbert.results import RunResult, is_private
+from fedbert.results import RunResult, Underway, is_private
 
 MASK_WORDS = {
     "devices_per_shard": "most devices of a shard whose masks were run",
@@ -24,11 +24,11 @@ MASK_WORDS = {
 }
 
 
-def epsilon_figure(result: RunResult) -> Any:
+def epsilon_figure(result: Underway) -> Any:
     """Cumulative epsilon by round, amplified and not."""
     import plotly.graph_objects as go
 
-    rounds = [row for row in result["rounds"] if row["epsilon"] is not None]
+    rounds = [row for row in result["rounds"] if is_private(row)]
     figure = go.Figure()
     for key, name, colour in (
         ("epsilon_unamplified", "unamplified", theme.AMBER),

@@ -4,7 +4,7 @@ from typing import Any
 
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, facts_html, figure_html, panels_html
-from fedbert.results import RunResult
+from fedbert.results import RunResult, Underway
 
 
 def timing_figure(result: RunResult) -> Any:
@@ -48,8 +48,8 @@ def world_and_model(result: RunResult) -> Section:
     )
 
 
-def scenario(result: RunResult) -> Section:
-    """Every setting."""
+def scenario(result: Underway, file: str = "scenario.toml") -> Section:
+    """Every setting; `file` holds them, seen from the report."""
     settings = list(result["scenario"].items())
     half = -(-len(settings) // 2)
     return Section(
@@ -62,7 +62,7 @@ def scenario(result: RunResult) -> Section:
                 if part
             )
         ),
-        "The same settings stand in scenario.toml beside this report; --config reads them again.",
+        f"The same settings stand in {file} beside this report; --config reads them again.",
     )
 
 

@@ -8,7 +8,7 @@ from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
-from fedbert.results import RunResult
+from fedbert.results import Underway
 
 GUIDES = {"popularity": theme.GREY, "tf-idf": theme.GREY, "tfidf": theme.GREY}
 """Systems of the comparison that are drawn as lines beside the rounds, by what their name contains."""
@@ -35,7 +35,7 @@ def _spread(values: Sequence[float], least: float) -> list[float]:
     return placed
 
 
-def _guides(result: RunResult) -> list[tuple[str, float, str]]:
+def _guides(result: Underway) -> list[tuple[str, float, str]]:
     lines = [
         (row["system"], row["quality"]["ndcg@10"], colour)
         for row in result["comparison"]
@@ -49,7 +49,7 @@ def _guides(result: RunResult) -> list[tuple[str, float, str]]:
     return lines
 
 
-def quality_figure(result: RunResult) -> Any:
+def quality_figure(result: Underway) -> Any:
     """nDCG@10 by round as users saw it with its interval, the two groups, and lines to compare with."""
     import plotly.graph_objects as go
 
@@ -121,7 +121,7 @@ def quality_figure(result: RunResult) -> Any:
     return figure
 
 
-def gap_figure(result: RunResult) -> Any:
+def gap_figure(result: Underway) -> Any:
     """From release 0 over the final release to the pooled-data bound, with and without the user model."""
     import plotly.graph_objects as go
 
@@ -180,7 +180,7 @@ def gap_figure(result: RunResult) -> Any:
     return figure
 
 
-def quality(result: RunResult) -> Section | None:
+def quality(result: Underway) -> Section | None:
     """Quality by round, and what of the possible gain was won."""
     rounds = result["rounds"]
     if not rounds:

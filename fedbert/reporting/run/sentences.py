@@ -1,7 +1,7 @@
 """The sentences that answer for a whole run."""
 
 from fedbert.reporting.parts import text
-from fedbert.results import RoundRow, RunResult
+from fedbert.results import RoundRow, RunResult, Underway
 
 METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
 
@@ -57,7 +57,7 @@ def title(result: RunResult) -> str:
     return f"What {phones} did with {model}"
 
 
-def quality_sentence(result: RunResult) -> str:
+def quality_sentence(result: Underway) -> str:
     """Return how ranking quality moved, as users saw it."""
     rounds = result["rounds"]
     if not rounds:

@@ -5,10 +5,10 @@ from typing import Any
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run.axes import axis_of_rounds, hover
-from fedbert.results import RunResult
+from fedbert.results import Underway
 
 
-def server_figure(result: RunResult) -> Any:
+def server_figure(result: Underway) -> Any:
     """nDCG@10 on public validation texts, what the server itself can see, with the releases marked."""
     import plotly.graph_objects as go
 
@@ -40,7 +40,7 @@ def server_figure(result: RunResult) -> Any:
     return figure
 
 
-def installed_figure(result: RunResult) -> Any:
+def installed_figure(result: Underway) -> Any:
     """Share of devices on each release at the end of every round."""
     import plotly.graph_objects as go
 
@@ -65,7 +65,7 @@ def installed_figure(result: RunResult) -> Any:
     return figure
 
 
-def releases(result: RunResult) -> Section | None:
+def releases(result: Underway) -> Section | None:
     """What the server learned and what the gate let through."""
     rounds = result["rounds"]
     if not rounds:

@@ -1,0 +1,213 @@
+"""What came out of a compression of tasks: the shape of ``compression.json``.
+
+Every key but ``title`` and ``command`` may be missing. Accuracies are in [0, 1], one figure or one a seed;
+sizes are in bytes, times in seconds unless their name says otherwise.
+"""
+
+from functools import cache
+from typing import (
+    Any,
+    Required,  # pydantic takes those of typing from Python 3.12 on only
+)
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from fedbert.records import RecordKind
+
+COMPRESSION_FILE = "compression.json"
+LIMIT_BYTES = 50_000_000
+
+Accuracy = dict[str, float | list[float]]
+"""Accuracy by task: one figure, or one a seed."""
+
+
+class Measured(TypedDict, total=False):
+    """Something whose accuracy was measured."""
+
+    accuracy: Accuracy
+
+
+class TaskRow(TypedDict, total=False):
+    """A task: how many labels it has, and texts in each split."""
+
+    name: str
+    labels: int
+    train: int
+    validation: int
+    test: int
+
+
+class TeacherRow(Measured, total=False):
+    """The teacher, tuned to the tasks."""
+
+    name: str
+    sha256: str
+    parameters: int
+    bytes: float
+
+
+class StageRow(Measured, total=False):
+    """A stage of the pipeline, in order; the last one with an accuracy is what is shipped."""
+
+    stage: str
+    bytes: float
+    seconds: float | None
+    note: str
+
+
+class ArmRow(Measured, total=False):
+    """A method of the ablation."""
+
+    arm: Required[str]
+    seconds: list[float]  # one a seed
+    bytes: float
+    note: str
+
+
+class DifferenceRow(TypedDict, total=False):
+    """An arm's accuracy minus the reference's on one task; no interval and no p with one seed."""
+
+    arm: Required[str]
+    task: Required[str]
+    mean: float | None
+    low: float | None
+    high: float | None
+    p: float | None  # two-sided, not corrected for the number of comparisons
+
+
+class Ablation(TypedDict, total=False):
+    """Every method from the same pre-distilled student, with the same texts and steps."""
+
+    steps: int
+    texts: int
+    reference: str
+    arms: list[ArmRow]
+    differences: list[DifferenceRow]
+    verdict: str
+
+
+class FormRow(Measured, total=False):
+    """A quantised form: its sizes and its accuracy."""
+
+    form: str
+    bytes: float
+    download_bytes: float
+    memory_bytes: float
+
+
+class Shape(TypedDict, total=False):
+    """A student's shape."""
+
+    layers: int
+    width: int
+    heads: int
+    inner: int
+    embedding: int
+    shared: bool
+    vocabulary: int
+
+
+class SearchRow(TypedDict, total=False):
+    """A shape that was tried."""
+
+    shape: Shape
+    bytes: float
+    loss: float | None
+    texts_per_s: float
+    seconds: float
+    chosen: bool
+
+
+class LatencyRow(TypedDict, total=False):
+    """A timing on the machine that made the student; `ms` is per text."""
+
+    length: int
+    batch: int
+    threads: int
+    ms: float
+    texts_per_s: float
+
+
+class ConfusionRow(TypedDict):
+    """How often texts of one label are taken for another, by the teacher and by the student."""
+
+    true: str
+    predicted: str
+    teacher: float
+    student: float
+
+
+class Vocabulary(TypedDict, total=False):
+    """What pruning the vocabulary did to the texts."""
+
+    size: int
+    unknown_share: float
+    tokens_per_text: float
+    tokens_per_text_teacher: float
+    agreement: dict[str, float]  # share of tokens that another ranking keeps too
+
+
+class ProbeRow(TypedDict, total=False):
+    """A linear probe on a set held out of distillation."""
+
+    set: str
+    teacher: float
+    student: float
+    retention: float
+    low: float
+    high: float
+
+
+class TargetRow(TypedDict, total=False):
+    """What was aimed at; at least `asked` is wanted, or at most that if `at_most`."""
+
+    what: str
+    asked: float | None
+    reached: float | None
+    at_most: bool
+
+
+class CompressionRecord(TypedDict, total=False):
+    """The whole of ``compression.json``."""
+
+    title: Required[str]
+    command: Required[str]
+    seconds: float
+    seeds: list[int]
+    budget_bytes: int
+    total_bytes: int
+    download_bytes: int
+    memory_bytes: int
+    sha256: str
+    environment: dict[str, Any]
+    plan: dict[str, Any]
+    tasks: list[TaskRow]
+    teacher: TeacherRow
+    stages: list[StageRow]
+    ablation: Ablation
+    quantisation: list[FormRow]
+    search: list[SearchRow]
+    parts: dict[str, float]
+    latency: list[LatencyRow]
+    confusion: dict[str, list[ConfusionRow]]
+    vocabulary: Vocabulary
+    losses: dict[str, list[list[float]]]  # [step, loss] by training
+    probe: list[ProbeRow]
+    targets: list[TargetRow]
+
+
+@cache
+def _shape() -> TypeAdapter[CompressionRecord]:
+    return TypeAdapter(CompressionRecord)
+
+
+COMPRESSION: RecordKind[CompressionRecord] = RecordKind(
+    file=COMPRESSION_FILE,
+    whose="a compression's",
+    folder="a compression's report (NAME-report)",
+    again="run `fedbert compress` again",
+    shape=_shape,
+    schema=None,
+    limit_bytes=LIMIT_BYTES,
+)

@@ -1,0 +1,132 @@
+"""The report of a run that was stopped: what its finished rounds say, and that this is not all."""
+
+import shlex
+from functools import cache
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile, read_journal
+from fedbert.records import RecordKind, checked_record
+from fedbert.reporting.parts import text
+from fedbert.reporting.parts.page import (
+    Card,
+    Panel,
+    Section,
+    alert_html,
+    figure_html,
+    panels_html,
+    render_page,
+)
+from fedbert.reporting.run import fleet, privacy, provenance, quality, sentences, server
+from fedbert.reporting.run.cards import not_private_card, quality_card
+from fedbert.results import RUN_FILE, RoundRow, Underway, is_private
+from fedbert.resume import ROUNDS, saved_settings
+from fedbert.run_folder import CHECKPOINT
+from fedbert.scenario import Scenario, build
+
+SETTINGS = f"{CHECKPOINT}/scenario.toml"
+"""Where a run that works keeps its settings."""
+
+
+@cache
+def _shape() -> TypeAdapter[list[RoundRow]]:
+    return TypeAdapter(list[RoundRow])
+
+
+KIND: RecordKind[list[RoundRow]] = RecordKind(
+    file=ROUNDS,
+    whose="a run's",
+    folder="a run",
+    again="go on with the run, or run the scenario again",
+    shape=_shape,
+    schema=None,
+    limit_bytes=0,
+)
+
+
+def is_stopped(folder: Path) -> bool:
+    """Whether `folder` holds the rounds of a run, and no result."""
+    return (folder / ROUNDS).is_file() and not (folder / RUN_FILE).exists()
+
+
+def read_underway(folder: Path) -> tuple[Scenario, Underway]:
+    """Return the settings and the finished rounds of the run that was stopped in `folder`.
+
+    Raises:
+        FedbertError: if the settings are missing, or the rounds are not of this version.
+    """
+    path = folder / ROUNDS
+    try:
+        rows = read_journal(path).rows
+    except UnreadableFile as error:
+        raise error.of("rounds", str(path)) from None
+    if not any((folder / name).is_file() for name in (SETTINGS, "scenario.toml")):
+        raise FedbertError(f"{folder / SETTINGS} must exist beside {ROUNDS}; run the scenario again")
+    scenario, _ = build(saved_settings(folder))
+    found: Underway = {
+        "scenario": scenario.model_dump(mode="json"),
+        "rounds": checked_record(KIND, rows, path),
+        "comparison": [],
+        "gap": None,
+        "traffic": {},
+    }
+    return scenario, found
+
+
+def render_partial(folder: Path) -> str:
+    """Return the report of the run that was stopped in `folder`; raises FedbertError."""
+    scenario, found = read_underway(folder)
+    done = found["rounds"][-1]["round"] if found["rounds"] else 0
+    chapters = [
+        quality.quality(found),
+        _epsilon(found),
+        server.releases(found),
+        fleet.participation(found),
+        fleet.traffic(found),
+        provenance.scenario(found, SETTINGS),
+    ]
+    resume = f"fedbert run --resume {shlex.quote(str(folder))}"
+    return render_page(
+        title=f"What {scenario.devices:,} phones have done so far",
+        subtitle=f"Report of a stopped run · world {scenario.world_name} · seed {scenario.seed}",
+        lead=sentences.quality_sentence(found),
+        cards=[
+            quality_card(found),
+            Card("Rounds finished", f"{done} of {scenario.rounds}", "the run was stopped", "measured"),
+            _privacy_card(found),
+        ],
+        sections=[chapter for chapter in chapters if chapter is not None],
+        alerts=[
+            alert_html(
+                "This run did not finish.",
+                f"The page shows {done} of {scenario.rounds} rounds. Comparison, tiers, latency and energy "
+                f"come at the end of a run. To go on: {resume}",
+            )
+        ],
+    )
+
+
+def _epsilon(found: Underway) -> Section | None:
+    if not any(is_private(row) for row in found["rounds"]):
+        return None
+    figure = figure_html(
+        privacy.epsilon_figure(found), "Cumulative epsilon by round, amplified and not.", 320
+    )
+    return Section(
+        "What it reveals", None, panels_html(Panel("Epsilon by round", "proved", figure, wide=True))
+    )
+
+
+def _privacy_card(found: Underway) -> Card:
+    last = found["rounds"][-1] if found["rounds"] else None
+    if last is None or not is_private(last):
+        return not_private_card()
+    seen = text.epsilon(last["epsilon_unamplified"])
+    return Card(
+        "Privacy spent (epsilon)",
+        text.epsilon(last["epsilon"]),
+        f"{seen} where participation is seen",
+        "proved",
+    )

@@ -15,21 +15,13 @@ from fedbert.cli.capacity import run_capacity
 from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.files import Journal, write_text
+from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.reporting.compression.folder import write_compression
 from fedbert.reporting.run.folder import write_run_folder
 from fedbert.run_folder import present
 from fedbert.scenario import build, scenario_toml
-
-ASKED: dict[str, Any] = {
-    "devices": 8_400_000,
-    "release_mbit_per_s": 1500.0,
-    "reports_per_round": 10_000,
-    "rounds_per_day": None,
-    "releases_per_day": 1.0,
-    "release_hour": 0.0,
-    "over_selection": 1.3,
-    "model_spread": 0.2,
-}
+from fedbert.settings import checked
 
 
 def run(folder: Path) -> None:
@@ -39,13 +31,13 @@ def run(folder: Path) -> None:
 
 def tradeoff(folder: Path) -> None:
     """Write a grid's folder, with one seed and without some tier."""
-    flags = {"devices": "100", "rounds": "4"}
-    run_tradeoff(flags, ["0.5", "none"], 1, None, folder, False, 1, fakes.fake_run)
+    settings = checked(GridSettings, {"epsilons": ["0.5", "none"], "seeds": 1, "output": folder, "jobs": 1})
+    run_tradeoff(settings, {"devices": "100", "rounds": "4"}, None, fakes.fake_run)
 
 
 def capacity(folder: Path) -> None:
     """Write a forecast's folder, under a cap that no release gets through within the horizon."""
-    run_capacity(ASKED | {"release_mbit_per_s": 1.0}, None, folder, False, fakes.fake_run)
+    run_capacity(checked(CapacitySettings, {"release_mbit_per_s": 1.0, "output": folder}), fakes.fake_run)
 
 
 def compression(folder: Path) -> None:

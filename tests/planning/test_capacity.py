@@ -20,6 +20,7 @@ from fedbert.planning.capacity.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity.draws import draw_inputs, error_sd, fit_fetching, round_spread, spread_sd
 from fedbert.planning.capacity.filling import fill_chance, sampling_probability
 from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.capacity.request_forecast import p99
 from fedbert.planning.capacity.rollout import (
     STEPS_PER_HOUR,
     bits_per_s,
@@ -77,10 +78,10 @@ def test_the_paper_s_fleet_by_arithmetic() -> None:
 
 def test_forecast_states_the_paper_s_arithmetic(usual: CapacityForecast) -> None:
     """The same figures stand in the forecast, as measured sizes times the fleet."""
-    row = usual.find("one release to every device")
+    row = usual.find("egress of one release to every device")
     assert value_text(row.estimate.value, row.unit) == "16.04 TB"
     assert row.label == "measured"
-    row = usual.find("bandwidth for one release in 24 h")
+    row = usual.find("egress for one release in 24 h")
     assert value_text(row.estimate.value, row.unit) == "1.49 Gbit/s"
 
 
@@ -222,18 +223,39 @@ def test_figures_of_a_constant_fleet_by_hand(usual: CapacityForecast) -> None:
     assert usual.sampling_probability == pytest.approx(q, rel=1e-6)
     reports = n * q * 0.3 * 0.9 * rounds
     expected = {
-        "reports a day": reports,
-        "bytes up a day": reports * fakes.REPORT_BYTES,
-        "aggregator bytes a second": reports * fakes.REPORT_BYTES / 86_400,
-        "aggregator additions a second": reports * fakes.REPORT_BYTES / 4 / 86_400,
-        "aggregator bytes a second, burst": 13_000 * fakes.REPORT_BYTES / 180,
+        "reports per day": reports,
+        "ingress per day": reports * fakes.REPORT_BYTES,
+        "aggregator ingress": reports * fakes.REPORT_BYTES / 86_400,
+        "aggregator additions per second": reports * fakes.REPORT_BYTES / 4 / 86_400,
+        "aggregator ingress, burst": 13_000 * fakes.REPORT_BYTES / 180,
         "share of sessions scored": 0.8,
-        "check-ins a second, busiest hour": n * 0.3 * rounds / 86_400,
+        "check-in QPS, peak hour": n * 0.3 * rounds / 86_400,
     }
     for name, value in expected.items():
         assert usual.find(name).estimate.value == pytest.approx(value, rel=1e-3), name
     assert usual.find("eligible devices", 5).estimate.value == pytest.approx(0.3 * n)
-    assert usual.find("device milliseconds a day", tier="entry").estimate.value == 4000.0
+    assert usual.find("computing per day", tier="entry").estimate.value == 4000.0
+
+
+def test_headroom_is_what_downloads_leave_of_the_cap(usual: CapacityForecast) -> None:
+    """It is 1 minus the peak hour's bits over the cap; a cap that binds has none."""
+    wide = forecast(base(), plan(release_bits_per_s=1e15))
+    peak = wide.by_hour("download QPS").value.max() * fakes.RELEASE_BYTES * 8
+    assert wide.find("egress headroom, peak hour").estimate.value == pytest.approx(1 - peak / 1e15)
+    half = forecast(base(), plan(release_bits_per_s=2 * peak))
+    assert half.find("egress headroom, peak hour").estimate.value == pytest.approx(0.5, abs=0.05)
+    assert (
+        forecast(base(), plan(release_bits_per_s=1e6)).find("egress headroom, peak hour").estimate.value
+        < 0.01
+    )
+
+
+def test_p99_of_a_day_of_equal_hours_is_poisson_s() -> None:
+    """At 100 requests per second 1% of seconds have over 124; one busy hour of 24 moves it."""
+    even, uneven = np.full((1, 24), 100.0), np.r_[np.full(23, 1.0), 100.0][None, :]
+    assert p99(even)[0] == stats.poisson.isf(0.01, 100.0) == 124
+    assert 100 < p99(uneven)[0] < 124
+    assert p99(np.zeros((2, 24))).tolist() == [0.0, 0.0]
 
 
 def test_every_forecast_has_unit_label_assumption_and_interval(usual: CapacityForecast) -> None:
@@ -330,7 +352,7 @@ def test_command_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert sorted(path.name for path in out.iterdir()) == ["capacity.json", "forecast.csv", "report.html"]
     found = json.loads((out / "capacity.json").read_text())
     by_name = {row["forecast"]: row for row in found["forecasts"] if row["hour"] is None}
-    assert by_name["one release to every device"]["value"] == pytest.approx(16.044e12)
+    assert by_name["egress of one release to every device"]["value"] == pytest.approx(16.044e12)
     table = pd.read_csv(out / "forecast.csv")
     assert len(table) == len(found["forecasts"])
     page = (out / "report.html").read_text()
@@ -432,9 +454,11 @@ def test_quality_by_tier_device_errors_and_energy_are_in_the_forecast(
         assert f"{value:.3f}" in printed
     rows = json.loads((tmp_path / "out" / "capacity.json").read_text())["forecasts"]
     found = {row["forecast"]: row for row in rows if row["tier"] == "entry"}
-    assert (found["energy a session"]["value"], found["energy a session"]["unit"]) == (4.0, "mJ")
-    assert found["energy a round"]["value"] == 4000.0
-    assert all("extrapolated" in found[name]["assumption"] for name in ("energy a round", "battery a day"))
+    assert (found["energy per session"]["value"], found["energy per session"]["unit"]) == (4.0, "mJ")
+    assert found["energy per round"]["value"] == 4000.0
+    assert all(
+        "extrapolated" in found[name]["assumption"] for name in ("energy per round", "battery per day")
+    )
 
 
 def test_runs_of_before_can_be_scaled() -> None:
@@ -447,7 +471,7 @@ def test_runs_of_before_can_be_scaled() -> None:
         del row["tiers"]
     found = forecast(base_of(result), plan())
     assert found.run.device_errors is None
-    assert "energy a round" not in {row.name for row in found.forecasts}
+    assert "energy per round" not in {row.name for row in found.forecasts}
     assert found.run.tier_ndcg["entry"][2:] == [None, None, None]
     assert "How far off" not in render(found, "a command")
 

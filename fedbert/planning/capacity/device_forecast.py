@@ -14,11 +14,11 @@ SESSION_VARIATION = 2.0
 """1 + the squared coefficient of variation of the cost of one session, which is at most 1 by assumption."""
 
 EXTRAPOLATED = "energy is extrapolated from one phone's power profile"
-ROUND_ENERGY = f"a device in a round in which it sends a signal, as in the run; {EXTRAPOLATED}"
+ROUND_ENERGY = f"mean device in a round in which it sends a signal, as in the run; {EXTRAPOLATED}"
 
 
 def hourly(name: str, unit: str, draws: Array, label: Label, assumption: str) -> list[Forecast]:
-    """Return one forecast an hour from `draws` `[draw, 24]`."""
+    """Return one forecast per hour from `draws` `[draw, 24]`."""
     return [
         Forecast(name, unit, from_draws(draws[:, hour]), label, assumption, hour=hour)
         for hour in range(HOURS)
@@ -29,12 +29,12 @@ def sessions(base: BaseRun, plan: Plan, draws: Draws) -> list[Forecast]:
     """Return sessions by hour and the share that is scored."""
     a_day = plan.devices * base.sessions_per_day
     shares = hourly(
-        "sessions a second",
+        "sessions per second",
         "sessions/s",
         np.repeat((a_day * base.session_share / S_PER_HOUR)[None, :], len(draws.cost), axis=0)
         * draws.cost[:, None],
         "modelled",
-        "the scenario's sessions a day, spread over the hours as in the run; ranked on the phone, no request",
+        "the scenario's sessions per day, spread over the hours as in the run; they send no request",
     )
     return [
         Forecast(
@@ -63,19 +63,20 @@ def _scored(share: float, devices: int, draws: Draws) -> Estimate:
 
 
 def tiers(base: BaseRun, draws: Draws) -> list[Forecast]:
-    """Return what a device of each tier spends a day, and the share of its sessions that is scored."""
+    """Return what a device of each tier spends per day, and the share of its sessions that is scored."""
     assumption = (
-        "the run's mean device of the tier; sessions are Poisson, the cost of one varies at most by its mean"
+        "the run's mean device of the tier; sessions are Poisson, and the cost of one has a standard "
+        "deviation of at most its mean"
     )
     rows: list[Forecast] = []
     for tier in base.tiers:
         noise = np.sqrt(SESSION_VARIATION / max(1, tier.sessions))
         for name, unit, value, basis in (
-            ("device milliseconds a day", "ms", tier.device_ms_per_day, assumption),
-            ("energy a session", "mJ", tier.energy_mj_per_session, EXTRAPOLATED),
-            ("energy a round", "mJ", tier.energy_mj_per_round, ROUND_ENERGY),
-            ("charge a day", "mAh", tier.mah_per_day, f"{assumption}; {EXTRAPOLATED}"),
-            ("battery a day", "%", tier.battery_percent_per_day, f"{assumption}; {EXTRAPOLATED}"),
+            ("computing per day", "ms", tier.device_ms_per_day, assumption),
+            ("energy per session", "mJ", tier.energy_mj_per_session, EXTRAPOLATED),
+            ("energy per round", "mJ", tier.energy_mj_per_round, ROUND_ENERGY),
+            ("charge per day", "mAh", tier.mah_per_day, f"{assumption}; {EXTRAPOLATED}"),
+            ("battery per day", "%", tier.battery_percent_per_day, f"{assumption}; {EXTRAPOLATED}"),
         ):
             if value is None:
                 continue  # a run from before it was kept

@@ -12,6 +12,7 @@ from fedbert.planning.capacity.capacity import HOURS, BaseFacts, CapacityForecas
 from fedbert.planning.capacity.device_forecast import hourly, sessions, tiers
 from fedbert.planning.capacity.draws import Draws, draw_inputs
 from fedbert.planning.capacity.filling import fill_chance, sampling_probability
+from fedbert.planning.capacity.request_forecast import S_PER_HOUR, requests, with_chance
 from fedbert.planning.capacity.rollout import (
     STEPS_PER_HOUR,
     Rollout,
@@ -24,7 +25,6 @@ from fedbert.planning.capacity.rollout import (
 from fedbert.randomness import Purpose, generator
 from fedbert.units import S_PER_DAY
 
-S_PER_HOUR = S_PER_DAY / HOURS
 BURST_S = 180.0
 """A synchronous round's reports arrive within two to three minutes (Bonawitz et al. 2019)."""
 
@@ -51,11 +51,11 @@ def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
     free_day = usual_day(fetching, np.inf, *arguments, plan.releases_per_day)
     downloads = day.reshape(len(day), HOURS, STEPS_PER_HOUR).sum(axis=2)
     free_peak = free_day.reshape(len(day), HOURS, STEPS_PER_HOUR).sum(axis=2).max(axis=1) / S_PER_HOUR
-    reports = plan.devices * q * draws.eligible * draws.completion[:, None]  # [draw, hour], a round
+    reports = plan.devices * q * draws.eligible * draws.completion[:, None]  # [draw, hour], per round
     forecasts = [
         *_traffic(base, plan, rng, downloads, reports),
-        *_rollout(base, plan, fetching, time_shares(capped, fetching), free_peak),
-        *_requests(plan, rng, draws, downloads, reports),
+        *_rollout(base, plan, time_shares(capped, fetching), free_peak, downloads),
+        *requests(plan, rng, draws, downloads, reports),
         *_eligible(plan, rng, draws),
         *_filling(plan, draws, q),
         *_aggregator(base, plan, reports),
@@ -96,35 +96,29 @@ def _curve(draws: Array) -> Curve:
     return Curve(draws[0], np.minimum(low, draws[0]), np.maximum(high, draws[0]))
 
 
-def _chance(rng: np.random.Generator, means: Array) -> Array:
-    """Return Poisson counts around `means` `[draw, ...]`; row 0, the best guess, stays as it is."""
-    counts = rng.poisson(means).astype(np.float64)
-    counts[0] = means[0]
-    return counts
-
-
 def _traffic(
     base: BaseRun, plan: Plan, rng: np.random.Generator, downloads: Array, reports: Array
 ) -> list[Forecast]:
     most = plan.devices * plan.releases_per_day * (1 - base.control_share)
-    fetched = np.minimum(_chance(rng, downloads.sum(axis=1)), most)
-    sent = _chance(rng, reports.mean(axis=1) * plan.rounds_per_day)
+    fetched = np.minimum(with_chance(rng, downloads.sum(axis=1)), most)
+    sent = with_chance(rng, reports.mean(axis=1) * plan.rounds_per_day)
     down = (
         "devices fetch whole releases of the run's size at the run's pace, under the cap; one that missed a "
         "release fetches only the newest; retries are not counted"
     )
     up = "every completed device of a cohort sends one dense masked report of the run's size"
     return [
-        Forecast("downloads a day", "downloads", from_draws(fetched), "modelled", down),
-        Forecast("bytes down a day", "bytes", from_draws(fetched * base.release_bytes), "modelled", down),
-        Forecast("reports a day", "reports", from_draws(sent), "modelled", up),
-        Forecast("bytes up a day", "bytes", from_draws(sent * base.report_bytes), "modelled", up),
+        Forecast("downloads per day", "downloads", from_draws(fetched), "modelled", down),
+        Forecast("egress per day", "bytes", from_draws(fetched * base.release_bytes), "modelled", down),
+        Forecast("reports per day", "reports", from_draws(sent), "modelled", up),
+        Forecast("ingress per day", "bytes", from_draws(sent * base.report_bytes), "modelled", up),
     ]
 
 
 def _rollout(
-    base: BaseRun, plan: Plan, fetching: float, hours_to_share: dict[float, Array], free_peak: Array
+    base: BaseRun, plan: Plan, hours_to_share: dict[float, Array], free_peak: Array, downloads: Array
 ) -> list[Forecast]:
+    used = bits_per_s(1, base.release_bytes, S_PER_HOUR) * downloads.max(axis=1) / plan.release_bits_per_s
     everyone = plan.devices * base.release_bytes
     mean = bits_per_s(plan.devices, base.release_bytes, S_PER_DAY)
     plain = "plain arithmetic: every device fetches one release, evenly over 24 hours"
@@ -134,19 +128,26 @@ def _rollout(
         "the run, and wait their turn under the cap; the control group is left out"
     )
     return [
-        Forecast("one release to every device", "bytes", _exact(everyone), "measured", plain),
-        Forecast("bandwidth for one release in 24 h", "bit/s", _exact(mean), "measured", plain),
-        Forecast("least hours under the cap", "hours", _exact(least), "measured", plain),
+        Forecast("egress of one release to every device", "bytes", _exact(everyone), "measured", plain),
+        Forecast("egress for one release in 24 h", "bit/s", _exact(mean), "measured", plain),
+        Forecast("minimum hours under the cap", "hours", _exact(least), "measured", plain),
         *(
             Forecast(f"hours to {share:.0%}", "hours", from_draws(hours), "modelled", wait)
             for share, hours in hours_to_share.items()
         ),
         Forecast(
-            "peak bandwidth without a cap",
+            "peak egress without a cap",
             "bit/s",
             from_draws(free_peak * base.release_bytes * 8),
             "modelled",
-            "the busiest hour of a usual day if every device that asks is served at once",
+            "peak hour of a usual day if every device that asks is served at once",
+        ),
+        Forecast(
+            "egress headroom, peak hour",
+            "share",
+            from_draws(np.maximum(0.0, 1.0 - used)),
+            "modelled",
+            "what downloads leave free of the cap in the peak hour of a usual day; 0 if the cap binds",
         ),
     ]
 
@@ -158,51 +159,6 @@ def _exact(value: float) -> Estimate:
 def time_shares(capped: Rollout, fetching: float) -> dict[float, Array]:
     """Return `[draw]` hours to each of `ROLLOUT_SHARES` of the fetching devices."""
     return {share: time_to_share(capped, fetching, share) for share in ROLLOUT_SHARES}
-
-
-def _requests(
-    plan: Plan, rng: np.random.Generator, draws: Draws, downloads: Array, reports: Array
-) -> list[Forecast]:
-    kinds = {
-        "downloads": (downloads / S_PER_HOUR, "one request a download; a usual day, evenly within the hour"),
-        "report uploads": (
-            reports * plan.rounds_per_day / S_PER_DAY,
-            "rounds and the uploads of a round are spread evenly over the day",
-        ),
-        "check-ins": (
-            plan.devices * draws.eligible * plan.rounds_per_day / S_PER_DAY,
-            "a device checks in once a round while it is eligible, to learn of the round and the release",
-        ),
-    }
-    total = sum((rate for rate, _ in kinds.values()), np.zeros_like(reports))
-    kinds["all requests"] = (total, "the sum of downloads, report uploads and check-ins")
-    rows: list[Forecast] = []
-    for kind, (rate, assumption) in kinds.items():
-        name = f"{kind} a second"
-        rows += hourly(
-            name, "requests/s", _chance(rng, rate * S_PER_HOUR) / S_PER_HOUR, "modelled", assumption
-        )
-        rows.append(
-            Forecast(
-                f"{name}, busiest hour", "requests/s", from_draws(rate.max(axis=1)), "modelled", assumption
-            )
-        )
-    rows.append(
-        Forecast(
-            "all requests a second, busiest second",
-            "requests/s",
-            from_draws(_busiest_second(total.max(axis=1))),
-            "modelled",
-            "requests of the busiest hour are Poisson; the second that is exceeded once a day",
-        )
-    )
-    return rows
-
-
-def _busiest_second(rate: Array) -> Array:
-    from scipy import stats
-
-    return np.asarray(stats.poisson.isf(1 / S_PER_DAY, rate), np.float64)
 
 
 def _eligible(plan: Plan, rng: np.random.Generator, draws: Draws) -> list[Forecast]:
@@ -238,32 +194,32 @@ def _filling(plan: Plan, draws: Draws, q: float) -> list[Forecast]:
 def _aggregator(base: BaseRun, plan: Plan, reports: Array) -> list[Forecast]:
     a_second = reports.mean(axis=1) * plan.rounds_per_day / S_PER_DAY
     busiest = reports.max(axis=1) / BURST_S
-    steady = "mean of the day; one addition mod 2^32 for each number of each report, unmasking not counted"
+    steady = "mean of the day; one addition mod 2^32 per number of each report; unmasking is not counted"
     burst = f"all reports of the largest round arrive within {BURST_S:.0f} seconds"
     return [
         Forecast(
-            "aggregator bytes a second",
+            "aggregator ingress",
             "bytes/s",
             from_draws(a_second * base.report_bytes),
             "modelled",
             steady,
         ),
         Forecast(
-            "aggregator additions a second",
+            "aggregator additions per second",
             "additions/s",
             from_draws(a_second * base.report_words),
             "modelled",
             steady,
         ),
         Forecast(
-            "aggregator bytes a second, burst",
+            "aggregator ingress, burst",
             "bytes/s",
             from_draws(busiest * base.report_bytes),
             "modelled",
             burst,
         ),
         Forecast(
-            "aggregator additions a second, burst",
+            "aggregator additions per second, burst",
             "additions/s",
             from_draws(busiest * base.report_words),
             "modelled",

@@ -9,7 +9,7 @@ SOFT_GREY = "rgba(152, 162, 179, 0.18)"
 
 
 def band(figure: Any, x: list[float], curve: Curve, name: str, colour: str, fill: str) -> None:
-    """Add a line with its 95 % band."""
+    """Add a line with its 95% band."""
     import plotly.graph_objects as go
 
     figure.add_trace(
@@ -20,7 +20,7 @@ def band(figure: Any, x: list[float], curve: Curve, name: str, colour: str, fill
             fillcolor=fill,
             line={"width": 0},
             hoverinfo="skip",
-            name="95 % interval",
+            name="95% interval",
             showlegend=False,
         )
     )

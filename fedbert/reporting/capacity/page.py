@@ -14,17 +14,17 @@ from fedbert.reporting.parts.page import Card, Section, alert_html, facts_html, 
 
 def headline(result: CapacityForecast) -> str:
     """Return the answer in two sentences."""
-    down = result.find("bytes down a day").estimate.value
-    up = result.find("bytes up a day").estimate.value
-    peak = result.find("all requests a second, busiest hour").estimate.value
+    egress = result.find("egress per day").estimate.value
+    ingress = result.find("ingress per day").estimate.value
+    peak = result.find("total QPS, peak hour").estimate.value
     reach = result.find("hours to 95%").estimate.value
     cap = value_text(result.plan.release_bits_per_s, "bit/s")
     reached = f"takes {value_text(reach, 'hours')} to reach" if np.isfinite(reach) else "does not reach"
     within = "" if np.isfinite(reach) else " within 7 days"
     return (
-        f"Serving {result.plan.devices:,} phones takes {value_text(down, 'bytes')} down and "
-        f"{value_text(up, 'bytes')} up a day, with {number_text(peak)} requests a second in the busiest "
-        f"hour. Under a cap of {cap} a release {reached} 95 % of the phones that fetch it{within}."
+        f"Serving {result.plan.devices:,} phones takes {value_text(egress, 'bytes')} of egress and "
+        f"{value_text(ingress, 'bytes')} of ingress per day, and {number_text(peak)} QPS in the peak hour. "
+        f"Under a cap of {cap}, a release {reached} 95% of the phones that fetch it{within}."
     )
 
 
@@ -33,7 +33,7 @@ def _card(result: CapacityForecast, name: str, label: str) -> Card:
     return Card(
         label,
         value_text(row.estimate.value, row.unit),
-        f"95 %: {interval_text(row.estimate, row.unit)}",
+        f"95%: {interval_text(row.estimate, row.unit)}",
         row.label,
     )
 
@@ -53,12 +53,13 @@ def render(result: CapacityForecast, command: str) -> str:
         Section("The plan and the run", None, facts_html(_facts(result)), note=f"Command: {command}"),
     ]
     cards = [
-        _card(result, "bytes down a day", "down a day"),
-        _card(result, "bytes up a day", "up a day"),
-        _card(result, "all requests a second, busiest hour", "requests, busiest hour"),
-        _card(result, "hours to 95%", "a release reaches 95 %"),
-        _card(result, "rounds that fill", "rounds that fill"),
-        _card(result, "share of sessions scored", "sessions scored"),
+        _card(result, "egress per day", "Egress per day"),
+        _card(result, "ingress per day", "Ingress per day"),
+        _card(result, "total QPS, peak hour", "QPS, peak hour"),
+        _card(result, "egress headroom, peak hour", "Egress headroom, peak hour"),
+        _card(result, "hours to 95%", "A release reaches 95%"),
+        _card(result, "rounds that fill", "Rounds that fill"),
+        _card(result, "share of sessions scored", "Sessions scored in time"),
     ]
     return render_page(
         f"What {result.plan.devices:,} phones take to serve",
@@ -75,12 +76,12 @@ def _facts(result: CapacityForecast) -> dict[str, str]:
     return {
         "devices": f"{plan.devices:,}",
         "bandwidth cap of releases": value_text(plan.release_bits_per_s, "bit/s"),
-        "reports wanted a round": f"{plan.reports_per_round:,}",
+        "reports wanted per round": f"{plan.reports_per_round:,}",
         "over-selection": f"{plan.over_selection:g}",
-        "chance that a device joins a round": f"{result.sampling_probability:.3g}",
+        "probability that a device joins a round": f"{result.sampling_probability:.3g}",
         "the same in the run": f"{run.sampling_probability:.3g}",
-        "rounds a day": f"{plan.rounds_per_day:g} (run: {run.rounds_per_day:g})",
-        "releases a day": f"{plan.releases_per_day:g} (run: {run.releases_per_day:g})",
+        "rounds per day": f"{plan.rounds_per_day:g} (run: {run.rounds_per_day:g})",
+        "releases per day": f"{plan.releases_per_day:g} (run: {run.releases_per_day:g})",
         "hour of the first release": f"{plan.release_hour:g}",
         "run": f"{run.name}, seed {run.seed}, {run.devices:,} devices, {run.days:g} days",
         "bytes of a release": f"{run.release_bytes:,.0f}",

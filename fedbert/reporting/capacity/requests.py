@@ -6,27 +6,27 @@ from fedbert.planning.capacity.capacity import HOURS, CapacityForecast
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Section, figure_html
 
-REQUEST_KINDS = ("downloads", "report uploads", "check-ins")
+REQUEST_KINDS = ("download", "upload", "check-in")
 
 
 def requests_figure(result: CapacityForecast) -> Any:
-    """Return requests a second by local hour, stacked by kind."""
+    """Return QPS by local hour, stacked by kind."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     for kind, colour in zip(REQUEST_KINDS, (theme.ACCENT, theme.TEAL, theme.AMBER), strict=True):
-        curve = result.by_hour(f"{kind} a second")
+        curve = result.by_hour(f"{kind} QPS")
         figure.add_trace(
             go.Bar(x=list(range(HOURS)), y=curve.value.tolist(), name=kind, marker={"color": colour})
         )
-    total = result.by_hour("all requests a second")
+    total = result.by_hour("total QPS")
     figure.add_trace(
         go.Scatter(
             x=list(range(HOURS)),
             y=total.value.tolist(),
             mode="markers",
             marker={"color": theme.INK, "size": 4},
-            name="all, 95 % interval",
+            name="total, 95% interval",
             error_y={
                 "type": "data",
                 "symmetric": False,
@@ -38,7 +38,7 @@ def requests_figure(result: CapacityForecast) -> Any:
     )
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title="local hour")
-    figure.update_yaxes(title="requests a second")
+    figure.update_yaxes(title="requests per second (QPS)")
     return figure
 
 
@@ -47,6 +47,6 @@ def requests(result: CapacityForecast) -> Section:
     return Section(
         "Requests by hour",
         "modelled",
-        figure_html(requests_figure(result), "requests a second by local hour and kind"),
-        note="; ".join(f"{kind}: {result.find(f'{kind} a second', 0).assumption}" for kind in REQUEST_KINDS),
+        figure_html(requests_figure(result), "Requests per second by local hour and kind."),
+        note="; ".join(f"{kind}: {result.find(f'{kind} QPS', 0).assumption}" for kind in REQUEST_KINDS),
     )

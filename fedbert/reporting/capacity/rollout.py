@@ -9,7 +9,7 @@ from fedbert.reporting.parts.page import Section, figure_html
 
 
 def rollout_figure(result: CapacityForecast) -> Any:
-    """Return the share of devices with a release by hours since it was made, with and without the cap."""
+    """Return the Share of devices with a release by hours since it was made., with and without the cap."""
     import plotly.graph_objects as go
 
     shown = result.rollout_hours <= _horizon(result)
@@ -28,7 +28,7 @@ def _part(curve: Curve, index: Any) -> Curve:
 
 
 def _horizon(result: CapacityForecast) -> float:
-    """Return the hours worth showing: until 99 % have the release, at least a day."""
+    """Return the hours worth showing: until 99% have the release, at least a day."""
     enough = result.rollout_hours[result.rollout.value >= 0.99]
     last = float(result.rollout_hours[-1])
     return min(last, max(24.0, 1.2 * float(enough[0]))) if len(enough) else last
@@ -39,6 +39,6 @@ def rollout(result: CapacityForecast) -> Section:
     return Section(
         "A release reaches the fleet",
         "modelled",
-        figure_html(rollout_figure(result), "share of devices with a release by hours since it was made"),
+        figure_html(rollout_figure(result), "Share of devices with a release by hours since it was made."),
         note=result.find("hours to 50%").assumption,
     )

@@ -8,7 +8,7 @@ from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_htm
 def rounds(result: CapacityForecast) -> Section:
     """Return the chapter on rounds by local hour."""
     wanted = result.plan.reports_per_round
-    fills = f"chance that a round gets {wanted:,} reports, by local hour"
+    fills = f"Chance that a round gets {wanted:,} reports, by local hour."
     eligible_figure = hourly_figure(result, "eligible devices", "devices", False)
     fill_figure = hourly_figure(result, "chance that a round fills", "chance", True)
     return Section(
@@ -18,7 +18,7 @@ def rounds(result: CapacityForecast) -> Section:
             Panel(
                 "Eligible devices",
                 "modelled",
-                figure_html(eligible_figure, "eligible devices by local hour"),
+                figure_html(eligible_figure, "Eligible devices by local hour."),
                 result.find("eligible devices", 0).assumption,
             ),
             Panel(

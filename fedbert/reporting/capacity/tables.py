@@ -20,17 +20,18 @@ def _table(rows: list[Forecast], with_tier: bool) -> str:
             ]
             for row in rows
         ],
-        [*head, "forecast", "value", "95 % interval", "kind"],
+        [*head, "forecast", "value", "95% interval", "kind"],
         align=("l" if with_tier else "") + "lrrl",
     )
 
 
 def _interval_note(result: CapacityForecast) -> str:
-    spread = f"{100 * result.plan.model_spread:.0f} %"
+    spread = f"{100 * result.plan.model_spread:.0f}%"
     return (
-        f"Intervals: 95 %, from 400 draws of the run's sampling error ({result.run.devices:,} devices, "
-        f"{result.run.rounds} rounds) and of a stated spread of ± {spread} on modelled odds and costs; "
-        "what a device spends is spread by the measured error of the device model, if that is more."
+        "Intervals: 95%, from 400 draws. They cover the run's sampling error "
+        f"({result.run.devices:,} devices, {result.run.rounds} rounds) and a stated spread of ± {spread} on "
+        "modelled odds and costs. What a device spends is spread by the measured error of the device model, "
+        "if that is larger."
     )
 
 
@@ -42,7 +43,7 @@ def fleet(result: CapacityForecast) -> Section:
 def by_tier(result: CapacityForecast) -> Section:
     """Return the chapter with what a phone of each tier spends."""
     return Section(
-        "A phone a day, by tier", "modelled", _table(tier_rows(result), True), _interval_note(result)
+        "Per phone and day, by tier", "modelled", _table(tier_rows(result), True), _interval_note(result)
     )
 
 

@@ -18,7 +18,7 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
 
     title = f"What {result.plan.devices:,} phones take to serve"
     fleet = Table(title=title, title_justify="left", box=SIMPLE)
-    for name in ("forecast", "value", "95 % interval", ""):
+    for name in ("forecast", "value", "95% interval", ""):
         fleet.add_column(name, justify="left" if name in ("forecast", "") else "right")
     for row in day_rows(result):
         fleet.add_row(
@@ -27,9 +27,9 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
             interval_text(row.estimate, row.unit),
             row.label,
         )
-    tiers = Table(title="A phone a day, by tier", title_justify="left", box=SIMPLE)
-    for name in ("tier", "forecast", "value", "95 % interval", ""):
-        tiers.add_column(name, justify="right" if name in ("value", "95 % interval") else "left")
+    tiers = Table(title="Per phone and day, by tier", title_justify="left", box=SIMPLE)
+    for name in ("tier", "forecast", "value", "95% interval", ""):
+        tiers.add_column(name, justify="right" if name in ("value", "95% interval") else "left")
     for row in tier_rows(result):
         tiers.add_row(
             row.tier,

@@ -9,8 +9,8 @@ from fedbert.units import format_bytes
 GIGABIT = 1e9
 
 MIX_ASSUMPTION = (
-    "Every figure scales the run's shares and rates to the larger fleet: the same mix of phones, networks "
-    "and habits, the same hours in one time zone."
+    "Every figure scales the run's shares and rates to the larger fleet. It assumes the same mix of phones, "
+    "networks and habits, and one time zone."
 )
 
 
@@ -20,13 +20,13 @@ def part_day_warning(result: CapacityForecast) -> str | None:
     if days >= 1 and abs(days - round(days)) < 1e-9:
         return None
     return (
-        f"The run covered {days:.3g} days: phone cost and scored sessions a day come from those hours alone; "
-        "a run of whole days (rounds x round_hours = 24) weighs all hours."
+        f"The run covered {days:.3g} days, so cost per day and scored sessions rest on those hours alone. "
+        "Start from a run of whole days (rounds x round_hours = 24) to weigh all hours."
     )
 
 
 def value_text(value: float | None, unit: str) -> str:
-    """Return one figure with its unit, short: ``16.04 TB``, ``1.49 Gbit/s``, ``93 %``."""
+    """Return one figure with its unit, short: ``16.04 TB``, ``1.49 Gbit/s``, ``93%``."""
     if value is None:
         return "–"
     if math.isinf(value):
@@ -36,7 +36,9 @@ def value_text(value: float | None, unit: str) -> str:
     if unit == "bit/s":
         return f"{value / GIGABIT:,.3g} Gbit/s" if value >= GIGABIT else f"{value / 1e6:,.3g} Mbit/s"
     if unit == "share":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f}%"
+    if unit == "%":
+        return f"{number_text(value)}%"
     return f"{number_text(value)} {unit.removesuffix('/s')}{'/s' if unit.endswith('/s') else ''}"
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
+COLUMNS = 80
+"""Width of tables where there is no terminal: what a log or a mail can be trusted to show."""
+
 
 class Display:
     """A text stream whose errors are nobody's loss: closed by its reader, full disk, letters it cannot show.

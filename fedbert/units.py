@@ -4,6 +4,7 @@ KILOBYTE = 1_000
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000_000_000
 TERABYTE = 1_000_000_000_000
+PETABYTE = 1_000_000_000_000_000
 
 MS_PER_S = 1_000.0
 MS_PER_HOUR = 3_600_000.0
@@ -22,7 +23,8 @@ def significant(value: float, digits: int = 4) -> float:
 
 def format_bytes(value: float) -> str:
     """Return `value` bytes as a short text with a decimal unit, as in ``1.91 MB``."""
-    for unit, size in (("TB", TERABYTE), ("GB", GIGABYTE), ("MB", MEGABYTE), ("kB", KILOBYTE)):
+    units = (("PB", PETABYTE), ("TB", TERABYTE), ("GB", GIGABYTE), ("MB", MEGABYTE), ("kB", KILOBYTE))
+    for unit, size in units:
         if abs(value) >= size:
             return f"{value / size:.2f} {unit}"
     return f"{value:.0f} B"

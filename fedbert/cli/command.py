@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbert.cli.options import Grouped
-from fedbert.display import standard_streams_as_display
+from fedbert.display import COLUMNS, standard_streams_as_display
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code, orderly_stop
 
@@ -22,9 +22,6 @@ TRACEBACK = "FEDBERT_TRACEBACK"
 
 STOPPED = (129, 130, 143)
 """Exit codes of a command that SIGHUP, Ctrl-C or SIGTERM ended."""
-
-COLUMNS = 80
-"""Width of tables where there is no terminal: what a log or a mail can be trusted to show."""
 
 
 class Command(click.Command):

@@ -1,4 +1,4 @@
-"""What a grid says while it runs: a bar on a terminal, one plain line a cell elsewhere."""
+"""What a grid says while it runs: a bar on a terminal, one plain line per cell elsewhere."""
 
 import sys
 from types import TracebackType
@@ -6,6 +6,7 @@ from typing import Any, Self, TextIO
 
 from fedbert.display import display
 from fedbert.planning.tradeoff.grid import Progress
+from fedbert.reporting.parts.text import duration
 
 
 def line(progress: Progress) -> str:
@@ -16,14 +17,6 @@ def line(progress: Progress) -> str:
     if progress.seconds_left is not None and progress.done < progress.total:
         words += f", about {duration(progress.seconds_left)} left"
     return words
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as "42 s", "3 min" or "2 h 10 min"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class GridProgress:

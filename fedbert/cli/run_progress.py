@@ -1,4 +1,4 @@
-"""What a run says while it runs: a live display on a terminal, one plain line a round elsewhere."""
+"""What a run says while it runs: a live display on a terminal, one plain line per round elsewhere."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TextIO
 
 from fedbert.display import display
 from fedbert.reporting.parts import text
-from fedbert.results import RoundRow
+from fedbert.results import RoundRow, is_private
 from fedbert.scenario import Execution, Scenario
 
 
@@ -49,6 +49,9 @@ class QuietProgress:
     def finish(self) -> None:
         """Say nothing."""
 
+
+SAY_ALL = ("privacy", "speed")
+"""Figures of a plain line that need no name before them."""
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -132,7 +135,8 @@ class RunProgress:
         self._rows.append(row)
         self._devices_per_s = devices_per_s
         if self._live is None:
-            self._line(", ".join(f"{name} {value}" if name else value for name, value in self._figures()))
+            shown = (value if name in SAY_ALL else f"{name} {value}" for name, value in self._figures())
+            self._line(", ".join(shown))
 
     def note(self, text: str) -> None:
         """Show one line above the display."""
@@ -166,8 +170,8 @@ class RunProgress:
         figures = [
             ("round", f"{row['round']}/{self._rounds_planned}"),
             ("nDCG@10", f"{row['ndcg@10']:.3f}"),
-            ("epsilon" if row["epsilon"] is not None else "", text.epsilon(row["epsilon"])),
-            ("", f"{text.significant(self._devices_per_s)} devices/s"),
+            ("epsilon" if is_private(row) else "privacy", text.epsilon(row["epsilon"])),
+            ("speed", f"{text.significant(self._devices_per_s)} devices/s"),
             ("elapsed", text.duration(self._clock() - self._started_s)),
         ]
         if left is not None and self._rounds_left:
@@ -187,10 +191,7 @@ class RunProgress:
 
         figures = Table.grid(padding=(0, 3))
         if self._rows:
-            shown = [
-                (name or "privacy" if value == text.NOT_PRIVATE else name or "speed", value)
-                for name, value in self._figures()
-            ]
+            shown = self._figures()
         else:
             shown = [
                 ("round", f"0/{self._rounds_planned}"),

@@ -65,15 +65,15 @@ def _write(folder: Path, results: "list[RunResult]", command: str) -> None:
     from fedbert.output_folder import write_together
     from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
     from fedbert.reporting.tradeoff.folder import contents
-    from fedbert.reporting.tradeoff.terminal import terminal_table, tier_table
+    from fedbert.reporting.tradeoff.terminal import terminal_tables
 
     cells = cells_frame(results)
     frontier = frontier_frame(cells)
     errors = results[0].get("device_errors")
     write_together(folder, contents(folder, cells, frontier, command, errors))
     console = console_for_tables()
-    console.print(terminal_table(frontier))
-    console.print(tier_table(frontier))
+    for table in terminal_tables(frontier):
+        console.print(table)
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
 
 

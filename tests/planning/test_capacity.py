@@ -14,7 +14,7 @@ from scipy import stats
 
 from fedbert.cli.capacity import run_capacity
 from fedbert.errors import FedbertError
-from fedbert.intervals import from_draws
+from fedbert.intervals import Estimate, from_draws
 from fedbert.planning.capacity.base_run import BaseRun, base_of, read_base_run, window_hours
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity.draws import draw_inputs, error_sd, fit_fetching, round_spread, spread_sd
@@ -31,7 +31,7 @@ from fedbert.planning.capacity.rollout import (
 )
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.reporting.capacity.page import render
-from fedbert.reporting.capacity.text import part_day_warning, value_text
+from fedbert.reporting.capacity.text import interval_text, part_day_warning, value_text
 from fedbert.results import DeviceErrorRow, DeviceErrors, save_run
 from fedbert.scenario import build
 from fedbert.units import S_PER_DAY, TERABYTE
@@ -78,10 +78,10 @@ def test_the_paper_s_fleet_by_arithmetic() -> None:
 
 def test_forecast_states_the_paper_s_arithmetic(usual: CapacityForecast) -> None:
     """The same figures stand in the forecast, as measured sizes times the fleet."""
-    row = usual.find("egress of one release to every device")
+    row = usual.find("egress, one release to all devices")
     assert value_text(row.estimate.value, row.unit) == "16.04 TB"
     assert row.label == "measured"
-    row = usual.find("egress for one release in 24 h")
+    row = usual.find("egress, one release in 24 h")
     assert value_text(row.estimate.value, row.unit) == "1.49 Gbit/s"
 
 
@@ -226,7 +226,7 @@ def test_figures_of_a_constant_fleet_by_hand(usual: CapacityForecast) -> None:
         "reports per day": reports,
         "ingress per day": reports * fakes.REPORT_BYTES,
         "aggregator ingress": reports * fakes.REPORT_BYTES / 86_400,
-        "aggregator additions per second": reports * fakes.REPORT_BYTES / 4 / 86_400,
+        "aggregator additions": reports * fakes.REPORT_BYTES / 4 / 86_400,
         "aggregator ingress, burst": 13_000 * fakes.REPORT_BYTES / 180,
         "share of sessions scored": 0.8,
         "check-in QPS, peak hour": n * 0.3 * rounds / 86_400,
@@ -235,6 +235,18 @@ def test_figures_of_a_constant_fleet_by_hand(usual: CapacityForecast) -> None:
         assert usual.find(name).estimate.value == pytest.approx(value, rel=1e-3), name
     assert usual.find("eligible devices", 5).estimate.value == pytest.approx(0.3 * n)
     assert usual.find("computing per day", tier="entry").estimate.value == 4000.0
+
+
+def test_figures_are_said_with_three_digits() -> None:
+    """Units by size; an interval says its unit once, and what lies beyond the horizon in words."""
+    said = [value_text(*each) for each in ((8.4e6, "downloads"), (45_100, "additions/s"), (0.93, "share"))]
+    assert said == ["8.40 million", "45,100/s", "93.0%"]
+    assert value_text(1.77e12, "bit/s") == "1.77 Tbit/s"
+    assert interval_text(Estimate(2.0, 1.8e6, 45.1e6), "additions/s") == "1.80 to 45.1 million/s"
+    assert interval_text(Estimate(0.8, 0.746, 0.843), "share") == "74.6 to 84.3%"
+    assert interval_text(Estimate(math.inf, 150.0, math.inf), "hours") == "150 hours or more"
+    assert interval_text(Estimate(math.inf, math.inf, math.inf), "hours") == "not within 7 days"
+    assert interval_text(Estimate(1.0, None, None), "hours") == "–"
 
 
 def test_headroom_is_what_downloads_leave_of_the_cap(usual: CapacityForecast) -> None:
@@ -352,7 +364,7 @@ def test_command_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert sorted(path.name for path in out.iterdir()) == ["capacity.json", "forecast.csv", "report.html"]
     found = json.loads((out / "capacity.json").read_text())
     by_name = {row["forecast"]: row for row in found["forecasts"] if row["hour"] is None}
-    assert by_name["egress of one release to every device"]["value"] == pytest.approx(16.044e12)
+    assert by_name["egress, one release to all devices"]["value"] == pytest.approx(16.044e12)
     table = pd.read_csv(out / "forecast.csv")
     assert len(table) == len(found["forecasts"])
     page = (out / "report.html").read_text()

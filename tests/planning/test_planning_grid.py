@@ -323,6 +323,6 @@ def test_frontier_needs_the_comparison() -> None:
 def test_progress_line() -> None:
     """Cells done, the one that ended, and the time left."""
     assert line(Progress(1, 4, "epsilon 2, seed 0", 30, 90)) == (
-        "1 of 4 cells done (epsilon 2, seed 0), about 90 s left"
+        "1 of 4 cells done (epsilon 2, seed 0), about 1 min 30 s left"
     )
     assert line(Progress(0, 4, "", 0, None)) == "0 of 4 cells done"

@@ -105,7 +105,7 @@ def test_interrupted_and_the_worlds_note_are_said_at_the_top() -> None:
     header = page[: page.index("</header>")]
     assert "Interrupted after round 2." in header
     assert "An example note: the privacy unit is the device." in header
-    assert "possible gain" not in page
+    assert "of the gap" not in page
 
 
 def test_a_run_stopped_before_anything_still_has_a_report() -> None:
@@ -194,14 +194,14 @@ def test_energy_by_session_round_and_day_is_labelled_extrapolated() -> None:
     page = render_report(example_run())
     chapter = page[page.index("<h2>What it costs a phone") :].split("<h2>")[1]
     assert chapter.count("extrapolated") >= 3
-    assert "no session&#39;s energy was measured" in chapter
+    assert "No energy of a session was measured" in chapter
     assert _table(page, "Energy, battery and time, extrapolated")[1][:5] == [
         "entry", "0.0225%", "0.4 mAh", "30 mJ", "5,230 mJ",
     ]  # fmt: skip
-    assert _table(page, "What a day's energy goes to")[1] == [
+    assert _table(page, "Use of energy per day")[1] == [
         "entry", "120 mJ", "20 mJ", "1,000 mJ", "3,000 mJ",
     ]  # fmt: skip
-    assert _table(page, "What a round's energy goes to")[1] == [
+    assert _table(page, "Use of energy per round")[1] == [
         "entry", "30 mJ", "200 mJ", "4,000 mJ", "1,000 mJ",
     ]  # fmt: skip
 
@@ -238,5 +238,5 @@ def test_runs_of_before_have_a_report_without_the_new_parts() -> None:
         del row["tiers"]
     page = render_report(result)
     assert "How far off the device model is" not in page
-    assert "energy goes to" not in page
+    assert "Use of energy" not in page
     assert _table(page, "Quality, over the whole run")[1][5:] == ["–", "–", "–"]

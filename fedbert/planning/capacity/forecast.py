@@ -128,8 +128,8 @@ def _rollout(
         "the run, and wait their turn under the cap; the control group is left out"
     )
     return [
-        Forecast("egress of one release to every device", "bytes", _exact(everyone), "measured", plain),
-        Forecast("egress for one release in 24 h", "bit/s", _exact(mean), "measured", plain),
+        Forecast("egress, one release to all devices", "bytes", _exact(everyone), "measured", plain),
+        Forecast("egress, one release in 24 h", "bit/s", _exact(mean), "measured", plain),
         Forecast("minimum hours under the cap", "hours", _exact(least), "measured", plain),
         *(
             Forecast(f"hours to {share:.0%}", "hours", from_draws(hours), "modelled", wait)
@@ -205,7 +205,7 @@ def _aggregator(base: BaseRun, plan: Plan, reports: Array) -> list[Forecast]:
             steady,
         ),
         Forecast(
-            "aggregator additions per second",
+            "aggregator additions",
             "additions/s",
             from_draws(a_second * base.report_words),
             "modelled",
@@ -219,7 +219,7 @@ def _aggregator(base: BaseRun, plan: Plan, reports: Array) -> list[Forecast]:
             burst,
         ),
         Forecast(
-            "aggregator additions per second, burst",
+            "aggregator additions, burst",
             "additions/s",
             from_draws(busiest * base.report_words),
             "modelled",

@@ -82,7 +82,7 @@ def p99(rates: Array) -> Array:
     low = np.full_like(high, -1.0)
     while (high - low > 1).any():
         middle = np.floor((low + high) / 2)
-        enough = stats.poisson.sf(middle[:, None], rates).mean(axis=1) <= 0.01
+        enough = np.asarray(stats.poisson.sf(middle[:, None], rates)).mean(axis=1) <= 0.01
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return high
 

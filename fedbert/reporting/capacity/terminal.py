@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from fedbert.comparison import TIER_COLUMNS
-from fedbert.planning.capacity.capacity import CapacityForecast
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
 from fedbert.reporting.capacity.text import day_rows, interval_text, tier_rows, value_text
 from fedbert.reporting.parts import text
+from fedbert.reporting.parts.terminal import block, dim, new_table
+from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -13,34 +14,25 @@ if TYPE_CHECKING:
 
 def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     """Return the tables that end the command: the fleet, a device by tier, quality by tier in the run."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    title = f"What {result.plan.devices:,} phones take to serve"
-    fleet = Table(title=title, title_justify="left", box=SIMPLE)
-    for name in ("forecast", "value", "95% interval", ""):
-        fleet.add_column(name, justify="left" if name in ("forecast", "") else "right")
+    fleet = new_table("forecast", "value", "95% interval")
     for row in day_rows(result):
-        fleet.add_row(
-            row.name,
-            value_text(row.estimate.value, row.unit),
-            interval_text(row.estimate, row.unit),
-            row.label,
-        )
-    tiers = Table(title="Per phone and day, by tier", title_justify="left", box=SIMPLE)
-    for name in ("tier", "forecast", "value", "95% interval", ""):
-        tiers.add_column(name, justify="right" if name in ("value", "95% interval") else "left")
+        fleet.add_row(row.name, *_figures(row))
+    tiers = new_table("tier", "forecast", "value", "95% interval", left=2)
     for row in tier_rows(result):
-        tiers.add_row(
-            row.tier,
-            row.name,
-            value_text(row.estimate.value, row.unit),
-            interval_text(row.estimate, row.unit),
-            row.label,
-        )
-    quality = Table(title="nDCG@10 by tier in the run (measured)", title_justify="left", box=SIMPLE)
-    for name in ("tier", *TIER_COLUMNS):
-        quality.add_column(name, justify="left" if name == "tier" else "right")
+        tiers.add_row(row.tier, row.name, *_figures(row))
+    quality = new_table(*TIER_HEADINGS)
     for name, ndcg in result.run.tier_ndcg.items():
         quality.add_row(name, *(text.number(value) for value in ndcg))
-    return [fleet, tiers, quality]
+    last = f"every session scored: {', '.join(TIER_HEADINGS[3:])}"
+    blocks = (
+        block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet),
+        block("Per phone and day, by tier", "modelled", tiers),
+        block("nDCG@10 by device tier in the run", "measured", dim(last), quality),
+    )
+    return [part for each in blocks for part in ("", each)] + [""]
+
+
+def _figures(row: Forecast) -> tuple[str, str]:
+    """Return value and interval; what follows from measured sizes by plain arithmetic has no interval."""
+    interval = "measured" if row.label == "measured" else interval_text(row.estimate, row.unit)
+    return value_text(row.estimate.value, row.unit), interval

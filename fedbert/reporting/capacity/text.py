@@ -6,7 +6,10 @@ from fedbert.intervals import Estimate
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
 from fedbert.units import format_bytes
 
-GIGABIT = 1e9
+BITS = (("Tbit", 1e12), ("Gbit", 1e9), ("Mbit", 1e6))
+BEYOND = "not within 7 days"
+SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh")
+"""Units that are said beside a value; of what is counted its name says enough."""
 
 MIX_ASSUMPTION = (
     "Every figure scales the run's shares and rates to the larger fleet. It assumes the same mix of phones, "
@@ -30,23 +33,27 @@ def value_text(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     if math.isinf(value):
-        return "not within 7 days"
+        return BEYOND
     if unit in ("bytes", "bytes/s"):
         return format_bytes(value) + unit.removeprefix("bytes")
     if unit == "bit/s":
-        return f"{value / GIGABIT:,.3g} Gbit/s" if value >= GIGABIT else f"{value / 1e6:,.3g} Mbit/s"
+        name, size = next(((name, size) for name, size in BITS if value >= size), BITS[-1])
+        return f"{number_text(value / size)} {name}/s"
     if unit == "share":
         return f"{100 * value:.1f}%"
+    if unit.endswith("/s"):
+        return f"{number_text(value)}/s"
     if unit == "%":
         return f"{number_text(value)}%"
-    return f"{number_text(value)} {unit.removesuffix('/s')}{'/s' if unit.endswith('/s') else ''}"
+    return f"{number_text(value)} {unit}" if unit in SPOKEN_UNITS else number_text(value)
 
 
 def number_text(value: float) -> str:
     """Return a number with about three digits: ``8.40 million``, ``1,230``, ``0.0123``."""
     for name, size in (("billion", 1e9), ("million", 1e6)):
         if abs(value) >= size:
-            return f"{value / size:,.2f} {name}"
+            scaled = value / size
+            return f"{scaled:,.{2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0}f} {name}"
     return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -55,8 +62,11 @@ def interval_text(estimate: Estimate, unit: str) -> str:
     if estimate.low is None or estimate.high is None:
         return "–"
     low, high = value_text(estimate.low, unit), value_text(estimate.high, unit)
-    ending = f" {high.rpartition(' ')[2]}"
-    return f"{low.removesuffix(ending)} to {high}"
+    if math.isinf(estimate.high):
+        return BEYOND if math.isinf(estimate.low) else f"{low} or more"
+    endings = (f" {high.rpartition(' ')[2]}", "/s", "%")
+    shared = next((end for end in endings if low.endswith(end) and high.endswith(end)), "")
+    return f"{low.removesuffix(shared)} to {high}"
 
 
 def day_rows(result: CapacityForecast) -> list[Forecast]:

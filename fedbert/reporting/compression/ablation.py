@@ -130,9 +130,9 @@ def ablation(record: CompressionRecord) -> Section | None:
                     "Points of accuracy against the reference, by arm and task, with intervals.",
                     130 + 54 * len({each.arm for each in found}),
                 ),
-                "Paired by seed. Filled: the 95% interval excludes 0. Hollow: it does "
-                f"not, or there is none. {len(found)} comparisons, not corrected for their number: about one "
-                "in twenty would exclude 0 by chance alone.",
+                "Paired by seed. Filled: the 95% interval excludes 0. Hollow: it includes 0, or there "
+                f"is none. {len(found)} comparisons, not corrected for their number: about one in "
+                "twenty would exclude 0 by chance alone.",
                 wide=True,
             )
         )
@@ -145,7 +145,7 @@ def ablation(record: CompressionRecord) -> Section | None:
                 "measured",
                 figure_html(
                     arm_accuracy_figure(record),
-                    "Accuracy by arm, a field a task, with intervals.",
+                    "Accuracy by arm, one panel per task, with intervals.",
                     (100 + 34 * len(arms)) * -(-len(measured) // 3),
                 ),
                 "Diamond: the reference. Dashed: the teacher. " + said.INTERVAL_NOTE,

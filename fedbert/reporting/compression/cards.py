@@ -19,9 +19,7 @@ def _size_cards(record: CompressionRecord) -> list[Card]:
         note = f"{said.exact_bytes(total)}" + (f" of {said.exact_bytes(budget)} allowed" if budget else "")
         cards.append(Card("On disk, everything included", text.size(total), note, "measured", alert=over))
     if record.get("download_bytes") is not None:
-        cards.append(
-            Card("To download", text.size(record["download_bytes"]), "compressed for the way", "measured")
-        )
+        cards.append(Card("To download", text.size(record["download_bytes"]), "compressed", "measured"))
     if record.get("memory_bytes") is not None:
         cards.append(Card("In memory", text.size(record["memory_bytes"]), "when loaded", "measured"))
     return cards
@@ -72,7 +70,7 @@ def _speed_cards(record: CompressionRecord) -> list[Card]:
     if rates:
         best = max(rates, key=lambda row: float(row["texts_per_s"]))
         note = f"{best.get('length', text.NONE)} tokens, batches of {best.get('batch', text.NONE)}"
-        cards.append(Card("Texts a second", said.count(best["texts_per_s"]), note, "measured"))
+        cards.append(Card("Texts per second", said.count(best["texts_per_s"]), note, "measured"))
     if record.get("seconds") is not None:
         note = (
             f"{said.seeds(record)}, from start to report" if record.get("seeds") else "from start to report"

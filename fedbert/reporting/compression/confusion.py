@@ -34,5 +34,5 @@ def confusion(record: CompressionRecord) -> Section | None:
         "What it confuses more than its teacher",
         None,
         panels_html(*panels),
-        "Texts of the test split; the ten pairs whose count grew most, in each set.",
+        "Texts of the test split. The ten pairs whose count grew most, in each set.",
     )

@@ -27,7 +27,8 @@ def latency(record: CompressionRecord) -> Section | None:
         "Speed on this machine",
         "measured",
         table_html(
-            rows, ["tokens", "texts a batch", "threads", "time a text", "texts a second"], align="rrrrr"
+            rows, ["tokens", "texts per batch", "threads", "time per text", "texts per second"], align="rrrrr"
         ),
-        f"Timed on {machine}, not on a phone; in batches, the time of a batch over its texts.",
+        f"Timed on {machine}, not on a phone. In batches, the time per text is that of the batch over "
+        "its texts.",
     )

@@ -39,7 +39,7 @@ def _alerts(record: CompressionRecord) -> list[str]:
         alerts.append(alert_html("Over budget.", f"The student is {excess} larger than was allowed."))
     final = final_stage(record)
     if final is not None and all(len(per_seed(final, task)) < 2 for task in tasks(record)):
-        note = "No figure has an interval, and small differences may be chance; give several seeds."
+        note = "No figure has an interval, and small differences may be chance. Give several seeds."
         alerts.append(alert_html("One seed.", note, warning=False))
     return alerts
 

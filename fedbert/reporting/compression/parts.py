@@ -38,5 +38,5 @@ def bytes_by_part(record: CompressionRecord) -> Section | None:
         "Where the bytes are",
         "measured",
         figure_html(bytes_figure(record), "Bytes by part.", 80 + 34 * len(listed)),
-        f"{covered} in all, on disk.",
+        f"{covered} on disk in total.",
     )

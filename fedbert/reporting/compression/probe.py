@@ -29,6 +29,6 @@ def probe(record: CompressionRecord) -> Section | None:
         "On texts it never saw",
         "measured",
         table_html(rows, ["set", "teacher", "student", "kept", "95% interval"]),
-        "A linear classifier on the vectors of the frozen encoder, trained and tested on a set held out of "
-        "distillation. This says how general the student is.",
+        "A linear classifier on the vectors of the frozen encoder, trained and tested on a set held "
+        "out of distillation. It shows how general the student is.",
     )

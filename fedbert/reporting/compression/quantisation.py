@@ -35,8 +35,8 @@ def quantisation(record: CompressionRecord) -> Section | None:
                 "Forms",
                 "measured",
                 table_html(rows, columns),
-                "Three different figures: on disk is the folder as it lies on a phone, download is what "
-                "travels there compressed, in memory is what the weights take when loaded.",
+                "On disk is the folder as it lies on a phone. Download is what is sent there, "
+                "compressed. In memory is what the weights take when loaded.",
                 wide=True,
             ),
             Panel(

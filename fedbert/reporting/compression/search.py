@@ -64,7 +64,7 @@ def search(record: CompressionRecord) -> Section | None:
     ]
     chosen = [index for index, row in enumerate(ordered) if row.get("chosen")]
     with_loss = [row for row in listed if row.get("loss") is not None]
-    columns = ["layers × width", "on disk", "loss", "texts a second", "time", ""]
+    columns = ["layers × width", "on disk", "loss", "texts per second", "time", ""]
     return Section(
         "Shapes tried",
         None,
@@ -85,5 +85,5 @@ def search(record: CompressionRecord) -> Section | None:
                 wide=True,
             ),
         ),
-        "A short pre-distillation ranks shapes; it is not the accuracy they would end with.",
+        "A short pre-distillation ranks the shapes. Its loss is not the accuracy that they would end with.",
     )

@@ -25,8 +25,8 @@ from fedbert.reporting.compression.numbers import (
 from fedbert.reporting.parts import text
 
 INTERVAL_NOTE = (
-    "Intervals: 95%, Student's t over seeds; one seed has none. They hold the chance of initialisation and "
-    "order of training, not that of which texts are in a test set."
+    "Intervals: 95%, Student's t over seeds; one seed has none. They cover the chance of "
+    "initialisation and order of training, not that of which texts are in a test set."
 )
 
 Count = int | float | None
@@ -260,7 +260,7 @@ def _digits(value: Count, digits: int) -> str:
 def answers(record: CompressionRecord) -> dict[str, str]:
     """Return the short answers that stand under the headline, by question."""
     worth = {
-        "What does each part win?": what_helped(record),
+        "What does each part gain?": what_helped(record),
         "What does quantisation cost?": quantisation_sentence(record),
         "Was the aim reached?": targets_sentence(record),
     }

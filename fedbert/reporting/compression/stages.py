@@ -130,7 +130,7 @@ def stages(record: CompressionRecord) -> Section | None:
             Panel(
                 "Share of the teacher's accuracy kept" if relative else "Accuracy",
                 "measured",
-                figure_html(stage_accuracy_figure(record), "Accuracy after every stage, a line a task.", 360),
+                figure_html(stage_accuracy_figure(record), "Accuracy by stage, one line per task.", 360),
                 said.INTERVAL_NOTE,
                 wide=True,
             )
@@ -154,10 +154,10 @@ def stages(record: CompressionRecord) -> Section | None:
         ]
         every.append(
             Panel(
-                "What each stage wins and costs, in points of accuracy",
+                "What each stage gains and costs, in points of accuracy",
                 "measured",
                 table_html(cells, ["stage", "against", *names], align="ll" + "r" * len(names)),
-                "Paired by seed; a stage with one seed stands beside every seed of the next.",
+                "Paired by seed. A stage with one seed is compared with every seed of the next.",
                 wide=True,
             )
         )

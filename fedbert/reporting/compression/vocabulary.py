@@ -15,10 +15,10 @@ def vocabulary(record: CompressionRecord) -> Section | None:
     for key, name, shown in (
         ("size", "tokens kept", said.count(values.get("size"))),
         ("unknown_share", "tokens of the texts that become [UNK]", said.share(values.get("unknown_share"))),
-        ("tokens_per_text", "tokens a text", text.significant(values.get("tokens_per_text"))),
+        ("tokens_per_text", "tokens per text", text.significant(values.get("tokens_per_text"))),
         (
             "tokens_per_text_teacher",
-            "tokens a text, teacher's vocabulary",
+            "tokens per text, teacher's vocabulary",
             text.significant(values.get("tokens_per_text_teacher")),
         ),
     ):
@@ -30,5 +30,5 @@ def vocabulary(record: CompressionRecord) -> Section | None:
         "Vocabulary",
         "measured",
         facts_html(facts),
-        "Special tokens, single characters and their ## forms always stay, so that every word can be spelt.",
+        "Special tokens, single characters and their ## forms always stay, so every word can be spelt.",
     )

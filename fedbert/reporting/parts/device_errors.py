@@ -7,14 +7,14 @@ from fedbert.results import DeviceErrorRow, DeviceErrors, asked_errors
 TITLE = "How far off the device model is"
 
 LEAD = (
-    "Latency, memory and energy of phones are modelled. This is how the models of time and memory do on "
-    "measurements: the relative error |predicted / measured - 1|."
+    "Latency, memory and energy of phones are modelled. This chapter shows how far the models of time "
+    "and memory are off on measurements: the relative error |predicted / measured - 1|."
 )
 
 SCOPE = (
-    "No phone has run this model: these are other networks on the phones and boards of public tables, and "
-    "this model on one computer. Energy has no measurement to stand against; it is extrapolated from one "
-    "phone's power profile (docs/devices.md)."
+    "No phone has run this model. The measurements are of other networks on the phones and boards of "
+    "public tables, and of this model on one computer. Energy has no measurement to compare with: it "
+    "is extrapolated from the power profile of one phone (docs/devices.md)."
 )
 
 

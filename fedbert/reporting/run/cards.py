@@ -32,7 +32,7 @@ def cards(result: RunResult) -> list[Card]:
     if gap is not None and gap["closed"] is not None:
         shown.append(
             Card(
-                "Of the possible gain, won privately" if is_private(privacy) else "Of the possible gain, won",
+                "Gap closed, with privacy" if is_private(privacy) else "Gap closed",
                 text.percent(gap["closed"]),
                 f"{gap['release_0']:.3f} → {gap['final']:.3f} of {gap['pooled']:.3f} with pooled data",
                 "measured",
@@ -72,19 +72,19 @@ def cards(result: RunResult) -> list[Card]:
         battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
         mah = text.span(tier["mah_per_day"] for tier in tiers)
         shown.append(
-            Card("Battery a phone and day", f"{battery}%", f"{mah} mAh, by tier; extrapolated", "modelled")
+            Card("Battery per phone and day", f"{battery}%", f"{mah} mAh, by tier; extrapolated", "modelled")
         )
     size = result["model"].get("bytes")
     if size:
         report = result["traffic"].get("bytes_per_report")
-        note = f"a report sent back is {text.size(report)}" if report else "each release, to each phone"
+        note = f"a report sent back has {text.size(report)}" if report else "each release, to each phone"
         shown.append(Card("One release of the model", text.size(size), note, "measured"))
     rate = result["totals"].get("devices_per_s")
     shown.append(
         Card(
             "Computed in",
             text.duration(result["wall_s"]),
-            f"{text.significant(rate)} devices a second" if rate else "from start to report",
+            f"{text.significant(rate)} devices per second" if rate else "from start to report",
             "measured",
         )
     )

@@ -94,13 +94,14 @@ def comparison(result: RunResult) -> Section | None:
                     "nDCG@10 of each ranking system with its interval.",
                     64 + 44 * len(rows),
                 ),
-                "Blue runs on phones; purple is the bound with pooled data; green are larger models that "
-                "no phone runs; grey understands no text or matches words only.",
+                "Blue systems run on phones. Purple is the bound with pooled data. Green systems are "
+                "larger models that no phone runs. Grey systems match words or do not read the text "
+                "at all.",
                 wide=True,
             ),
             Panel("All metrics", "measured", table_html(cells, columns, align="llrrrrrr"), wide=True),
         ),
-        lead="A recommender can look clever by repeating habits. Here every system ranks the same evaluation "
-        "sessions, all of them scored, so that the text model stands beside popularity, word matching and a "
-        "model of the user alone.",
+        lead="A recommender can look clever by repeating habits. Here every system ranks the same "
+        "evaluation sessions, and all of them are scored. The text model stands beside popularity, "
+        "word matching and a model of the user alone.",
     )

@@ -15,9 +15,9 @@ COLOURS = dict(zip(ENERGY_USES, (theme.ACCENT, theme.TEAL, theme.AMBER, theme.GR
 
 
 EXTRAPOLATED = (
-    "Extrapolated: energy is the modelled time of one busy core or radio x its power, from one phone's power "
-    "profile. Its currents were compared with five measured drain rates of that phone (docs/devices.md); no "
-    "session's energy was measured."
+    "Extrapolated: energy is the modelled time of one busy core or radio multiplied by its power, "
+    "from the power profile of one phone. The currents were compared with five measured drain rates "
+    "of that phone (docs/devices.md). No energy of a session was measured."
 )
 
 
@@ -58,11 +58,11 @@ def cost(result: RunResult) -> Section | None:
     ]
     columns = [
         "tier",
-        "battery a day",
-        "charge a day",
-        "energy a session",
-        "energy a round",
-        "computing a day",
+        "battery per day",
+        "charge per day",
+        "energy per session",
+        "energy per round",
+        "computing per day",
         "encoding per release",
     ]
     return Section(
@@ -73,20 +73,18 @@ def cost(result: RunResult) -> Section | None:
                 "Energy, battery and time, extrapolated",
                 "modelled",
                 table_html(day_rows, columns),
-                "A session's energy is the mean of sessions that ran. A round's is all that a device spends "
-                "in a round in which it tries to send a signal: upload, download, install and its sessions. "
-                "Encoding per release is the background work of reading catalogue and history anew when a "
-                "release is installed, in the mean.",
+                "Energy per session is the mean over sessions that ran. Energy per round is all that "
+                "a device spends in a round in which it tries to send a signal: upload, download, "
+                "install and its sessions. Encoding per release is the mean background work when a "
+                "release is installed: the catalogue and the history are encoded again.",
                 wide=True,
             ),
-            _uses(
-                result, "energy_mj_per_day_by", "What a day's energy goes to, extrapolated", "a phone and day"
-            ),
+            _uses(result, "energy_mj_per_day_by", "Use of energy per day, extrapolated", "per phone and day"),
             _uses(
                 result,
                 "energy_mj_per_round_by",
-                "What a round's energy goes to, extrapolated",
-                "a participant",
+                "Use of energy per round, extrapolated",
+                "per participant",
             ),
         ),
         EXTRAPOLATED,

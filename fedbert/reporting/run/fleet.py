@@ -139,8 +139,8 @@ def participation(result: Underway) -> Section | None:
                 wide=True,
             )
         ),
-        "Every device tosses its own coin whether or not it can take part; those that cannot count as "
-        "zero, and the privacy account charges the coin, not the turnout.",
+        "Every device tosses its own coin, whether or not it can take part. Devices that cannot take "
+        "part count as zero. The privacy accounting charges the coin, not the turnout.",
     )
 
 
@@ -164,8 +164,8 @@ def traffic(result: Underway) -> Section | None:
             ),
             Panel("Payloads and totals", "modelled", facts_html(text.facts(result["traffic"])), wide=True),
         ),
-        "The bytes of one release and of one masked report are measured on real ones. How many travel, and "
-        "how often again, follows from modelled availability and links.",
+        "The bytes of one release and of one masked report are measured on real payloads. How many "
+        "are sent, and how often they are sent again, follows from modelled availability and links.",
     )
 
 
@@ -204,6 +204,6 @@ def shards(result: RunResult) -> Section | None:
         "What went wrong with shards",
         None,
         notice + panels_html(Panel("By round", None, table, wide=True)),
-        "A shard that fails is asked again, three times in all. One that is left out of a round is in none "
-        "of its figures.",
+        "A shard that fails is asked again, three times in all. A shard that is left out of a round "
+        "is in none of that round's figures.",
     )

@@ -147,7 +147,7 @@ def latency_and_memory(result: RunResult) -> Section | None:
             ),
             Panel("Percentiles", "modelled", table_html(rows, columns), wide=True),
         ),
-        "Percentiles and curves are of answered sessions, from fixed bins 2% wide.",
+        "Percentiles and curves are over answered sessions, from fixed bins that are 2% wide.",
     )
 
 
@@ -174,9 +174,9 @@ def verified_devices(result: RunResult) -> Section | None:
         "Does memory really decide so?",
         "measured",
         table_html(rows, columns, align="llrrrlll"),
-        "Each device is a fresh process whose memory is limited to its own baseline (interpreter and "
-        "runtime) plus the device's budget; it loads the model and encodes one text. A device without a "
-        "number has a budget drawn from the free memory of its profile.",
-        f"{sentences.verified_sentence(result)} Drawn are those whose budget is nearest to the predicted "
-        "peak, on both sides of it.",
+        "Each device is a new process. Its memory is limited to its own baseline (interpreter and "
+        "runtime) plus the device's budget. It loads the model and encodes one text. A device without "
+        "a number has a budget drawn from the free memory of its profile.",
+        f"{sentences.verified_sentence(result)} The devices are those whose budget is nearest to the "
+        "predicted peak, on both sides of it.",
     )

@@ -24,20 +24,24 @@ def _alerts(result: RunResult) -> list[str]:
     if not sentences.finished(result):
         alerts.append(
             alert_html(
-                "This run did not finish.", f"{text.sentence(result['status'])} What follows is up to then."
+                "This run did not finish.",
+                f"{text.sentence(result['status'])} The page shows the rounds up to then.",
             )
         )
     if not is_private(result["privacy"]):
         alerts.append(
             alert_html(
                 "Not private.",
-                f"{sentences.statement(result)} Nothing bounds what the sums reveal about one person; add "
-                "--epsilon to see what privacy costs.",
+                f"{sentences.statement(result)} Nothing bounds what the sums reveal about one person. "
+                "Add --epsilon to see what privacy costs.",
             )
         )
     missing = sentences.missing_sentence(result)
     if missing:
         alerts.append(alert_html("Devices are missing.", missing))
+    left_out = sentences.no_bound_sentence(result)
+    if left_out:
+        alerts.append(alert_html("No bound.", left_out, warning=False))
     note = str(result["world"].get("note") or "")
     if note:
         alerts.append(alert_html("About this world.", text.sentence(note), warning=False))

@@ -18,7 +18,7 @@ from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import RunResult, Underway, is_private
 
 MASK_WORDS = {
-    "devices_per_shard": "most devices of a shard whose masks were run",
+    "devices_per_shard": "devices per shard whose masks were run, at most",
     "dropped": "of these, dropped out half-way",
     "equal": "masked sum equal to the plain sum, to the bit",
 }
@@ -88,7 +88,7 @@ def privacy(result: RunResult) -> Section:
             ),
             Panel("How it is done", None, facts_html(how)),
             Panel(
-                "Side by side, and what the same noise and rounds would come to",
+                "Both bounds, and what they grow to with the same noise and rounds",
                 "proved",
                 table_html(table, columns, align="l" + "r" * (len(columns) - 2) + "l"),
                 wide=True,
@@ -98,8 +98,8 @@ def privacy(result: RunResult) -> Section:
             "What it reveals",
             None,
             panels_html(*panels),
-            "Smaller is more private. Epsilon bounds how much more likely any outcome becomes through one "
-            "person's data, by a factor of e to the epsilon, but for a chance of delta.",
+            "A smaller epsilon is more private. One person's data makes any outcome at most e^epsilon "
+            "times more likely, except with probability delta.",
             sentences.statement(result),
         )
     notice = alert_html("Not private.", sentences.statement(result))
@@ -123,6 +123,7 @@ def secure_sum(result: RunResult) -> Section | None:
         "Do the masks cancel?",
         "measured",
         facts_html({MASK_WORDS.get(name, name): value for name, value in text.facts(checked).items()}),
-        "Each shard really runs pairwise masks, with devices dropping out, for a few of its phones, compares "
-        "the result with their plain sum, mod 2^32, and answers yes or no: no phone's vector leaves it.",
+        "For a few of its phones each shard really runs the pairwise masks, with devices dropping "
+        "out. It compares the result with their plain sum, mod 2^32, and answers yes or no. No "
+        "phone's vector leaves the shard.",
     )

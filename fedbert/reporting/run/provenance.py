@@ -62,7 +62,7 @@ def scenario(result: Underway, file: str = "scenario.toml") -> Section:
                 if part
             )
         ),
-        f"The same settings stand in {file} beside this report; --config reads them again.",
+        f"The same settings are in {file} beside this report. --config reads them.",
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from fedbert.comparison import FULL, RELEASE_0, STUDENTS
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run import sentences
@@ -42,9 +43,11 @@ def _guides(result: Underway) -> list[tuple[str, float, str]]:
         for part, colour in GUIDES.items()
         if part in row["system"].lower()
     ]
+    for row in result["comparison"]:
+        if (row["system"], row["inputs"]) == (STUDENTS[RELEASE_0], FULL):
+            lines.append(("release 0, every session scored", row["quality"]["ndcg@10"], theme.MUTED))
     gap = result["gap"]
     if gap is not None:
-        lines.append(("release 0, every session scored", gap["release_0"], theme.MUTED))
         lines.append(("pooled-data bound", gap["pooled"], theme.PLUM))
     return lines
 
@@ -194,10 +197,10 @@ def quality(result: Underway) -> Section | None:
                 "Line chart of nDCG@10 by round: as users saw it, treated and control groups, baselines.",
                 460,
             ),
-            "Solid blue counts every evaluation session; where the phone could not answer in time the "
-            "user saw the default order. The two thinner lines count scored sessions only; the control "
-            "group never gets a new release, so their distance is what learning won. Dashed lines score "
-            "every session.",
+            "The solid blue line covers every evaluation session. Where the phone could not answer in "
+            "time, the user saw the default order. The two thinner lines cover scored sessions only. "
+            "The control group never gets a new release, so the distance between the two lines is the "
+            "gain from learning. Dashed lines score every session.",
             wide=True,
         )
     ]
@@ -206,16 +209,16 @@ def quality(result: Underway) -> Section | None:
         closed = text.percent(gap["closed"])
         every.append(
             Panel(
-                f"Of the possible gain, {closed} was won"
+                f"The signals closed {closed} of the gap"
                 if gap["closed"] is not None
-                else "No gain was possible",
+                else "There was no gain to reach",
                 "measured",
                 figure_html(
                     gap_figure(result), "From release 0 to the final release to the pooled-data bound.", 270
                 ),
-                "The pooled-data bound is the same student, steps and learning rates on all learning "
-                "sessions' clicks in one place, unclipped. By text alone "
-                f"{text.percent(gap['text_only_closed'])} was won.",
+                "The pooled-data bound is the same student with the same steps and learning rates, "
+                "trained on the clicks of all learning sessions in one place, without clipping. From "
+                f"the text alone the signals closed {text.percent(gap['text_only_closed'])}.",
                 wide=True,
             )
         )
@@ -236,8 +239,7 @@ def quality(result: Underway) -> Section | None:
         "Quality",
         None,
         panels_html(*every),
-        "Sampled-candidate metrics are not comparable with metrics over a whole catalogue. Intervals "
-        "come from resampling texts, not devices.",
-        f"All figures are {sentences.METRIC_IN_FULL}: 1 means that the item the user wanted always stood "
-        "first.",
+        "Metrics over sampled candidates cannot be compared with metrics over a whole catalogue. "
+        "Intervals come from resampling texts, not devices.",
+        f"All figures are {sentences.METRIC_IN_FULL}. 1 means that the target item was always ranked first.",
     )

@@ -76,9 +76,7 @@ def gap_sentence(result: RunResult) -> str | None:
     if gap is None:
         return None
     if gap["closed"] is None:
-        return (
-            "Training on all clicks in one place would win nothing over release 0: there is no gap to close."
-        )
+        return "There is no gap to close: training on all clicks in one place is no better than release 0."
     return (
         f"The phones' signals closed {text.percent(gap['closed'])} of the gap between the first release "
         f"({gap['release_0']:.3f}) and the same model trained on all clicks in one place "
@@ -107,8 +105,8 @@ def service_sentence(result: RunResult) -> str | None:
     if share is None:
         return None
     return (
-        f"Phones answered {text.percent(share, 1)} of sessions in time; in the others users saw the default "
-        "order."
+        f"Phones answered {text.percent(share, 1)} of sessions in time. In the others users saw the "
+        "default order."
     )
 
 
@@ -118,7 +116,7 @@ def cost_sentence(result: RunResult) -> str | None:
     if not tiers:
         return None
     battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
-    said = f"{battery}% of its battery a day (extrapolated), depending on its tier."
+    said = f"{battery}% of its battery per day (extrapolated), depending on its tier."
     fastest, slowest = latency_p95_ms(result)
     if fastest is not None:
         said += (
@@ -127,7 +125,7 @@ def cost_sentence(result: RunResult) -> str | None:
         )
     model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
     if model_bytes and report:
-        said += f" It fetches {text.size(model_bytes)} a release and sends {text.size(report)} a report."
+        said += f"It fetches {text.size(model_bytes)} per release and sends {text.size(report)} per report."
     return said
 
 
@@ -155,7 +153,7 @@ def headline(result: RunResult) -> str:
         parts.append(spoken[0].lower() + spoken[1:])
     if tiers:
         battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
-        parts.append(f"it costs a phone {battery}% of its battery a day (extrapolated)")
+        parts.append(f"it costs a phone {battery}% of its battery per day (extrapolated)")
     spent = result["privacy"]["epsilon"]
     if spent is None:
         parts.append("nothing bounds what it reveals")
@@ -188,6 +186,16 @@ def verified_sentence(result: RunResult) -> str:
     )
 
 
+def no_bound_sentence(result: RunResult) -> str:
+    """Return that the pooled-data bound was left out; empty if it was asked for."""
+    if result["scenario"].get("pooled_bound", True):
+        return ""
+    return (
+        "The pooled-data bound was left out (pooled_bound is off, as with --quick), so what could be gained "
+        "at most is not known."
+    )
+
+
 def missing_sentence(result: RunResult) -> str:
     """Return how many devices gave no figure in how many rounds; empty if all did."""
     rounds = [row["round"] for row in result["rounds"] if row.get("missing")]
@@ -196,6 +204,6 @@ def missing_sentence(result: RunResult) -> str:
     most = max(row.get("missing", 0) for row in result["rounds"])
     which = ", ".join(str(number) for number in rounds)
     return (
-        f"Up to {most:,} of {result['scenario']['devices']:,} phones are missing from every figure of round "
-        f"{which}: their shards gave no answer that could be used."
+        f"Up to {most:,} of {result['scenario']['devices']:,} phones are missing from every figure of "
+        f"round {which}. Their shards gave no usable answer."
     )

@@ -83,7 +83,7 @@ def releases(result: Underway) -> Section | None:
         ]
         for row in rounds
     ]
-    columns = ["round", "signals of", "reports", "round", "loss", "nDCG@10 public", "gate", "release"]
+    columns = ["round", "signals of release", "reports", "round", "loss", "nDCG@10 public", "gate", "release"]
     return Section(
         "What the server learned and released",
         None,
@@ -105,6 +105,6 @@ def releases(result: Underway) -> Section | None:
                 wide=True,
             ),
         ),
-        "The gate uses only what a deployed server has: public validation text and privatised histograms "
-        "of the rank users clicked. A round sums signals of one release only.",
+        "The gate uses only what a deployed server has: public validation texts and privatised "
+        "histograms of the ranks that users clicked. A round sums the signals of one release only.",
     )

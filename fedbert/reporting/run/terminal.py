@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from fedbert.comparison import EVERY_SESSION, tier_ndcg
+from fedbert.comparison import tier_ndcg
+from fedbert.display import COLUMNS
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line
+from fedbert.reporting.parts.terminal import block, dim, new_table
+from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
 from fedbert.reporting.run import sentences
 from fedbert.results import RunResult, is_private
-
-STYLES = {"measured": "green", "modelled": "yellow", "proved": "magenta"}
 
 
 def print_summary(
@@ -22,13 +23,13 @@ def print_summary(
         result: the run.
         folder: where its files are.
         stream: where to print, standard output by default.
-        width: columns; by default the terminal's, and 100 where there is none.
+        width: columns; by default the terminal's, and 80 where there is none.
     """
     from rich.console import Console
 
     out = stream if stream is not None else sys.stdout
     if width is None and not out.isatty():
-        width = 100
+        width = COLUMNS
     console = Console(file=out, width=width, highlight=False, markup=False)
     console.print()
     console.print(sentences.headline(result), style="bold")
@@ -40,11 +41,14 @@ def print_summary(
     missing = sentences.missing_sentence(result)
     if missing:
         console.print(missing, style="bold red")
+    left_out = sentences.no_bound_sentence(result)
+    if left_out:
+        console.print(left_out)
     blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _traffic)
-    for block in (make(result) for make in blocks):
-        if block is not None:
+    for shown in (make(result) for make in blocks):
+        if shown is not None:
             console.print()
-            console.print(block)
+            console.print(shown)
     verified = sentences.verified_sentence(result)
     if verified:
         console.print()
@@ -60,31 +64,14 @@ def print_summary(
     )
     # one unbroken line, so that it can be clicked or copied
     console.print(str(folder / "report.html"), style="bold cyan", soft_wrap=True)
-    console.print("beside it: run.json, rounds.parquet, devices.parquet, scenario.toml", style="dim")
-
-
-def _block(title: str, label: str, *parts: Any) -> Any:
-    from rich.console import Group
-    from rich.text import Text
-
-    return Group(Text.assemble((title, "bold"), "  ", (label, STYLES[label])), *parts)
-
-
-def _table(*columns: str, left: int = 1) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
-    return table
+    console.print("Beside it: run.json, rounds.parquet, devices.parquet, scenario.toml.", style="dim")
 
 
 def _quality(result: RunResult) -> Any:
     rounds = result["rounds"]
     if not rounds:
         return None
-    table = _table("", "nDCG@10", "95% interval")
+    table = new_table("", "nDCG@10", "95% interval")
     after = f"  after round {rounds[-1]['round']}"
     for name, row in (("as users saw it, before", rounds[0]), (after, rounds[-1])):
         table.add_row(
@@ -100,28 +87,24 @@ def _quality(result: RunResult) -> Any:
             text.number(system["quality"]["ndcg@10"]),
             f"{system['low']:.3f} to {system['high']:.3f}",
         )
-    return _block(sentences.METRIC_IN_FULL, "measured", table)
+    return block(sentences.METRIC_IN_FULL, "measured", table)
 
 
 def _tier_quality(result: RunResult) -> Any:
     if not result["tiers"]:
         return None
-    from rich.text import Text
-
-    names = [name for name in EVERY_SESSION if result["comparison"]]
-    table = _table("tier", "as users saw it", "when scored", *names)
+    headings = TIER_HEADINGS if result["comparison"] else TIER_HEADINGS[:3]
+    table = new_table(*headings)
     for name in result["tiers"]:
-        table.add_row(name, *(text.number(value) for value in tier_ndcg(result, name)[: 2 + len(names)]))
-    note = f"{', '.join(names)}: every session scored" if names else ""
-    return _block(
-        "nDCG@10 by device tier, whole run", "measured", *([Text(note, "dim")] if note else []), table
-    )
+        table.add_row(name, *(text.number(value) for value in tier_ndcg(result, name)[: len(headings) - 1]))
+    note = dim(f"every session scored: {', '.join(headings[3:])}") if headings[3:] else ""
+    return block("nDCG@10 by device tier, whole run", "measured", *([note] if note else []), table)
 
 
 def _tiers(result: RunResult) -> Any:
     if not result["tiers"]:
         return None
-    table = _table("tier", "devices", "p50", "p95", "p99", "memory p95")
+    table = new_table("tier", "devices", "p50", "p95", "p99", "memory p95")
     for name, tier in result["tiers"].items():
         table.add_row(
             name,
@@ -130,17 +113,14 @@ def _tiers(result: RunResult) -> Any:
             text.size(tier["peak_memory_bytes"].get("p95")),
         )
     line = device_errors_line(result.get("device_errors"))
-    return _block(
-        "By device tier: latency of answered sessions", "modelled", table, *([line] if line else [])
-    )
+    return block("By device tier: latency of answered sessions", "modelled", table, *([line] if line else []))
 
 
 def _energy(result: RunResult) -> Any:
     if not result["tiers"]:
         return None
-    from rich.text import Text
 
-    table = _table("tier", "mJ a session", "mJ a round", "mAh a day", "battery a day", "goes most to")
+    table = new_table("tier", "mJ/session", "mJ/round", "mAh/day", "battery/day", "largest use")
     for name, tier in result["tiers"].items():
         uses = text.shares(tier.get("energy_mj_per_day_by", {}))
         most = max(uses, key=lambda use: uses[use], default=None)
@@ -152,19 +132,19 @@ def _energy(result: RunResult) -> Any:
             f"{text.significant(tier['battery_percent_per_day'])}%",
             f"{most} {text.percent(uses[most])}" if most else text.NONE,
         )
-    note = "from one phone's power profile; a round: of a device that sends a signal in it"
-    return _block("Energy and battery of a phone, extrapolated", "modelled", Text(note, "dim"), table)
+    note = "From one phone's power profile. mJ/round is of a device that sends a signal."
+    return block("Energy and battery of a phone, extrapolated", "modelled", dim(note), table)
 
 
 def _outcomes(result: RunResult) -> Any:
     names = sentences.outcome_names(result)
     if not names:
         return None
-    table = _table("tier", *(sentences.outcome_label(name) for name in names))
+    table = new_table("tier", *(sentences.outcome_label(name) for name in names))
     for tier, row in result["tiers"].items():
         part = text.shares(row["outcomes"])
         table.add_row(tier, *(text.percent(part.get(name, 0.0), 1) for name in names))
-    return _block("What became of the sessions", "modelled", table)
+    return block("What became of the sessions", "modelled", table)
 
 
 def _privacy(result: RunResult) -> Any:
@@ -174,7 +154,7 @@ def _privacy(result: RunResult) -> Any:
     if not is_private(row):
         return Text.assemble(("Not private. ", "bold red"), sentences.statement(result))
     projected = [f"{each['days']} days" if each["days"] > 1 else "1 day" for each in row["projections"]]
-    table = _table("", "assumes", "run", *projected, left=2)
+    table = new_table("", "assumes", "run", *projected, left=2)
     for name, key in (("amplified", "epsilon"), ("unamplified", "epsilon_unamplified")):
         table.add_row(
             name,
@@ -184,11 +164,11 @@ def _privacy(result: RunResult) -> Any:
         )
     unit = row["assumptions"].get("unit", text.NONE)
     title = f"Epsilon at delta {text.power(row['delta'])}"
-    return _block(title, "proved", sentences.statement(result), Text(f"who is protected: {unit}"), table)
+    return block(title, "proved", sentences.statement(result), Text(f"Protected: {unit}."), table)
 
 
 def _verified(result: RunResult) -> Any:
-    table = _table("device", "profile", "tokens", "budget", "predicted peak", "predicted", "seen", left=2)
+    table = new_table("device", "profile", "tokens", "budget", "predicted peak", "predicted", "seen", left=2)
     for row in result.get("verified_devices", []):
         table.add_row(
             text.NONE if row["device"] is None else str(row["device"]),
@@ -199,7 +179,7 @@ def _verified(result: RunResult) -> Any:
             row["predicted"],
             row["seen"] if row["agrees"] else f"{row['seen']} (!)",
         )
-    return _block(
+    return block(
         "Devices run under a hard memory limit", "measured", sentences.verified_sentence(result), table
     )
 
@@ -207,9 +187,9 @@ def _verified(result: RunResult) -> Any:
 def _traffic(result: RunResult) -> Any:
     if not result["traffic"]:
         return None
-    table = _table("", "", left=1)
+    table = new_table("", "", left=1)
     table.show_header = False
     for name, value in text.facts(result["traffic"]).items():
         table.add_row(name, value)
-    note = "measured: the bytes of one report and of one release"
-    return _block("Traffic", "modelled", note, table)
+    note = "The bytes of one report and of one release are measured."
+    return block("Traffic", "modelled", note, table)

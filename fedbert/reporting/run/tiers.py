@@ -114,8 +114,8 @@ def tiers(result: RunResult) -> Section | None:
                 wide=True,
             ),
         ),
-        "Quality is of evaluation sessions, outcomes are of all sessions. Quality is measured on real "
-        "text; whether a phone of a tier answers in time is modelled from its profile.",
-        "A phone that is too slow, short of memory or without a release shows the default order: its "
-        "user loses quality, and this is by how much.",
+        "Quality is over evaluation sessions, outcomes are over all sessions. Quality is measured on "
+        "real text. Whether a phone of a tier answers in time is modelled from its profile.",
+        "A phone that is too slow, is short of memory or has no release shows the default order. This "
+        "chapter shows how much quality its user loses.",
     )

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 METRIC_NOTE = (
-    "nDCG@10 and AUC with 20 candidates, mean over evaluation sessions, by the int8 student that the phones "
-    "run, with every session scored."
+    "nDCG@10 and AUC with 20 candidates, mean over evaluation sessions. The int8 student that phones "
+    "run scores every session."
 )
 
 
-INTERVAL_NOTE = "Intervals: 95 %, Student's t over seeds."
+INTERVAL_NOTE = "Intervals: 95%, Student's t over seeds."
 
 
 def _missing(value: float | None) -> bool:
@@ -36,8 +36,8 @@ def share_text(value: float | None, low: float | None = None, high: float | None
     if value is None or _missing(value):
         return "–"
     if low is None or high is None or _missing(low) or _missing(high):
-        return f"{100 * value:.0f} %"
-    return f"{100 * value:.0f} ± {50 * (high - low):.0f} %"
+        return f"{100 * value:.0f}%"
+    return f"{100 * value:.0f} ± {50 * (high - low):.0f}%"
 
 
 def quality_of(row: Any, name: str) -> str:
@@ -67,7 +67,7 @@ COLUMNS = (
 
 
 def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
-    """Return the frontier's table as text, one row a budget, in `COLUMNS`."""
+    """Return the frontier's table as text, one row per budget, in `COLUMNS`."""
 
     return [
         [
@@ -158,7 +158,7 @@ def against_epsilon(frontier: "pd.DataFrame") -> list[Section]:
         Section(
             f"{title} against epsilon",
             "measured",
-            figure_html(frontier_figure(frontier, metric, title), f"{title} of the final release by epsilon"),
+            figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon."),
             note=f"{METRIC_NOTE} {INTERVAL_NOTE}",
         )
         for metric, title in (("ndcg@10", "nDCG@10"), ("auc", "AUC"))
@@ -172,8 +172,8 @@ def in_full(frontier: "pd.DataFrame", seeds: int) -> Section:
         "measured",
         table_html(table_rows(frontier), COLUMNS),
         note=(
-            "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier is "
-            f"the noise's standard deviation over the clip norm. {INTERVAL_NOTE} "
-            f"{seeds} seeds a budget."
+            "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier "
+            f"is the standard deviation of the noise over the clip norm. {INTERVAL_NOTE} {seeds} "
+            f"{'seed' if seeds == 1 else 'seeds'} per budget."
         ),
     )

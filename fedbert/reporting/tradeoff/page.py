@@ -27,8 +27,8 @@ def headline(frontier: "pd.DataFrame") -> str:
         for _, row in frontier.iterrows()
     ]
     return (
-        f"Release 0 ranks at nDCG@10 {release_0:.3f}; learning from all clicks in one place would reach "
-        f"{pooled:.3f}. The final release by epsilon: {', '.join(parts)}."
+        f"Release 0 ranks at nDCG@10 {release_0:.3f}. Learning from all clicks in one place would "
+        f"reach {pooled:.3f}. The final release by epsilon: {', '.join(parts)}."
     )
 
 
@@ -51,13 +51,16 @@ def render(
             "proved",
             table_html(
                 [
-                    ["amplified", "nobody but a device knows whether it is in a round's cohort"],
-                    ["unamplified", "the server knows every cohort; the honest figure if coins are seen"],
-                    ["unit", "one device with everything it sends in the run"],
+                    ["amplified", "only the device knows whether it is in a round's cohort"],
+                    [
+                        "unamplified",
+                        "the server knows every cohort; use this one if participation is seen",
+                    ],
+                    ["unit", "one device with everything that it sends in the run"],
                     ["signal", ", ".join(sorted(set(frontier["signal"])))],
                     ["privacy mode", ", ".join(sorted(set(frontier["privacy_mode"])))],
                 ],
-                ["word", "meaning"],
+                ["term", "meaning"],
                 align="ll",
             ),
         ),
@@ -70,15 +73,15 @@ def render(
         ),
     ]
     cards = [
-        Card("cells", str(len(cells)), f"{len(frontier)} budgets, {len(seeds)} seeds", "measured"),
-        Card("release 0", mean_text(frontier, "release_0_ndcg@10"), "nDCG@10", "measured"),
+        Card("Cells", str(len(cells)), f"{len(frontier)} budgets, {len(seeds)} seeds", "measured"),
+        Card("Release 0", mean_text(frontier, "release_0_ndcg@10"), "nDCG@10", "measured"),
         Card(
-            "no privacy" if best["budget"] == "none" else f"epsilon {best['budget']}",
+            "No privacy" if best["budget"] == "none" else f"Epsilon {best['budget']}",
             figure_text(best["ndcg@10"]),
             "nDCG@10 of the final release",
             "measured",
         ),
-        Card("pooled-data bound", mean_text(frontier, "pooled_ndcg@10"), "nDCG@10", "measured"),
+        Card("Pooled-data bound", mean_text(frontier, "pooled_ndcg@10"), "nDCG@10", "measured"),
     ]
     return render_page(
         "What privacy costs in quality", headline(frontier), cards, sections, subtitle="Trade-off report"

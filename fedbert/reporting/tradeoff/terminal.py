@@ -3,38 +3,26 @@
 from typing import TYPE_CHECKING
 
 from fedbert.devices.profiles import TIERS
+from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.tradeoff.frontier import COLUMNS, mean_text, table_rows
 from fedbert.reporting.tradeoff.tiers import tier_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
+    from rich.console import RenderableType
+
+TERMINAL_COLUMNS = ("epsilon", "nDCG@10", "AUC", "text only nDCG@10", "gap closed", "unamplified")
+"""What fits in 80 columns; the page has the rest."""
 
 
-TERMINAL_COLUMNS = (
-    "epsilon",
-    "nDCG@10",
-    "AUC",
-    "text only nDCG@10",
-    "gap closed",
-    "noise multiplier",
-    "unamplified",
-)
-"""What fits in 80 columns."""
+def terminal_tables(frontier: "pd.DataFrame") -> list["RenderableType"]:
+    """Return the tables that end the command: the frontier, and the final release's quality by tier."""
+    return ["", _frontier(frontier), "", _tiers(frontier), ""]
 
 
-def terminal_table(frontier: "pd.DataFrame") -> "Table":
-    """Return the table that ends the command, with release 0 and the pooled-data bound below."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(
-        title="Final release by epsilon (20 candidates, mean over evaluation sessions)",
-        title_justify="left",
-        box=SIMPLE,
-    )
-    for number, name in enumerate(TERMINAL_COLUMNS):
-        table.add_column(name, justify="left" if number == 0 else "right")
+def _frontier(frontier: "pd.DataFrame") -> "RenderableType":
+    """Return each budget's figures, with release 0 and the pooled-data bound below."""
+    table = new_table(*TERMINAL_COLUMNS)
     shown = [COLUMNS.index(name) for name in TERMINAL_COLUMNS]
     for row in table_rows(frontier):
         table.add_row(*(row[index] for index in shown))
@@ -42,21 +30,15 @@ def terminal_table(frontier: "pd.DataFrame") -> "Table":
     for name, key in (("release 0", "release_0"), ("pooled", "pooled")):
         figures = [mean_text(frontier, f"{key}_{metric}") for metric in ("ndcg@10", "auc")]
         table.add_row(name, *figures, *[""] * (len(TERMINAL_COLUMNS) - 3))
-    return table
+    note = dim("20 candidates, mean over sessions; unamplified: epsilon if participation is seen")
+    made: RenderableType = block("Final release by epsilon", "measured", note, table)
+    return made
 
 
-def tier_table(frontier: "pd.DataFrame") -> "Table":
-    """Return the final release's nDCG@10 by epsilon and device tier, with every session scored."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(
-        title="nDCG@10 of the final release by device tier, every session scored (measured)",
-        title_justify="left",
-        box=SIMPLE,
-    )
-    for number, name in enumerate(("epsilon", *TIERS)):
-        table.add_column(name, justify="left" if number == 0 else "right")
+def _tiers(frontier: "pd.DataFrame") -> "RenderableType":
+    table = new_table("epsilon", *TIERS)
     for row in tier_rows(frontier):
         table.add_row(*row)
-    return table
+    note = dim("nDCG@10 of the final release, every session scored")
+    made: RenderableType = block("Quality by device tier", "measured", note, table)
+    return made

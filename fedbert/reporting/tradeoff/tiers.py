@@ -25,7 +25,8 @@ def tiers(frontier: "pd.DataFrame", note: str) -> Section:
         "measured",
         table_html(rows, ["epsilon", "tier", *TIER_COLUMNS], align="llrrrrr"),
         f"{TIER_NOTE} {note}",
-        "Noise costs every tier alike only if their users are alike; phones that cannot answer gain nothing.",
+        "Noise costs every tier the same only if their users are alike. Phones that cannot answer "
+        "gain nothing.",
     )
 
 

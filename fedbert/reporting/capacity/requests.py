@@ -3,7 +3,7 @@
 from typing import Any
 
 from fedbert.planning.capacity.capacity import HOURS, CapacityForecast
-from fedbert.reporting.parts import theme
+from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Section, figure_html
 
 REQUEST_KINDS = ("download", "upload", "check-in")
@@ -48,5 +48,7 @@ def requests(result: CapacityForecast) -> Section:
         "Requests by hour",
         "modelled",
         figure_html(requests_figure(result), "Requests per second by local hour and kind."),
-        note="; ".join(f"{kind}: {result.find(f'{kind} QPS', 0).assumption}" for kind in REQUEST_KINDS),
+        note=" ".join(
+            text.sentence(f"{kind}: {result.find(f'{kind} QPS', 0).assumption}") for kind in REQUEST_KINDS
+        ),
     )

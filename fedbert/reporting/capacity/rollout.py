@@ -4,7 +4,7 @@ from typing import Any
 
 from fedbert.planning.capacity.capacity import CapacityForecast, Curve
 from fedbert.reporting.capacity.axes import SOFT_GREY, band
-from fedbert.reporting.parts import theme
+from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Section, figure_html
 
 
@@ -40,5 +40,5 @@ def rollout(result: CapacityForecast) -> Section:
         "A release reaches the fleet",
         "modelled",
         figure_html(rollout_figure(result), "Share of devices with a release by hours since it was made."),
-        note=result.find("hours to 50%").assumption,
+        note=text.sentence(result.find("hours to 50%").assumption),
     )

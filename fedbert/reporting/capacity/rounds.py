@@ -2,6 +2,7 @@
 
 from fedbert.planning.capacity.capacity import CapacityForecast
 from fedbert.reporting.capacity.axes import hourly_figure
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_html
 
 
@@ -19,13 +20,14 @@ def rounds(result: CapacityForecast) -> Section:
                 "Eligible devices",
                 "modelled",
                 figure_html(eligible_figure, "Eligible devices by local hour."),
-                result.find("eligible devices", 0).assumption,
+                text.sentence(result.find("eligible devices", 0).assumption),
             ),
             Panel(
                 "Chance that a round fills",
                 "modelled",
                 figure_html(fill_figure, fills),
-                f"{wanted:,} reports wanted; " + result.find("chance that a round fills", 0).assumption,
+                f"{wanted:,} reports wanted. "
+                + text.sentence(result.find("chance that a round fills", 0).assumption),
             ),
         ),
     )

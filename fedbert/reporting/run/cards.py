@@ -77,7 +77,7 @@ def cards(result: RunResult) -> list[Card]:
     size = result["model"].get("bytes")
     if size:
         report = result["traffic"].get("bytes_per_report")
-        note = f"a report sent back has {text.size(report)}" if report else "each release, to each phone"
+        note = f"a report sent back is {text.size(report)}" if report else "each release, to each phone"
         shown.append(Card("One release of the model", text.size(size), note, "measured"))
     rate = result["totals"].get("devices_per_s")
     shown.append(

@@ -32,7 +32,7 @@ def comparison_figure(result: RunResult) -> Any:
     figure = go.Figure()
     figure.add_scatter(
         x=values,
-        y=[name for name, _ in named],
+        y=[name.replace(" (", "<br>(") for name, _ in named],  # two lines: half a phone wide else
         mode="markers+text",
         marker={"size": 11, "color": [_kind_colour(row["system"]) for row in rows]},
         text=[f"  {value:.3f}" for value in values],

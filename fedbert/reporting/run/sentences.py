@@ -125,7 +125,7 @@ def cost_sentence(result: RunResult) -> str | None:
         )
     model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
     if model_bytes and report:
-        said += f"It fetches {text.size(model_bytes)} per release and sends {text.size(report)} per report."
+        said += f" It fetches {text.size(model_bytes)} per release and sends {text.size(report)} per report."
     return said
 
 

@@ -143,7 +143,7 @@ def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
             )
         )
     figure.update_xaxes(
-        title="epsilon of the whole run (amplified; log scale)",
+        title="epsilon (amplified, log scale)",
         type="log",
         tickvals=budgets,
         ticktext=[f"{budget:g}" for budget in budgets],

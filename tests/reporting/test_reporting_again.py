@@ -21,7 +21,6 @@ from fedbert.reporting.compression.folder import write_compression
 from fedbert.reporting.run.folder import write_run_folder
 from fedbert.run_folder import present
 from fedbert.scenario import build, scenario_toml
-from fedbert.settings import checked
 
 
 def run(folder: Path) -> None:
@@ -31,13 +30,13 @@ def run(folder: Path) -> None:
 
 def tradeoff(folder: Path) -> None:
     """Write a grid's folder, with one seed and without some tier."""
-    settings = checked(GridSettings, {"epsilons": ["0.5", "none"], "seeds": 1, "output": folder, "jobs": 1})
+    settings = GridSettings(epsilons=(0.5, None), seeds=1, output=folder, jobs=1)
     run_tradeoff(settings, {"devices": "100", "rounds": "4"}, None, fakes.fake_run)
 
 
 def capacity(folder: Path) -> None:
     """Write a forecast's folder, under a cap that no release gets through within the horizon."""
-    run_capacity(checked(CapacitySettings, {"release_mbit_per_s": 1.0, "output": folder}), fakes.fake_run)
+    run_capacity(CapacitySettings(release_mbit_per_s=1.0, output=folder), fakes.fake_run)
 
 
 def compression(folder: Path) -> None:

@@ -4,9 +4,10 @@ Every system scores the same evaluation sessions, none left unscored. `inputs` i
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from fedbert.results import Metrics, RunResult
+from fedbert.results import ComparisonRow, Metrics, RunResult
 
 TEXT_ONLY = "text only"
 FULL = "text, history and user model"
@@ -64,16 +65,33 @@ def systems(unreleased: bool, pooled: bool = True) -> list[System]:
             continue
         for inputs, short in ((TEXT_ONLY, TEXT_ONLY), (FULL, "full")):
             header = {"kind": "release", "artefact": artefact, "inputs": short}
-            found.append(System(f"{artefact}_{short.replace(' ', '_')}", name, inputs, header))
+            found.append(System(ranked_by(artefact, inputs == TEXT_ONLY), name, inputs, header))
     return found
 
 
+def ranked_by(artefact: str, text_only: bool = False) -> str:
+    """Return the id of the system that ranks by a student, from all that it sees or from the text alone."""
+    return f"{artefact}_{'text_only' if text_only else 'full'}"
+
+
+@cache
+def _ids() -> dict[tuple[str, bool], str]:
+    """Return ids by name and by whether everything is seen."""
+    return {(system.name, system.inputs == FULL): system.id for system in systems(unreleased=True)}
+
+
+def system_id(row: ComparisonRow) -> str:
+    """Return the id of a row of a comparison; rows from before ids were kept have it by their name."""
+    known = row.get("id") or _ids().get((row["system"], row["inputs"] == FULL))
+    return known or row["system"]
+
+
 EVERY_SESSION = {
-    "release 0": STUDENTS[RELEASE_0],
-    "final release": STUDENTS[FINAL],
-    "pooled-data bound": STUDENTS[POOLED],
+    "release 0": ranked_by(RELEASE_0),
+    "final release": ranked_by(FINAL),
+    "pooled-data bound": ranked_by(POOLED),
 }
-"""Systems of the comparison that are shown by tier, with every evaluation session scored, by short names."""
+"""Systems that are shown by tier, with every evaluation session scored: ids by short name."""
 
 
 TIER_COLUMNS = ("as users saw it", "scored sessions", *(f"all scored: {name}" for name in EVERY_SESSION))
@@ -90,6 +108,6 @@ def tier_ndcg(result: RunResult, tier: str) -> list[float | None]:
 
 def _every_session(result: RunResult, system: str, tier: str) -> Metrics | None:
     for row in result["comparison"]:
-        if (row["system"], row["inputs"]) == (system, FULL):
+        if system_id(row) == system:
             return row.get("tiers", {}).get(tier)
     return None

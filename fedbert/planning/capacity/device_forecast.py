@@ -6,9 +6,7 @@ from fedbert.intervals import NORMAL_QUANTILE, Array, Estimate, from_draws, wils
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import HOURS, Forecast, Label, Plan
 from fedbert.planning.capacity.draws import Draws
-from fedbert.units import MS_PER_HOUR, MS_PER_S
-
-S_PER_HOUR = MS_PER_HOUR / MS_PER_S
+from fedbert.units import S_PER_HOUR
 
 SESSION_VARIATION = 2.0
 """1 + the squared coefficient of variation of the cost of one session, which is at most 1 by assumption."""

@@ -1,9 +1,9 @@
 """The forecast's uncertain inputs, drawn together: row 0 is the best guess, the others make the intervals.
 
-Two sources: *sampling*, for the run is a sample of the fleet (Jeffreys' posterior of each share; rounds
-resampled for what varies between rounds), and *model spread*, for availability is modelled: a factor on the
-odds of every share, log-normal, whose 95 % range is 1 / (1 + spread) .. 1 + spread, one for all hours.
-What a device spends is spread by the measured error of the device model instead, where that is more.
+Two sources: *sampling*, because the run is a sample of the fleet (Jeffreys' posterior of each share; rounds
+resampled for what varies between rounds), and *model spread*, because availability is modelled: a factor on
+the odds of every share, log-normal, whose 95 % range is 1 / (1 + spread) .. 1 + spread, one for all hours.
+What a device spends is spread by the measured error of the device model instead, where that is larger.
 """
 
 import math

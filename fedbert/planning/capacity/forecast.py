@@ -12,7 +12,7 @@ from fedbert.planning.capacity.capacity import HOURS, BaseFacts, CapacityForecas
 from fedbert.planning.capacity.device_forecast import hourly, sessions, tiers
 from fedbert.planning.capacity.draws import Draws, draw_inputs
 from fedbert.planning.capacity.filling import fill_chance, sampling_probability
-from fedbert.planning.capacity.request_forecast import S_PER_HOUR, requests, with_chance
+from fedbert.planning.capacity.request_forecast import requests, with_chance
 from fedbert.planning.capacity.rollout import (
     STEPS_PER_HOUR,
     Rollout,
@@ -23,7 +23,7 @@ from fedbert.planning.capacity.rollout import (
     usual_day,
 )
 from fedbert.randomness import Purpose, generator
-from fedbert.units import S_PER_DAY
+from fedbert.units import S_PER_DAY, S_PER_HOUR
 
 BURST_S = 180.0
 """A synchronous round's reports arrive within two to three minutes (Bonawitz et al. 2019)."""

@@ -3,12 +3,10 @@
 import numpy as np
 
 from fedbert.intervals import Array, from_draws
-from fedbert.planning.capacity.capacity import HOURS, Forecast, Plan
+from fedbert.planning.capacity.capacity import Forecast, Plan
 from fedbert.planning.capacity.device_forecast import hourly
 from fedbert.planning.capacity.draws import Draws
-from fedbert.units import S_PER_DAY
-
-S_PER_HOUR = S_PER_DAY / HOURS
+from fedbert.units import S_PER_DAY, S_PER_HOUR
 
 
 def with_chance(rng: np.random.Generator, means: Array) -> Array:

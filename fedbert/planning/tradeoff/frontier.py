@@ -1,4 +1,4 @@
-"""From the cells of a grid to the frontier: one row a cell, then one row a budget with intervals.
+"""From the cells of a grid to the frontier: one row per cell, then one row per budget with intervals.
 
 Quality is that of the int8 student of the final release on every evaluation session of the run, all of them
 scored (20 candidates, mean over evaluation sessions); release 0 and the pooled-data bound stand beside it.
@@ -15,6 +15,8 @@ from fedbert.comparison import (
     STUDENTS,
     TEXT_ONLY,
     TIER_COLUMNS,
+    ranked_by,
+    system_id,
     tier_ndcg,
 )
 from fedbert.devices.profiles import TIERS
@@ -35,8 +37,8 @@ TIER_FIGURES = tuple(f"{tier}_{short}_ndcg@10" for tier in TIERS for short in SH
 TIER_FINAL = SHORT[f"all scored: {list(EVERY_SESSION)[1]}"]
 """The column name of the final release with every session scored."""
 
-SYSTEMS = {name: STUDENTS[name] for name in (RELEASE_0, FINAL, POOLED)}
-"""The rows of a run's comparison that the frontier reads, by their ids."""
+SYSTEMS = (RELEASE_0, FINAL, POOLED)
+"""The students of a run's comparison that the frontier reads."""
 
 KEYS = ["signal", "privacy_mode", "budget"]
 """What makes a point of the frontier; `budget` is the epsilon as text, or "none"."""
@@ -66,8 +68,8 @@ def cell_row(result: RunResult) -> dict[str, Any]:
             f"run {result['name']!r} must have compared release 0, final and pooled; run it again"
         )
     quality = {
-        (name, text_only): _quality(result, system, text_only)
-        for name, system in SYSTEMS.items()
+        (name, text_only): _quality(result, name, text_only)
+        for name in SYSTEMS
         for text_only in (False, True)
     }
     privacy = result["privacy"]
@@ -100,14 +102,14 @@ def cell_row(result: RunResult) -> dict[str, Any]:
 
 def _quality(result: RunResult, system: str, text_only: bool) -> Metrics:
     for row in result["comparison"]:
-        if row["system"] == system and (row["inputs"] == TEXT_ONLY) == text_only:
+        if system_id(row) == ranked_by(system, text_only):
             return row["quality"]
     kind = f" ({TEXT_ONLY})" if text_only else ""
-    raise FedbertError(f"run {result['name']!r} must compare {system!r}{kind}; run it again")
+    raise FedbertError(f"run {result['name']!r} must compare {STUDENTS[system]!r}{kind}; run it again")
 
 
 def cells_frame(results: Sequence[RunResult]) -> "pd.DataFrame":
-    """Return one row a cell, in the order given; `epsilon` is NaN for a run without privacy."""
+    """Return one row per cell, in the order given; `epsilon` is NaN for a run without privacy."""
     import pandas as pd
 
     frame = pd.DataFrame([cell_row(result) for result in results])
@@ -117,7 +119,7 @@ def cells_frame(results: Sequence[RunResult]) -> "pd.DataFrame":
 
 
 def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row a (signal, privacy mode, budget), budgets ascending, "none" last.
+    """Return one row per (signal, privacy mode, budget), budgets ascending, "none" last.
 
     Each of `FIGURES` has three columns: the mean over seeds, and `_low` and `_high` of Student's t interval
     (NaN with one seed). Privacy figures are the same for all seeds of a row.

@@ -197,7 +197,7 @@ def _curve(row: CurveRow) -> Curve:
 
 
 def frame(result: CapacityForecast) -> "pd.DataFrame":
-    """Return ``forecast.csv``: one row a figure, with the columns of `ForecastRow`."""
+    """Return ``forecast.csv``: one row per figure, with the columns of `ForecastRow`."""
     import pandas as pd
 
     rows = [

@@ -29,7 +29,7 @@ from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, pane
 
 
 def arm_accuracy_figure(record: CompressionRecord) -> Any:
-    """Accuracy of every arm of the ablation, one field a task, with intervals and the teacher as a line."""
+    """Accuracy of every arm of the ablation, one field per task, with intervals and the teacher as a line."""
     from plotly.subplots import make_subplots
 
     arms = arms_of(record)[::-1]

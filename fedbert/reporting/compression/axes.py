@@ -21,7 +21,7 @@ def plain(name: object, most: int = 44) -> str:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return one colour a name, in the order of the theme."""
+    """Return one colour per name, in the order of the theme."""
     return {name: theme.SERIES[index % len(theme.SERIES)] for index, name in enumerate(names)}
 
 

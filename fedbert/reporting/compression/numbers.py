@@ -59,7 +59,7 @@ class Difference:
 
 
 def numbers(entry: Any) -> list[float]:
-    """Return a figure, or a list of one figure a seed, as finite floats; anything else is left out."""
+    """Return a figure, or a list of one figure per seed, as finite floats; anything else is left out."""
     each = entry if isinstance(entry, list | tuple) else [entry]
     return [
         float(value)
@@ -84,7 +84,7 @@ def t_spread(values: Sequence[float]) -> Spread | None:
 
 
 def per_seed(row: Measured, task: str) -> list[float]:
-    """Return the accuracy of `row` (a stage, an arm, the teacher) on `task`, one figure a seed."""
+    """Return the accuracy of `row` (a stage, an arm, the teacher) on `task`, one figure per seed."""
     return numbers((row.get("accuracy") or {}).get(task))
 
 

@@ -131,14 +131,14 @@ def table_html(
     Args:
         rows: cells by row and column; None reads "–", whole numbers get thousands separators, other numbers
             three decimals; give text for anything else.
-        columns: one heading a column.
+        columns: one heading per column.
         caption: what the table shows, above it.
-        align: one letter a column, "l" or "r"; by default the first column left, the others right.
+        align: one letter per column, "l" or "r"; by default the first column left, the others right.
         emphasis: indices of rows to stress.
     """
     align = align or "l" + "r" * (len(columns) - 1)
     if len(align) != len(columns) or any(len(row) != len(columns) for row in rows):
-        raise ValueError(f"every row and align must have {len(columns)} entries, one a column")
+        raise ValueError(f"every row and align must have {len(columns)} entries, one per column")
     return render(
         "table.html.j2",
         caption=caption,

@@ -2,21 +2,19 @@
 
 from typing import Any
 
+from fedbert.comparison import POOLED, STUDENTS, ranked_by, system_id
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.quality import METRIC_COLUMNS
 from fedbert.results import RunResult
 
-
-def _kind_colour(system: str) -> str:
-    """Return the colour of a ranking system: what runs on phones, what bounds it, what it is held against."""
-    name = system.lower()
-    if "pooled" in name:
-        return theme.PLUM
-    if name.startswith("int8"):
-        return theme.ACCENT
-    return theme.TEAL if "student" in name or "teacher" in name else theme.GREY
+COLOURS = {
+    **{ranked_by(name, only): theme.ACCENT for name in STUDENTS for only in (False, True)},
+    **{ranked_by(POOLED, only): theme.PLUM for only in (False, True)},
+    **dict.fromkeys(("student", "teacher"), theme.TEAL),
+}
+"""Colours of systems by id: what runs on phones, what bounds it, what no phone runs; the rest is grey."""
 
 
 def comparison_figure(result: RunResult) -> Any:
@@ -34,7 +32,7 @@ def comparison_figure(result: RunResult) -> Any:
         x=values,
         y=[name.replace(" (", "<br>(") for name, _ in named],  # two lines: half a phone wide else
         mode="markers+text",
-        marker={"size": 11, "color": [_kind_colour(row["system"]) for row in rows]},
+        marker={"size": 11, "color": [COLOURS.get(system_id(row), theme.GREY) for row in rows]},
         text=[f"  {value:.3f}" for value in values],
         textposition="middle right",
         cliponaxis=False,

@@ -26,7 +26,7 @@ def _mj(value: float | None) -> str:
 
 
 def energy_uses_figure(result: RunResult, key: UsesKey) -> Any:
-    """Share of energy by what it went to, one bar a tier; tiers without figures are left out."""
+    """Share of energy by what it went to, one bar per tier; tiers without figures are left out."""
     splits = {name: tier[key] for name, tier in result["tiers"].items() if tier.get(key)}
     totals = {name: sum(split.values()) for name, split in splits.items()}
     parts = {

@@ -237,7 +237,7 @@ def _beside(folder: Path) -> Path:
 
 
 def rerender(folder: Path) -> Path:
-    """Write ``report.html`` anew from `folder`'s ``run.json``, and what else is missing; return its path.
+    """Write ``report.html`` again from `folder`'s ``run.json``, and what else is missing; return its path.
 
     A result that waits for its report since a crash becomes the folder's. A run that was stopped gets a
     report of its finished rounds.

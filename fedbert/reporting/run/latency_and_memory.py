@@ -21,7 +21,7 @@ def _occupied(counts: Sequence[float]) -> tuple[int, int]:
 
 
 def latency_figure(result: RunResult) -> Any:
-    """Cumulative share of answered sessions by latency, one line a tier, with the deadline."""
+    """Cumulative share of answered sessions by latency, one line per tier, with the deadline."""
     import plotly.graph_objects as go
 
     histogram = result["latency_histogram"]

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from fedbert.comparison import FULL, RELEASE_0, STUDENTS
+from fedbert.comparison import RELEASE_0, ranked_by, system_id
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import Underway
 
-GUIDES = {"popularity": theme.GREY, "tf-idf": theme.GREY, "tfidf": theme.GREY}
-"""Systems of the comparison that are drawn as lines beside the rounds, by what their name contains."""
+GUIDES = ("popularity", "tfidf")
+"""Systems of the comparison that are drawn as lines beside the rounds, by id."""
 
 
 METRIC_COLUMNS = (
@@ -38,13 +38,12 @@ def _spread(values: Sequence[float], least: float) -> list[float]:
 
 def _guides(result: Underway) -> list[tuple[str, float, str]]:
     lines = [
-        (row["system"], row["quality"]["ndcg@10"], colour)
+        (row["system"], row["quality"]["ndcg@10"], theme.GREY)
         for row in result["comparison"]
-        for part, colour in GUIDES.items()
-        if part in row["system"].lower()
+        if system_id(row) in GUIDES
     ]
     for row in result["comparison"]:
-        if (row["system"], row["inputs"]) == (STUDENTS[RELEASE_0], FULL):
+        if system_id(row) == ranked_by(RELEASE_0):
             lines.append(("release 0, every session scored", row["quality"]["ndcg@10"], theme.MUTED))
     gap = result["gap"]
     if gap is not None:

@@ -6,13 +6,9 @@ from fedbert.results import RoundRow, RunResult, Underway
 METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
 
 
-def is_scored(outcome: str) -> bool:
-    """Whether an outcome's name means that the session was scored in time."""
-    return outcome.lower().startswith("scored")
-
-
+SCORED = "scored"
 OUTCOME_WORDS = {
-    "scored": "scored in time",
+    SCORED: "scored in time",
     "too_slow": "too slow",
     "out_of_memory": "out of memory",
     "no_release": "no release installed",
@@ -27,14 +23,14 @@ def outcome_label(name: str) -> str:
 def outcome_names(result: RunResult) -> list[str]:
     """Return every outcome that occurs, scored first, then in the order of the tiers."""
     names = list(dict.fromkeys(name for tier in result["tiers"].values() for name in tier["outcomes"]))
-    return sorted(names, key=lambda name: not is_scored(name))
+    return sorted(names, key=lambda name: name != SCORED)
 
 
 def scored_share(result: RunResult) -> float | None:
     """Return the share of all sessions scored in time over all tiers, None without sessions."""
     counts = [tier["outcomes"] for tier in result["tiers"].values()]
     total = sum(sum(each.values()) for each in counts)
-    scored = sum(count for each in counts for name, count in each.items() if is_scored(name))
+    scored = sum(count for each in counts for name, count in each.items() if name == SCORED)
     return scored / total if total else None
 
 

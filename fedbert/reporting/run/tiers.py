@@ -10,16 +10,13 @@ from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import stacked_shares
 from fedbert.results import RunResult
 
-OUTCOME_COLOURS = {"scored": theme.ACCENT, "slow": theme.AMBER, "memory": theme.RUST, "release": theme.GREY}
-"""Colours of session outcomes by what their name contains."""
-
-
-def outcome_colour(name: str, index: int) -> str:
-    """Return the colour of an outcome, the `index`-th of a figure."""
-    for part, colour in OUTCOME_COLOURS.items():
-        if part in name.lower():
-            return colour
-    return theme.SERIES[index % len(theme.SERIES)]
+OUTCOME_COLOURS = {
+    "scored": theme.ACCENT,
+    "too_slow": theme.AMBER,
+    "out_of_memory": theme.RUST,
+    "no_release": theme.GREY,
+}
+"""Colours of session outcomes."""
 
 
 def tier_quality_figure(result: RunResult) -> Any:
@@ -54,11 +51,11 @@ def tier_quality_figure(result: RunResult) -> Any:
 
 
 def tier_outcomes_figure(result: RunResult) -> Any:
-    """Share of sessions by outcome, one bar a tier."""
+    """Share of sessions by outcome, one bar per tier."""
     tiers = result["tiers"]
     parts = {
         sentences.outcome_label(outcome): (
-            outcome_colour(outcome, index),
+            OUTCOME_COLOURS.get(outcome, theme.SERIES[index % len(theme.SERIES)]),
             [text.shares(tier["outcomes"]).get(outcome, 0.0) for tier in tiers.values()],
         )
         for index, outcome in enumerate(sentences.outcome_names(result))

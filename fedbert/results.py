@@ -153,12 +153,21 @@ class Projection(TypedDict):
     epsilon_unamplified: float
 
 
+class BoundRow(TypedDict):
+    """One bound of the privacy of a run, with who it holds against and what it protects."""
+
+    adversary: str
+    unit: str
+    epsilon: float
+    delta: float
+
+
 class PrivacyRow(TypedDict):
     """The privacy of the run; `statement` is the one line for people."""
 
     mode: str
     mechanism: NotRequired[str]
-    bounds: NotRequired[list[dict[str, Any]]]  # adversary, unit, epsilon, delta; weakest adversary first
+    bounds: NotRequired[list[BoundRow]]  # weakest adversary first
     statement: str
     sampler: str
     sampling_probability: float
@@ -216,6 +225,78 @@ def asked_errors(errors: DeviceErrors) -> list[DeviceErrorRow]:
     return [row for row in errors["rows"] if row["asked"] is not None]
 
 
+class WorldFacts(TypedDict, total=False):
+    """What was ranked, and for whom."""
+
+    name: str
+    items: int
+    public_texts: int
+    private_texts: int
+    evaluation_texts: int
+    users: int | None  # of a world that comes with users
+    note: str | None  # for plain sight
+
+
+ModelFacts = TypedDict(
+    "ModelFacts",
+    {
+        "name": str,
+        "bytes": int,
+        "sha256": str,  # of release 0, as are dim and parameters
+        "final_sha256": str,  # the last release
+        "unreleased_sha256": str,  # the server's own student at the end
+        "dim": int,
+        "vocabulary": int,
+        "parameters": int | None,
+        "teacher": Any,  # as the artefact's manifest names it
+        "public_validation_ndcg@10": float,  # of release 0
+    },
+    total=False,
+)
+
+
+class SecureSum(TypedDict, total=False):
+    """The check that masked and plain sums agree."""
+
+    devices_per_shard: int  # phones per shard whose masks were really run
+    dropped: str
+    equal: bool | None  # None: no mask was run
+
+
+class Traffic(TypedDict, total=False):
+    """Bytes of one report and of one release, and totals; attempts include those that failed."""
+
+    bytes_per_report: int
+    bytes_per_release: int
+    bytes_up: int
+    bytes_down: int
+    upload_attempts: int
+    uploads_failed: int
+    download_attempts: int
+    downloads_failed: int
+
+
+class Totals(TypedDict, total=False):
+    """Totals of a whole run."""
+
+    sessions: int
+    scored: int
+    scored_share: float
+    clicks: int
+    reports: int
+    downloads: int
+    devices_per_s: float
+    missing_device_rounds: int
+
+
+class EventRow(TypedDict):
+    """One thing that went wrong with a shard."""
+
+    round: int
+    shard: int
+    text: str
+
+
 class Underway(TypedDict):
     """The part of ``run.json`` that a report of a run that has not ended is made of."""
 
@@ -223,7 +304,7 @@ class Underway(TypedDict):
     rounds: list[RoundRow]
     comparison: list[ComparisonRow]  # at the end only
     gap: Gap | None  # at the end only
-    traffic: dict[str, Any]  # bytes of one report, of one release, totals; attempts, failures
+    traffic: Traffic
 
 
 class RunResult(Underway):
@@ -239,21 +320,19 @@ class RunResult(Underway):
     commit: str | None
     status: str  # "finished" | "interrupted after round N"
     labels: dict[str, str]
-    world: dict[str, Any]  # name, items, public_texts, private_texts, evaluation_texts, note
-    model: dict[str, Any]  # name, bytes, sha256, dim, vocabulary, teacher
+    world: WorldFacts
+    model: ModelFacts
     privacy: PrivacyRow
     tiers: dict[str, TierRow]
     hours: list[HourRow]
     latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
-    secure_sum: dict[
-        str, Any
-    ]  # phones per shard whose masks were really run, and whether the sums were equal
+    secure_sum: SecureSum
     verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
-    totals: dict[str, Any]  # sessions, scored, clicks, devices_per_s ...
+    totals: Totals
     device_errors: NotRequired[DeviceErrors]
     execution: NotRequired[dict[str, Any]]  # backend, shards, resumed rounds: no figure depends on it
-    events: NotRequired[list[dict[str, Any]]]  # what went wrong with shards: round, shard, text
+    events: NotRequired[list[EventRow]]  # what went wrong with shards
     timing_s: dict[str, float]  # by stage
     wall_s: float
     peak_memory_bytes: int

@@ -1,6 +1,5 @@
 """From the raw sums of a run to its result: rates, percentiles, intervals. No simulation happens here."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +26,17 @@ from fedbert.federation.session import Session
 from fedbert.machine import machine_record, peak_memory_bytes
 from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
-from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, RunResult, TierRow
+from fedbert.results import (
+    LABELS,
+    SCHEMA,
+    ComparisonRow,
+    Gap,
+    HourRow,
+    RunResult,
+    SecureSum,
+    TierRow,
+    WorldFacts,
+)
 from fedbert.scenario import Scenario, anchored
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.units import HOURS_PER_DAY
@@ -37,7 +46,6 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 95, 99)
 SAMPLED_DEVICES = 1_000
-TRANSFER_COUNTS = ("upload_attempts", "uploads_failed", "download_attempts", "downloads_failed")
 HOURLY_SAMPLE = 20_000
 
 
@@ -162,7 +170,7 @@ def _histogram(table: NDArray[np.int64], edges: NDArray[np.float64], name: str) 
     }
 
 
-def _world_facts(session: Session) -> dict[str, Any]:
+def _world_facts(session: Session) -> WorldFacts:
     """Return what the report says of the world; `note` is for plain sight."""
     world, scenario = session.world, session.scenario
     evaluation = int(world.evaluation_text.sum())
@@ -202,7 +210,7 @@ def device_sample(environment: Environment) -> "pd.DataFrame":
     )
 
 
-def secure_sum(scenario: Scenario, state: RunState) -> dict[str, Any]:
+def secure_sum(scenario: Scenario, state: RunState) -> SecureSum:
     """Return what really running phones' masks showed; shards check their own phones, and say yes or no."""
     return {"devices_per_shard": scenario.verify_masks, "dropped": "one in eight", "equal": state.masks_equal}
 
@@ -264,8 +272,11 @@ def summarise(
             "bytes_per_release": environment.release_0.total_bytes,
             "bytes_up": sum(row["bytes_up"] for row in rows),
             "bytes_down": sum(row["bytes_down"] for row in rows),
-        }
-        | {key: counts.get(key, 0) for key in TRANSFER_COUNTS},
+            "upload_attempts": counts.get("upload_attempts", 0),
+            "uploads_failed": counts.get("uploads_failed", 0),
+            "download_attempts": counts.get("download_attempts", 0),
+            "downloads_failed": counts.get("downloads_failed", 0),
+        },
         "totals": {
             "sessions": sessions,
             "scored": scored,
@@ -277,7 +288,10 @@ def summarise(
             "missing_device_rounds": state.missing_device_rounds,
         },
         "execution": execution | {"masks_checked": state.masks_checked},
-        "events": [asdict(event) for event in (*state.events, *session.events)],
+        "events": [
+            {"round": event.round, "shard": event.shard, "text": event.text}
+            for event in (*state.events, *session.events)
+        ],
         "device_errors": device_errors(scenario.profiles),
         "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
         "wall_s": wall_s,

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from fedbert.comparison import tier_ndcg
+from fedbert.comparison import EVERY_SESSION, tier_ndcg
 from fedbert.display import COLUMNS
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line
@@ -93,12 +93,16 @@ def _quality(result: RunResult) -> Any:
 def _tier_quality(result: RunResult) -> Any:
     if not result["tiers"]:
         return None
-    headings = TIER_HEADINGS if result["comparison"] else TIER_HEADINGS[:3]
-    table = new_table(*headings)
-    for name in result["tiers"]:
-        table.add_row(name, *(text.number(value) for value in tier_ndcg(result, name)[: len(headings) - 1]))
-    note = dim(f"every session scored: {', '.join(headings[3:])}") if headings[3:] else ""
-    return block("nDCG@10 by device tier, whole run", "measured", *([note] if note else []), table)
+    rows = {name: tier_ndcg(result, name) for name in result["tiers"]}
+    # A quick run has no bound.
+    known = [any(each is not None for each in values) for values in zip(*rows.values(), strict=True)]
+    headings = [name for name, here in zip(TIER_HEADINGS[1:], known, strict=True) if here]
+    table = new_table("tier", *headings)
+    for name, values in rows.items():
+        table.add_row(name, *(text.number(each) for each, here in zip(values, known, strict=True) if here))
+    scored = [name for name in headings if name in EVERY_SESSION]
+    note = [dim(f"every session scored: {', '.join(scored)}")] if scored else []
+    return block("nDCG@10 by device tier, whole run", "measured", *note, table)
 
 
 def _tiers(result: RunResult) -> Any:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fedbert.compression_record import (
     ArmRow,
     CompressionRecord,
@@ -18,9 +20,7 @@ from fedbert.compression_record import (
     StageRow,
     TargetRow,
 )
-
-LEVEL = 0.95
-"""Confidence of every interval of the report."""
+from fedbert.intervals import t_interval
 
 HELPS, HURTS, SAME, UNKNOWN = "helps", "hurts", "no measurable difference", "one seed, no interval"
 """What a difference to the reference says."""
@@ -70,17 +70,10 @@ def numbers(entry: Any) -> list[float]:
 
 def t_spread(values: Sequence[float]) -> Spread | None:
     """Return the mean of `values` `[seed]` with Student's t interval; None for no values."""
-    count = len(values)
-    if count == 0:
+    if not values:
         return None
-    mean = math.fsum(values) / count
-    if count == 1:
-        return Spread(mean)
-    from scipy import stats
-
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1)) * deviation / math.sqrt(count)
-    return Spread(mean, mean - half, mean + half)
+    found = t_interval(np.array(values, np.float64))
+    return Spread(found.value, found.low, found.high)
 
 
 def per_seed(row: Measured, task: str) -> list[float]:

@@ -18,24 +18,25 @@ METRIC_NOTE = (
 INTERVAL_NOTE = "Intervals: 95%, Student's t over seeds."
 
 
-def _missing(value: float | None) -> bool:
+def missing(value: float | None) -> bool:
+    """Return whether a figure is None or NaN, as an epsilon is without privacy."""
     return value is None or value != value
 
 
 def figure_text(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Return a quality figure with three decimals and its half interval, as in ``0.912 ± 0.004``."""
-    if value is None or _missing(value):
+    if value is None or missing(value):
         return "–"
-    if low is None or high is None or _missing(low) or _missing(high):
+    if low is None or high is None or missing(low) or missing(high):
         return f"{value:.3f}"
     return f"{value:.3f} ± {(high - low) / 2:.3f}"
 
 
 def share_text(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Return a share in per cent with its half interval."""
-    if value is None or _missing(value):
+    if value is None or missing(value):
         return "–"
-    if low is None or high is None or _missing(low) or _missing(high):
+    if low is None or high is None or missing(low) or missing(high):
         return f"{100 * value:.0f}%"
     return f"{100 * value:.0f} ± {50 * (high - low):.0f}%"
 
@@ -50,7 +51,7 @@ def _with_interval(row: Any, name: str) -> tuple[float, float, float]:
 
 
 def _plain(value: float) -> str:
-    return "–" if _missing(value) else f"{value:.3g}"
+    return "–" if missing(value) else f"{value:.3g}"
 
 
 COLUMNS = (
@@ -101,7 +102,7 @@ def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    private = frontier[frontier["budget"] != "none"]
+    private = frontier[frontier["epsilon"].notna()]
     for name, column, colour in (
         ("text, history and user model", metric, theme.ACCENT),
         ("text only", f"text_only_{metric}", theme.TEAL),
@@ -127,7 +128,7 @@ def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
         ("release 0", frontier[f"release_0_{metric}"].mean(), theme.MUTED, "dot"),
         ("pooled-data bound", frontier[f"pooled_{metric}"].mean(), theme.PLUM, "dash"),
     ]
-    free = frontier[frontier["budget"] == "none"]
+    free = frontier[frontier["epsilon"].isna()]
     if len(free):
         lines.append(("no privacy", free[metric].mean(), theme.AMBER, "dashdot"))
     budgets = private["epsilon"].tolist() or [1.0]

@@ -23,7 +23,7 @@ def headline(frontier: "pd.DataFrame") -> str:
     """Return the answer in two sentences."""
     release_0, pooled = frontier["release_0_ndcg@10"].mean(), frontier["pooled_ndcg@10"].mean()
     parts = [
-        f"{row['budget'] if row['budget'] != 'none' else 'no privacy'}: {row['ndcg@10']:.3f}"
+        f"{'no privacy' if missing(row['epsilon']) else row['budget']}: {row['ndcg@10']:.3f}"
         for _, row in frontier.iterrows()
     ]
     return (
@@ -76,7 +76,7 @@ def render(
         Card("Cells", str(len(cells)), f"{len(frontier)} budgets, {len(seeds)} seeds", "measured"),
         Card("Release 0", mean_text(frontier, "release_0_ndcg@10"), "nDCG@10", "measured"),
         Card(
-            "No privacy" if best["budget"] == "none" else f"Epsilon {best['budget']}",
+            "No privacy" if missing(best["epsilon"]) else f"Epsilon {best['budget']}",
             figure_text(best["ndcg@10"]),
             "nDCG@10 of the final release",
             "measured",

@@ -10,6 +10,7 @@ from fedbert.reporting.tradeoff.frontier import (
     figure_text,
     in_full,
     mean_text,
+    missing,
 )
 from fedbert.reporting.tradeoff.tiers import tiers
 from fedbert.results import DeviceErrors

@@ -156,7 +156,7 @@ class Server:
         training: Draws,
     ) -> None:
         """Load the models that belong to `artefact`; `training` is all that they draw from."""
-        from fedbert.ei_bert.teaching.server_models import ServerModels
+        from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts
 
         self.settings, self.public = settings, public
         self.mechanism, self.signal, self.layout = mechanism, signal, layout
@@ -164,9 +164,7 @@ class Server:
             artefact,
             server_folder(settings.model),
             settings.teacher,
-            public.catalogue.texts,
-            public.texts,
-            public.item,
+            ServerTexts(public.catalogue.texts, public.texts, public.item),
             training,
             threads=TRAINING_THREADS,
             precision=settings.precision,

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from fedbert.ei_bert.model import streams
 from fedbert.errors import FedbertError, invalid
 from fedbert.randomness import Purpose, generator
 
@@ -166,7 +167,7 @@ def choose_strength(vectors: ArrayLike, labels: ArrayLike, seed: int) -> float:
     from sklearn.model_selection import StratifiedKFold
 
     x, y = np.asarray(vectors, np.float32), np.asarray(labels, np.int64)
-    draw = generator(seed, Purpose.SAMPLE)
+    draw = generator(seed, Purpose.SAMPLE, streams.PENALTY_TEXTS)
     order = draw.permutation(len(y))
     if len(y) > _CHOICE_TEXTS:
         order = order[np.sort(np.argsort(_rank_in_class(y[order]), kind="stable")[:_CHOICE_TEXTS])]

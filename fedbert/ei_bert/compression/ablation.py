@@ -1,24 +1,22 @@
 """The ablation: every method from the same pre-distilled student, with the same texts, steps and seeds."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import stats
 from torch import Tensor
 
+from fedbert.ei_bert.compression.goal import Trained
 from fedbert.ei_bert.compression.stages import Done
+from fedbert.ei_bert.compression.tasks_stages import Attempt, TaskPipeline, Tuned, cross_distil
 from fedbert.ei_bert.teaching.methods import METHODS, WARM_KD
-from fedbert.ei_bert.teaching.tuning import Heads
-
-if TYPE_CHECKING:
-    from fedbert.ei_bert.compression.pipeline import TaskPipeline, Trained
 
 
 def ablation(
-    pipeline: "TaskPipeline",
-    start: "Trained",
-    heads: Heads,
+    pipeline: TaskPipeline,
+    start: Trained,
+    tuned: Tuned,
     states: tuple[Tensor, Done],
     seeds: Sequence[int],
     steps: int,
@@ -29,7 +27,7 @@ def ablation(
     arms = []
     for method in METHODS.values():
         made = [
-            pipeline.cross_distil(start, heads, states, seed, method, steps, labelled_only=True)
+            cross_distil(pipeline, start, tuned, states, Attempt(seed, method, steps, labelled_only=True))
             for seed in seeds
         ]
         arms.append(
@@ -37,15 +35,15 @@ def ablation(
                 "arm": method.name,
                 "accuracy": {
                     task.name: [one.done.record["accuracy"]["test"][task.name] for one in made]
-                    for task in pipeline.inputs.tasks
+                    for task in pipeline.goal.tasks
                 },
                 "seconds": [one.done.record["training_s"] for one in made],
             }
         )
-    names = [task.name for task in pipeline.inputs.tasks]
+    names = [task.name for task in pipeline.goal.tasks]
     return {
         "steps": steps,
-        "texts": sum(len(task.train) for task in pipeline.inputs.tasks),
+        "texts": sum(len(task.train) for task in pipeline.goal.tasks),
         "arms": arms,
         "reference": WARM_KD.name,
         "differences": differences(arms, names, WARM_KD.name),

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text
@@ -123,7 +124,7 @@ def varied(
     half out of all `words` (so that the student meets the whole vocabulary); the beginning of one text and
     the end of another; the beginning of a text and a name's description; a part of one text.
     """
-    draw = generator(seed, Purpose.SAMPLE)
+    draw = generator(seed, Purpose.SAMPLE, streams.VARIED_TEXTS)
     phrases = [name.split(": ", 1)[-1].split() for name in names]
     name_words = sorted({word for name in names for word in name.lower().replace(":", "").split()})
     kind, named = draw.integers(0, 4, count), draw.integers(0, len(names), count)

@@ -8,19 +8,17 @@ can still be spelt.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.compression.plan import RANKINGS, Ranking
 from fedbert.ei_bert.model.bert import Layer, attention_bias
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextRules, Tokens
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.errors import FedbertError, invalid
-
-Method = Literal["attention", "frequency", "attention_per_occurrence"]
-METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Spelling:
 
 
 def importance(
-    method: Method,
+    method: Ranking,
     teacher: Teacher,
     texts: Sequence[str],
     weights: Sequence[float] | None = None,
@@ -49,8 +47,8 @@ def importance(
     weight in `weights` `[text]` (1 by default); `attention_per_occurrence` is the first over the second.
     Raises FedbertError for another method, and if there are not as many weights as texts.
     """
-    if method not in METHODS:
-        raise invalid("method", method, f"be one of {', '.join(METHODS)}")
+    if method not in RANKINGS:
+        raise invalid("method", method, f"be one of {', '.join(RANKINGS)}")
     whole = np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64)
     if whole.shape != (len(texts),):
         raise FedbertError(f"weights must be one a text: {len(texts)} texts, {whole.size} weights")
@@ -66,7 +64,7 @@ def importance(
 
 def rescored(
     found: NDArray[np.float64],
-    method: Method,
+    method: Ranking,
     teacher: Teacher,
     texts: Sequence[str],
     size: int,

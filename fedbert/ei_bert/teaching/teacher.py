@@ -48,6 +48,10 @@ class Teacher:
         """Features of a sentence vector before any head."""
         return self.body.shape.width
 
+    def tokens_of(self, vocabulary: Sequence[str]) -> Tokens:
+        """Return the tokenizer of a student with this `vocabulary`; it reads texts as the teacher does."""
+        return Tokens(vocabulary, rules=self.rules)
+
     def word_vectors(self) -> Tensor:
         """Return the word embeddings at the width of the layers, `[token, width]`, before any norm."""
         words = self.body.words.weight[: len(self.vocabulary)]

@@ -13,26 +13,38 @@ from ei_bert_fakes import Silent, only_in
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.compression import catalogue_goal as pipeline
-from fedbert.ei_bert.compression.catalogue_goal import Plan, compress
+from fedbert.ei_bert.compression import catalogue_compression, catalogue_goal
+from fedbert.ei_bert.compression.catalogue_compression import Compressed, compress_catalogue
+from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
+from fedbert.ei_bert.compression.plan import Architecture, CataloguePlan
 from fedbert.ei_bert.compression.public_text import load_public_text, varied
-from fedbert.ei_bert.teaching.server_models import ServerModels
+from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts
+from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.errors import FedbertError
 
 NAMES = ["Alarm: set an alarm", "Bank: freeze an account", "Music: play a song"]
 REQUESTS = ["wake me at six", "block my bank account", "play a song for me"]
-PLAN = replace(
-    Plan(),
+PLAN = CataloguePlan(
+    architecture=Architecture(layers=1, width=64, heads=4, inner=64, embedding=0),
     dim=8,
-    width=64,
     adapter=32,
-    layers=1,
-    inner=64,
     varied_texts=40,
     pretrain_steps=12,
     cross_steps=2,
     cross_texts=20,
 )
+
+
+TEXTS = ServerTexts(NAMES, REQUESTS)
+
+
+def _compress(
+    folder: Path, data: Path, teacher: str, plan: CataloguePlan = PLAN, shown: Silent | None = None
+) -> Compressed:
+    """Compress into the folders m and s of `folder`; its stages are in w."""
+    goal = CatalogueGoal(load_public_text(data), load_teacher(teacher), plan)
+    places = (folder / name for name in "msw")
+    return compress_catalogue(goal, *places, shown or Silent(), threads=1)
 
 
 @pytest.fixture
@@ -54,24 +66,15 @@ def data(tmp_path: Path) -> Path:
 def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_teacher: str) -> None:
     """From teacher and text to an artefact that encodes and a server folder that goes with it."""
     shown = Silent()
-    made = compress(
-        tmp_path / "m",
-        tmp_path / "s",
-        data,
-        tmp_path / "w",
-        shown,
-        teacher=small_teacher,
-        plan=PLAN,
-        threads=1,
-    )
+    made = _compress(tmp_path, data, small_teacher, shown=shown)
     assert len(shown.stages) == 5
     assert load_artefact(tmp_path / "m").sha256 == made.artefact.sha256
     assert Int8Encoder(made.artefact).encode(NAMES, "item").shape == (3, 8)
-    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, NAMES, REQUESTS, threads=1)
+    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, TEXTS, threads=1)
     _, report = models.update(models.start, 1, np.eye(3, 8, dtype=np.float32), np.ones(3, np.float32), 2)
     assert report.item_cosine_after > report.item_cosine_before
     with pytest.raises(FedbertError, match="do not fit"):
-        ServerModels.load(tmp_path / "m", tmp_path / "s", None, NAMES, REQUESTS, threads=1)
+        ServerModels.load(tmp_path / "m", tmp_path / "s", None, TEXTS, threads=1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -88,9 +91,9 @@ def test_the_precision_reaches_every_stage(
     only_in(precision, monkeypatch)
     paths = [tmp_path / name for name in ("m", "s")]
     plan = replace(PLAN, precision=precision, pretrain_steps=2)
-    made = compress(*paths, data, tmp_path / "w", Silent(), teacher=small_teacher, plan=plan, threads=1)
+    made = _compress(tmp_path, data, small_teacher, plan)
     assert made.artefact.manifest["training"]["plan"]["precision"] == precision
-    models = ServerModels.load(*paths, small_teacher, NAMES, REQUESTS, threads=1, precision=precision)
+    models = ServerModels.load(*paths, small_teacher, TEXTS, threads=1, precision=precision)
     vectors = models.teacher_vectors(models.start, NAMES)
     assert (vectors.dtype, vectors.shape) == (np.float32, (3, 8))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
@@ -104,16 +107,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
     """
 
     def run(work: str) -> dict[str, bytes]:
-        made = compress(
-            tmp_path / work / "m",
-            tmp_path / work / "s",
-            data,
-            tmp_path / work,
-            Silent(),
-            teacher=small_teacher,
-            plan=PLAN,
-            threads=1,
-        )
+        made = _compress(tmp_path / work, data, small_teacher)
         return {name: body for name, body in made.artefact.files.items() if name != "manifest.json"}
 
     whole = run("one")
@@ -122,7 +116,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.distillation, "cross_distil", stop)
+        patch.setattr(catalogue_goal.distillation, "cross_distil", stop)
         with pytest.raises(KeyboardInterrupt):
             run("two")
     assert not (tmp_path / "two" / "m").exists()
@@ -164,18 +158,18 @@ def test_general_text_is_read_and_vouched_for(tmp_path: Path, data: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--dim", "300"], "dim(=300)"),
-        (["--dim", "0"], "dim(=0)"),
-        (["--threads", "0"], "threads(=0)"),
-        (["--seed", "-1"], "seed(=-1)"),
+        (["--dim", "300"], "dim(='300')"),
+        (["--dim", "0"], "dim(='0')"),
+        (["--threads", "0"], "threads(='0')"),
+        (["--seed", "-1"], "seed(='-1')"),
         (["--budget-bytes", "1000"], "budget_bytes(=1000)"),
         (["--teacher", "nowhere-at-all"], "nowhere-at-all"),
         (["--public", "nowhere"], "services/public.parquet"),
-        (["--size", "huge"], "size(='huge')"),
-        (["--layers", "0"], "layers(=0)"),
+        (["--size", "huge"], "size(='huge') must be 'default', 'small' or 'tiny'"),
+        (["--layers", "0"], "layers(='0')"),
         (["--width", "100"], "heads(=4)"),
         (["--pruning", "luck"], "pruning(='luck')"),
-        (["--precision", "half"], "precision(='half') must be one of auto, float32, bfloat16"),
+        (["--precision", "half"], "precision(='half') must be 'auto', 'float32' or 'bfloat16'"),
         (["search", "--data", "none.csv", "--precision", "half"], "precision(='half')"),
         (["--ablation"], "--ablation needs tasks"),
         (["--seeds", "2"], "--seeds needs tasks"),
@@ -209,6 +203,6 @@ def test_ctrl_c_is_130(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline, "compress", stop)
-    assert call("compress", []) == 130
+    monkeypatch.setattr(catalogue_compression, "compress_catalogue", stop)
+    assert call("compress", ["make"]) == 130
     assert "Traceback" not in capsys.readouterr().err

@@ -16,8 +16,10 @@ Ranking = Literal["attention", "frequency", "attention_per_occurrence"]
 RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 BITS = (4, 8)
 """Bits that a value of an embedding or of a weight may take."""
-SIZES = ("default", "small", "tiny")
-"""The names of the presets, the largest first."""
+LAYERS, WIDTHS, INNERS = (1, 24), (16, 1024), (16, 8192)
+"""Fewest and most layers, features of hidden states, and features inside a feed-forward part."""
+# One attention head must hold whole vectors of the processor.
+_HEAD_MULTIPLE = 8
 _SMALL_BYTES, _TINY_BYTES = 1_000_000, 500_000
 
 
@@ -34,22 +36,22 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Check the sizes; raises FedbertError."""
-        for name, low, high in (("layers", 1, 24), ("width", 16, 1024), ("inner", 16, 8192)):
+        for name, (low, high) in {"layers": LAYERS, "width": WIDTHS, "inner": INNERS}.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise invalid(name, value, f"be within {low}..{high}")
-        if self.heads < 1 or self.width % self.heads or (self.width // self.heads) % 8:
+        if self.heads < 1 or self.width % self.heads or (self.width // self.heads) % _HEAD_MULTIPLE:
             raise invalid(
                 "heads",
                 self.heads,
-                f"divide width {self.width} into heads of a multiple of 8",
+                f"divide width {self.width} into heads of a multiple of {_HEAD_MULTIPLE}",
                 "try width / 32",
             )
         if not 0 <= self.embedding <= self.width:
             raise invalid("embedding", self.embedding, f"be within 0..{self.width}, 0 for the layers' width")
 
     def sizes(self) -> dict[str, Any]:
-        """Return the sizes by name as a `StudentShape` takes them: 0 for an embedding as wide as the layers."""
+        """Return the sizes as a `StudentShape` takes them: an embedding as wide as the layers is 0."""
         return asdict(self) | {"embedding": 0 if self.embedding == self.width else self.embedding}
 
 

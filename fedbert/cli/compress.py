@@ -47,6 +47,9 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.page import write_compression_report
 
+    if asked.transformers_output is not None:
+        import fedbert.ei_bert.hf  # noqa: F401  # an export that cannot be made is said before the training
+
     plan, threads = asked.task_plan(), asked.threads_used
     tasks = load_tasks(asked.data)
     wanted = Asked(

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -282,6 +283,18 @@ def test_the_command_writes_artefact_card_and_report(
     assert (tmp_path / "m-report" / "compression.json").is_file()
     config = json.loads((tmp_path / "t" / "config.json").read_text("utf-8"))
     assert (config["hidden_size"], sorted(config["tasks"])) == (32, ["one", "two"])
+
+
+def test_an_export_that_cannot_be_made_is_said_before_the_training(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the package `transformers` its flag is one line with what to type, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "fedbert.ei_bert.hf", raising=False)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert call("compress", ["--data", str(files[0]), "--transformers-output", "t"]) == 2
+    assert "run: pip install 'fedbert[export]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

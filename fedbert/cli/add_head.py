@@ -8,11 +8,10 @@ from fedbert.cli.command import Command
 from fedbert.cli.options import given, options_from
 from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
-from fedbert.settings import checked
 
 
 def _add_head(**flags: Any) -> None:
-    asked = checked(HeadSettings, given(flags))
+    asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.pretrained import EiBert, model_folder
     from fedbert.ei_bert.teaching.tasks import load_tasks
 

@@ -19,11 +19,10 @@ from fedbert.machine import machine_record
 from fedbert.paths import data_folder
 from fedbert.provenance import command_line
 from fedbert.run_folder import check_writable
-from fedbert.settings import checked
 
 
 def _make(**flags: Any) -> None:
-    asked = checked(CompressionSettings, given(flags))
+    asked = CompressionSettings(**given(flags))
     for name in ("output", "server_output", "transformers_output", "work"):
         if (folder := getattr(asked, name)) is not None:
             check_writable(folder, name)
@@ -107,7 +106,7 @@ def _make_for_catalogue(asked: CompressionSettings) -> None:
 
 
 def _search(**flags: Any) -> None:
-    asked = checked(SearchSettings, given(flags))
+    asked = SearchSettings(**given(flags))
     if asked.output.is_dir():
         raise invalid("output", str(asked.output), "be a file, not a folder", "choose another --output")
     check_writable(asked.output.parent)

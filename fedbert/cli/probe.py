@@ -7,7 +7,6 @@ from fedbert.cli.command import Command
 from fedbert.cli.options import given, options_from
 from fedbert.ei_bert.compression.settings import ProbeSettings
 from fedbert.errors import invalid
-from fedbert.settings import checked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _probe(**flags: Any) -> None:
-    asked = checked(ProbeSettings, given(flags))
+    asked = ProbeSettings(**given(flags))
     output, seed = asked.output, asked.seed
     if output is not None and output.is_dir():
         raise invalid("output", str(output), "be a file", "name one in that folder")

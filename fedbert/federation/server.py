@@ -31,7 +31,7 @@ from fedbert.signals.report import ReportLayout
 from fedbert.signals.signal import Memory, NoisySum, Signal
 
 if TYPE_CHECKING:
-    from fedbert.ei_bert.teaching.server_models import ModelState
+    from fedbert.ei_bert.teaching.model_state import ModelState
 
 TRAINING_THREADS = 2
 """torch threads of the server on every backend: the bits of a sum depend on them."""

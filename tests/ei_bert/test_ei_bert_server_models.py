@@ -13,7 +13,8 @@ from safetensors.numpy import load, save
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression.scores import zero_shot
-from fedbert.ei_bert.teaching.server_models import ModelState, ServerModels, ServerTexts, training_draws
+from fedbert.ei_bert.teaching.model_state import ModelState
+from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts, training_draws
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder, models_folder
 

@@ -18,7 +18,8 @@ import onnx
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
-from fedbert.ei_bert.teaching.server_models import ModelState, ServerTexts, UpdateReport
+from fedbert.ei_bert.teaching.model_state import ModelState
+from fedbert.ei_bert.teaching.server_models import ServerTexts, UpdateReport
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.server import _Encoded, starting_artefact

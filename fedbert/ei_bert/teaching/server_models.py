@@ -8,7 +8,7 @@ What learning changes, weights and optimisers' moments, is a value: a `ModelStat
 and a state that was saved goes on as if it had never been away.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,25 +28,13 @@ from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import Role, padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
 from fedbert.ei_bert.teaching.cross_distillation import by_parts
+from fedbert.ei_bert.teaching.model_state import STUDENT_RATE, TEACHER_RATE, Learning, ModelState
 from fedbert.ei_bert.teaching.server_folder import read_server_folder, restore
 from fedbert.ei_bert.teaching.server_losses import Aims, Views, losses
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher, sorted_batches
 from fedbert.errors import FedbertError
 from fedbert.randomness import Draws, Purpose, draws
 
-ModelState = Mapping[str, NDArray[np.float32]]
-"""The weights that learn and Adam's two moments and step of each, by name."""
-
-STUDENT_RATE, TEACHER_RATE = 3e-3, 3e-5
-"""Learning rates of an update. Users' words move the student at once; the teacher, which holds what is known
-of the language, a hundredth as fast.
-"""
-# The adapter belongs to items alone and may run; what texts pass as well follows at a thirtieth.
-_SHARED_FACTOR = 0.03
-# A second moment over about 50 steps, not Adam's 1,000: a round has 8, and the signal changes with rounds.
-_BETAS = (0.9, 0.98)
-# One odd cohort must not move a model far. Larger than in a training: a few steps have to do a round's work.
-_CLIP_NORM = 5.0
 # Items and anchors a step. The teacher is the slower by far, so it sees few items, and half the anchors.
 _ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 64
 # Public requests without an item, beside those with one: a quarter as many keep other texts in place.
@@ -139,65 +127,13 @@ class ServerModels:
             for rows in (anchor_rows[:_CALIBRATION_TEXTS], item_rows[:half])
             if rows
         ]
-        # Only what lies above the cached layers learns: a step then costs two layers and a head.
-        student.requires_grad_(False)
-        for module in (student.body.layers[top], student.project, student.adapter_in, student.adapter_out):
-            module.requires_grad_(True)
-        teacher.body.layers[upper].requires_grad_(True)
-        student.head.requires_grad_(True)
-        slow = [*student.body.layers[top].parameters(), *student.project.parameters()]
-        fast = [*student.adapter_in.parameters(), *student.adapter_out.parameters()]
-        groups = [{"params": fast, "factor": 1.0}, {"params": slow, "factor": _SHARED_FACTOR}]
-        self._student_optimiser = torch.optim.Adam(groups, lr=STUDENT_RATE, betas=_BETAS)
-        teacher_part = [*teacher.body.layers[upper].parameters(), student.head]
-        self._teacher_optimiser = torch.optim.Adam(teacher_part, lr=TEACHER_RATE, betas=_BETAS)
-        self._held: ModelState | None = None
-        self.start: ModelState = self._take()
+        self._learning = Learning(student, teacher)
+        self.start: ModelState = self._learning.take()
         torch.set_num_threads(threads)
         with torch.no_grad():
             self._anchor_start = self._student_top(self._anchors, np.arange(len(anchors)))
             self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
             self._item_start = self._all_items()
-
-    # -- the state that learning changes ------------------------------------------------------------------
-
-    def _learning(self) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
-        """Yield (name, weights, Adam's state of them) of all that learns; Adam's state is made if missing."""
-        names = {parameter: f"student.{name}" for name, parameter in self._student.named_parameters()}
-        names |= {parameter: f"teacher.{name}" for name, parameter in self._teacher.body.named_parameters()}
-        for optimiser in (self._student_optimiser, self._teacher_optimiser):
-            for group in optimiser.param_groups:
-                for parameter in group["params"]:
-                    moments = optimiser.state[parameter]
-                    if not moments:
-                        # What Adam itself makes at its first step.
-                        moments["step"] = torch.tensor(0.0)
-                        moments["exp_avg"] = torch.zeros_like(parameter)
-                        moments["exp_avg_sq"] = torch.zeros_like(parameter)
-                    yield names[parameter], parameter, moments
-
-    def _take(self) -> ModelState:
-        """Return a copy of all that learns."""
-        state: dict[str, NDArray[np.float32]] = {}
-        for name, parameter, moments in self._learning():
-            parts = {"": parameter.detach()} | {f"#{key}": value for key, value in moments.items()}
-            state |= {name + key: value.numpy().copy() for key, value in parts.items()}
-        self._held = state
-        return state
-
-    def _put(self, state: ModelState) -> None:
-        """Make `state` the one that is held here; raises FedbertError if it is of other models."""
-        if state is self._held:
-            return
-        with torch.no_grad():
-            for name, parameter, moments in self._learning():
-                parts = {"": parameter} | {f"#{key}": value for key, value in moments.items()}
-                for key, value in parts.items():
-                    given = state.get(name + key)
-                    if given is None or given.shape != tuple(value.shape):
-                        raise FedbertError(f"model state: {name + key} is missing or of another shape")
-                    value.copy_(torch.from_numpy(np.array(given)))
-        self._held = state
 
     @classmethod
     def load(
@@ -229,7 +165,7 @@ class ServerModels:
 
     def item_vectors(self, state: ModelState) -> NDArray[np.float32]:
         """Return the float student's vectors of the catalogue's names, `[item, dim]`."""
-        self._put(state)
+        self._learning.put(state)
         torch.set_num_threads(self._threads)
         with torch.no_grad():
             return self._all_items().numpy()
@@ -238,7 +174,7 @@ class ServerModels:
         self, state: ModelState, texts: Sequence[str], role: Role = "text"
     ) -> NDArray[np.float32]:
         """Return the float student's vectors of `texts`, `[text, dim]`."""
-        self._put(state)
+        self._learning.put(state)
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode():
@@ -252,7 +188,7 @@ class ServerModels:
         """Return the tuned teacher's vectors of `texts` in the shared space, `[text, dim]`; it knows no
         roles.
         """
-        self._put(state)
+        self._learning.put(state)
         torch.set_num_threads(self._threads)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode(), fast_math(self._precision):
@@ -287,16 +223,10 @@ class ServerModels:
             )
         if not (np.isfinite(targets).all() and (weights >= 0).all() and (weights <= 1).all()):
             raise FedbertError("targets must be finite and weights within 0..1")
-        self._put(state)
-        self._held = None  # until the step is whole: what is held is neither the old state nor the new
+        self._learning.put(state)
+        self._learning.begin(student_learning_rate, teacher_learning_rate)
         goal = functional.normalize(torch.from_numpy(np.array(targets, np.float32)), dim=-1)
         trust = torch.from_numpy(np.array(weights, np.float32))
-        for optimiser, learning_rate in (
-            (self._student_optimiser, student_learning_rate),
-            (self._teacher_optimiser, teacher_learning_rate),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate * group.get("factor", 1.0)
         draw = self._training.generator(streams.SERVER_ROUND + round_)
         before = self._cosine(goal, trust)
         student_loss = teacher_loss = 0.0
@@ -308,11 +238,11 @@ class ServerModels:
             drift = 1.0 - float((now * self._anchor_start).sum(-1).mean())
         after = self._cosine(goal, trust)
         report = UpdateReport(round_, steps, student_loss, teacher_loss, before, after, drift)
-        return self._take(), report
+        return self._learning.take(), report
 
     def export(self, state: ModelState) -> Artefact:
         """Return the student as an artefact: calibrated on fixed public texts, int8, with its manifest."""
-        self._put(state)
+        self._learning.put(state)
         torch.set_num_threads(self._threads)
         ranges = calibrate(self._student, self._calibration)
         vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
@@ -376,21 +306,7 @@ class ServerModels:
             teacher_anchor_start=self._teacher_start[torch.from_numpy(near)],
         )
         student_loss, teacher_loss, held_loss = losses(Views(mine, held, theirs, teacher_held), aims)
-        head = self._student.head
-        student_parts = [p for group in self._student_optimiser.param_groups for p in group["params"]]
-        teacher_parts = [p for group in self._teacher_optimiser.param_groups for p in group["params"]]
-        student_grads = torch.autograd.grad(student_loss, student_parts, retain_graph=True)
-        # The head is the teacher's, but anchors hold it for the student too: it is a factor of both spaces.
-        head_grad = torch.autograd.grad(held_loss, head, retain_graph=True)[0]
-        teacher_grads = torch.autograd.grad(teacher_loss, teacher_parts)
-        for parameter, grad in zip(
-            [*student_parts, *teacher_parts], [*student_grads, *teacher_grads], strict=True
-        ):
-            parameter.grad = grad + head_grad if parameter is head else grad
-        torch.nn.utils.clip_grad_norm_(student_parts, _CLIP_NORM)
-        torch.nn.utils.clip_grad_norm_(teacher_parts, _CLIP_NORM)
-        self._student_optimiser.step()
-        self._teacher_optimiser.step()
+        self._learning.step(student_loss, teacher_loss, held_loss)
         return float(student_loss.detach()), float(teacher_loss.detach())
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from fedbert.ei_bert.artefact.heads import Head
 from fedbert.ei_bert.model.bert import Body, Shape, mean_pool
 from fedbert.ei_bert.model.student import Student
-from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, TextRules, write_tokenizer
+from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, UNCASED, TextRules, write_tokenizer
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import write_bytes
 
@@ -182,12 +182,11 @@ def save_transformers(
     vocabulary: Sequence[str],
     heads: Mapping[str, Head],
     folder: Path,
-    lowercase: bool = True,
-    rules: TextRules | None = None,
+    rules: TextRules = UNCASED,
 ) -> None:
     """Write `student`, its tokenizer and `heads` (by task) as a folder of `save_pretrained`.
 
-    `lowercase` or, where more is told, `rules` say how texts become tokens (`tokenizer.write_tokenizer`).
+    `rules` say how texts become tokens.
     All files are made before the first is put into `folder`. The adapter for items' names is left out: texts
     do not pass it. Raises FedbertError if the vocabulary is not of the student's size, a head is of another
     width, or the folder cannot be written.
@@ -218,7 +217,7 @@ def save_transformers(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export.") as made:
             config.save_pretrained(made)
-            write_tokenizer(Path(made), vocabulary, lowercase, rules=rules)
+            write_tokenizer(Path(made), vocabulary, rules=rules)
             save_file(_state(student, heads), Path(made) / "model.safetensors", metadata={"format": "pt"})
             for path in sorted(Path(made).iterdir()):
                 write_bytes(folder / path.name, path.read_bytes())

@@ -1,6 +1,7 @@
 """The compression from end to end with a teacher of two layers, and the command's errors."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +17,15 @@ from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression import catalogue_compression, catalogue_goal
 from fedbert.ei_bert.compression.catalogue_compression import Compressed, compress_catalogue
 from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
-from fedbert.ei_bert.compression.plan import Architecture, CataloguePlan
+from fedbert.ei_bert.compression.plan import CATALOGUE_PLANS, TASK_PLANS, Architecture, CataloguePlan
 from fedbert.ei_bert.compression.public_text import load_public_text, varied
+from fedbert.ei_bert.compression.settings import CompressionSettings
 from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts
 from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.errors import FedbertError
+from fedbert.paths import models_folder
 
+RECORDS = Path(__file__).parents[2] / "docs" / "compression"
 NAMES = ["Alarm: set an alarm", "Bank: freeze an account", "Music: play a song"]
 REQUESTS = ["wake me at six", "block my bank account", "play a song for me"]
 PLAN = CataloguePlan(
@@ -206,3 +210,71 @@ def test_ctrl_c_is_130(
     monkeypatch.setattr(catalogue_compression, "compress_catalogue", stop)
     assert call("compress", ["make"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_without_arguments_the_command_shows_its_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No training starts: the commands are listed, the exit code is 0, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    assert call("compress", []) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert all(f"\n  {name} " in shown.out for name in ("make", "search", "probe", "add-head"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_without_a_command_are_those_of_make(capsys: pytest.CaptureFixture[str]) -> None:
+    """`compress --dim 300` and `compress make --dim 300` are refused in the same words."""
+    said = []
+    for words in (["--dim", "300"], ["make", "--dim", "300"]):
+        assert call("compress", words) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1]
+    assert call("compress", ["made"]) == 2
+    assert "'made'" in capsys.readouterr().err
+
+
+def test_every_setting_is_a_flag_in_a_group(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The help has each field's flag, stays within 80 columns and holds no backslash; `--help` alone is
+    outside a group.
+    """
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call("compress", ["make", "--help"]) == 0
+    shown = capsys.readouterr().out
+    grouped, _, others = shown.partition("\nOptions:\n")
+    for name in CompressionSettings.model_fields:
+        assert f"\n  --{name.replace('_', '-')} " in grouped, name
+    assert [line.split()[0] for line in others.splitlines() if line] == ["--help"]
+    assert "\\" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_settings_change_the_plan_of_their_size() -> None:
+    """What is asked for takes the place of the preset's; `fast` never does more work than was asked for."""
+    plan = CompressionSettings(size="small", layers=3, dim=64, seed=5, pretrain_steps=7, fast=True)
+    made = plan.catalogue_plan()
+    small = CATALOGUE_PLANS["small"]
+    assert made.architecture == replace(small.architecture, layers=3)
+    assert (made.dim, made.seed, made.pretrain_steps, made.adapter) == (64, 5, 7, small.adapter)
+    assert (made.cross_steps, made.varied_texts) == (30, 2_000)
+    tasks = CompressionSettings(data=(Path("a.csv"),), size="tiny", shared=True, entropy_coded=True)
+    assert tasks.task_plan() == replace(
+        TASK_PLANS["tiny"],
+        architecture=replace(TASK_PLANS["tiny"].architecture, shared=True),
+        entropy_coded=True,
+    )
+
+
+@pytest.mark.parametrize("size", ["default", "small", "tiny"])
+def test_the_shipped_models_were_made_by_these_plans(size: str) -> None:
+    """What manifest and record of a shipped model say of its plan is what the preset says today."""
+    manifest = load_artefact(models_folder() / size).manifest
+    record = json.loads((RECORDS / f"intents-{size}.json").read_text("utf-8"))
+    for written, plan in (
+        (manifest["training"]["plan"], CATALOGUE_PLANS[size].record()),
+        (record["plan"], asdict(TASK_PLANS[size])),
+    ):
+        assert {key: plan[key] for key in written} == written

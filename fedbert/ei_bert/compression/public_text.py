@@ -20,6 +20,10 @@ from fedbert.randomness import Purpose, generator
 
 GENERAL_LIMIT_BYTES = 1_000_000_000
 """Largest file of further sentences."""
+# What varied texts are made of: shares of words that are exchanged, and for words of names; longest pieces in
+# words. Requests are short, so the pieces are.
+_EXCHANGED, _NAMED = 0.35, 0.17
+_HALF_WORDS, _LEAD_WORDS, _TAIL_WORDS, _TAIL_OFTEN, _PART_WORDS = 12, 7, 4, 0.5, 8
 
 
 @dataclass(frozen=True)
@@ -135,22 +139,26 @@ def varied(
         first, second = texts[one[index]].split(), texts[two[index]].split()
         if kind[index] == 0:
             change = draw.random(len(first))
-            source = [name_words if place < 0.17 else words for place in change.tolist()]
+            source = [name_words if place < _NAMED else words for place in change.tolist()]
             fresh = draw.random(len(first))
             made = [
-                some[int(new * len(some))] if place < 0.35 else old
+                some[int(new * len(some))] if place < _EXCHANGED else old
                 for old, some, place, new in zip(first, source, change.tolist(), fresh.tolist(), strict=True)
             ]
         elif kind[index] == 1:
             made = (
-                first[: 1 + int(cut[index, 0] * len(first))][:12]
-                + second[int(cut[index, 1] * len(second)) :][:12]
+                first[: 1 + int(cut[index, 0] * len(first))][:_HALF_WORDS]
+                + second[int(cut[index, 1] * len(second)) :][:_HALF_WORDS]
             )
         elif kind[index] == 2:
-            made = first[: int(cut[index, 0] * 7)] + phrases[named[index]]
-            made += second[len(second) - int(cut[index, 1] * 4) :] if cut[index, 1] > 0.5 else []
+            made = first[: int(cut[index, 0] * _LEAD_WORDS)] + phrases[named[index]]
+            made += (
+                second[len(second) - int(cut[index, 1] * _TAIL_WORDS) :]
+                if cut[index, 1] > _TAIL_OFTEN
+                else []
+            )
         else:
             begin = int(cut[index, 0] * max(len(first) - 3, 1))
-            made = first[begin : begin + 2 + int(cut[index, 1] * 8)]
+            made = first[begin : begin + 2 + int(cut[index, 1] * _PART_WORDS)]
         out.append(" ".join(made))
     return out

@@ -20,6 +20,10 @@ from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextR
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.errors import FedbertError, invalid
 
+# Attention of nothing at all: a share of it is 0.
+_LEAST = 1e-300
+_READ_TOKENS = 2_048
+
 
 @dataclass(frozen=True)
 class Spelling:
@@ -39,7 +43,7 @@ def importance(
     teacher: Teacher,
     texts: Sequence[str],
     weights: Sequence[float] | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int = _READ_TOKENS,
 ) -> NDArray[np.float64]:
     """Return how much each of the teacher's tokens matters to `texts`, `[teacher vocabulary]`, specials 0.
 
@@ -101,7 +105,7 @@ class _Translated(Tokens):
 
 
 def attention_received(
-    teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048
+    teacher: Teacher, texts: Sequence[str], batch_tokens: int = _READ_TOKENS
 ) -> NDArray[np.float64]:
     """Return the attention each token receives over `texts`, specials too, `[teacher vocabulary]`."""
     return _attention(teacher, texts, np.ones(len(texts)), batch_tokens)
@@ -234,5 +238,5 @@ def spelling_report(
     unknown, after = spelling(kept, texts, teacher.rules)
     _, before = spelling(teacher.vocabulary, texts, teacher.rules)
     ranked = np.where([_is_special(token) for token in teacher.vocabulary], 0.0, attention)
-    share = ranked[np.unique(teacher_rows(teacher.vocabulary, kept))].sum() / max(ranked.sum(), 1e-300)
+    share = ranked[np.unique(teacher_rows(teacher.vocabulary, kept))].sum() / max(ranked.sum(), _LEAST)
     return Spelling(unknown, before, after, float(share))

@@ -28,7 +28,7 @@ from fedbert.ei_bert.teaching.progress import Running
 from fedbert.randomness import Purpose, generator
 
 TOP_RATE = 2e-3
-"""Largest learning rate: the layers start at random, so they bear far more than a tuning does."""
+"""Largest learning rate: the layers start at random, so it is larger than that of a tuning by far."""
 # Some hundred short texts a step: the loss compares the texts of a batch with each other.
 _BATCH_TOKENS = 3_072
 # Differences of cosines are small, and squared: at 1 this term would hardly move anything.

@@ -64,7 +64,7 @@ def losses(views: Views, aims: Aims) -> tuple[Tensor, Tensor, Tensor]:
     choice = functional.cross_entropy(
         aims.items @ mine.T / TEMPERATURE, torch.arange(len(mine)), reduction="none"
     )
-    # The shared items are picked anew in each term: the order in which gradients are added decides the bits.
+    # The shared items are picked again in each term: the order in which gradients are added decides the bits.
     own, other = near_aim @ mine[aims.shared].T / TEMPERATURE, near_aim @ theirs.T / TEMPERATURE
     held = _ANCHORS * ((views.anchors - aims.anchor_start) ** 2).sum(-1).mean()
     student = (

@@ -12,6 +12,7 @@ from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
+from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.errors import invalid
 from fedbert.files import UnreadableFile, read_json, write_text
@@ -60,12 +61,13 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     )
     sentences, sources = general_sentences(asked.public or data_folder(), asked.general_text)
     goal = TasksGoal(Inputs(load_teacher(asked.teacher), tasks, sentences, sources), plan)
-    searched = {} if asked.search_record is None else {"search": _search_rows(asked.search_record)}
+    searched = None if asked.search_record is None else _search_rows(asked.search_record)
     places = Places(asked.output, asked.work, asked.transformers_output)
     with Screen() as screen:
         record = compress_tasks(goal, places, screen, wanted, threads)
-    environment = {**versions(), **machine_record(plan.precision, threads), "commit": commit()}
-    record |= {**searched, "environment": environment}
+    record["environment"] = {**versions(), **machine_record(plan.precision, threads), "commit": commit()}
+    if searched is not None:
+        record["search"] = searched
     folder = _report_folder(asked.output)
     write_text(folder / "compression.json", json.dumps(record, indent=1) + "\n")
     write_compression_report(record, folder)
@@ -77,9 +79,9 @@ def _say_made(output: Path, total_bytes: int, sha256: str, seconds: float) -> No
     click.echo(f"{output}: {total_bytes:,} bytes, sha256 {sha256}, {seconds:.0f} s")
 
 
-def _search_rows(path: Path) -> list[dict[str, Any]]:
+def _search_rows(path: Path) -> list[ShapeRow]:
     try:
-        rows: list[dict[str, Any]] = read_json(path)["search"]
+        rows: list[ShapeRow] = read_json(path)["search"]
     except UnreadableFile as error:
         raise error.of("search_record", str(path)) from None
     except (KeyError, TypeError):
@@ -128,7 +130,7 @@ def _search(**flags: Any) -> None:
     _say_shapes(rows)
 
 
-def _say_shapes(rows: Sequence[dict[str, Any]]) -> None:
+def _say_shapes(rows: Sequence[ShapeRow]) -> None:
     for row in rows:
         shape = ", ".join(f"{name} {value}" for name, value in row["shape"].items())
         click.echo(

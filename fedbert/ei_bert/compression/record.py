@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from fedbert.ei_bert.artefact.heads import Head, read_head
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression.goal import Trained
 from fedbert.ei_bert.compression.probe import compare, teacher_encoder
+from fedbert.ei_bert.compression.rows import ConfusionRow, Described, FormRow, ProbeRow, VocabularyRow
 from fedbert.ei_bert.compression.tasks_goal import TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import TaskPipeline, Tuned
 from fedbert.ei_bert.compression.token_pruning import agreement, importance, spelling
@@ -43,13 +44,11 @@ def int8_accuracy(artefact: Artefact, tasks: Sequence[Task], threads: int = 1) -
     }
 
 
-def forms(goal: TasksGoal, trained: Trained) -> list[dict[str, Any]]:
+def forms(goal: TasksGoal, trained: Trained) -> list[FormRow]:
     """Return bytes and accuracy of one trained student in float and in each form of quantisation."""
     accuracy = goal.float_accuracy(trained)["test"]
     size = FLOAT_BYTES * sum(p.numel() for p in trained.student.parameters())
-    rows: list[dict[str, Any]] = [
-        {"form": "float", "bytes": size, "memory_bytes": size, "accuracy": accuracy}
-    ]
+    rows: list[FormRow] = [{"form": "float", "bytes": size, "memory_bytes": size, "accuracy": accuracy}]
     for embedding, weight in ((8, 8), (4, 8), (8, 4), (4, 4)):
         chosen = Quantisation(embedding_bits=embedding, weight_bits=weight)
         artefact = goal.artefact(trained, {}, chosen)
@@ -65,11 +64,11 @@ def forms(goal: TasksGoal, trained: Trained) -> list[dict[str, Any]]:
     return rows
 
 
-def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) -> list[Mapping[str, Any]]:
+def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) -> list[ProbeRow]:
     """Return what linear probes on `held_out` keep of the published teacher's accuracy, student in int8."""
     pipeline.reporter.stage("probes")
     artefact, teacher = pipeline.goal.artefact(agnostic, {}), pipeline.goal.teacher
-    rows = []
+    rows: list[ProbeRow] = []
     for task in held_out:
 
         def make(_: Path, task: Task = task) -> Mapping[str, Any]:
@@ -90,14 +89,15 @@ def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) 
             "data": task.sha256,
             "seed": _PROBE_SEED,
         }
-        rows.append(pipeline.stage("probe", key, make).record)
+        rows.append(cast(ProbeRow, pipeline.stage("probe", key, make).record))
         pipeline.reporter.result(task.name, f"{rows[-1]['retention']:.2%} of the teacher's accuracy")
     return rows
 
 
-def confusion(goal: TasksGoal, artefact: Artefact, tuned: Tuned) -> dict[str, Any]:
+def confusion(goal: TasksGoal, artefact: Artefact, tuned: Tuned) -> dict[str, list[ConfusionRow]]:
     """Return the pairs of labels that the student mistakes more often than the tuned teacher, most first."""
-    encoder, own, out = Int8Encoder(artefact), int8_heads(artefact), {}
+    encoder, own = Int8Encoder(artefact), int8_heads(artefact)
+    out: dict[str, list[ConfusionRow]] = {}
     for task in goal.tasks:
         states = pooled_states(tuned.teacher, task.test.texts, precision=goal.plan.precision)
         with torch.inference_mode():
@@ -123,7 +123,7 @@ def confusion(goal: TasksGoal, artefact: Artefact, tuned: Tuned) -> dict[str, An
     return out
 
 
-def vocabulary_record(goal: TasksGoal, kept: tuple[str, ...], found: NDArray[np.float64]) -> dict[str, Any]:
+def vocabulary_record(goal: TasksGoal, kept: tuple[str, ...], found: NDArray[np.float64]) -> VocabularyRow:
     """Return how the kept tokens write the test texts, and how far another ranking would keep the same."""
     teacher = goal.teacher
     texts = [text for task in goal.tasks for text in task.test.texts]
@@ -139,12 +139,12 @@ def vocabulary_record(goal: TasksGoal, kept: tuple[str, ...], found: NDArray[np.
 
 
 def manifest(
-    record: Mapping[str, Any], goal: TasksGoal, trained: Trained, scores: Mapping[str, float]
+    described: Described, goal: TasksGoal, trained: Trained, scores: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return what the artefact says of itself: where it comes from, what it saw, how good it is."""
     inputs, plan = goal.inputs, goal.plan
     return {
-        "model": f"EI-BERT student of tasks, {record['title']}",
+        "model": f"EI-BERT student of tasks, {described['title']}",
         "parameters": sum(p.numel() for p in trained.student.parameters()),
         "teacher": {"name": inputs.teacher.name, "sha256": inputs.teacher.sha256},
         "trained_on": {
@@ -163,11 +163,11 @@ def manifest(
         "scores": {
             "set": "test texts of each task, accuracy",
             "teacher, tuned": {
-                name: round(value, 4) for name, value in record["teacher"]["accuracy"].items()
+                name: round(value, 4) for name, value in described["teacher"]["accuracy"].items()
             },
             "student, int8": {name: round(value, 4) for name, value in scores.items()},
         },
         "precision": plan.precision,
-        "seed": record["seeds"][0],
-        "command": record["command"],
+        "seed": described["seeds"][0],
+        "command": described["command"],
     }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from fedbert.ei_bert.artefact.latency import batch_speed
 from fedbert.ei_bert.compression.goal import Targets, Trained
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.plan import Architecture, TaskPlan
+from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.stages import Done
 from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import TaskPipeline
@@ -57,7 +58,7 @@ def search_shapes(
     reporter: Reporter,
     threads: int,
     shapes: Sequence[Architecture] = SHAPES,
-) -> list[dict[str, Any]]:
+) -> list[ShapeRow]:
     """Return one row a shape that fits: shape, bytes, loss (1 - mean cosine on texts held out), texts/s,
     seconds.
 
@@ -82,9 +83,8 @@ def search_shapes(
             f"budget_bytes(={plan.budget_bytes}) must have room for one of {len(shapes)} shapes; raise it"
         )
     best = min(row["loss"] for row in rows)
-    return [
-        {**row, "chosen": row["loss"] == best} for row in sorted(rows, key=lambda row: float(row["loss"]))
-    ]
+    ranked = sorted(rows, key=lambda row: float(row["loss"]))
+    return [cast(ShapeRow, {**row, "chosen": row["loss"] == best}) for row in ranked]
 
 
 def _tried(

@@ -29,6 +29,12 @@ from fedbert.ei_bert.compression.record import (
     probes,
     vocabulary_record,
 )
+from fedbert.ei_bert.compression.rows import (
+    Compared,
+    CompressionRecord,
+    Described,
+    StageRow,
+)
 from fedbert.ei_bert.compression.stages import Done
 from fedbert.ei_bert.compression.tasks_goal import TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import (
@@ -94,7 +100,7 @@ class _Made:
 
 def compress_tasks(
     goal: TasksGoal, places: Places, reporter: Reporter, asked: Asked = Asked(), threads: int = 2
-) -> dict[str, Any]:
+) -> CompressionRecord:
     """Run all stages, write the artefact of the first seed and return the record of the compression.
 
     Raises FedbertError for a budget that no student fits, and for a folder that cannot be written.
@@ -105,20 +111,14 @@ def compress_tasks(
     start = _start(pipeline, asked.seeds[0])
     made = [_made(pipeline, start, seed) for seed in asked.seeds]
     first = made[0]
-    record = _described(goal, start, made, asked)
-    record |= {
-        "quantisation": forms(goal, first.trained),
-        "confusion": confusion(goal, first.artefact, start.tuned),
-        "vocabulary": vocabulary_record(goal, first.trained.vocabulary, start.importance[0]),
-    }
-    if asked.held_out:
-        record["probe"] = probes(pipeline, start.agnostic, asked.held_out)
-    if asked.with_ablation:
-        steps = goal.plan.ablation_steps
-        record["ablation"] = ablation(pipeline, start.agnostic, start.tuned, start.states, asked.seeds, steps)
+    described = _described(goal, start, made, asked)
+    quantisation = forms(goal, first.trained)
+    mistaken = confusion(goal, first.artefact, start.tuned)
+    tokens = vocabulary_record(goal, first.trained.vocabulary, start.importance[0])
+    compared = _comparisons(pipeline, start, asked)
     # What a run from nothing takes: earlier stages count with the time that they took.
-    record["seconds"] = round(time.perf_counter() - begun + pipeline.reused_s, 1)
-    whole = manifest(record, goal, first.trained, first.accuracy)
+    seconds = round(time.perf_counter() - begun + pipeline.reused_s, 1)
+    whole = manifest(described, goal, first.trained, first.accuracy)
     trained, artefact = _fitted(pipeline, start, first.trained, whole)
     save_artefact(artefact, places.output, entropy_coded=goal.plan.entropy_coded)
     write_card(artefact, places.output)
@@ -127,7 +127,13 @@ def compress_tasks(
 
         heads, rules = int8_heads(artefact), goal.teacher.rules
         save_transformers(trained.student, trained.vocabulary, heads, places.transformers_output, rules=rules)
-    record |= {
+    record: CompressionRecord = {
+        **described,
+        **compared,
+        "quantisation": quantisation,
+        "confusion": mistaken,
+        "vocabulary": tokens,
+        "seconds": seconds,
         "total_bytes": artefact.total_bytes,
         "download_bytes": download_bytes(artefact),
         "memory_bytes": memory_bytes(artefact),
@@ -135,7 +141,18 @@ def compress_tasks(
         "parts": parts(artefact),
         "latency": latency(artefact),
     }
-    return record | {"targets": aims(record, goal.plan)}
+    record["targets"] = aims(record, goal.plan)
+    return record
+
+
+def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compared:
+    found: Compared = {}
+    if asked.held_out:
+        found["probe"] = probes(pipeline, start.agnostic, asked.held_out)
+    if asked.with_ablation:
+        steps = pipeline.goal.plan.ablation_steps
+        found["ablation"] = ablation(pipeline, start.agnostic, start.tuned, start.states, asked.seeds, steps)
+    return found
 
 
 def _start(pipeline: TaskPipeline, seed: int) -> _Start:
@@ -169,7 +186,7 @@ def _fitted(
     )
 
 
-def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Asked) -> dict[str, Any]:
+def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Asked) -> Described:
     """Return what was compressed, by which stages, at what cost in bytes and accuracy."""
     first, teacher = made[0].trained, goal.teacher
     student = start.agnostic.done.record
@@ -204,7 +221,7 @@ def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Ask
     }
 
 
-def _stages(goal: TasksGoal, start: _Start, made: Sequence[_Made]) -> list[dict[str, Any]]:
+def _stages(goal: TasksGoal, start: _Start, made: Sequence[_Made]) -> list[StageRow]:
     teacher = goal.teacher
     before, after = _float_bytes(teacher.body), _float_bytes(made[0].trained.student)
     lost = len(teacher.vocabulary) - len(start.agnostic.vocabulary)

@@ -39,6 +39,7 @@ from fedbert.randomness import Draws, Purpose, draws
 _ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 64
 # Public requests without an item, beside those with one: a quarter as many keep other texts in place.
 _OTHERS_SHARE = 4
+# Texts, and half as many names: a release is made each round, so calibration must be cheap.
 _CALIBRATION_TEXTS = 192
 # Items whose cosine is reported: of a large catalogue, those that the signal says most of.
 _ITEMS_WATCHED = 512
@@ -121,6 +122,7 @@ class ServerModels:
         together = _CHUNK if len(item_texts) <= _CHUNK else 1
         self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper, together)
         self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper, _CHUNK)
+        # Every release is calibrated on the same texts: its ranges then change with its weights alone.
         half = _CALIBRATION_TEXTS // 2
         self._calibration = [
             torch.from_numpy(padded(rows))
@@ -130,6 +132,7 @@ class ServerModels:
         self._learning = Learning(student, teacher)
         self.start: ModelState = self._learning.take()
         torch.set_num_threads(threads)
+        # Where release 0 has them: anchors and items of little trust are held there in every later round.
         with torch.no_grad():
             self._anchor_start = self._student_top(self._anchors, np.arange(len(anchors)))
             self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
@@ -158,6 +161,11 @@ class ServerModels:
         student = restore(artefact, student_state, teacher_state, loaded)
         return cls(student, loaded, artefact, texts, training or training_draws(0), threads, precision)
 
+    def _hold(self, state: ModelState) -> None:
+        # Bits depend on the number of threads, which other code of this process may have changed.
+        torch.set_num_threads(self._threads)
+        self._learning.put(state)
+
     @property
     def dim(self) -> int:
         """Width of the shared space."""
@@ -165,8 +173,7 @@ class ServerModels:
 
     def item_vectors(self, state: ModelState) -> NDArray[np.float32]:
         """Return the float student's vectors of the catalogue's names, `[item, dim]`."""
-        self._learning.put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         with torch.no_grad():
             return self._all_items().numpy()
 
@@ -174,8 +181,7 @@ class ServerModels:
         self, state: ModelState, texts: Sequence[str], role: Role = "text"
     ) -> NDArray[np.float32]:
         """Return the float student's vectors of `texts`, `[text, dim]`."""
-        self._learning.put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode():
             for chosen, ids in sorted_batches(self._tokens.rows(texts, role), _STUDENT_TOKENS):
@@ -188,8 +194,7 @@ class ServerModels:
         """Return the tuned teacher's vectors of `texts` in the shared space, `[text, dim]`; it knows no
         roles.
         """
-        self._learning.put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode(), fast_math(self._precision):
             for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), _TEACHER_TOKENS):
@@ -215,7 +220,6 @@ class ServerModels:
         Deterministic for one seed and one number of threads. A catalogue of more than 320 items is sampled by
         weight, 320 a step. Raises FedbertError for shapes or values that cannot be.
         """
-        torch.set_num_threads(self._threads)
         count = len(self._items)
         if targets.shape != (count, self.dim) or weights.shape != (count,):
             raise FedbertError(
@@ -223,10 +227,12 @@ class ServerModels:
             )
         if not (np.isfinite(targets).all() and (weights >= 0).all() and (weights <= 1).all()):
             raise FedbertError("targets must be finite and weights within 0..1")
-        self._learning.put(state)
+        self._hold(state)
         self._learning.begin(student_learning_rate, teacher_learning_rate)
+        # Of unit length again: whoever sums and rounds unit vectors is a little off.
         goal = functional.normalize(torch.from_numpy(np.array(targets, np.float32)), dim=-1)
         trust = torch.from_numpy(np.array(weights, np.float32))
+        # A stream for each round: a run that is resumed draws what an unbroken one would have drawn.
         draw = self._training.generator(streams.SERVER_ROUND + round_)
         before = self._cosine(goal, trust)
         student_loss = teacher_loss = 0.0
@@ -242,8 +248,7 @@ class ServerModels:
 
     def export(self, state: ModelState) -> Artefact:
         """Return the student as an artefact: calibrated on fixed public texts, int8, with its manifest."""
-        self._learning.put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         ranges = calibrate(self._student, self._calibration)
         vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
         manifest = {key: value for key, value in self._artefact.manifest.items() if key != "files"}
@@ -271,6 +276,7 @@ class ServerModels:
         return functional.normalize(pooled @ self._student.head, dim=-1)
 
     def _all_items(self) -> Tensor:
+        # In the chunks in which the layers below were computed: their bits depend on it.
         count = len(self._items)
         parts = [
             self._student_top(self._items, np.arange(low, min(low + _CHUNK, count)))
@@ -290,6 +296,7 @@ class ServerModels:
         self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor
     ) -> tuple[float, float]:
         """Do one step of both optimisers on `items`, each model against the other held fixed."""
+        # Sorted, since the order of rows decides the bits of their sum.
         chosen = torch.from_numpy(items)
         some = np.sort(draw.permutation(len(items))[:_TEACHER_ITEMS_A_STEP])
         anchors = np.sort(draw.permutation(len(self._anchors))[:_ANCHORS_A_STEP])

@@ -18,13 +18,12 @@ from fedbert.ei_bert.teaching.methods import FULL, INTEGRATION, METHODS, WARM_KD
 from fedbert.ei_bert.teaching.task_distillation import (
     Rates,
     TaskLesson,
-    _Terms,
     distil,
     folded,
-    relative_error,
     student_states,
     thinned,
 )
+from fedbert.ei_bert.teaching.task_losses import Terms, relative_error
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
@@ -67,7 +66,7 @@ def test_losses_are_those_of_a_plain_loop() -> None:
     heads = Heads([_task("a"), _task("b")], 3)
     state, theirs = torch.randn(4, 3), torch.randn(4, 3)
     task, label = torch.tensor([0, 1, -1, 1]), torch.tensor([1, 0, -1, -1])
-    terms = _Terms(["a", "b"], task, label, 2.0)
+    terms = Terms(["a", "b"], task, label, 2.0)
     mine, guide = terms.logits(heads, state), terms.logits(heads, theirs)
     entropy = divergence = 0.0
     for row in (0, 1, 3):

@@ -1,6 +1,7 @@
 """The compression from end to end with a teacher of two layers, and the command's errors."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,7 @@ from fedbert.paths import models_folder
 
 RECORDS = Path(__file__).parents[2] / "docs" / "compression"
 NAMES = ["Alarm: set an alarm", "Bank: freeze an account", "Music: play a song"]
+CASES = ["play a song", "PLAY a song"]
 REQUESTS = ["wake me at six", "block my bank account", "play a song for me"]
 PLAN = CataloguePlan(
     architecture=Architecture(layers=1, width=64, heads=4, inner=64, embedding=0),
@@ -79,6 +81,17 @@ def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_tea
     assert report.item_cosine_after > report.item_cosine_before
     with pytest.raises(FedbertError, match="do not fit"):
         ServerModels.load(tmp_path / "m", tmp_path / "s", None, TEXTS, threads=1)
+
+
+def test_the_server_reads_texts_as_the_teacher_does(tmp_path: Path, data: Path, small_teacher: str) -> None:
+    """A cased teacher's student tells capitals apart on phones, and so does the server's float copy of it."""
+    teacher = tmp_path / "cased"
+    shutil.copytree(small_teacher, teacher)
+    (teacher / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    made = _compress(tmp_path, data, str(teacher), replace(PLAN, pretrain_steps=2))
+    models = ServerModels.load(tmp_path / "m", tmp_path / "s", str(teacher), TEXTS, threads=1)
+    for vectors in (models.student_vectors(models.start, CASES), Int8Encoder(made.artefact).vectors(CASES)):
+        assert not np.array_equal(vectors[0], vectors[1])
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

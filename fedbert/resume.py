@@ -29,7 +29,7 @@ from fedbert.scenario import (
 )
 
 if TYPE_CHECKING:
-    from fedbert.federation.checkpoint import Checkpoint
+    from fedbert.federation.checkpoint import Checkpoint, RunFacts
     from fedbert.federation.run_state import RunState
     from fedbert.federation.session import Session
 
@@ -103,7 +103,7 @@ class RunStore:
         self._scenario, self._execution, self._note = scenario, execution, note
         self._started = time.perf_counter()
         self._journal: Journal | None = None
-        self._facts: dict[str, Any] = {
+        self._facts: RunFacts = {
             "scenario": anchored(scenario).model_dump(mode="json"),
             "versions": {name: versions[name] for name in _DECIDING if name in versions},
             "inputs": input_digests(scenario),
@@ -172,8 +172,8 @@ class RunStore:
                     "start each with --node-config 'state-dir=\"FOLDER\"'"
                 )
             return
-        facts = self._facts | {"wall_s": self.wall_s_before + started - self._started}
-        save_checkpoint(place, state, session.kept.values(), facts)
+        wall_s = self.wall_s_before + started - self._started
+        save_checkpoint(place, state, session.kept.values(), {**self._facts, "wall_s": wall_s})
         elapsed_s = time.perf_counter() - started
         session.timing_s["checkpoints"] = session.timing_s.get("checkpoints", 0.0) + elapsed_s
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from fedbert.errors import FedbertError, RunStopped
 from fedbert.federation.protocol import Arrays, Member, Sign, from_records, to_records
 from fedbert.federation.signing import content_sha256
+from fedbert.results import EventRow
 
 LostShards = Literal["stop", "leave-out"]
 
@@ -26,7 +27,12 @@ class Event:
 
     round: int
     shard: int
+    """Index of the shard; -1 for a node that is none of the run's."""
     text: str
+
+    def row(self) -> EventRow:
+        """Return it as it stands in results and checkpoints."""
+        return {"round": self.round, "shard": self.shard, "text": self.text}
 
 
 def ignore(event: Event) -> None:

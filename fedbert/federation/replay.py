@@ -6,11 +6,12 @@ arrays.
 """
 
 import threading
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.comparison import Inputs, SystemHeader
 from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
@@ -28,7 +29,7 @@ from fedbert.recommendation.scorer import (
 )
 from fedbert.recommendation.sessions import Kind, Requests, Sessions
 
-WEIGHTS = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
+WEIGHTS: Mapping[Inputs, ScoreWeights] = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
 
 _LOCK = threading.Lock()
 _TFIDF: dict[int, TfidfScorer] = {}
@@ -52,10 +53,10 @@ def _tfidf(environment: Environment) -> TfidfScorer:
 class _System:
     """One ranking system: gives the scores of sessions."""
 
-    def __init__(self, environment: Environment, system: dict[str, Any], arrays: Arrays) -> None:
+    def __init__(self, environment: Environment, system: SystemHeader, arrays: Arrays) -> None:
         self._environment = environment
         self._kind = system["kind"]
-        self._weights: ScoreWeights = WEIGHTS.get(system.get("inputs", ""), FULL)
+        self._weights: ScoreWeights = WEIGHTS[system.get("inputs", "full")]
         self._release = None
         self._scorer: TextScorer | None = None
         if self._kind == "release":
@@ -90,13 +91,12 @@ class _System:
         )
 
 
-def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]], arrays: Arrays) -> Arrays:
+def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeader], arrays: Arrays) -> Arrays:
     """Return counts of the true item's rank over all rounds' evaluation sessions.
 
     ``ranks`` is int32 `[system, evaluation text, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`.
 
-    A system is ``{"kind": "popularity" | "tfidf" | "release" | "vectors", "inputs": ..., ...}``; "artefact",
-    "texts" and "items" name arrays.
+    The headers in `systems` name arrays of `arrays`.
     """
     made = [_System(environment, system, arrays) for system in systems]
     world = environment.world

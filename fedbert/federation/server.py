@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from fedbert.privacy.mechanism import Mechanism
 from fedbert.randomness import Draws
 from fedbert.recommendation.catalogue import PublicData
 from fedbert.recommendation.metrics import metric_by_rank
+from fedbert.results import ModelFacts
 from fedbert.scenario import Scenario
 from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks
 from fedbert.signals.report import ReportLayout
@@ -330,7 +331,7 @@ class Server:
 
     # -- facts for the report -----------------------------------------------------------------------------
 
-    def model_facts(self, state: ServerState) -> dict[str, Any]:
+    def model_facts(self, state: ServerState) -> ModelFacts:
         """Return what the report says of the model; the final one is the last that was released."""
         first = state.releases[0]
         manifest = first.artefact.manifest

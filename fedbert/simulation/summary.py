@@ -1,7 +1,6 @@
 """From the raw sums of a run to its result: rates, percentiles, intervals. No simulation happens here."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,19 @@ from fedbert.federation.session import Session
 from fedbert.machine import machine_record, peak_memory_bytes
 from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
-from fedbert.results import LABELS, SCHEMA, ComparisonRow, Gap, HourRow, RunResult, TierRow
+from fedbert.results import (
+    LABELS,
+    SCHEMA,
+    ComparisonRow,
+    ExecutionRow,
+    Gap,
+    HourRow,
+    RunResult,
+    SecureSumRow,
+    TierRow,
+    TrafficRow,
+    WorldFacts,
+)
 from fedbert.scenario import Scenario, anchored
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.units import HOURS_PER_DAY
@@ -37,7 +48,6 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 95, 99)
 SAMPLED_DEVICES = 1_000
-TRANSFER_COUNTS = ("upload_attempts", "uploads_failed", "download_attempts", "downloads_failed")
 HOURLY_SAMPLE = 20_000
 
 
@@ -162,8 +172,8 @@ def _histogram(table: NDArray[np.int64], edges: NDArray[np.float64], name: str) 
     }
 
 
-def _world_facts(session: Session) -> dict[str, Any]:
-    """Return what the report says of the world; `note` is for plain sight."""
+def _world_facts(session: Session) -> WorldFacts:
+    """Return what the report says of the world."""
     world, scenario = session.world, session.scenario
     evaluation = int(world.evaluation_text.sum())
     reused = world.users is not None and world.users < scenario.devices
@@ -202,7 +212,7 @@ def device_sample(environment: Environment) -> "pd.DataFrame":
     )
 
 
-def secure_sum(scenario: Scenario, state: RunState) -> dict[str, Any]:
+def secure_sum(scenario: Scenario, state: RunState) -> SecureSumRow:
     """Return what really running phones' masks showed; shards check their own phones, and say yes or no."""
     return {"devices_per_shard": scenario.verify_masks, "dropped": "one in eight", "equal": state.masks_equal}
 
@@ -216,7 +226,7 @@ def summarise(
     wall_s: float,
     versions: dict[str, str],
     commit: str | None,
-    execution: dict[str, Any],
+    execution: ExecutionRow,
 ) -> tuple[RunResult, "pd.DataFrame"]:
     """Return the result of a run with its round 1 at least, and the sample of devices.
 
@@ -235,6 +245,16 @@ def summarise(
     scored = int(
         totals["ranks"][:, :, Outcome.SCORED].sum() + totals["learning_outcomes"][:, Outcome.SCORED].sum()
     )
+    traffic: TrafficRow = {
+        "bytes_per_report": server.layout.bytes_up,
+        "bytes_per_release": environment.release_0.total_bytes,
+        "bytes_up": sum(row["bytes_up"] for row in rows),
+        "bytes_down": sum(row["bytes_down"] for row in rows),
+        "upload_attempts": counts.get("upload_attempts", 0),
+        "uploads_failed": counts.get("uploads_failed", 0),
+        "download_attempts": counts.get("download_attempts", 0),
+        "downloads_failed": counts.get("downloads_failed", 0),
+    }
     finished = done == scenario.rounds and session.replayed is not None
     result: RunResult = {
         "schema": SCHEMA,
@@ -259,13 +279,7 @@ def summarise(
         "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),
         "memory_histogram": _histogram(totals["memory"], r.memory_edges_bytes(), "upper_bytes"),
         "secure_sum": secure_sum(scenario, state),
-        "traffic": {
-            "bytes_per_report": server.layout.bytes_up,
-            "bytes_per_release": environment.release_0.total_bytes,
-            "bytes_up": sum(row["bytes_up"] for row in rows),
-            "bytes_down": sum(row["bytes_down"] for row in rows),
-        }
-        | {key: counts.get(key, 0) for key in TRANSFER_COUNTS},
+        "traffic": traffic,
         "totals": {
             "sessions": sessions,
             "scored": scored,
@@ -276,8 +290,8 @@ def summarise(
             "devices_per_s": scenario.devices * (done + 1) / max(sum(row["wall_s"] for row in rows), 1e-9),
             "missing_device_rounds": state.missing_device_rounds,
         },
-        "execution": execution | {"masks_checked": state.masks_checked},
-        "events": [asdict(event) for event in (*state.events, *session.events)],
+        "execution": {**execution, "masks_checked": state.masks_checked},
+        "events": [event.row() for event in (*state.events, *session.events)],
         "device_errors": device_errors(scenario.profiles),
         "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
         "wall_s": wall_s,

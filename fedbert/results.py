@@ -8,7 +8,7 @@ sessions with 20 candidates each, unless their name says otherwise.
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired, cast
+from typing import Any, Literal, NotRequired, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
@@ -38,6 +38,16 @@ LABELS: dict[str, str] = {
     "timing": "measured",
 }
 
+CANDIDATES = 20
+"""Items that a session ranks, one of them the target item."""
+
+Tier = Literal["entry", "mid", "flagship"]
+TIERS: tuple[str, ...] = get_args(Tier)
+"""Names of the device tiers; a tier as a number is an index into this."""
+
+OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
+"""Names of what came of a session; as a number an index into this (`devices.cost_model.Outcome`)."""
+
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 
 ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
@@ -64,7 +74,7 @@ RoundRow = TypedDict(
         "scored_ndcg@10": float | None,  # over the sessions that were scored in time
         "control_ndcg@10": float | None,  # scored sessions of the control group (release 0)
         "treated_ndcg@10": float | None,  # scored sessions of all other devices
-        "outcomes": dict[str, int],  # evaluation sessions by outcome
+        "outcomes": dict[str, int],  # evaluation sessions by `OUTCOMES`
         "epsilon": float | None,  # cumulative, amplified; None = not private
         "epsilon_unamplified": float | None,
         "cohort": int,  # devices whose coin said yes
@@ -97,7 +107,7 @@ class TierRow(TypedDict):
     sessions: int
     quality: Metrics  # as users saw it
     scored_quality: Metrics | None
-    outcomes: dict[str, int]  # learning and evaluation sessions together
+    outcomes: dict[str, int]  # by `OUTCOMES`; learning and evaluation sessions together
     latency_ms: dict[str, float]  # p50 p90 p95 p99 of answered sessions, from fixed bins of 2 %
     peak_memory_bytes: dict[str, float]  # p50 p90 p95 p99
     energy_mj_per_session: float  # sessions that ran: scored or too slow
@@ -215,6 +225,11 @@ class DeviceErrors(TypedDict):
     made_by: str
     rows: list[DeviceErrorRow]
     note: str | None  # said where the run's profiles are not the ones the errors are of
+
+
+def is_private(privacy: PrivacyRow) -> bool:
+    """Return whether anything bounds what the run reveals."""
+    return privacy["mode"] != "none"
 
 
 def asked_errors(errors: DeviceErrors) -> list[DeviceErrorRow]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,16 @@ def parquet_bytes(frame: "pd.DataFrame") -> bytes:
     return buffer.getvalue()
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file of `rows`, each as long as `columns`, whole or not at all; raises FedbertError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
+    """Return the rows of a CSV file, each by column; for files that fedbert or its scripts know."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

@@ -19,6 +19,7 @@ import tomli_w
 from fedbert.devices.fitting.traces import link_facts
 from fedbert.devices.links import LINK_KINDS, check_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
+from fedbert.files import write_text
 from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
@@ -117,7 +118,7 @@ def build() -> None:
             where[key] = "the Pixel 5's power profile, taken for all classes"
         links[kind] = table
         sources |= {f"{kind}.{key}": text for key, text in where.items()}
-    (ROOT / LINKS_FILE).write_text(tomli_w.dumps({**links, "sources": sources}), encoding="utf-8")
+    write_text(ROOT / LINKS_FILE, tomli_w.dumps({**links, "sources": sources}))
 
 
 def main() -> int:

@@ -33,6 +33,7 @@ from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
 from fedbert.devices.host.check import docs_lines, read_rows
 from fedbert.devices.links import load_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
+from fedbert.files import write_text
 from fedbert.paths import models_folder
 from fedbert.table_files import rows_of
 from fedbert.units import significant
@@ -156,7 +157,6 @@ def build() -> None:
         read_power_profile(SOURCES / "power_profile_pixel5.csv"), facts["battery"]["voltage_v"], a76
     )
     fleets = {name: fleet_of(classes, fleet) for name, fleet in facts["fleets"].items()}
-    (ROOT / FLEETS_FOLDER).mkdir(exist_ok=True)
     for old in [*ROOT.glob("*.toml"), *(ROOT / FLEETS_FOLDER).glob("*.toml")]:
         if old.name != LINKS_FILE:
             old.unlink()
@@ -165,9 +165,9 @@ def build() -> None:
         share = fleets["global"]["shares"][row["file"]]
         profile = profile_of(row, below + share / 2, constants, facts, power)
         below += share
-        (ROOT / f"{row['file']}.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
+        write_text(ROOT / f"{row['file']}.toml", tomli_w.dumps(profile))
     for name, fleet in fleets.items():
-        (ROOT / FLEETS_FOLDER / f"{name}.toml").write_text(tomli_w.dumps(fleet), encoding="utf-8")
+        write_text(ROOT / FLEETS_FOLDER / f"{name}.toml", tomli_w.dumps(fleet))
 
 
 def write_errors() -> None:
@@ -176,7 +176,7 @@ def write_errors() -> None:
         "made_by": "python scripts/build_profiles.py --errors",
         "rows": [*all_errors(SOURCES)],
     }
-    (ROOT / ERRORS_FILE).write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(ROOT / ERRORS_FILE, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
 
 def report() -> None:

@@ -28,7 +28,6 @@ from fedbert.devices.fitting.memory_report import (
     fit_table,
     memory_table,
     read_graphs,
-    write_rows,
 )
 from fedbert.devices.host.memory_process import measure
 from fedbert.devices.memory import RuntimeMemory, peak_bytes
@@ -37,6 +36,7 @@ from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import INT8, Quantisation, Range
 from fedbert.ei_bert.model.student import StudentShape, start_student
 from fedbert.paths import models_folder
+from fedbert.table_files import write_csv
 
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"
 POSITIONS = 128
@@ -101,19 +101,24 @@ def measured(graph: bytes, lengths: tuple[int, ...]) -> list[dict[str, object]]:
     return rows
 
 
+def write_rows(name: str, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+    """Write a table of the sources."""
+    write_csv(SOURCES / name, columns, [[row[column] for column in columns] for row in rows])
+
+
 def measure_shipped() -> None:
     """Write memory_measured.csv."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in SHIPPED:
         graph = (models_folder() / name / "model.onnx").read_bytes()
         rows += [{"model": name, **row} for row in measured(graph, LENGTHS)]
         print(f"{name} measured", file=sys.stderr)
-    write_rows(SOURCES / MEASURED_FILE, MEASURED_COLUMNS, rows)
+    write_rows(MEASURED_FILE, MEASURED_COLUMNS, rows)
 
 
 def measure_graphs() -> None:
     """Write memory_graphs.csv."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for index, shape in enumerate(GRAPHS):
         graph = graph_of(shape, index)
         operations = count_operations(graph)
@@ -122,7 +127,7 @@ def measure_graphs() -> None:
             activations = float(operations.activation_bytes(np.array(float(str(row["tokens"])))))
             rows.append({"graph": name, **asdict(operations.storage), "activation_bytes": activations, **row})
         print(f"{name} measured", file=sys.stderr)
-    write_rows(SOURCES / GRAPHS_FILE, GRAPH_COLUMNS, rows)
+    write_rows(GRAPHS_FILE, GRAPH_COLUMNS, rows)
 
 
 def nibbles_table() -> list[str]:

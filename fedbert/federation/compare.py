@@ -16,6 +16,7 @@ from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session, same_for_all
 from fedbert.recommendation.sessions import MAX_SLOTS
+from fedbert.results import CANDIDATES, TIERS
 
 
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
@@ -32,8 +33,8 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
     with run.timed("comparison"):
         count = len(run.systems)
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
-            "ranks": ((count, texts, r.RANKS), np.int32),
-            "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
+            "ranks": ((count, texts, CANDIDATES), np.int32),
+            "tier_ranks": ((count, len(TIERS), CANDIDATES), np.int64),
         }
         header = {"systems": [system.header for system in run.systems]}
         answer = _replay(run, rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))

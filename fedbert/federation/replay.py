@@ -16,7 +16,6 @@ from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.shard import Shard
-from fedbert.federation.shard_report import TIER_COUNT
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
 from fedbert.recommendation.scorer import (
     FULL,
@@ -28,6 +27,7 @@ from fedbert.recommendation.scorer import (
     ranks,
 )
 from fedbert.recommendation.sessions import Kind, Requests, Sessions
+from fedbert.results import CANDIDATES, TIERS
 
 WEIGHTS: Mapping[Inputs, ScoreWeights] = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
 
@@ -100,8 +100,8 @@ def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeade
     """
     made = [_System(environment, system, arrays) for system in systems]
     world = environment.world
-    total = np.zeros((len(made), int(world.evaluation_text.sum()), 20), np.int32)
-    by_tier = np.zeros((len(made), TIER_COUNT, 20), np.int64)
+    total = np.zeros((len(made), int(world.evaluation_text.sum()), CANDIDATES), np.int32)
+    by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
         for round_ in range(1, environment.scenario.rounds + 1):

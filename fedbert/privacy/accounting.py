@@ -11,7 +11,6 @@ which each device has a norm of at most `clip_norm`.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -115,7 +114,7 @@ def day_of_round(round_number: int, rounds_per_day: float) -> int:
 def epsilon(plan: PrivacyPlan, rounds: int) -> float:
     """Return the amplified epsilon of the first `rounds` rounds: 0 for no round, inf without noise.
 
-    Amplification by sampling is claimed for the `poisson` sampler alone; see `assumptions`.
+    Amplification by sampling is claimed for the `poisson` sampler alone.
     """
     if rounds <= 0:
         return 0.0
@@ -211,39 +210,6 @@ def calibrate(
         else:
             high = middle
     return replace(plan, noise_multiplier=high)
-
-
-def projection(plan: PrivacyPlan, days: Sequence[int] = (1, 30, 365)) -> list[tuple[int, float, float]]:
-    """Return (days, epsilon, unamplified epsilon) if the same noise and sampling went on for so many days."""
-    counts = [max(1, round(day * plan.rounds_per_day)) for day in days]
-    return [
-        (day, epsilon(plan, count), epsilon_unamplified(plan, count))
-        for day, count in zip(days, counts, strict=True)
-    ]
-
-
-def assumptions(plan: PrivacyPlan) -> dict[str, str]:
-    """Return a sentence each for the keys `amplified` and `unamplified`: who may see which cohort."""
-    if plan.mode == "none":
-        text = "Not private: the sums carry no noise, so no epsilon holds."
-        return {"amplified": text, "unamplified": text}
-    if plan.sampler == "once-a-day":
-        text = (
-            "Holds even against someone who sees which devices joined each round: a device joins at most one "
-            "round a day, and nothing is claimed for the sampling."
-        )
-        return {"amplified": text, "unamplified": text}
-    return {
-        "amplified": (
-            "Holds against someone who sees the noisy sums but not which devices joined: each device tosses "
-            f"its own coin at rate {plan.sampling_probability:g} every round, available or not, and the "
-            "outcome stays secret."
-        ),
-        "unamplified": (
-            "Holds even against someone who sees which devices joined each round: a device is taken to join "
-            "every round. The aggregator, which adds the noise, is trusted with the sums before it."
-        ),
-    }
 
 
 def _interval(rounds: int, noise_multiplier: float, q: float) -> float:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.randomness import Purpose, generator
-from fedbert.results import METRICS
+from fedbert.results import CANDIDATES, METRICS
 
 _RESAMPLES_PER_BLOCK = 64
 
 
-def metric_by_rank(metric: str, candidates: int = 20) -> NDArray[np.float64]:
+def metric_by_rank(metric: str, candidates: int = CANDIDATES) -> NDArray[np.float64]:
     """Return what a session is worth by the truth's rank, float64 [rank], from rank 1."""
     rank = np.arange(1.0, candidates + 1)
     if metric == "auc":
@@ -30,7 +30,7 @@ def metric_by_rank(metric: str, candidates: int = 20) -> NDArray[np.float64]:
 
 def rank_histogram(
     ranks: NDArray[np.int64],
-    candidates: int = 20,
+    candidates: int = CANDIDATES,
     group: NDArray[np.int64] | None = None,
     groups: int | None = None,
 ) -> NDArray[np.int64]:

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-NEIGHBOURS = 20
-"""How many neighbours of an item are kept."""
+from fedbert.recommendation.catalogue import NEIGHBOURS
 
 _ROWS_PER_BLOCK = 512
 _SCALE = 2.0**40

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.paths import data_folder
-from fedbert.randomness import Purpose, generator
+from fedbert.randomness import ONCE, Purpose, generator
 from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
 from fedbert.recommendation.sessions import (
     Block,
@@ -64,7 +64,7 @@ class SequenceWorld:
 
         It goes by seed, and by tier as far as `tier_correlation` says (`tier_users.assign`).
         """
-        order = generator(block.devices.seed, Purpose.USER_ASSIGNMENT).permutation(len(self.past.start))
+        order = generator(block.devices.seed, Purpose.USER_ASSIGNMENT, ONCE).permutation(len(self.past.start))
         return np.asarray(assign(block, order, self.lean))
 
     def history(self, block: Block) -> Requests:

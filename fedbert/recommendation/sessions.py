@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
-from fedbert.randomness import Purpose
-from fedbert.recommendation.catalogue import Catalogue
+from fedbert.randomness import Purpose, to_uniforms
+from fedbert.recommendation.catalogue import NEIGHBOURS, Catalogue
+from fedbert.results import CANDIDATES
+from fedbert.scenario import DEFAULTS
 from fedbert.units import HOURS_PER_DAY
 
 MAX_SLOTS = 64
@@ -35,7 +37,6 @@ NEAREST = 10
 
 _GUIDES = 2**13
 _GUIDED_STEPS = 8
-_TO_UNIT = 2.0**-52
 
 
 class Kind(Enum):
@@ -49,14 +50,13 @@ class Kind(Enum):
 class WorldSettings:
     """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions a day are means."""
 
-    history_length: int = 8
-    candidates: int = 20
-    non_iid: float = 1.0
-    tier_correlation: float = 0.5
-    learning_per_device_day: float = 2.0
-    evaluation_per_device_day: float = 2.0
-    round_hours: float = 2.0
-    rounds: int = 12
+    history_length: int = DEFAULTS.history_length
+    candidates: int = CANDIDATES
+    non_iid: float = DEFAULTS.non_iid
+    tier_correlation: float = DEFAULTS.tier_correlation
+    learning_per_device_day: float = DEFAULTS.learning_per_day
+    evaluation_per_device_day: float = DEFAULTS.evaluation_per_day
+    round_hours: float = DEFAULTS.round_hours
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,14 @@ def session_uniforms(
         spanned = block.devices.part(slice(start, int(rows[-1]) + 1))
         for number in range(int(slot[low:high].max()) + 1):
             here = np.flatnonzero(slot[low:high] == number)
-            time = round_ * MAX_SLOTS + number
-            raw = spanned.words(purpose, time, draws)
-            picked = raw[rows[here] - start] >> np.uint64(12)
-            result[low + here] = (picked + 0.5) * _TO_UNIT
+            raw = spanned.words(purpose, _slot_time(round_, number), draws)
+            result[low + here] = to_uniforms(raw[rows[here] - start])
     return result
+
+
+def _slot_time(round_: int, slot: int) -> int:
+    """Return the time index of what a device draws for one of a round's sessions."""
+    return round_ * MAX_SLOTS + slot
 
 
 def session_hours(settings: WorldSettings, round_: int, draw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -202,7 +205,7 @@ def session_hours(settings: WorldSettings, round_: int, draw: NDArray[np.float64
 
 def candidate_draws(candidates: int) -> int:
     """Return how many uniforms `draw_candidates` takes a session."""
-    return 20 + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
+    return NEIGHBOURS + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
 
 
 def draw_candidates(
@@ -255,7 +258,7 @@ def _candidates(
     popular_end = draw.shape[1] - candidates
     chosen = np.argsort(draw[:, :NEAREST], axis=1)[:, :near]
     neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
-    popular = draw_by_weight(cumulative, draw[:, 20:popular_end])
+    popular = draw_by_weight(cumulative, draw[:, NEIGHBOURS:popular_end])
     pool = np.concatenate([item[:, None], neighbours, popular], axis=1)
     new = np.ones(pool.shape, np.bool_)
     for column in range(1 + near, pool.shape[1]):

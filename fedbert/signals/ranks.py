@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.privacy.mechanisms import to_fixed_point
+from fedbert.results import CANDIDATES
 from fedbert.signals.signal import UNIT, Clicks
 
-RANK_BINS = 20
-"""Bins of the histogram, from rank 0; the last takes all later ranks."""
+RANK_BINS = CANDIDATES
+"""Bins of the histogram, from rank 0: one for each place in a list; the last takes all later ranks."""
 
 
 def first_of_equals(same: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from fedbert.devices.energy import charge_mah
 from fedbert.devices.errors_table import device_errors
 from fedbert.devices.links import LINK_KINDS
 from fedbert.devices.network import upload_state
-from fedbert.devices.profiles import TIERS, DeviceProfile
+from fedbert.devices.profiles import DeviceProfile
 from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment
@@ -29,6 +29,7 @@ from fedbert.recommendation.sessions import activity_share
 from fedbert.results import (
     LABELS,
     SCHEMA,
+    TIERS,
     ComparisonRow,
     ExecutionRow,
     Gap,

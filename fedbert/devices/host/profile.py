@@ -5,7 +5,6 @@ import platform
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -79,8 +78,8 @@ _CORE_SOURCES = {
 }
 
 
-def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[str, Any]:
-    """Return the profile as TOML's tables."""
+def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> DeviceProfile:
+    """Return the profile of this machine, with nothing in it that a profile's file may leave out."""
     memory, core = psutil.virtual_memory(), _core(fitted)
     free = int(memory.available)
     sources = {
@@ -119,5 +118,4 @@ def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[st
         "radios": {"three_g": 0.0, "lte": 1.0, "five_g": 0.0},
         "sources": sources,
     }
-    DeviceProfile.model_validate(values)
-    return values
+    return DeviceProfile.model_validate(values)

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from fedbert.errors import invalid
 from fedbert.privacy.mechanisms import to_fixed_point
-from fedbert.randomness import Purpose, words
+from fedbert.randomness import ONCE, Purpose, words
 from fedbert.signals.ranks import first_of_equals
 from fedbert.signals.signal import UNIT, Clicks
 
@@ -75,7 +75,7 @@ def sketch(layout: PrototypeLayout) -> tuple[NDArray[np.int64], NDArray[np.int64
     """Return each item's row and its sign, 1 or -1: `[item]`, `[item]`; public and the same in every run."""
     if layout.rows == layout.items:
         return np.arange(layout.items), np.ones(layout.items, np.int64)
-    drawn = words(_SKETCH_SEED, Purpose.SKETCH, 0, 0, layout.items, 2)
+    drawn = words(_SKETCH_SEED, Purpose.SKETCH, ONCE, 0, layout.items, 2)
     rows = (drawn[:, 0] % np.uint64(layout.rows)).astype(np.int64)
     return rows, np.where(drawn[:, 1] >> np.uint64(63), 1, -1)
 

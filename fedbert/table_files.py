@@ -59,14 +59,15 @@ def _read_csv(name: str, path: Path) -> pa.Table:
         raise invalid(name, str(path), f"be UTF-8 text (line {line} is not)", "save it as UTF-8") from None
     if not text.strip():
         raise invalid(name, str(path), "not be empty", "fill it")
-    header = next(csv.reader(io.StringIO(text)))
+    parse, content = pyarrow.csv.ParseOptions(newlines_in_values=True), text.encode()
+    # The names come from the parser that reads the rows: Python's csv takes other line ends and longer cells.
+    header = pyarrow.csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
     options = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(header, pa.string()),
         strings_can_be_null=False,
         quoted_strings_can_be_null=False,
     )
-    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    return pyarrow.csv.read_csv(pa.BufferReader(text.encode()), parse_options=parse, convert_options=options)
+    return pyarrow.csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=options)
 
 
 def strings(column: pa.ChunkedArray) -> pa.Array:

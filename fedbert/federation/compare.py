@@ -17,6 +17,7 @@ from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session, same_for_all
 from fedbert.recommendation.sessions import MAX_SLOTS
 from fedbert.results import CANDIDATES, TIERS
+from fedbert.signals.signal import INT8_UNIT_LENGTH
 
 
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
@@ -79,6 +80,7 @@ def _possible_clicks(run: Session, member: Member, answer: Arrays) -> None:
     """Raise FedbertError unless these can be the clicks of so many devices, and sums of their texts."""
     clicks, sums = answer["pooled_clicks"].astype(np.float64), answer["pooled_sums"].astype(np.float64)
     most = member.count * (run.scenario.history_length + run.scenario.rounds * MAX_SLOTS)
+    # An int8 coordinate is at most 128 in size.
     if clicks.sum() > most or (np.abs(sums) > 128 * clicks[:, None]).any():
         raise FedbertError(f"pooled_sums and pooled_clicks must be of at most {most:,} clicks")
 
@@ -123,4 +125,4 @@ def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
 
 def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     """Return unit vectors as the phones store them, `round(127 v)`."""
-    return np.rint(np.asarray(vectors, np.float64) * 127).astype(np.int8)
+    return np.rint(np.asarray(vectors, np.float64) * INT8_UNIT_LENGTH).astype(np.int8)

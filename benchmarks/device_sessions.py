@@ -1,4 +1,4 @@
-"""How many device-sessions a minute one core can cost: ``python benchmarks/device_sessions.py``.
+"""How many device-sessions per minute one core can cost: ``python benchmarks/device_sessions.py``.
 
 A session: its time by parts, its peak memory and its outcome. Drawing the devices is timed beside it.
 """
@@ -40,8 +40,8 @@ def main() -> None:
         model.outcomes(costs.latency_ms, costs.peak_memory_bytes, fleet.free_memory_bytes, yes)
         drawing += drawn - begin
         costing += time.process_time() - drawn
-    print(f"{60 * everyone.count / costing / 1e6:.0f} million device-sessions a minute on one core")
-    print(f"{60 * everyone.count / drawing / 1e6:.0f} million devices drawn a minute on one core")
+    print(f"{60 * everyone.count / costing / 1e6:.0f} million device-sessions per minute on one core")
+    print(f"{60 * everyone.count / drawing / 1e6:.0f} million devices drawn per minute on one core")
 
 
 if __name__ == "__main__":

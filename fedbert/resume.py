@@ -1,8 +1,9 @@
 """What a run leaves in its folder while it works, and how another process takes it up again.
 
 Below ``checkpoint/`` are ``scenario.toml``, from the start, and the last two states
-(`federation/checkpoint.py`); ``rounds.jsonl`` grows by a checksummed row a round. It lies in ``checkpoint/``
-too while the folder still holds an older run's result, which stays whole until this one's replaces it.
+(`federation/checkpoint.py`); ``rounds.jsonl`` grows by a checksummed row per round. It lies in
+``checkpoint/`` too while the folder still holds an older run's result, which stays whole until this one's
+replaces it.
 A checkpoint is taken up only by the run that made it: same scenario, same contents of the user's files, same
 versions of what the figures depend on.
 """

@@ -1,7 +1,7 @@
 """Write device_profiles/links.toml from measured rates: ``build_links.py [SHARED_DATA_DIR]``.
 
 With the folder of the measured data (it holds ``network/``) the summary sources/network_traces.csv is written
-anew from its traces; without, the committed summary is used. The links then follow from it, from
+again from its traces; without, the committed summary is used. The links then follow from it, from
 assumptions.toml and from the Pixel 5's power profile, and each number gets its line in [sources].
 """
 

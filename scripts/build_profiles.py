@@ -180,7 +180,7 @@ def write_errors() -> None:
 
 
 def report() -> None:
-    """Print every table of docs/devices.md, from sources and shipped models; nothing is measured anew."""
+    """Print every table of docs/devices.md, from sources and shipped models; nothing is measured again."""
     folder = models_folder() / "default"
     size = sum(path.stat().st_size for path in folder.iterdir())
     operations = count_operations((folder / "model.onnx").read_bytes())

@@ -1,7 +1,7 @@
 """Measure the memory of models and fit the constants of `fedbert.devices.memory` (Linux).
 
 ``measure_memory.py`` prints the tables of docs/devices.md from the committed measurements. ``--measure``
-first makes those of the shipped models anew: device_profiles/sources/memory_measured.csv. ``--fit`` makes
+first repeats those of the shipped models: device_profiles/sources/memory_measured.csv. ``--fit`` makes
 graphs of other sizes, measures them, writes device_profiles/sources/memory_graphs.csv and prints the
 constants for `ONNX_RUNTIME`. ``--nibbles`` measures two graphs of 4-bit weights, which are not in the fit,
 and prints their errors.
@@ -80,7 +80,7 @@ def graph_of(shape: StudentShape, seed: int, quantisation: Quantisation = INT8) 
 
 
 def measured(graph: bytes, lengths: tuple[int, ...]) -> list[dict[str, object]]:
-    """Return the medians of `PROCESSES` fresh processes, a row a length, and the spread of the peak."""
+    """Return the medians of `PROCESSES` fresh processes, a row per length, and the spread of the peak."""
     found = [measure({"model.onnx": graph}, [[1] * length for length in lengths]) for _ in range(PROCESSES)]
     rows: list[dict[str, object]] = []
     for index, length in enumerate(lengths):
@@ -147,8 +147,8 @@ def nibbles_table() -> list[str]:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measure", action="store_true", help="measure the shipped models anew")
-    parser.add_argument("--fit", action="store_true", help="measure generated graphs anew and fit")
+    parser.add_argument("--measure", action="store_true", help="measure the shipped models again")
+    parser.add_argument("--fit", action="store_true", help="measure generated graphs again and fit")
     parser.add_argument("--nibbles", action="store_true", help="measure two graphs of 4-bit weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -126,7 +126,7 @@ def _by_chance(
 
 
 def _daily(devices: DeviceRange, day: Integers, start: float, round_hours: float) -> Floats:
-    """Return a uniform number a device and `day` [device], the same in every round of that day.
+    """Return a uniform number per device and `day` [device], the same in every round of that day.
 
     Days are numbered from -2: a stay that began the evening before midnight of day 0 belongs to day -1.
     """

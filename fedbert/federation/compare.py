@@ -120,7 +120,7 @@ def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
     if not np.array_equal(by_text, by_tier):
         raise FedbertError("tier_ranks must count the sessions of ranks")
     if (by_text.sum(axis=1) > member.count * rounds * MAX_SLOTS).any():
-        raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions a device and round")
+        raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions per device and round")
 
 
 def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:

@@ -146,7 +146,7 @@ class Exchange:
                 refuse(member, f"gave no answer{within}")
 
     def _drop(self, round_: int, node: int, what: str) -> None:
-        """Say that a reply is passed over."""
+        """Say that a reply is dropped."""
         member = next((member for member in self.members if member.node == node), None)
         who, index = (str(member), member.index) if member else (f"node {node}", -1)
         self.note(Event(round_, index, f"{who} {what}; it is dropped"))

@@ -92,7 +92,7 @@ class _System:
 
 
 def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeader], arrays: Arrays) -> Arrays:
-    """Return counts of the true item's rank over all rounds' evaluation sessions.
+    """Return counts of the target item's rank over all rounds' evaluation sessions.
 
     ``ranks`` is int32 `[system, evaluation text, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`.
 

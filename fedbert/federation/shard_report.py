@@ -67,7 +67,7 @@ def memory_edges_bytes() -> NDArray[np.float64]:
 def empty_truth(evaluation_texts: int) -> Arrays:
     """Return the truth part of a report with nothing in it; the shapes are its documentation."""
     return {
-        # evaluation sessions by [tier, arm, outcome, rank - 1 of the true item as the user saw it]
+        # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]
         "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, CANDIDATES), np.int64),
         # learning sessions by [tier, outcome]
         "learning_outcomes": np.zeros((TIER_COUNT, OUTCOME_COUNT), np.int64),
@@ -88,7 +88,7 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         "participant_uj": np.zeros((TIER_COUNT, len(ENERGY_KEYS)), np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
-        # evaluation sessions by [text, rank - 1 of the true item as the user saw it]
+        # evaluation sessions by [text, rank - 1 of the target item as the user saw it]
         "text_ranks": np.zeros((evaluation_texts, CANDIDATES), np.int32),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),

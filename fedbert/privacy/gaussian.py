@@ -1,7 +1,7 @@
 """The mechanism `gaussian`: clipped sums, Gaussian noise added once by the aggregator.
 
-With the `poisson` sampler each device tosses a coin a round; with `once-a-day` it joins at most one round a
-day. Without an epsilon there is no noise and no bound.
+With the `poisson` sampler each device tosses a coin per round; with `once-a-day` it joins at most one round
+per day. Without an epsilon there is no noise and no bound.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class Gaussian:
         return gaussian_noise(noise_seed, round_, size, self.sigma)
 
     def event(self, rounds: int) -> "DpEvent":
-        """Return the first `rounds` rounds: sampled Gaussians, or one a day at most."""
+        """Return the first `rounds` rounds: sampled Gaussians, or one per day at most."""
         import dp_accounting
 
         if not self.private:

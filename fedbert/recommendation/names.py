@@ -13,7 +13,7 @@ _SCALE = 2.0**40
 
 
 def name_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Return one row an item: TF-IDF of words, of pairs of words and of 3 to 5 characters, unit length each.
+    """Return one row per item: TF-IDF of words, of pairs of words and of 3 to 5 characters, unit length each.
 
     Both halves (words, characters) have the same weight.
     """

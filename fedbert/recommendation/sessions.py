@@ -48,7 +48,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions a day are means."""
+    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions are means per day."""
 
     history_length: int = DEFAULTS.history_length
     candidates: int = CANDIDATES
@@ -90,8 +90,9 @@ class Sessions:
     """Sessions of a block in one round, in the order of their devices.
 
     device: int32 [s], row in the block, ascending. slot: int8 [s], 0 for a device's first in the round.
-    hour: float64 [s], local hour in [0, 24). text: int32 [s]. item: int32 [s], what the user wants: the
-    simulator's truth. candidates: int32 [s, C], distinct, the truth at a random place.
+    hour: float64 [s], local hour in [0, 24). text: int32 [s]. item: int32 [s], the target
+    item, which the simulator alone knows. candidates: int32 [s, C], distinct, the target item at a random
+    place.
     """
 
     device: NDArray[np.int32]
@@ -144,7 +145,7 @@ def round_start_hour(settings: WorldSettings, round_: int) -> float:
 
 
 def mean_sessions(settings: WorldSettings, round_: int, kind: Kind) -> float:
-    """Return the mean sessions of a device in a round: sessions a day times the round's share of the day."""
+    """Return the mean sessions of a device in a round: those per day times the round's share of the day."""
     learning = kind is Kind.LEARNING
     per_day = settings.learning_per_device_day if learning else settings.evaluation_per_device_day
     return per_day * activity_share(round_start_hour(settings, round_), settings.round_hours)
@@ -153,7 +154,7 @@ def mean_sessions(settings: WorldSettings, round_: int, kind: Kind) -> float:
 def session_places(
     block: Block, round_: int, kind: Kind, able: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Return (device, slot) of every session of a round: one Poisson count a device, from one uniform each.
+    """Return (device, slot) of every session of a round: one Poisson count per device, from one uniform each.
 
     Counts stop at max(6, mean + 6 sqrt(mean)). Devices that are not `able` [device] have none.
     """
@@ -204,18 +205,18 @@ def session_hours(settings: WorldSettings, round_: int, draw: NDArray[np.float64
 
 
 def candidate_draws(candidates: int) -> int:
-    """Return how many uniforms `draw_candidates` takes a session."""
+    """Return how many uniforms `draw_candidates` takes per session."""
     return NEIGHBOURS + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
 
 
 def draw_candidates(
     catalogue: Catalogue, item: NDArray[np.int32], draw: NDArray[np.float64], candidates: int
 ) -> NDArray[np.int32]:
-    """Return `[s, candidates]` distinct items for sessions whose truth is `item` [s], in random order.
+    """Return `[s, candidates]` distinct items for sessions whose target item is `item` [s], in random order.
 
-    A phone can do this with the public catalogue and its own session: the truth; half of the list from the
-    truth's nearest neighbours by name; the rest by popularity. Popular draws that are already in the list are
-    passed over (spare draws, then the most popular items, so the number of draws is fixed). `draw` is
+    A phone can do this with the public catalogue and its own session: the target item; half of the list from
+    its nearest neighbours by name; the rest by popularity. Popular draws that are already in the list are
+    skipped (spare draws, then the most popular items, so the number of draws is fixed). `draw` is
     `[s, candidate_draws(candidates)]` in (0, 1).
     """
     result = np.empty((len(item), candidates), np.int32)

@@ -65,7 +65,7 @@ def _check_sessions(world: World, named: Named, round_: int, kind: Kind) -> None
     _below(named, "sessions' item", whole.item, (count,), 0, items)
     _below(named, "sessions' candidates", whole.candidates, (count, CANDIDATES), 0, items)
     if not (whole.candidates == whole.item[:, None]).any(axis=1).all():
-        raise named.refused("show the wanted item among the candidates of each session")
+        raise named.refused("show the target item among the candidates of each session")
     if (np.diff(np.sort(whole.candidates, axis=1), axis=1) == 0).any():
         raise named.refused("show an item once among the candidates of a session")
     if kind is Kind.EVALUATION and not world.evaluation_text[whole.text].all():

@@ -49,7 +49,7 @@ class ReportLayout:
 
     @property
     def bytes_up(self) -> int:
-        """Bytes of the masked vector that travels: four a coordinate, whatever the device clicked."""
+        """Bytes of the masked vector that travels: four per coordinate, whatever the device clicked."""
         return self.size * _BYTES_PER_COORDINATE
 
     def split(self, total: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -49,7 +49,7 @@ def flash_bytes_per_s() -> float:
 
 
 def _core(fitted: CoreConstants) -> dict[str, float]:
-    """Return the table of a core; the rates are counts a microsecond, a thousandth of billions a second."""
+    """Return the table of a core; rates are counts per microsecond, a thousandth of billions per second."""
     return {
         "int8_gmacs_per_s": significant(fitted.integer_per_us / 1e3),
         "float_gmacs_per_s": significant(fitted.float_per_us / 1e3),

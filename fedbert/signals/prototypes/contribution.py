@@ -61,8 +61,8 @@ def prototype_layout(
 ) -> PrototypeLayout:
     """Return the layout for a catalogue of `items` and text vectors of width `dim` (1 to 256).
 
-    `beta` (0 to 100) is rounded to steps of `UNIT`. `rows` defaults to one an item, or to SKETCH_ROWS if that
-    is fewer. Raises FedbertError for a value out of range.
+    `beta` (0 to 100) is rounded to steps of `UNIT`. `rows` defaults to one per item, or to SKETCH_ROWS if
+    that is fewer. Raises FedbertError for a value out of range.
     """
     if items < 1:
         raise invalid("items", items, "be >= 1")
@@ -140,7 +140,7 @@ def prototype_reports(layout: PrototypeLayout, clicks: Clicks) -> PrototypeRepor
     dots = np.matmul(signed, signed.transpose(0, 2, 1)).astype(np.int64)
     signs = sign[:, :, None] * sign[:, None, :]
     squared_norm = ((dots + layout.beta_units**2 * signs) * same_row).sum((1, 2))
-    # Clicks on one row are one entry: truncating each of them would lose a step a click.
+    # Clicks on one row are one entry: truncating each of them would lose a step per click.
     into_row = first_of_equals(same_row)
     return PrototypeReports(
         layout,

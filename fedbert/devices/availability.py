@@ -27,9 +27,13 @@ LATE = 0.02
 that Bonawitz et al. reject as late: those follow from a first-come cut-off (`participation.py`), which a
 private sum over Poisson-sampled devices must not have."""
 
-STATES = ("idle", "charging", "unmetered", "online", "ready", "eligible")
+# Uniform numbers a device and round: the moment, top-up, Wi-Fi, idleness, connection.
 _MOMENTS = 5
+
+# Two weeks show weekdays and weekends twice; more days change an hourly mean by little.
 _MOST_TRACE_DAYS = 14
+
+STATES = ("idle", "charging", "unmetered", "online", "ready", "eligible")
 
 
 @dataclass(frozen=True)

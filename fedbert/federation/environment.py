@@ -220,6 +220,7 @@ class Environment:
             return _RELEASES[key]
 
 
+# What follows from a scenario takes seconds to make: all shards of a process share one copy.
 _LOCK = threading.RLock()
 _ENVIRONMENTS: dict[str, Environment] = {}
 _RELEASES: dict[str, EncodedRelease] = {}

@@ -23,13 +23,24 @@ if TYPE_CHECKING:
 Mode = Literal["none", "central"]
 Sampler = Literal["poisson", "once-a-day"]
 
+# Noise of so many clip norms drowns any fleet that can be simulated: a target beyond it is a mistake.
 _LARGEST_MULTIPLIER = 1e7
+
+# Below it a privacy loss spans more than any grid holds, and no epsilon is worth the name.
 _SMALLEST_MULTIPLIER = 1e-3
+
+# A quarter of the 1e-3 that `calibrate` promises: the last interval of the search is no wider.
 _RELATIVE_STEP = 2.5e-4
+
+# Steps of the loss: with them epsilons are within a ten-thousandth of those on a grid eight times as fine.
 _COARSEST_INTERVAL = 1e-3
 _FINEST_INTERVAL = 1e-4
 _COMPOSITION_ERROR = 2e-4
+
+# Most points of a grid: a calibration composes dozens of times.
 _LARGEST_GRID = 40_000
+
+# Rounds a day may be a rounded quotient: a round that starts a day must not fall into the one before.
 _DAY_SLACK = 1e-9
 
 

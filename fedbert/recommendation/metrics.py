@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fedbert.randomness import Purpose, generator
 from fedbert.results import CANDIDATES, METRICS
 
+# A block of resamples is an array of resamples x texts: tens of MB where all are met.
 _RESAMPLES_PER_BLOCK = 64
 
 

@@ -8,7 +8,10 @@ from scipy import sparse
 
 from fedbert.recommendation.catalogue import NEIGHBOURS
 
+# Items whose cosines to all others are held at a time: 50 MB for the 12,611 films.
 _ROWS_PER_BLOCK = 512
+
+# Cosines become integers of 2^-40 before they are compared: the last bits of a product depend on the build.
 _SCALE = 2.0**40
 
 

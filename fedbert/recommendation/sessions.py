@@ -29,12 +29,16 @@ ACTIVITY_SWING = 4.0
 2019), along two half cosines."""
 
 _MEAN_ACTIVITY = (1.0 + ACTIVITY_SWING) / 2
+# Sizes of the arrays worked on at a time; no figure depends on them.
 _DEVICES_PER_CHUNK = 4096
 _SESSIONS_PER_CHUNK = 16384
+
+# Popular items drawn beyond those needed, for draws that are in the list already.
 _SPARE_DRAWS = 16
 NEAREST = 10
 """The nearest names from which half of a list is drawn: candidates that are hard to tell apart."""
 
+# A table of 32 kB stays in a core's cache; more entries than items leave few steps to go from one.
 _GUIDES = 2**13
 _GUIDED_STEPS = 8
 

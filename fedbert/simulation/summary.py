@@ -49,7 +49,13 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 95, 99)
 SAMPLED_DEVICES = 1_000
+"""Devices in the table that shows what a fleet is made of."""
+
 HOURLY_SAMPLE = 20_000
+"""Most devices from which the shares by local hour are estimated: to about a third of a per cent."""
+
+RESAMPLES = 400
+"""Bootstrap samples of an interval of the comparison, whose figures are quoted: twice a round's."""
 
 
 def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> dict[str, float]:
@@ -97,6 +103,7 @@ def _tier_row(
 
 
 def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
+    # Shares are the model's, not this fleet's: a small fleet has them from more devices than it has.
     sample = min(HOURLY_SAMPLE, max(scenario.devices, 1000))
     shares = hourly_shares(scenario.availability, scenario.seed, sample, trace)
     eligible = shares[upload_state(scenario.metered)]
@@ -122,7 +129,7 @@ def _comparison(session: Session) -> list[ComparisonRow]:
         quality = metrics(ranks.sum(axis=0, dtype=np.int64))
         if quality is None:
             return []
-        low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=400)
+        low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=RESAMPLES)
         tiers = {
             tier: found for tier, part in zip(TIERS, tier_ranks, strict=True) if (found := metrics(part))
         }

@@ -13,7 +13,10 @@ from fedbert.results import CANDIDATES, VerifiedRow
 from fedbert.scenario import Scenario
 
 _SEARCHED_DEVICES = 200_000
+"""Devices among which those nearest to the boundary are sought: more would find hardly nearer ones."""
+
 _TEXTS = 500
+"""Texts that stand for all: enough for every length that occurs."""
 
 
 def verified_rows(

@@ -13,6 +13,7 @@ from fedbert.devices.profiles import DeviceProfile
 from fedbert.machine import cores, cpu_info, instruction_sets
 from fedbert.units import significant
 
+# Larger than the read-ahead of any system, small enough for three reads in a moment.
 _FLASH_BYTES = 32_000_000
 _POWER_MW, _BATTERY_MAH, _VOLTAGE_V = 5_000.0, 4_500.0, 3.85
 _WIDEST_FIRST = ("avx512_vnni", "avx512f", "avx_vnni", "avx2", "asimddp", "asimd")

@@ -39,9 +39,9 @@ LOSS_SCALE = 0.3
 _TYPICAL_MACS_PER_LAYER = 2e7
 
 # The loss has several minima. A fixed number of steps makes the shipped constants; they end near a minimum,
-# not in it: the last ones swing between two points. `scipy.optimize.least_squares` from this start finds a loss
-# .1 % higher, and with other steps one 2.7 % lower, at which int8 rates of the shipped classes differ by up
-# to 7.5 %.
+# not in it: the last ones swing between two points. `scipy.optimize.least_squares` from this start finds a
+# loss .1 % higher, and with other steps one 2.7 % lower, at which int8 rates of the shipped classes differ by
+# up to 7.5 %.
 _STEPS, _WARM_STEPS, _LONGEST_STEP = 40, 6, 1.0
 
 # A usual core: multiply-adds, elements, bytes a second, cycles a layer, where all effects are 0.

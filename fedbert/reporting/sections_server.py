@@ -13,7 +13,7 @@ from fedbert.reporting.parts.page import (
     table_html,
 )
 from fedbert.reporting.run import sentences
-from fedbert.results import RunResult
+from fedbert.results import RunResult, is_private
 
 MASK_WORDS = {
     "devices_per_shard": "most devices of a shard whose masks were run",
@@ -25,7 +25,7 @@ MASK_WORDS = {
 def privacy(result: RunResult) -> Section:
     """Epsilon by round, its assumptions, and what it would come to."""
     row = result["privacy"]
-    protected = row["epsilon"] is not None
+    protected = is_private(row)
     how: dict[str, Cell] = {
         "mechanism": f"{row.get('mechanism', 'gaussian')}, {row['mode']}",
         "who is protected": row["assumptions"].get("unit", text.NONE),
@@ -87,11 +87,9 @@ def _days(days: int) -> str:
     return "after 1 day" if days == 1 else f"after {days} days"
 
 
-def secure_sum(result: RunResult) -> Section | None:
+def secure_sum(result: RunResult) -> Section:
     """The check that masked and plain sums agree."""
     checked = result["secure_sum"]
-    if not checked:
-        return None
     return Section(
         "Do the masks cancel?",
         "measured",

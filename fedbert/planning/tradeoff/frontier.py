@@ -17,11 +17,10 @@ from fedbert.comparison import (
     TIER_COLUMNS,
     tier_ndcg,
 )
-from fedbert.devices.profiles import TIERS
 from fedbert.errors import FedbertError
 from fedbert.intervals import t_interval
 from fedbert.planning.tradeoff.epsilons import epsilon_text
-from fedbert.results import Metrics, RunResult
+from fedbert.results import TIERS, Metrics, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

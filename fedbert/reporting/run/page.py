@@ -6,7 +6,7 @@ from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Card, Section, alert_html, render_page
 from fedbert.reporting.run import energy as sections_energy
 from fedbert.reporting.run import sentences
-from fedbert.results import RunResult
+from fedbert.results import RunResult, is_private
 
 
 def _quality_card(result: RunResult) -> Card:
@@ -29,14 +29,16 @@ def cards(result: RunResult) -> list[Card]:
     if gap is not None and gap["closed"] is not None:
         shown.append(
             Card(
-                "Of the possible gain, won privately" if _private(result) else "Of the possible gain, won",
+                "Of the possible gain, won privately"
+                if is_private(result["privacy"])
+                else "Of the possible gain, won",
                 text.percent(gap["closed"]),
                 f"{gap['release_0']:.3f} → {gap['final']:.3f} of {gap['pooled']:.3f} with pooled data",
                 "measured",
             )
         )
     privacy = result["privacy"]
-    if _private(result):
+    if is_private(result["privacy"]):
         shown.append(
             Card(
                 "Privacy spent (epsilon)",
@@ -89,10 +91,6 @@ def cards(result: RunResult) -> list[Card]:
     return shown
 
 
-def _private(result: RunResult) -> bool:
-    return result["privacy"]["epsilon"] is not None
-
-
 def _alerts(result: RunResult) -> list[str]:
     alerts = []
     if not sentences.finished(result):
@@ -101,7 +99,7 @@ def _alerts(result: RunResult) -> list[str]:
                 "This run did not finish.", f"{text.sentence(result['status'])} What follows is up to then."
             )
         )
-    if not _private(result):
+    if not is_private(result["privacy"]):
         alerts.append(
             alert_html(
                 "Not private.",

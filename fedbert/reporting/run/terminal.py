@@ -8,7 +8,7 @@ from fedbert.comparison import EVERY_SESSION, tier_ndcg
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line
 from fedbert.reporting.run import sentences
-from fedbert.results import RunResult
+from fedbert.results import RunResult, is_private
 
 STYLES = {"measured": "green", "modelled": "yellow", "proved": "magenta"}
 
@@ -171,7 +171,7 @@ def _privacy(result: RunResult) -> Any:
     from rich.text import Text
 
     row = result["privacy"]
-    if row["epsilon"] is None:
+    if not is_private(row):
         return Text.assemble(("Not private. ", "bold red"), sentences.statement(result))
     projected = [f"{each['days']} days" if each["days"] > 1 else "1 day" for each in row["projections"]]
     table = _table("", "assumes", "run", *projected, left=2)
@@ -205,8 +205,6 @@ def _verified(result: RunResult) -> Any:
 
 
 def _traffic(result: RunResult) -> Any:
-    if not result["traffic"]:
-        return None
     table = _table("", "", left=1)
     table.show_header = False
     for name, value in text.facts(result["traffic"]).items():

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from fedbert.comparison import TIER_COLUMNS
-from fedbert.devices.profiles import TIERS
 from fedbert.planning.tradeoff.frontier import SHORT, TIER_FINAL
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Card, Section, facts_html, figure_html, render_page, table_html
 from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
-from fedbert.results import DeviceErrors
+from fedbert.results import TIERS, DeviceErrors
 from fedbert.scenario import Scenario
 
 if TYPE_CHECKING:

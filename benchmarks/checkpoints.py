@@ -1,7 +1,7 @@
 """Time and disk of one checkpoint: python benchmarks/checkpoints.py --devices 100000.
 
 Two shards write their phones' memory one after the other, then the rest is written; the last two checkpoints
-are kept. Prints a row a checkpoint. Times are wall seconds, flushes to the disk included.
+are kept. Prints a row per checkpoint. Times are wall seconds, flushes to the disk included.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How many device-sessions a minute one core can cost: ``python benchmarks/device_sessions.py``.
+"""How many device-sessions per minute one core can cost: ``python benchmarks/device_sessions.py``.
 
 A session: its time by parts, its peak memory and its outcome. Drawing the devices is timed beside it.
 """
@@ -13,7 +13,8 @@ from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.paths import models_folder
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
+from fedbert.results import CANDIDATES
 
 BLOCK = 16_384
 
@@ -34,13 +35,13 @@ def main() -> None:
         begin = time.process_time()
         fleet = draw_fleet(model.profiles, devices)
         drawn = time.process_time()
-        uniform = devices.uniforms(Purpose.LATENCY, 0, 2)
-        costs = model.session(fleet, rows, tokens, 20, uniform, rows % 4 == 0)
+        uniform = devices.uniforms(Purpose.LATENCY, ONCE, 2)
+        costs = model.session(fleet, rows, tokens, CANDIDATES, uniform, rows % 4 == 0)
         model.outcomes(costs.latency_ms, costs.peak_memory_bytes, fleet.free_memory_bytes, yes)
         drawing += drawn - begin
         costing += time.process_time() - drawn
-    print(f"{60 * everyone.count / costing / 1e6:.0f} million device-sessions a minute on one core")
-    print(f"{60 * everyone.count / drawing / 1e6:.0f} million devices drawn a minute on one core")
+    print(f"{60 * everyone.count / costing / 1e6:.0f} million device-sessions per minute on one core")
+    print(f"{60 * everyone.count / drawing / 1e6:.0f} million devices drawn per minute on one core")
 
 
 if __name__ == "__main__":

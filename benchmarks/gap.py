@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+
+from fedbert.intervals import t_interval
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,11 +26,10 @@ SETTINGS = {
 
 
 def _interval(values: list[float], digits: int = 3) -> str:
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return f"{mean:.{digits}f}"
-    half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+    found = t_interval(np.array(values))
+    if found.high is None:
+        return f"{found.value:.{digits}f}"
+    return f"{found.value:.{digits}f} ± {found.high - found.value:.{digits}f}"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """How far the ways to rank tokens agree, and what pruning costs: python benchmarks/pruning.py [--every N].
 
-Importance over the training texts of the three intent sets (every N-th), by the default teacher; tokens a
+Importance over the training texts of the three intent sets (every N-th), by the default teacher; tokens per
 text and [UNK] on their test texts. Prints two Markdown tables.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
         shares = (f"{agreement(ways[first], ways[second], size):.1%}" for size in arguments.sizes)
         print(f"| {first}, {second} | {' | '.join(shares)} |")
 
-    print("\n| kept | by | tokens a text | before | [UNK] | attention kept |\n|---|---|---|---|---|---|")
+    print("\n| kept | by | tokens per text | before | [UNK] | attention kept |\n|---|---|---|---|---|---|")
     for size in arguments.sizes:
         again = rescored(frequency, "frequency", teacher, train, size)
         for name, found in {**ways, "frequency, second round": again}.items():

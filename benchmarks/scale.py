@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("devices", nargs="+", type=int)
     parser.add_argument("flags", nargs="*", help="after --: further flags of simulations/run.py")
     arguments = parser.parse_args()
-    print("| devices | wall, s | peak memory, GB | device-rounds a second |")
+    print("| devices | wall, s | peak memory, GB | device-rounds per second |")
     print("|---|---|---|---|")
     for devices in arguments.devices:
         with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from fedbert.paths import models_folder
 from fedbert.privacy.gaussian import Gaussian
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import decode, largest_cohort
-from fedbert.randomness import Purpose, uniforms
+from fedbert.randomness import ONCE, Purpose, uniforms
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.metrics import mean_metric, rank_histogram
 from fedbert.recommendation.services import ServicesWorld, load_services
@@ -31,6 +31,7 @@ from fedbert.recommendation.sessions import (
     draw_by_weight,
     draw_candidates,
 )
+from fedbert.results import CANDIDATES
 from fedbert.signals.prototypes.contribution import prototype_layout
 from fedbert.signals.prototypes.evidence import add_round, no_evidence
 from fedbert.signals.prototypes.learner import PublicKnowledge, fit_prior, learn
@@ -38,15 +39,16 @@ from fedbert.signals.prototypes.signal import Prototypes
 from fedbert.signals.report import report_layout, report_sum
 from fedbert.signals.signal import Clicks
 
-CANDIDATES = 20
 ROUNDS_PER_DAY = 12.0
+NON_IID = 1.0
+"""Tastes of the published table: twice as far apart as a run's default."""
 
 
 def evaluation(world: ServicesWorld, sessions: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return (text [s], candidates [s, 20], the truth first) of sessions drawn by popularity."""
     catalogue = world.public.catalogue
     cumulative = np.cumsum(catalogue.popularity)
-    draw = uniforms(0, Purpose.SAMPLE, 0, 0, sessions, 2 + candidate_draws(CANDIDATES))
+    draw = uniforms(0, Purpose.SAMPLE, ONCE, 0, sessions, 2 + candidate_draws(CANDIDATES))
     item = draw_by_weight(cumulative / cumulative[-1], draw[:, 0])
     text = world.evaluation.pick(item, draw[:, 1])
     candidates = draw_candidates(catalogue, item, draw[:, 2:], CANDIDATES)
@@ -152,7 +154,7 @@ def main() -> None:
             found = []
             for seed in range(flags.seeds):
                 devices = DeviceRange(seed, 0, flags.devices)
-                block = Block(devices, tier, WorldSettings(), devices.count)
+                block = Block(devices, tier, WorldSettings(non_iid=NON_IID), devices.count)
                 history = clicked_history(world, block, ClickModel())
                 targets = learnt(
                     world, vectors, public, history, mechanism, clicks, (flags.beta, flags.gamma), devices

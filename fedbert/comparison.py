@@ -5,12 +5,26 @@ Every system scores the same evaluation sessions, none left unscored. `inputs` i
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Final, Literal, NotRequired, TypedDict
 
 from fedbert.results import ComparisonRow, Metrics, RunResult
 
-TEXT_ONLY = "text only"
+TEXT_ONLY: Final = "text only"
 FULL = "text, history and user model"
+USER_ONLY: Final = "user model only"
+
+Inputs = Literal["text only", "full", "user model only"]
+"""What a system scores by, as its header says it (`federation.replay.WEIGHTS`)."""
+
+
+class SystemHeader(TypedDict):
+    """How shards rank by a system; `artefact`, `texts` and `items` name arrays of the same message."""
+
+    kind: Literal["popularity", "tfidf", "release", "vectors"]
+    inputs: NotRequired[Inputs]
+    artefact: NotRequired[str]  # of a release
+    texts: NotRequired[str]  # of vectors that a phone could not make
+    items: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,7 @@ class System:
     id: str
     name: str
     inputs: str
-    header: dict[str, Any]
+    header: SystemHeader
 
 
 RELEASE_0, FINAL, UNRELEASED, POOLED = "release_0", "final", "unreleased", "pooled"
@@ -36,7 +50,12 @@ STUDENTS = {
 
 
 def _vectors(id_: str, name: str, inputs: str) -> System:
-    header = {"kind": "vectors", "texts": f"{id_}_texts", "items": f"{id_}_items", "inputs": TEXT_ONLY}
+    header: SystemHeader = {
+        "kind": "vectors",
+        "texts": f"{id_}_texts",
+        "items": f"{id_}_items",
+        "inputs": TEXT_ONLY,
+    }
     return System(id_, name, inputs, header)
 
 
@@ -53,9 +72,9 @@ def systems(unreleased: bool, pooled: bool = True) -> list[System]:
         System("tfidf", "TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}),
         System(
             "user",
-            "user model only",
+            USER_ONLY,
             "what this phone clicked before",
-            {"kind": "release", "artefact": RELEASE_0, "inputs": "user model only"},
+            {"kind": "release", "artefact": RELEASE_0, "inputs": USER_ONLY},
         ),
         _vectors("student", "unquantised student", "text only; the server's student before int8"),
         _vectors("teacher", "teacher", "text only; final teacher on the server"),
@@ -63,8 +82,9 @@ def systems(unreleased: bool, pooled: bool = True) -> list[System]:
     for artefact, name in STUDENTS.items():
         if artefact in left_out:
             continue
-        for inputs, short in ((TEXT_ONLY, TEXT_ONLY), (FULL, "full")):
-            header = {"kind": "release", "artefact": artefact, "inputs": short}
+        shorts: tuple[tuple[str, Inputs], ...] = ((TEXT_ONLY, TEXT_ONLY), (FULL, "full"))
+        for inputs, short in shorts:
+            header: SystemHeader = {"kind": "release", "artefact": artefact, "inputs": short}
             found.append(System(ranked_by(artefact, inputs == TEXT_ONLY), name, inputs, header))
     return found
 

@@ -307,7 +307,7 @@ def read_journal(path: Path) -> Rows:
 
 
 class Journal:
-    """A file of JSON objects, one a line, each on the disk before `append` returns.
+    """A file of JSON objects, one per line, each on the disk before `append` returns.
 
     The last key of a line, ``crc32``, is 8 hex digits over the line's other content in canonical JSON (keys
     sorted, no spaces, ASCII). Opening cuts off what follows the last whole line: new rows can be read then.

@@ -7,12 +7,12 @@ as in ``flwr run . --run-config 'devices=10000 output="runs/deployed"'``.
 from pathlib import Path
 from typing import Any
 
-from fedbert.federation.places.deployment import server_app
+from fedbert.federation.places.deployment import RunConfig, server_app
 
 _WORDS = {"": None, "none": None}
 
 
-def settings_of(run_config: dict[str, Any]) -> dict[str, Any]:
+def settings_of(run_config: RunConfig) -> dict[str, Any]:
     """Return the scenario keys of a run configuration; empty texts and "none" leave a key at its default."""
     return {
         name.replace("-", "_"): value
@@ -21,7 +21,7 @@ def settings_of(run_config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def serve(grid: Any, run_config: dict[str, Any]) -> None:
+def serve(grid: Any, run_config: RunConfig) -> None:
     """Run the scenario of `run_config` on `grid` and write its folder; ``resume`` names one to go on with.
 
     How many SuperNodes there are decides the shards, so that key is not one of the run's own.

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
+
+from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.errors import invalid
 
@@ -103,7 +105,18 @@ def precision_used(precision: str, sets: Collection[str] | None = None) -> Used:
     return "bfloat16" if precision == "bfloat16" else "float32"
 
 
-def machine_record(precision: str, training_threads: int) -> dict[str, Any]:
+class MachineRecord(TypedDict):
+    """What a figure may depend on of the machine."""
+
+    processor: str
+    architecture: str
+    instruction_sets: list[str]  # those of `INSTRUCTION_SETS`
+    cores: int
+    training_threads: int  # torch's
+    precision: str  # float32 | bfloat16, whichever is in use
+
+
+def machine_record(precision: str, training_threads: int) -> MachineRecord:
     """Return what a figure may depend on of the machine: processor, cores, and the precision in use.
 
     `training_threads` are torch's. Raises FedbertError for an unknown precision.

@@ -3,14 +3,10 @@
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fedbert.errors import FedbertError
 from fedbert.files import is_temporary, reason
 from fedbert.run_folder import commit
-
-if TYPE_CHECKING:
-    pass
 
 
 def foreign_check(folder: Path, own: Collection[str]) -> Callable[[list[str]], None]:

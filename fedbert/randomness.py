@@ -16,40 +16,46 @@ _WORDS_PER_COUNTER = 4
 _UNIT_BITS = 52
 
 
-class Purpose(IntEnum):
-    """What a stream of random numbers is for; two purposes never share numbers."""
+ONCE = 0
+"""Time index of what is drawn once in a run."""
 
-    PROFILE = 1
-    FREE_MEMORY = 2
-    NETWORK = 3
-    HABIT = 4
-    AVAILABILITY = 5
-    TRANSFER = 6
-    LATENCY = 7
-    TASTE = 8
-    HISTORY = 9
-    LEARNING_COUNT = 10
-    EVALUATION_COUNT = 11
-    LEARNING_SESSION = 12
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; two purposes never share numbers.
+
+    The comment says which times a stream has: once, by round, by session, or what else.
+    """
+
+    PROFILE = 1  # once: class of phone, speed
+    FREE_MEMORY = 2  # once
+    NETWORK = 3  # once: links and their rates
+    HABIT = 4  # twice: habits, own chance to drop out (`devices.habits`)
+    AVAILABILITY = 5  # by round (even) and by day (odd) (`devices.availability`)
+    TRANSFER = 6  # downloads: by round, and by window before the clock (`federation.shard`)
+    LATENCY = 7  # by session and kind (`federation.block_round`)
+    TASTE = 8  # once
+    HISTORY = 9  # once
+    LEARNING_COUNT = 10  # by round
+    EVALUATION_COUNT = 11  # by round
+    LEARNING_SESSION = 12  # by session (`recommendation.sessions`), as the next four
     EVALUATION_SESSION = 13
     LEARNING_CANDIDATES = 14
     EVALUATION_CANDIDATES = 15
     CLICK = 16
-    COHORT = 17
-    DROP_OUT = 18
-    CONTROL_GROUP = 19
-    NOISE = 20
-    MASK = 21
-    TRAINING = 22
-    RESAMPLING = 23
-    USER_ASSIGNMENT = 24
-    HISTORY_CANDIDATES = 25
-    HISTORY_CLICK = 26
-    SKETCH = 27
-    SAMPLE = 28
-    TRACE = 29
-    PARTICIPATION = 30
-    UPLOAD = 31
+    COHORT = 17  # by round, or by day with the sampler once-a-day
+    DROP_OUT = 18  # by round
+    CONTROL_GROUP = 19  # once
+    NOISE = 20  # by round
+    TRAINING = 22  # of models: `ei_bert.teaching` names its times
+    RESAMPLING = 23  # of intervals: by round; once at the end
+    USER_ASSIGNMENT = 24  # twice: order of users, exchange between devices (`recommendation.tier_users`)
+    HISTORY_CANDIDATES = 25  # by place in the history
+    HISTORY_CLICK = 26  # by place in the history
+    SKETCH = 27  # once, the same in every run
+    SAMPLE = 28  # of texts
+    TRACE = 29  # once: whose trace a device takes
+    PARTICIPATION = 30  # by round: its devices (even), the round itself (odd) (`devices.fitting`)
+    UPLOAD = 31  # by round
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:
@@ -71,12 +77,17 @@ def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int
 
 def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.float64]:
     """Return uniform numbers in the open interval (0, 1), `[count, draws]`; see `words` for the arguments."""
+    return to_uniforms(words(seed, purpose, time, first, count, draws))
+
+
+def to_uniforms(raw: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return what 64-bit words stand for in the open interval (0, 1), same shape."""
     # 52 bits, so that adding a half is exact and neither 0 nor 1 can come out.
-    mantissas = words(seed, purpose, time, first, count, draws) >> np.uint64(64 - _UNIT_BITS)
-    return (mantissas.astype(np.float64) + 0.5) * 2.0**-_UNIT_BITS
+    mantissas = raw >> np.uint64(64 - _UNIT_BITS)
+    return np.asarray((mantissas.astype(np.float64) + 0.5) * 2.0**-_UNIT_BITS)
 
 
-def generator(seed: int, purpose: int, time: int = 0) -> np.random.Generator:
+def generator(seed: int, purpose: int, time: int = ONCE) -> np.random.Generator:
     """Return a sequential generator for work that is never split over shards (training order, noise)."""
     return np.random.Generator(np.random.Philox(key=_key(seed, purpose, time)))
 

@@ -8,12 +8,13 @@ sessions with 20 candidates each, unless their name says otherwise.
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired, get_args
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.files import write_bytes
+from fedbert.machine import MachineRecord
 from fedbert.records import RecordKind, load_record
 
 SCHEMA = 1
@@ -35,6 +36,16 @@ LABELS: dict[str, str] = {
     "verified_devices": "measured",
     "timing": "measured",
 }
+
+CANDIDATES = 20
+"""Items that a session ranks, one of them the target item."""
+
+Tier = Literal["entry", "mid", "flagship"]
+TIERS: tuple[str, ...] = get_args(Tier)
+"""Names of the device tiers; a tier as a number is an index into this."""
+
+OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
+"""Names of what came of a session; as a number an index into this (`devices.cost_model.Outcome`)."""
 
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 
@@ -62,7 +73,7 @@ RoundRow = TypedDict(
         "scored_ndcg@10": float | None,  # over the sessions that were scored in time
         "control_ndcg@10": float | None,  # scored sessions of the control group (release 0)
         "treated_ndcg@10": float | None,  # scored sessions of all other devices
-        "outcomes": dict[str, int],  # evaluation sessions by outcome
+        "outcomes": dict[str, int],  # evaluation sessions by `OUTCOMES`
         "epsilon": float | None,  # cumulative, amplified; None = not private
         "epsilon_unamplified": float | None,
         "cohort": int,  # devices whose coin said yes
@@ -95,7 +106,7 @@ class TierRow(TypedDict):
     sessions: int
     quality: Metrics  # as users saw it
     scored_quality: Metrics | None
-    outcomes: dict[str, int]  # learning and evaluation sessions together
+    outcomes: dict[str, int]  # by `OUTCOMES`; learning and evaluation sessions together
     latency_ms: dict[str, float]  # p50 p90 p95 p99 of answered sessions, from fixed bins of 2 %
     peak_memory_bytes: dict[str, float]  # p50 p90 p95 p99
     energy_mj_per_session: float  # sessions that ran: scored or too slow
@@ -154,7 +165,7 @@ class Projection(TypedDict):
 
 
 class BoundRow(TypedDict):
-    """One bound of the privacy of a run, with who it holds against and what it protects."""
+    """One proved bound on what the run reveals of a `unit` to an `adversary`."""
 
     adversary: str
     unit: str
@@ -165,7 +176,7 @@ class BoundRow(TypedDict):
 class PrivacyRow(TypedDict):
     """The privacy of the run; `statement` is the one line for people."""
 
-    mode: str
+    mode: str  # "none" | "central" | "local"
     mechanism: NotRequired[str]
     bounds: NotRequired[list[BoundRow]]  # weakest adversary first
     statement: str
@@ -178,11 +189,6 @@ class PrivacyRow(TypedDict):
     epsilon_unamplified: float | None
     assumptions: dict[str, str]  # "amplified", "unamplified", "unit"
     projections: list[Projection]
-
-
-def is_private(row: PrivacyRow | RoundRow) -> bool:
-    """Whether an epsilon bounds what the run, or the run up to this round, reveals."""
-    return row["epsilon"] is not None
 
 
 class VerifiedRow(TypedDict):
@@ -220,91 +226,108 @@ class DeviceErrors(TypedDict):
     note: str | None  # said where the run's profiles are not the ones the errors are of
 
 
+def is_private(privacy: PrivacyRow) -> bool:
+    """Return whether anything bounds what the run reveals."""
+    return privacy["mode"] != "none"
+
+
+def is_bounded(row: RoundRow) -> bool:
+    """Return whether an epsilon bounds what the run has revealed up to a round."""
+    return row["epsilon"] is not None
+
+
 def asked_errors(errors: DeviceErrors) -> list[DeviceErrorRow]:
     """Return the rows that a median error was asked of; the first is a SoC that is not in the fit."""
     return [row for row in errors["rows"] if row["asked"] is not None]
 
 
-class WorldFacts(TypedDict, total=False):
-    """What was ranked, and for whom."""
+class WorldFacts(TypedDict):
+    """What the run's world holds; `note` is for plain sight."""
 
     name: str
     items: int
     public_texts: int
-    private_texts: int
+    private_texts: int  # learning sessions use them
     evaluation_texts: int
-    users: int | None  # of a world that comes with users
-    note: str | None  # for plain sight
+    users: NotRequired[int | None]  # None: as many as devices
+    note: str | None
 
 
 ModelFacts = TypedDict(
     "ModelFacts",
     {
         "name": str,
-        "bytes": int,
-        "sha256": str,  # of release 0, as are dim and parameters
-        "final_sha256": str,  # the last release
-        "unreleased_sha256": str,  # the server's own student at the end
+        "bytes": int,  # release 0, all files
+        "sha256": str,  # release 0
+        "final_sha256": NotRequired[str],  # the last release
+        "unreleased_sha256": NotRequired[str],  # the server's student at the end
         "dim": int,
-        "vocabulary": int,
-        "parameters": int | None,
+        "vocabulary": NotRequired[int],  # written by earlier versions
+        "parameters": NotRequired[int | None],
         "teacher": Any,  # as the artefact's manifest names it
-        "public_validation_ndcg@10": float,  # of release 0
+        "public_validation_ndcg@10": NotRequired[float],  # release 0
     },
-    total=False,
 )
 
 
-class SecureSum(TypedDict, total=False):
-    """The check that masked and plain sums agree."""
+class SecureSumRow(TypedDict):
+    """What really running the masks of a few phones showed."""
 
-    devices_per_shard: int  # phones per shard whose masks were really run
+    devices_per_shard: int  # phones in each shard whose masks were run
     dropped: str
-    equal: bool | None  # None: no mask was run
+    equal: bool | None  # whether the sums were equal; None where no two phones reported
 
 
-class Traffic(TypedDict, total=False):
-    """Bytes of one report and of one release, and totals; attempts include those that failed."""
+class TrafficRow(TypedDict):
+    """Bytes over the links in the whole run, and the transfers that moved them."""
 
     bytes_per_report: int
     bytes_per_release: int
-    bytes_up: int
+    bytes_up: int  # repeated attempts included
     bytes_down: int
-    upload_attempts: int
-    uploads_failed: int
-    download_attempts: int
-    downloads_failed: int
+    upload_attempts: NotRequired[int]
+    uploads_failed: NotRequired[int]
+    download_attempts: NotRequired[int]
+    downloads_failed: NotRequired[int]
 
 
-class Totals(TypedDict, total=False):
-    """Totals of a whole run."""
+class TotalsRow(TypedDict):
+    """Counts over rounds 1 to the last, and how fast they were simulated."""
 
     sessions: int
     scored: int
-    scored_share: float
+    scored_share: NotRequired[float]
     clicks: int
-    reports: int
-    downloads: int
+    reports: NotRequired[int]
+    downloads: NotRequired[int]
     devices_per_s: float
-    missing_device_rounds: int
+    missing_device_rounds: NotRequired[int]
+
+
+class ExecutionRow(TypedDict):
+    """How the run was computed; no figure depends on it."""
+
+    backend: str
+    shards: int
+    resumed_rounds: int
+    masks_checked: NotRequired[int]  # phones whose masks were really run
 
 
 class EventRow(TypedDict):
-    """One thing that went wrong with a shard."""
+    """One thing that went wrong with a shard in a round."""
 
     round: int
-    shard: int
+    shard: int  # -1: a node that is none of the run's
     text: str
 
 
 class Underway(TypedDict):
     """The part of ``run.json`` that a report of a run that has not ended is made of."""
 
-    scenario: dict[str, Any]
+    scenario: dict[str, Any]  # the keys of `fedbert.scenario.Scenario`, all of them
     rounds: list[RoundRow]
     comparison: list[ComparisonRow]  # at the end only
     gap: Gap | None  # at the end only
-    traffic: Traffic
 
 
 class RunResult(Underway):
@@ -316,7 +339,7 @@ class RunResult(Underway):
     seed: int
     started: str
     versions: dict[str, str]
-    machine: NotRequired[dict[str, Any]]  # `fedbert.machine.machine_record`
+    machine: NotRequired[MachineRecord]
     commit: str | None
     status: str  # "finished" | "interrupted after round N"
     labels: dict[str, str]
@@ -327,12 +350,13 @@ class RunResult(Underway):
     hours: list[HourRow]
     latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
     memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
-    secure_sum: SecureSum
+    secure_sum: SecureSumRow
+    traffic: TrafficRow
     verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
-    totals: Totals
+    totals: TotalsRow
     device_errors: NotRequired[DeviceErrors]
-    execution: NotRequired[dict[str, Any]]  # backend, shards, resumed rounds: no figure depends on it
-    events: NotRequired[list[EventRow]]  # what went wrong with shards
+    execution: NotRequired[ExecutionRow]
+    events: NotRequired[list[EventRow]]
     timing_s: dict[str, float]  # by stage
     wall_s: float
     peak_memory_bytes: int

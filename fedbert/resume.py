@@ -1,8 +1,9 @@
 """What a run leaves in its folder while it works, and how another process takes it up again.
 
 Below ``checkpoint/`` are ``scenario.toml``, from the start, and the last two states
-(`federation/checkpoint.py`); ``rounds.jsonl`` grows by a checksummed row a round. It lies in ``checkpoint/``
-too while the folder still holds an older run's result, which stays whole until this one's replaces it.
+(`federation/checkpoint.py`); ``rounds.jsonl`` grows by a checksummed row per round. It lies in
+``checkpoint/`` too while the folder still holds an older run's result, which stays whole until this one's
+replaces it.
 A checkpoint is taken up only by the run that made it: same scenario, same contents of the user's files, same
 versions of what the figures depend on.
 """
@@ -29,7 +30,7 @@ from fedbert.scenario import (
 )
 
 if TYPE_CHECKING:
-    from fedbert.federation.checkpoint import Checkpoint
+    from fedbert.federation.checkpoint import Checkpoint, RunFacts
     from fedbert.federation.run_state import RunState
     from fedbert.federation.session import Session
 
@@ -103,7 +104,7 @@ class RunStore:
         self._scenario, self._execution, self._note = scenario, execution, note
         self._started = time.perf_counter()
         self._journal: Journal | None = None
-        self._facts: dict[str, Any] = {
+        self._facts: RunFacts = {
             "scenario": anchored(scenario).model_dump(mode="json"),
             "versions": {name: versions[name] for name in _DECIDING if name in versions},
             "inputs": input_digests(scenario),
@@ -172,8 +173,8 @@ class RunStore:
                     "start each with --node-config 'state-dir=\"FOLDER\"'"
                 )
             return
-        facts = self._facts | {"wall_s": self.wall_s_before + started - self._started}
-        save_checkpoint(place, state, session.kept.values(), facts)
+        wall_s = self.wall_s_before + started - self._started
+        save_checkpoint(place, state, session.kept.values(), {**self._facts, "wall_s": wall_s})
         elapsed_s = time.perf_counter() - started
         session.timing_s["checkpoints"] = session.timing_s.get("checkpoints", 0.0) + elapsed_s
 

@@ -298,8 +298,8 @@ def recover(folder: Path) -> None:
             _unlock(folder, lock)
     except OSError as error:
         raise FedbertError(
-            f"{str(folder)!r} was not written to its end, and that could not be made up for "
-            f"({reason(error)}); make the folder writable"
+            f"{str(folder)!r} is half written, and finishing it failed ({reason(error)}); "
+            "make the folder writable"
         ) from None
 
 

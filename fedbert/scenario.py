@@ -235,6 +235,10 @@ class Scenario(Settings):
         return self.sessions_per_day * self.evaluation_share
 
 
+DEFAULTS = Scenario.model_validate({})
+"""The scenario with every key at its default, for whoever needs a default without a run."""
+
+
 class Execution(Settings):
     """How a scenario is computed and where the results go; nothing here changes a figure."""
 

@@ -52,6 +52,8 @@ def one_line(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not where:
         return message
+    if first["type"] == "missing":
+        return f"{where} must be given; see --help for its meaning"
     rule = message[0].lower() + message[1:]
     value = first.get("input")
     if isinstance(value, float) and not math.isfinite(value):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,14 +59,15 @@ def _read_csv(name: str, path: Path) -> pa.Table:
         raise invalid(name, str(path), f"be UTF-8 text (line {line} is not)", "save it as UTF-8") from None
     if not text.strip():
         raise invalid(name, str(path), "not be empty", "fill it")
-    header = next(csv.reader(io.StringIO(text)))
+    parse, content = pyarrow.csv.ParseOptions(newlines_in_values=True), text.encode()
+    # The names come from the parser that reads the rows: Python's csv takes other line ends and longer cells.
+    header = pyarrow.csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
     options = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(header, pa.string()),
         strings_can_be_null=False,
         quoted_strings_can_be_null=False,
     )
-    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    return pyarrow.csv.read_csv(pa.BufferReader(text.encode()), parse_options=parse, convert_options=options)
+    return pyarrow.csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=options)
 
 
 def strings(column: pa.ChunkedArray) -> pa.Array:
@@ -86,7 +88,16 @@ def parquet_bytes(frame: "pd.DataFrame") -> bytes:
     return buffer.getvalue()
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file of `rows`, each as long as `columns`, whole or not at all; raises FedbertError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
+    """Return the rows of a CSV file, each by column; for files that fedbert or its scripts know."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

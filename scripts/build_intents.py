@@ -6,7 +6,6 @@ banking77/banking_data/{train,test}.csv, each with its LICENSE. A set becomes on
 texts are left out; HWU64's label is its (scenario, intent) pair.
 """
 
-import csv
 import json
 import shutil
 import sys
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedbert.paths import data_folder
+from fedbert.table_files import rows_of
 
 Row = tuple[str, str, str]
 
@@ -49,7 +49,7 @@ def _banking77(source: Path) -> list[Row]:
     return [
         (row["text"].strip(), row["category"], part)
         for part in ("train", "test")
-        for row in _csv(source / "banking77" / "banking_data" / f"{part}.csv")
+        for row in rows_of(source / "banking77" / "banking_data" / f"{part}.csv")
     ]
 
 
@@ -57,13 +57,8 @@ def _hwu64(source: Path) -> list[Row]:
     return [
         (row["text"].strip(), f"{row['scenario']}/{row['intent']}", part)
         for part in ("train", "test")
-        for row in _csv(source / "hwu64" / f"kfold1_{part}.csv")
+        for row in rows_of(source / "hwu64" / f"kfold1_{part}.csv")
     ]
-
-
-def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 if __name__ == "__main__":

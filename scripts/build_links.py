@@ -1,14 +1,13 @@
 """Write device_profiles/links.toml from measured rates: ``build_links.py [SHARED_DATA_DIR]``.
 
 With the folder of the measured data (it holds ``network/``) the summary sources/network_traces.csv is written
-anew from its traces; without, the committed summary is used. The links then follow from it, from
+again from its traces; without, the committed summary is used. The links then follow from it, from
 assumptions.toml and from the Pixel 5's power profile, and each number gets its line in [sources].
 """
 
 import argparse
 import math
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,11 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
+from fedbert.devices.fitting.assumptions import read_assumptions
 from fedbert.devices.fitting.traces import link_facts
 from fedbert.devices.links import LINK_KINDS, check_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
+from fedbert.files import write_text
 from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
@@ -95,7 +96,7 @@ def radio_mw(power: "pd.Series[str]", kind: str, direction: str) -> float:
 
 def build() -> None:
     """Write links.toml from the files in sources/."""
-    facts = tomllib.loads((SOURCES / "assumptions.toml").read_text(encoding="utf-8"))
+    facts = read_assumptions(SOURCES)
     traces = pd.read_csv(SUMMARY, index_col="link")
     power = pd.read_csv(SOURCES / "power_profile_pixel5.csv", index_col="name", dtype=str)["value"]
     links: dict[str, Any] = {}
@@ -110,14 +111,18 @@ def build() -> None:
         else:
             table, text = measured(kind, traces.loc[kind])
             where = dict.fromkeys(table, text)
-        for key in ("uplink_ratio", "rtt_ms", "failure_probability"):
-            table[key], where[key] = facts[key][kind], "assumed"
+        for key, assumed in (
+            ("uplink_ratio", facts["uplink_ratio"]),
+            ("rtt_ms", facts["rtt_ms"]),
+            ("failure_probability", facts["failure_probability"]),
+        ):
+            table[key], where[key] = assumed[kind], "assumed"
         for key, direction in (("receive_mw", "rx"), ("transmit_mw", "tx")):
             table[key] = radio_mw(power, kind, direction)
             where[key] = "the Pixel 5's power profile, taken for all classes"
         links[kind] = table
         sources |= {f"{kind}.{key}": text for key, text in where.items()}
-    (ROOT / LINKS_FILE).write_text(tomli_w.dumps({**links, "sources": sources}), encoding="utf-8")
+    write_text(ROOT / LINKS_FILE, tomli_w.dumps({**links, "sources": sources}))
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ import tomli_w
 
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.errors_table import ERRORS_FILE, load_errors
+from fedbert.devices.fitting.assumptions import Assumptions, FleetFacts, read_assumptions
 from fedbert.devices.fitting.availability_report import availability_table
 from fedbert.devices.fitting.energy_report import energy_table
 from fedbert.devices.fitting.errors import all_errors
@@ -28,11 +29,12 @@ from fedbert.devices.fitting.network_report import network_table
 from fedbert.devices.fitting.power import Power, read_power_profile
 from fedbert.devices.fitting.report import errors_table, fit_table, session_table
 from fedbert.devices.fitting.threads import parallel_shares
-from fedbert.devices.fitting.transformers import assumptions, joined, read_bolt, transformer_rates
+from fedbert.devices.fitting.transformers import joined, read_bolt, transformer_rates
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
 from fedbert.devices.host.check import docs_lines, read_rows
 from fedbert.devices.links import load_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
+from fedbert.files import write_text
 from fedbert.paths import models_folder
 from fedbert.table_files import rows_of
 from fedbert.units import significant
@@ -101,7 +103,7 @@ def profile_of(
     row: dict[str, str],
     rank: float,
     constants: tuple[Fit, dict[str, float], frozenset[str]],
-    facts: dict[str, Any],
+    facts: Assumptions,
     power: Power,
 ) -> dict[str, Any]:
     """Return the profile of one row of classes.csv; `rank` (0 to 1) of its RAM in the global fleet."""
@@ -137,7 +139,7 @@ def profile_of(
     }
 
 
-def fleet_of(classes: list[dict[str, str]], facts: dict[str, Any]) -> dict[str, Any]:
+def fleet_of(classes: list[dict[str, str]], facts: FleetFacts) -> dict[str, Any]:
     """Return a fleet: the share of each RAM, split evenly over the classes with that RAM."""
     alike = {ram: sum(row["ram_gb"] == ram for row in classes) for ram in facts["ram_share"]}
     shares = {
@@ -150,13 +152,13 @@ def fleet_of(classes: list[dict[str, str]], facts: dict[str, Any]) -> dict[str, 
 
 def build() -> None:
     """Write one profile a row of classes.csv, and the fleets."""
-    facts, classes, constants = assumptions(SOURCES), rows_of(SOURCES / "classes.csv"), fitted_constants()
+    facts, classes = read_assumptions(SOURCES), rows_of(SOURCES / "classes.csv")
+    constants = fitted_constants()
     a76 = transformer_rates(constants[0], "Cortex-A76", INT8)[0]
     power = Power(
         read_power_profile(SOURCES / "power_profile_pixel5.csv"), facts["battery"]["voltage_v"], a76
     )
     fleets = {name: fleet_of(classes, fleet) for name, fleet in facts["fleets"].items()}
-    (ROOT / FLEETS_FOLDER).mkdir(exist_ok=True)
     for old in [*ROOT.glob("*.toml"), *(ROOT / FLEETS_FOLDER).glob("*.toml")]:
         if old.name != LINKS_FILE:
             old.unlink()
@@ -165,9 +167,9 @@ def build() -> None:
         share = fleets["global"]["shares"][row["file"]]
         profile = profile_of(row, below + share / 2, constants, facts, power)
         below += share
-        (ROOT / f"{row['file']}.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
+        write_text(ROOT / f"{row['file']}.toml", tomli_w.dumps(profile))
     for name, fleet in fleets.items():
-        (ROOT / FLEETS_FOLDER / f"{name}.toml").write_text(tomli_w.dumps(fleet), encoding="utf-8")
+        write_text(ROOT / FLEETS_FOLDER / f"{name}.toml", tomli_w.dumps(fleet))
 
 
 def write_errors() -> None:
@@ -176,11 +178,11 @@ def write_errors() -> None:
         "made_by": "python scripts/build_profiles.py --errors",
         "rows": [*all_errors(SOURCES)],
     }
-    (ROOT / ERRORS_FILE).write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(ROOT / ERRORS_FILE, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
 
 def report() -> None:
-    """Print every table of docs/devices.md, from sources and shipped models; nothing is measured anew."""
+    """Print every table of docs/devices.md, from sources and shipped models; nothing is measured again."""
     folder = models_folder() / "default"
     size = sum(path.stat().st_size for path in folder.iterdir())
     operations = count_operations((folder / "model.onnx").read_bytes())

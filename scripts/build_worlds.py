@@ -5,7 +5,6 @@ hwu64/kfold1_{train,test}.csv, banking77/banking_data/{train,test}.csv, movietwe
 a LICENSE in each folder. The same files give the same bytes (with the pinned pyarrow).
 """
 
-import csv
 import hashlib
 import json
 import shutil
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from fedbert.paths import data_folder
 from fedbert.recommendation.names import nearest_by_name
 from fedbert.recommendation.text import normalise
+from fedbert.table_files import rows_of
 
 VALIDATION_TEXTS_PER_INTENT = 10
 ZIPF_EXPONENT = 0.8
@@ -92,9 +92,9 @@ def read_rows(source: Path) -> list[Row]:
         for text, intent in clinc[part]
     ]
     for part in ("train", "test"):
-        for line in _csv(source / f"hwu64/kfold1_{part}.csv"):
+        for line in rows_of(source / f"hwu64/kfold1_{part}.csv"):
             rows.append(Row(line["text"], ("hwu64", line["scenario"], line["intent"]), part))
-        for line in _csv(source / f"banking77/banking_data/{part}.csv"):
+        for line in rows_of(source / f"banking77/banking_data/{part}.csv"):
             rows.append(Row(line["text"], ("banking77", "bank", line["category"]), part))
     return [Row(" ".join(row.text.split()), row.service, row.part) for row in rows]
 
@@ -103,7 +103,7 @@ def build_services(source: Path, folder: Path) -> None:
     """Write the world `services`."""
     names: dict[Service, str] = {
         (line["source"], line["scenario"], line["intent"]): line["name"]
-        for line in _csv(folder / "names.csv")
+        for line in rows_of(folder / "names.csv")
     }
     rows = read_rows(source)
     if set(names) != {row.service for row in rows}:
@@ -335,11 +335,6 @@ def _finish(folder: Path, manifest: dict[str, Any], source: Path, *data_sets: st
 
 def _hashes(source: Path, *names: str) -> dict[str, str]:
     return {name: hashlib.sha256((source / name).read_bytes()).hexdigest() for name in names}
-
-
-def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _lines(path: Path) -> list[str]:

@@ -6,7 +6,6 @@ chip) of the boards of ``sources/boards.csv``, which have Arm cores, on the netw
 """
 
 import argparse
-import csv
 import shutil
 import sys
 from collections import defaultdict
@@ -15,17 +14,9 @@ from pathlib import Path
 from fedbert.devices.fitting.energy_report import DRAIN_COLUMNS, DRAIN_RATES
 from fedbert.devices.fitting.measured import INT8_SUFFIX, build_age
 from fedbert.devices.fitting.power import EXCERPT_PREFIXES, POWER_PROFILE
-from fedbert.table_files import rows_of
+from fedbert.table_files import rows_of, write_csv
 
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"
-
-
-def write(path: Path, header: list[str], rows: list[list[object]]) -> None:
-    """Write a CSV file."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def ncnn(folder: Path) -> list[list[object]]:
@@ -53,13 +44,15 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="folder of the measured data")
     devices = parser.parse_args().data / "devices"
     rows = ncnn(devices / "ncnn_benchmark")
-    write(SOURCES / "ncnn_timings.csv", ["board", "build", "powersave", "threads", "network", "avg_ms"], rows)
+    write_csv(
+        SOURCES / "ncnn_timings.csv", ["board", "build", "powersave", "threads", "network", "avg_ms"], rows
+    )
     shutil.copyfile(devices / "ncnn_benchmark" / "LICENSE.txt", SOURCES / "LICENSE-ncnn.txt")
     bolt = [
         [row["model"], row["compiler"], row["core"], row["precision"], row["p1"]]
         for row in rows_of(devices / "bolt_tinybert" / "tinybert_kirin810.csv")
     ]
-    write(SOURCES / "tinybert_kirin810.csv", ["model", "compiler", "core", "precision", "avg_ms"], bolt)
+    write_csv(SOURCES / "tinybert_kirin810.csv", ["model", "compiler", "core", "precision", "avg_ms"], bolt)
     shutil.copyfile(devices / "bolt_tinybert" / "LICENSE.md", SOURCES / "LICENSE-bolt.md")
     pixel = devices / "power_profile_pixel5"
     kept = [
@@ -67,10 +60,10 @@ def main() -> int:
         for row in rows_of(pixel / "power_profile_redfin.csv")
         if row["name"].startswith(EXCERPT_PREFIXES)
     ]
-    write(SOURCES / POWER_PROFILE, ["name", "value"], kept)
+    write_csv(SOURCES / POWER_PROFILE, ["name", "value"], kept)
     drain = rows_of(pixel / "tte_summary_with_conditions.csv")
     columns = list(DRAIN_COLUMNS)
-    write(SOURCES / DRAIN_RATES, columns, [[row[name] for name in columns] for row in drain])
+    write_csv(SOURCES / DRAIN_RATES, columns, [[row[name] for name in columns] for row in drain])
     print(f"{len(rows)} rows of ncnn's table, {len(bolt)} of Bolt's")
     return 0
 

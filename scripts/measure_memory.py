@@ -1,7 +1,7 @@
 """Measure the memory of models and fit the constants of `fedbert.devices.memory` (Linux).
 
 ``measure_memory.py`` prints the tables of docs/devices.md from the committed measurements. ``--measure``
-first makes those of the shipped models anew: device_profiles/sources/memory_measured.csv. ``--fit`` makes
+first repeats those of the shipped models: device_profiles/sources/memory_measured.csv. ``--fit`` makes
 graphs of other sizes, measures them, writes device_profiles/sources/memory_graphs.csv and prints the
 constants for `ONNX_RUNTIME`. ``--nibbles`` measures two graphs of 4-bit weights, which are not in the fit,
 and prints their errors.
@@ -28,7 +28,6 @@ from fedbert.devices.fitting.memory_report import (
     fit_table,
     memory_table,
     read_graphs,
-    write_rows,
 )
 from fedbert.devices.host.memory_process import measure
 from fedbert.devices.memory import RuntimeMemory, peak_bytes
@@ -37,6 +36,7 @@ from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import INT8, Quantisation, Range
 from fedbert.ei_bert.model.student import StudentShape, start_student
 from fedbert.paths import models_folder
+from fedbert.table_files import write_csv
 
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"
 POSITIONS = 128
@@ -80,7 +80,7 @@ def graph_of(shape: StudentShape, seed: int, quantisation: Quantisation = INT8) 
 
 
 def measured(graph: bytes, lengths: tuple[int, ...]) -> list[dict[str, object]]:
-    """Return the medians of `PROCESSES` fresh processes, a row a length, and the spread of the peak."""
+    """Return the medians of `PROCESSES` fresh processes, a row per length, and the spread of the peak."""
     found = [measure({"model.onnx": graph}, [[1] * length for length in lengths]) for _ in range(PROCESSES)]
     rows: list[dict[str, object]] = []
     for index, length in enumerate(lengths):
@@ -101,19 +101,24 @@ def measured(graph: bytes, lengths: tuple[int, ...]) -> list[dict[str, object]]:
     return rows
 
 
+def write_rows(name: str, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+    """Write a table of the sources."""
+    write_csv(SOURCES / name, columns, [[row[column] for column in columns] for row in rows])
+
+
 def measure_shipped() -> None:
     """Write memory_measured.csv."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in SHIPPED:
         graph = (models_folder() / name / "model.onnx").read_bytes()
         rows += [{"model": name, **row} for row in measured(graph, LENGTHS)]
         print(f"{name} measured", file=sys.stderr)
-    write_rows(SOURCES / MEASURED_FILE, MEASURED_COLUMNS, rows)
+    write_rows(MEASURED_FILE, MEASURED_COLUMNS, rows)
 
 
 def measure_graphs() -> None:
     """Write memory_graphs.csv."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for index, shape in enumerate(GRAPHS):
         graph = graph_of(shape, index)
         operations = count_operations(graph)
@@ -122,7 +127,7 @@ def measure_graphs() -> None:
             activations = float(operations.activation_bytes(np.array(float(str(row["tokens"])))))
             rows.append({"graph": name, **asdict(operations.storage), "activation_bytes": activations, **row})
         print(f"{name} measured", file=sys.stderr)
-    write_rows(SOURCES / GRAPHS_FILE, GRAPH_COLUMNS, rows)
+    write_rows(GRAPHS_FILE, GRAPH_COLUMNS, rows)
 
 
 def nibbles_table() -> list[str]:
@@ -142,8 +147,8 @@ def nibbles_table() -> list[str]:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measure", action="store_true", help="measure the shipped models anew")
-    parser.add_argument("--fit", action="store_true", help="measure generated graphs anew and fit")
+    parser.add_argument("--measure", action="store_true", help="measure the shipped models again")
+    parser.add_argument("--fit", action="store_true", help="measure generated graphs again and fit")
     parser.add_argument("--nibbles", action="store_true", help="measure two graphs of 4-bit weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,10 +1,18 @@
 """What tests of several folders share."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No example may fail for its time. Where CI is set, as build servers do, the examples are always the same.
+settings.register_profile(
+    "fedbert", deadline=None, max_examples=50, database=None, derandomize="CI" in os.environ
+)
+settings.load_profile("fedbert")
 
 APART = ("tests/faults/test_faults.py",)
 """Files whose tests share nothing: two workers may have a half each."""

@@ -178,7 +178,7 @@ def test_compress_checks_threads_and_folders_first(
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("x")
     for flags, rule in (
-        (("--threads", "100000"), "threads(=100000) must be from 1 to 256"),
+        (("--threads", "100000"), "threads(='100000') must be less than or equal to 256"),
         (("--output", "file"), "output(='file') must be a folder, not a file"),
         (("--work", "file"), "work(='file') must be a folder, not a file"),
         (("--server-output", "file/x"), "server_output(='file/x') must be a folder that can be made"),

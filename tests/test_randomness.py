@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from fedbert.randomness import Purpose, draws, generator, uniforms, words
+from fedbert.randomness import Purpose, draws, generator, to_uniforms, uniforms, words
 
 
 def test_a_range_is_the_sum_of_its_parts() -> None:
@@ -43,3 +46,12 @@ def test_draws_give_the_generators_of_their_times_and_of_no_others() -> None:
         )
     with pytest.raises(KeyError):
         held.generator(2)
+
+
+@given(arrays(np.uint64, st.integers(1, 20), elements=st.integers(0, 2**64 - 1)))
+@example(np.array([0, 2**64 - 1], np.uint64))
+def test_any_word_stands_for_a_number_inside_the_open_interval(raw: np.ndarray) -> None:
+    """Neither 0 nor 1 comes out, whatever the 64 bits; a larger word is no smaller number."""
+    found = to_uniforms(np.sort(raw))
+    assert ((found > 0) & (found < 1)).all()
+    assert (np.diff(found) >= 0).all()

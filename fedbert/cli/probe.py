@@ -1,11 +1,11 @@
 """``fedbert compress probe``: what a frozen student keeps of its teacher on anyone's sets."""
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from fedbert.cli.command import Command
+from fedbert.cli.options import given, options_from
+from fedbert.ei_bert.compression.settings import ProbeSettings
 from fedbert.errors import invalid
 
 if TYPE_CHECKING:
@@ -14,32 +14,15 @@ if TYPE_CHECKING:
     from fedbert.ei_bert.compression.probe import Comparison
 
 
-def probe(
-    data: Annotated[list[Path], typer.Option(help="CSV or Parquet of text,label[,split]; may be repeated")],
-    model: Annotated[
-        str, typer.Option(help="folder of an artefact, or the name of a shipped one")
-    ] = "default",
-    teacher: Annotated[
-        str | None, typer.Option(help="folder or hub name of a BERT encoder; default: the installed one")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="seed of the texts that choose the penalty, and of intervals")
-    ] = 0,
-    output: Annotated[Path | None, typer.Option(help="file for the figures, as JSON")] = None,
-    budget_bytes: Annotated[int, typer.Option(help="limit of the artefact's files together")] = 1_910_000,
-    threads: Annotated[int, typer.Option(help="threads of encoders")] = 1,
-) -> None:
-    """Fit linear probes on the vectors of student and teacher, and compare their accuracy on test texts."""
-    if seed < 0:
-        raise invalid("seed", seed, "be >= 0")
-    if threads < 1:
-        raise invalid("threads", threads, "be at least 1")
+def _probe(**flags: Any) -> None:
+    asked = ProbeSettings(**given(flags))
+    output, seed = asked.output, asked.seed
     if output is not None and output.is_dir():
         raise invalid("output", str(output), "be a file", "name one in that folder")
     from fedbert.ei_bert.teaching.tasks import load_tasks
 
     # What is cheap to check comes first: files, then the student, then the teacher.
-    tasks = load_tasks(data)
+    tasks = load_tasks(asked.data)
 
     from rich.console import Console
 
@@ -49,10 +32,10 @@ def probe(
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
 
-    folder = model_folder(model)
-    encode = student_encoder(folder, budget_bytes, threads)
-    stock = load_teacher(teacher)
-    use_threads(threads)
+    folder = model_folder(asked.model)
+    encode = student_encoder(folder, asked.budget_bytes, asked.threads)
+    stock = load_teacher(asked.teacher)
+    use_threads(asked.threads)
     console = Console()
     found = []
     for task in tasks:
@@ -93,3 +76,12 @@ def _show(console: "Console", found: "list[Comparison]", model: str, teacher: st
             f"{100 * each.low:.1f}-{100 * each.high:.1f}",
         )
     console.print(table)
+
+
+probe = Command(
+    "probe",
+    callback=_probe,
+    params=options_from(ProbeSettings),
+    help="Fit linear probes on the vectors of student and teacher, and compare their accuracy on test texts.",
+    short_help="compare a frozen student with its teacher on your sets",
+)

@@ -180,7 +180,7 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
             raise FedbertError(f"{name}(='{path}') must lie in a folder that exists; make the folder first")
     with click.progressbar(length=1_000, label="measuring", file=sys.stderr) as bar:
         found = calibrate(seconds, verify, lambda share: bar.update(int(1_000 * share) - bar.pos))
-    write_text(output, tomli_w.dumps(found.profile))
+    write_text(output, tomli_w.dumps(found.profile.tables()))
     if rows is not None:
         write_rows(rows, found.rows)
     for line in screen_lines(found):

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TextIO
 
 from fedbert.display import display
 from fedbert.reporting.parts import text
-from fedbert.results import RoundRow, is_private
+from fedbert.results import RoundRow, is_bounded
 from fedbert.scenario import Execution, Scenario
 
 
@@ -170,7 +170,7 @@ class RunProgress:
         figures = [
             ("round", f"{row['round']}/{self._rounds_planned}"),
             ("nDCG@10", f"{row['ndcg@10']:.3f}"),
-            ("epsilon" if is_private(row) else "privacy", text.epsilon(row["epsilon"])),
+            ("epsilon" if is_bounded(row) else "privacy", text.epsilon(row["epsilon"])),
             ("speed", f"{text.significant(self._devices_per_s)} devices/s"),
             ("elapsed", text.duration(self._clock() - self._started_s)),
         ]

@@ -34,7 +34,7 @@ def run_tradeoff(
 ) -> None:
     """Run the grid and write its folder; `simulate` is the real simulation unless a test gives another."""
     from fedbert.cli.grid_progress import GridProgress
-    from fedbert.federation.environment import find_parts
+    from fedbert.federation.environment import find_own_parts
     from fedbert.machine import cores
     from fedbert.planning.tradeoff.grid import open_folder, plan, run_grid
     from fedbert.planning.tradeoff.grid import simulate as real
@@ -50,7 +50,7 @@ def run_tradeoff(
         )
     folder = grid.output or Path("runs") / f"tradeoff-{scenario.world_name}-{scenario.devices}"
     cells = plan(scenario, grid.epsilons, grid.seeds)
-    find_parts(scenario)
+    find_own_parts(scenario)
     command = command_line()
     try:
         open_folder(folder, scenario, grid.overwrite)

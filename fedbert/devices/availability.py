@@ -27,9 +27,13 @@ LATE = 0.02
 that Bonawitz et al. reject as late: those follow from a first-come cut-off (`participation.py`), which a
 private sum over Poisson-sampled devices must not have."""
 
-STATES = ("idle", "charging", "unmetered", "online", "ready", "eligible")
+# Uniform numbers a device and round: the moment, top-up, Wi-Fi, idleness, connection.
 _MOMENTS = 5
+
+# Two weeks show weekdays and weekends twice; more days change an hourly mean by little.
 _MOST_TRACE_DAYS = 14
+
+STATES = ("idle", "charging", "unmetered", "online", "ready", "eligible")
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def _by_chance(
 
 
 def _daily(devices: DeviceRange, day: Integers, start: float, round_hours: float) -> Floats:
-    """Return a uniform number a device and `day` [device], the same in every round of that day.
+    """Return a uniform number per device and `day` [device], the same in every round of that day.
 
     Days are numbered from -2: a stay that began the evening before midnight of day 0 belongs to day -1.
     """

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.devices.fleet import Flags, Floats, Integers
 from fedbert.errors import FedbertError, invalid
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 from fedbert.table_files import bad_row, read_table, strings
 from fedbert.units import HOURS_PER_DAY, MS_PER_HOUR
 
@@ -111,7 +111,7 @@ def load_trace(path: Path | None) -> Trace | None:
 
 def traced_device(devices: DeviceRange, trace: Trace) -> Integers:
     """Return whose trace each of `devices` takes, `[device]` in 0 .. `trace.devices` - 1."""
-    draws = devices.uniforms(Purpose.TRACE, 0, 1)[:, 0]
+    draws = devices.uniforms(Purpose.TRACE, ONCE, 1)[:, 0]
     return (draws * trace.devices).astype(np.int64)
 
 

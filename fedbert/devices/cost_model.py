@@ -26,6 +26,8 @@ from fedbert.devices.memory import peak_bytes
 from fedbert.devices.operations import ModelOperations, count_operations
 from fedbert.devices.profiles import Core, DeviceProfile
 from fedbert.errors import FedbertError
+from fedbert.results import OUTCOMES
+from fedbert.scenario import DEFAULTS
 from fedbert.units import MS_PER_S
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 SCORING_OPERATORS = 3
+"""Operators of ranking: the dot products, the sum over the history, the sort."""
 VARIATION_SIGMA = 0.20
 """Log-normal spread of one session's time around the model: clock, caches (assumed)."""
 BUSY_PROBABILITY, BUSY_LOW, BUSY_HIGH = 0.05, 1.5, 4.0
@@ -46,12 +49,12 @@ BUSY_PROBABILITY, BUSY_LOW, BUSY_HIGH = 0.05, 1.5, 4.0
 
 
 class Outcome(IntEnum):
-    """What came of a session."""
+    """What came of a session: its place in `results.OUTCOMES`."""
 
-    SCORED = 0
-    TOO_SLOW = 1
-    OUT_OF_MEMORY = 2
-    NO_RELEASE = 3
+    SCORED = OUTCOMES.index("scored")
+    TOO_SLOW = OUTCOMES.index("too_slow")
+    OUT_OF_MEMORY = OUTCOMES.index("out_of_memory")
+    NO_RELEASE = OUTCOMES.index("no_release")
 
     @property
     def sentence(self) -> str:
@@ -141,10 +144,10 @@ class CostModel:
     profiles: tuple[DeviceProfile, ...]
     operations: ModelOperations
     artefact_bytes: int
-    memory_budget_bytes: int = 4_000_000
-    deadline_ms: float = 300.0
-    threads: int = 1
-    history_vectors: int = 8
+    memory_budget_bytes: int = DEFAULTS.memory_budget_bytes
+    deadline_ms: float = DEFAULTS.deadline_ms
+    threads: int = DEFAULTS.threads
+    history_vectors: int = DEFAULTS.history_length
 
     def __post_init__(self) -> None:
         if self.threads < 1:

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from fedbert.device_range import DeviceRange
 from fedbert.devices.profiles import NORMAL_P90, DeviceProfile
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -21,14 +21,15 @@ Flags = NDArray[np.bool_]
 SPEED_SIGMA = 0.08
 """Log-normal spread of the speed of phones of one profile (bin of the chip, cooling, build): assumed."""
 
-_Z_LIMIT = 2.3263478740408408
+NORMAL_P99 = 2.3263478740408408
+"""The 99th percentile of a standard normal variable: beyond it no published quantile says anything."""
 
 
 @dataclass(frozen=True)
 class FleetColumns:
     """A block of devices; all arrays `[device]`.
 
-    `profile` index into the profiles; `tier` into `profiles.TIERS`. `free_memory_bytes` is what the feature
+    `profile` index into the profiles; `tier` into `results.TIERS`. `free_memory_bytes` is what the feature
     may use; `speed_factor` multiplies the speed of the device's cores. Its links are in `network.py`.
     """
 
@@ -74,16 +75,16 @@ def between_quantiles(
     The logarithm is linear in the normal quantile on each side of the median, and stays at its 1st and 99th
     percentile beyond them.
     """
-    z = np.clip(standard_normal(uniform), -_Z_LIMIT, _Z_LIMIT) / NORMAL_P90
+    z = np.clip(standard_normal(uniform), -NORMAL_P99, NORMAL_P99) / NORMAL_P90
     step = np.where(z < 0, np.log(p50 / p10), np.log(p90 / p50))
     return np.asarray(p50 * np.exp(step * z))
 
 
 def draw_fleet(profiles: tuple[DeviceProfile, ...], devices: DeviceRange) -> FleetColumns:
     """Return what `devices` of the fleet of `profiles` (shares add up to 1) are."""
-    identity = devices.uniforms(Purpose.PROFILE, 0, 2)
+    identity = devices.uniforms(Purpose.PROFILE, ONCE, 2)
     profile = pick(identity[:, 0], np.array([p.share for p in profiles]))
-    memory = devices.uniforms(Purpose.FREE_MEMORY, 0, 1)[:, 0]
+    memory = devices.uniforms(Purpose.FREE_MEMORY, ONCE, 1)[:, 0]
 
     def per_class(values: list[float] | list[int]) -> Floats:
         return np.array(values, np.float64)[profile]

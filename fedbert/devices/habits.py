@@ -21,7 +21,10 @@ from fedbert.units import HOURS_PER_DAY
 _HABITS_TIME, _DROP_OUT_TIME = 0, 1
 """Time indices of what a device draws once: its habits, and its own chance to drop out."""
 
+# Kind, bedtime, night, two for the stay, its part before bedtime, Wi-Fi, idleness.
 _DRAWS = 8
+
+# The normal distribution has no end; nobody sleeps less.
 _SHORTEST_NIGHT_HOURS = 2.0
 
 

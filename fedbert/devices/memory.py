@@ -11,10 +11,10 @@ at t tokens:
 
     peak = files beside the model + vectors + the largest of the four
 
-*graph*, *graph'* and *session* are what ONNX Runtime makes for itself: so many bytes an operator and a
-constant. A(t) is the walk over the graph in `fused_graph`; its factor covers what the allocator rounds up.
-There is no arena: with one the default model's session keeps 3.8 MB instead of 2.8. The code of the runtime
-is not part of it.
+*graph*, *graph'* and *session* are what ONNX Runtime makes for itself: so many bytes for each operator
+and constant. A(t) is the walk over the graph in `fused_graph`; its factor covers what the allocator rounds
+up. There is no arena: with one the default model's session keeps 3.8 MB instead of 2.8. The code of the
+runtime is not part of it.
 
 The numbers of `ONNX_RUNTIME` are fitted by ``scripts/measure_memory.py --fit`` (`memory_fit`) to generated
 graphs that are none of the shipped models: ``device_profiles/sources/memory_graphs.csv``.

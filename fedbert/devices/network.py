@@ -21,10 +21,18 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import Availability
 from fedbert.devices.energy import energy_mj
-from fedbert.devices.fleet import Flags, Floats, Integers, between_quantiles, lognormal, standard_normal
+from fedbert.devices.fleet import (
+    NORMAL_P99,
+    Flags,
+    Floats,
+    Integers,
+    between_quantiles,
+    lognormal,
+    standard_normal,
+)
 from fedbert.devices.links import FIXED_LINE, LinkTable
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 from fedbert.units import BITS_PER_BYTE, MS_PER_S
 
 Metered = Literal["never", "uploads", "always"]
@@ -44,9 +52,6 @@ UPLOAD_DEADLINE_MS = 600_000.0
 
 UPLINK_SIGMA = 0.3
 """Log-normal spread of a device's uplink around its link's share of the downlink: assumed."""
-
-Z_LIMIT = 2.3263478740408408
-"""A transfer's rate stays between its 1st and 99th percentile: no draw is faster than links are."""
 
 _LINK_DRAWS = 5
 TRANSFER_DRAWS = 1 + ATTEMPTS
@@ -98,7 +103,7 @@ def draw_network(
 
     The two links of a device are drawn independently of each other.
     """
-    draws = devices.uniforms(Purpose.NETWORK, 0, _LINK_DRAWS)
+    draws = devices.uniforms(Purpose.NETWORK, ONCE, _LINK_DRAWS)
     edges = np.cumsum([phone.radios.shares for phone in profiles], axis=1)  # [profile, cellular link]
     edges[edges == edges[:, -1:]] = np.inf  # the last link with a share takes what rounding leaves
     which = draws[:, 0]
@@ -184,7 +189,8 @@ def transfer(
     `radio_mw` [device] is drawn while an attempt lasts; `uniform` [device, TRANSFER_DRAWS] in (0, 1) holds
     the rate's draw and one number an attempt; a transfer must be done within `window_ms` > 0.
     """
-    z = np.clip(standard_normal(uniform[:, 0]), -Z_LIMIT, Z_LIMIT)
+    # Between its 1st and 99th percentile: no draw is faster than links are.
+    z = np.clip(standard_normal(uniform[:, 0]), -NORMAL_P99, NORMAL_P99)
     rate = median_bits_per_s * np.exp(links.transfer_sigma[kind] * z)
     connecting = ROUND_TRIPS * links.rtt_ms[kind]
     whole = connecting + size_bytes * (BITS_PER_BYTE * MS_PER_S) / rate

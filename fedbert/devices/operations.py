@@ -16,7 +16,10 @@ from fedbert.errors import FedbertError
 Floats = NDArray[np.float64]
 
 _LENGTHS = (4, 8, 12, 16)
+"""Lengths that are counted, evenly spaced: three give the quadratic, the fourth the check."""
+
 _PEAK_LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+"""Lengths at which the peak is computed: it is a maximum of quadratics, so no quadratic itself."""
 
 
 @dataclass(frozen=True)

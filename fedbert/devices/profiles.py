@@ -6,16 +6,14 @@ files that come with fedbert are written by ``scripts/build_profiles.py``.
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_toml
 from fedbert.paths import profiles_folder
-
-TIERS = ("entry", "mid", "flagship")
-"""Names of the tiers; `FleetColumns.tier` holds an index into this."""
+from fedbert.results import TIERS, Tier
 
 LINKS_FILE = "links.toml"
 """The file beside the profiles that describes the links (`links.py`)."""
@@ -118,7 +116,7 @@ class DeviceProfile(Table):
     """
 
     name: str = Field(min_length=1, max_length=80)
-    tier: Literal["entry", "mid", "flagship"]
+    tier: Tier
     share: float = Field(default=0.0, ge=0, le=1)
     year: int = Field(ge=2007, le=2100)
     soc: str = Field(min_length=1)
@@ -144,9 +142,13 @@ class DeviceProfile(Table):
         check_sources(self.model_dump(exclude={"sources", "share"}, exclude_none=True), self.sources)
         return self
 
+    def tables(self) -> dict[str, Any]:
+        """Return the tables and keys of its TOML file: those that it was made with."""
+        return self.model_dump(exclude_unset=True)
+
     @property
     def tier_index(self) -> int:
-        """The tier as an index into `TIERS`."""
+        """The tier as an index into `results.TIERS`."""
         return TIERS.index(self.tier)
 
 

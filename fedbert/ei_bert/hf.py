@@ -15,24 +15,44 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    PretrainedConfig,
-    PreTrainedModel,
-)
-from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
-from transformers.utils.generic import can_return_tuple
 
 from fedbert.ei_bert.artefact.heads import Head
 from fedbert.ei_bert.model.bert import Body, Shape, mean_pool
 from fedbert.ei_bert.model.student import Student
-from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, TextRules, write_tokenizer
+from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, UNCASED, TextRules, write_tokenizer
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import write_bytes
 
+try:
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForSequenceClassification,
+        PretrainedConfig,
+        PreTrainedModel,
+    )
+    from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+    from transformers.utils.generic import can_return_tuple
+except ModuleNotFoundError as error:
+    raise FedbertError(
+        f"the export for transformers needs the package {error.name}, which is not installed; "
+        "run: pip install 'fedbert[export]'"
+    ) from error
+
 MODEL_TYPE = "ei_bert"
+_SIZES: Mapping[str, Any] = {
+    "vocab_size": 7_000,
+    "num_hidden_layers": 4,
+    "hidden_size": 128,
+    "num_attention_heads": 4,
+    "intermediate_size": 512,
+    "max_position_embeddings": MAX_TOKENS,
+    "embedding_size": 0,
+    "shared_layers": False,
+    "layer_norm_eps": 1e-12,
+    "vector_size": 0,
+}
+"""A configuration's sizes with their defaults: the configuration without arguments is a valid one."""
 
 
 class EiBertConfig(PretrainedConfig):  # type: ignore[misc]
@@ -40,38 +60,17 @@ class EiBertConfig(PretrainedConfig):  # type: ignore[misc]
 
     `embedding_size` 0 is `hidden_size`; `shared_layers` passes through one layer's weights; `vector_size` is
     0 for a pooled student, else the width of its unit vectors. `tasks` holds the label names by task, `task`
-    the one whose head a classifier has.
+    the one whose head a classifier has. `_SIZES` names all sizes.
     """
 
     model_type = MODEL_TYPE
 
     def __init__(
-        self,
-        vocab_size: int = 7_000,
-        num_hidden_layers: int = 4,
-        hidden_size: int = 128,
-        num_attention_heads: int = 4,
-        intermediate_size: int = 512,
-        max_position_embeddings: int = MAX_TOKENS,
-        embedding_size: int = 0,
-        shared_layers: bool = False,
-        layer_norm_eps: float = 1e-12,
-        vector_size: int = 0,
-        tasks: Mapping[str, Sequence[str]] | None = None,
-        task: str | None = None,
-        **others: Any,
+        self, tasks: Mapping[str, Sequence[str]] | None = None, task: str | None = None, **others: Any
     ) -> None:
-        """Keep the sizes; `others` are those of every configuration."""
-        self.vocab_size = vocab_size
-        self.num_hidden_layers = num_hidden_layers
-        self.hidden_size = hidden_size
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.max_position_embeddings = max_position_embeddings
-        self.embedding_size = embedding_size
-        self.shared_layers = shared_layers
-        self.layer_norm_eps = layer_norm_eps
-        self.vector_size = vector_size
+        """Keep tasks and sizes; the rest of `others` is what every configuration has."""
+        for name, usual in _SIZES.items():
+            setattr(self, name, others.pop(name, usual))
         self.tasks = {name: list(labels) for name, labels in sorted((tasks or {}).items())}
         self.task = task
         others.setdefault("pad_token_id", 0)
@@ -183,12 +182,11 @@ def save_transformers(
     vocabulary: Sequence[str],
     heads: Mapping[str, Head],
     folder: Path,
-    lowercase: bool = True,
-    rules: TextRules | None = None,
+    rules: TextRules = UNCASED,
 ) -> None:
     """Write `student`, its tokenizer and `heads` (by task) as a folder of `save_pretrained`.
 
-    `lowercase` or, where more is told, `rules` say how texts become tokens (`tokenizer.write_tokenizer`).
+    `rules` say how texts become tokens.
     All files are made before the first is put into `folder`. The adapter for items' names is left out: texts
     do not pass it. Raises FedbertError if the vocabulary is not of the student's size, a head is of another
     width, or the folder cannot be written.
@@ -219,7 +217,7 @@ def save_transformers(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export.") as made:
             config.save_pretrained(made)
-            write_tokenizer(Path(made), vocabulary, lowercase, rules=rules)
+            write_tokenizer(Path(made), vocabulary, rules=rules)
             save_file(_state(student, heads), Path(made) / "model.safetensors", metadata={"format": "pt"})
             for path in sorted(Path(made).iterdir()):
                 write_bytes(folder / path.name, path.read_bytes())

@@ -26,6 +26,11 @@ def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[A
     np.add.at(total, tier, np.rint(values * r.MICRO).astype(np.int64))
 
 
+def _latency_time(round_: int, kind: Kind) -> int:
+    """Return the time index of the latencies of a round's sessions: learning is odd, evaluation even."""
+    return 2 * round_ + int(kind is Kind.LEARNING)
+
+
 class BlockRound:
     """Works one round for one block; adds to the `truth` arrays and changes the block's rows of `state`."""
 
@@ -96,7 +101,7 @@ class BlockRound:
 
     def _outcomes(self, kind: Kind, sessions: Sessions, installed: NDArray[Any]) -> NDArray[np.int8]:
         environment, tier = self.environment, self.fleet.tier
-        time = 2 * self.order.round + int(kind is Kind.LEARNING)
+        time = _latency_time(self.order.round, kind)
         draws = session_uniforms(self.block, Purpose.LATENCY, time, sessions.device, sessions.slot, 2)
         costs = environment.cost.session(
             self.fleet,

@@ -12,9 +12,9 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact, pack, unpack
 from fedbert.errors import FedbertError
 from fedbert.federation.phone_state import PhoneState, cut
 from fedbert.federation.protocol import Arrays
-from fedbert.federation.run_state import RunState
+from fedbert.federation.run_state import PlainState, RunState
 from fedbert.files import not_written, read_bytes, replacing, write_bytes
 
 SCHEMA = 1
@@ -31,6 +31,45 @@ KEPT = 2
 """Checkpoints that are kept: if the last is damaged, the one before it serves."""
 
 _LIMIT_BYTES = 1 << 40
+
+
+class RunFacts(TypedDict):
+    """What a run is: a checkpoint is taken up only by the run whose facts are the same."""
+
+    scenario: dict[str, Any]  # keys of `fedbert.scenario.Scenario`, with whole paths
+    versions: dict[str, str]  # of the packages that may change a bit of a figure
+    inputs: dict[str, str]  # SHA-256 of the user's files, by the key that names them
+    wall_s: NotRequired[float]  # of the run so far
+
+
+class KeptRow(TypedDict):
+    """A `Kept` as it stands in a manifest and in messages."""
+
+    round: int
+    first: int
+    count: int
+    sha256: str
+
+
+class _Named(TypedDict):
+    name: str
+    sha256: str
+
+
+class _PackedRelease(TypedDict):
+    artefact: str  # its own SHA-256, by which the state names it
+    sha256: str  # that of the file
+
+
+class _Body(TypedDict):
+    """A manifest, once its own SHA-256 has been checked."""
+
+    schema: int
+    facts: RunFacts
+    state: PlainState
+    arrays: _Named
+    releases: list[_PackedRelease]
+    phones: list[KeptRow]
 
 
 @dataclass(frozen=True)
@@ -47,9 +86,9 @@ class Kept:
         """The file's path below the checkpoint folder."""
         return f"phones/{self.round:05d}-{self.first}-{self.count}"
 
-    def plain(self) -> dict[str, Any]:
+    def row(self) -> KeptRow:
         """Return it as plain values."""
-        return asdict(self)
+        return {"round": self.round, "first": self.first, "count": self.count, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -58,8 +97,7 @@ class Checkpoint:
 
     state: RunState
     kept: tuple[Kept, ...]
-    facts: dict[str, Any]
-    """What the run was: scenario, versions, digests of the user's files; see `simulation.run`."""
+    facts: RunFacts
 
 
 def keep_phones(folder: Path, round_: int, first: int, count: int, state: PhoneState) -> Kept:
@@ -89,7 +127,7 @@ def read_phones(folder: Path, parts: Iterable[Kept], first: int, count: int) -> 
     return cut(states, first, count)
 
 
-def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: RunFacts) -> None:
     """Make `state` and the phones' memory in `kept` a checkpoint.
 
     Raises FedbertError if it cannot be written; then those before it stand.
@@ -97,19 +135,19 @@ def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: 
     parts = sorted(kept, key=lambda part: part.first)
     name = f"{state.round:05d}.state"
     arrays_sha256 = _write_arrays(folder / name, state.arrays())
-    releases = []
+    releases: list[_PackedRelease] = []
     for sha256, artefact in state.artefacts().items():
         packed = pack(artefact)
         releases.append({"artefact": sha256, "sha256": hashlib.sha256(packed).hexdigest()})
         if not _is(folder / f"releases/{sha256}", packed):
             write_bytes(folder / f"releases/{sha256}", packed)
-    body = {
+    body: _Body = {
         "schema": SCHEMA,
-        "facts": dict(facts),
+        "facts": facts,
         "state": state.plain(),
         "arrays": {"name": name, "sha256": arrays_sha256},
         "releases": releases,
-        "phones": [part.plain() for part in parts],
+        "phones": [part.row() for part in parts],
     }
     text = json.dumps(body, sort_keys=True, allow_nan=False)
     whole = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": body}
@@ -191,10 +229,10 @@ def _load(folder: Path, path: Path) -> Checkpoint:
         raise FedbertError(f"it lacks a part ({type(error).__name__}: {error})") from None
 
 
-def _body(path: Path) -> dict[str, Any]:
+def _body(path: Path) -> _Body:
     try:
         whole = json.loads(read_bytes(path, _LIMIT_BYTES))
-        body: dict[str, Any] = whole["body"]
+        body: _Body = whole["body"]
         digest = hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
         damaged = digest != whole["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):

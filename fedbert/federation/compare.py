@@ -16,6 +16,8 @@ from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session, same_for_all
 from fedbert.recommendation.sessions import MAX_SLOTS
+from fedbert.results import CANDIDATES, TIERS
+from fedbert.signals.signal import INT8_UNIT_LENGTH
 
 
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
@@ -32,8 +34,8 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
     with run.timed("comparison"):
         count = len(run.systems)
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
-            "ranks": ((count, texts, r.RANKS), np.int32),
-            "tier_ranks": ((count, r.TIER_COUNT, r.RANKS), np.int64),
+            "ranks": ((count, texts, CANDIDATES), np.int32),
+            "tier_ranks": ((count, len(TIERS), CANDIDATES), np.int64),
         }
         header = {"systems": [system.header for system in run.systems]}
         answer = _replay(run, rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))
@@ -78,6 +80,7 @@ def _possible_clicks(run: Session, member: Member, answer: Arrays) -> None:
     """Raise FedbertError unless these can be the clicks of so many devices, and sums of their texts."""
     clicks, sums = answer["pooled_clicks"].astype(np.float64), answer["pooled_sums"].astype(np.float64)
     most = member.count * (run.scenario.history_length + run.scenario.rounds * MAX_SLOTS)
+    # An int8 coordinate is at most 128 in size.
     if clicks.sum() > most or (np.abs(sums) > 128 * clicks[:, None]).any():
         raise FedbertError(f"pooled_sums and pooled_clicks must be of at most {most:,} clicks")
 
@@ -117,9 +120,9 @@ def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
     if not np.array_equal(by_text, by_tier):
         raise FedbertError("tier_ranks must count the sessions of ranks")
     if (by_text.sum(axis=1) > member.count * rounds * MAX_SLOTS).any():
-        raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions a device and round")
+        raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions per device and round")
 
 
 def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     """Return unit vectors as the phones store them, `round(127 v)`."""
-    return np.rint(np.asarray(vectors, np.float64) * 127).astype(np.int8)
+    return np.rint(np.asarray(vectors, np.float64) * INT8_UNIT_LENGTH).astype(np.int8)

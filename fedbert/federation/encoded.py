@@ -29,7 +29,7 @@ class EncodedRelease:
         self._lock = threading.Lock()
 
     def ensure(self, *ids: NDArray[np.integer]) -> None:
-        """Encode those of the given text ids that are new; negative ids are passed over."""
+        """Encode those of the given text ids that are new; negative ids are skipped."""
         with self._lock:
             wanted = np.zeros(len(self._texts), np.bool_)
             for part in ids:

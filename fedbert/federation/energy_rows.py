@@ -1,4 +1,4 @@
-"""What phones spend on what, from the sums of a run: millijoules a session, a round and a day."""
+"""What phones spend on what, from the sums of a run: millijoules per session, per round and per day."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ class TierEnergy(NamedTuple):
 
     @property
     def per_day(self) -> float:
-        """Energy of the mean device a day."""
+        """Energy of the mean device per day."""
         return sum(self.per_day_by.values())
 
 

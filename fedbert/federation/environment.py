@@ -1,7 +1,7 @@
 """What does not change in a run: world, profiles, links, trace, cost model, signal, mechanism, layout.
 
-All of it follows from the scenario and release 0 alone, and each file is opened here, once a process; one
-copy serves all shards of a process, and whoever writes the report.
+All of it follows from the scenario and release 0 alone, and each file is opened here, once per process;
+one copy serves all shards of a process, and whoever writes the report.
 """
 
 import math
@@ -41,13 +41,15 @@ def world_settings(scenario: Scenario) -> WorldSettings:
     )
 
 
-def find_parts(scenario: Scenario) -> None:
-    """Raise FedbertError unless the world, signal and mechanism that a scenario names are there.
+def find_own_parts(scenario: Scenario) -> None:
+    """Raise FedbertError unless a user's own world, signal and mechanism are in the files that are named.
 
-    For a command that starts many runs: no data is loaded, and no file but a user's own Python is opened.
+    For a command that starts many runs: only a user's own Python is opened. Names of fedbert's own parts the
+    scenario has checked.
     """
-    for kind, registered in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
-        load_named(getattr(scenario, kind), registered, kind, kind)
+    for kind in ("world", "signal", "mechanism"):
+        if ":" in getattr(scenario, kind):
+            load_named(getattr(scenario, kind), {}, kind, kind)
 
 
 def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:
@@ -218,6 +220,7 @@ class Environment:
             return _RELEASES[key]
 
 
+# What follows from a scenario takes seconds to make: all shards of a process share one copy.
 _LOCK = threading.RLock()
 _ENVIRONMENTS: dict[str, Environment] = {}
 _RELEASES: dict[str, EncodedRelease] = {}

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from fedbert.errors import FedbertError, RunStopped
 from fedbert.federation.protocol import Arrays, Member, Sign, from_records, to_records
 from fedbert.federation.signing import content_sha256
+from fedbert.results import EventRow
 
 LostShards = Literal["stop", "leave-out"]
 
@@ -26,7 +27,12 @@ class Event:
 
     round: int
     shard: int
+    """Index of the shard; -1 for a node that is none of the run's."""
     text: str
+
+    def row(self) -> EventRow:
+        """Return it as it stands in results and checkpoints."""
+        return {"round": self.round, "shard": self.shard, "text": self.text}
 
 
 def ignore(event: Event) -> None:
@@ -140,7 +146,7 @@ class Exchange:
                 refuse(member, f"gave no answer{within}")
 
     def _drop(self, round_: int, node: int, what: str) -> None:
-        """Say that a reply is passed over."""
+        """Say that a reply is dropped."""
         member = next((member for member in self.members if member.node == node), None)
         who, index = (str(member), member.index) if member else (f"node {node}", -1)
         self.note(Event(round_, index, f"{who} {what}; it is dropped"))

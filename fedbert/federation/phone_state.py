@@ -1,4 +1,4 @@
-"""What phones remember between rounds: a row a device, so that any part of a fleet can be cut out."""
+"""What phones remember between rounds: a row per device, so that any part of a fleet can be cut out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from fedbert.federation.protocol import Arrays
 NO_RELEASE = -1
 
 COLUMNS = ("installed", "text", "item", "rank", "release")
-"""The arrays of a state with a row a device; the others are sums over its devices."""
+"""The arrays of a state with a row per device; the others are sums over its devices."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from fedbert.devices.network import (
     transfer_uniforms,
 )
 from fedbert.federation.environment import Environment
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.sessions import Block, Requests
 from fedbert.scenario import Scenario
@@ -67,7 +67,7 @@ class Phones:
     @cached_property
     def control(self) -> NDArray[np.bool_]:
         """Which of them stay on release 0, `[device]`."""
-        draws = self.devices.uniforms(Purpose.CONTROL_GROUP, 0, 1)
+        draws = self.devices.uniforms(Purpose.CONTROL_GROUP, ONCE, 1)
         return draws[:, 0] < self.scenario.control_share
 
     def availability(self, round_: int) -> Availability:

@@ -6,16 +6,16 @@ arrays.
 """
 
 import threading
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.comparison import Inputs, SystemHeader
 from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.shard import Shard
-from fedbert.federation.shard_report import TIER_COUNT
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
 from fedbert.recommendation.scorer import (
     FULL,
@@ -27,8 +27,9 @@ from fedbert.recommendation.scorer import (
     ranks,
 )
 from fedbert.recommendation.sessions import Kind, Requests, Sessions
+from fedbert.results import CANDIDATES, TIERS
 
-WEIGHTS = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
+WEIGHTS: Mapping[Inputs, ScoreWeights] = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
 
 _LOCK = threading.Lock()
 _TFIDF: dict[int, TfidfScorer] = {}
@@ -52,10 +53,10 @@ def _tfidf(environment: Environment) -> TfidfScorer:
 class _System:
     """One ranking system: gives the scores of sessions."""
 
-    def __init__(self, environment: Environment, system: dict[str, Any], arrays: Arrays) -> None:
+    def __init__(self, environment: Environment, system: SystemHeader, arrays: Arrays) -> None:
         self._environment = environment
         self._kind = system["kind"]
-        self._weights: ScoreWeights = WEIGHTS.get(system.get("inputs", ""), FULL)
+        self._weights: ScoreWeights = WEIGHTS[system.get("inputs", "full")]
         self._release = None
         self._scorer: TextScorer | None = None
         if self._kind == "release":
@@ -90,18 +91,17 @@ class _System:
         )
 
 
-def replay(environment: Environment, shard: Shard, systems: list[dict[str, Any]], arrays: Arrays) -> Arrays:
-    """Return counts of the true item's rank over all rounds' evaluation sessions.
+def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeader], arrays: Arrays) -> Arrays:
+    """Return counts of the target item's rank over all rounds' evaluation sessions.
 
     ``ranks`` is int32 `[system, evaluation text, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`.
 
-    A system is ``{"kind": "popularity" | "tfidf" | "release" | "vectors", "inputs": ..., ...}``; "artefact",
-    "texts" and "items" name arrays.
+    The headers in `systems` name arrays of `arrays`.
     """
     made = [_System(environment, system, arrays) for system in systems]
     world = environment.world
-    total = np.zeros((len(made), int(world.evaluation_text.sum()), 20), np.int32)
-    by_tier = np.zeros((len(made), TIER_COUNT, 20), np.int64)
+    total = np.zeros((len(made), int(world.evaluation_text.sum()), CANDIDATES), np.int32)
+    by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
         for round_ in range(1, environment.scenario.rounds + 1):

@@ -11,11 +11,12 @@ from fedbert.federation.energy_rows import participant_energy
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate
 from fedbert.recommendation.metrics import all_metrics, text_interval
-from fedbert.results import METRICS, Metrics, RoundRow
+from fedbert.results import METRICS, OUTCOMES, Metrics, RoundRow
 from fedbert.scenario import Scenario
 from fedbert.units import HOURS_PER_DAY
 
 _RESAMPLES = 200
+"""Bootstrap samples of a round's interval: enough for a band in a plot, cheap enough for every round."""
 
 
 def metrics(histogram: NDArray[np.int64]) -> Metrics | None:
@@ -25,7 +26,7 @@ def metrics(histogram: NDArray[np.int64]) -> Metrics | None:
 
 def outcomes(counts: NDArray[np.int64]) -> dict[str, int]:
     """Return counts `[outcome]` by the outcome's name."""
-    return {outcome.name.lower(): int(counts[outcome]) for outcome in Outcome}
+    return {name: int(count) for name, count in zip(OUTCOMES, counts, strict=True)}
 
 
 def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s: float) -> RoundRow:

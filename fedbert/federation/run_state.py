@@ -5,8 +5,8 @@ fleet and lies with the shards, which write their own parts of a checkpoint (`ch
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,30 @@ from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.federation.exchange import Event
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.server import Release, ServerState
-from fedbert.results import RoundRow
+from fedbert.results import EventRow, RoundRow
 from fedbert.signals.gate import RankEvidence
+
+
+class PlainRelease(TypedDict):
+    """One release in `PlainState`; its artefact is named by its SHA-256."""
+
+    number: int
+    sha256: str
+    ndcg: float
+
+
+class PlainState(TypedDict):
+    """What of a `RunState` is neither an array nor an artefact, fit for JSON."""
+
+    round: int
+    releases: list[PlainRelease]
+    current: str  # SHA-256 of the student as it is now
+    rank_variances: dict[str, float]  # by release
+    rows: list[RoundRow]
+    masks_equal: bool | None
+    masks_checked: int
+    events: list[EventRow]
+    missing_device_rounds: int
 
 
 @dataclass(frozen=True)
@@ -57,7 +79,7 @@ class RunState:
         found = [release.artefact for release in self.server.releases] + [self.server.current]
         return {artefact.sha256: artefact for artefact in found}
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> PlainState:
         """Return the rest as plain values, fit for JSON."""
         server = self.server
         return {
@@ -71,14 +93,12 @@ class RunState:
             "rows": list(self.rows),
             "masks_equal": self.masks_equal,
             "masks_checked": self.masks_checked,
-            "events": [asdict(event) for event in self.events],
+            "events": [event.row() for event in self.events],
             "missing_device_rounds": self.missing_device_rounds,
         }
 
     @classmethod
-    def from_parts(
-        cls, plain: Mapping[str, Any], arrays: Arrays, artefacts: Mapping[str, Artefact]
-    ) -> "RunState":
+    def from_parts(cls, plain: PlainState, arrays: Arrays, artefacts: Mapping[str, Artefact]) -> "RunState":
         """Return the state of which these are `plain()`, `arrays()` and `artefacts()`."""
 
         def group(name: str) -> Arrays:

@@ -29,16 +29,18 @@ from fedbert.results import ModelFacts
 from fedbert.scenario import Scenario
 from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks
 from fedbert.signals.report import ReportLayout
-from fedbert.signals.signal import Memory, NoisySum, Signal
+from fedbert.signals.signal import INT8_UNIT_LENGTH, Memory, NoisySum, Signal
 
 if TYPE_CHECKING:
-    from fedbert.ei_bert.teaching.server_models import ModelState
+    from fedbert.ei_bert.teaching.model_state import ModelState
 
 TRAINING_THREADS = 2
-"""torch threads of the server on every backend: the bits of a sum depend on them."""
+"""torch threads of the server on every backend: the bits of a sum depend on them, so it is not the machine's
+number of cores. Two are what the smallest machines have."""
 
 ALIGNMENT_TEXTS = 4_000
-"""Most public texts by which two releases' spaces are aligned where none has an item."""
+"""Most public texts by which two releases' spaces are aligned where none has an item: a rotation in some
+hundred dimensions needs no more, and each release must encode them."""
 
 _ENCODERS_KEPT = 4
 """Releases whose encoders stay loaded: the first, the round's, the newest and a candidate."""
@@ -117,6 +119,7 @@ def server_folder(model: str) -> Path:
 def starting_artefact(model: str) -> Artefact:
     """Return the artefact that a run may start from; raises FedbertError for any other."""
     artefact = load_artefact(model_folder(model))
+    # A pooled output is that of students of labelled texts, which are texts that `services` keeps private.
     if artefact.manifest["shape"].get("pooled"):
         raise invalid(
             "model",
@@ -157,7 +160,8 @@ class Server:
         training: Draws,
     ) -> None:
         """Load the models that belong to `artefact`; `training` is all that they draw from."""
-        from fedbert.ei_bert.teaching.server_models import ServerModels
+        # Here, since it imports torch, which --help and the shards do without.
+        from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts
 
         self.settings, self.public = settings, public
         self.mechanism, self.signal, self.layout = mechanism, signal, layout
@@ -165,15 +169,14 @@ class Server:
             artefact,
             server_folder(settings.model),
             settings.teacher,
-            public.catalogue.texts,
-            public.texts,
-            public.item,
+            ServerTexts(public.catalogue.texts, public.texts, public.item),
             training,
             threads=TRAINING_THREADS,
             precision=settings.precision,
         )
         self._choose_public_texts()
         self._encoded: OrderedDict[str, _Encoded] = OrderedDict()
+        # Made once: a run that is resumed, and the pooled-data bound, start from the same release 0.
         self._first = self._release(0, artefact)
 
     def start(self) -> ServerState:
@@ -194,6 +197,7 @@ class Server:
         """Choose the public texts that versions are judged and aligned on: labelled ones if there are any."""
         split = np.asarray(self.public.split)
         chosen = np.flatnonzero(self.public.item >= 0)
+        # Without labels nothing can be judged, but releases can still be aligned.
         if not len(chosen):
             chosen = np.arange(min(len(split), ALIGNMENT_TEXTS))
         learnt, judged = (chosen[(split[chosen] == "validation") == held_out] for held_out in (False, True))
@@ -205,6 +209,7 @@ class Server:
     def encoded(self, artefact: Artefact) -> _Encoded:
         """Return an artefact with its encoder; the last few stay loaded."""
         key = artefact.sha256
+        # Public vectors are large, and only few releases are asked for again: the least lately used ones go.
         if key not in self._encoded:
             self._encoded[key] = _Encoded(artefact, tuple(self.public.catalogue.texts), self._public_texts)
             while len(self._encoded) > _ENCODERS_KEPT:
@@ -227,6 +232,8 @@ class Server:
         A round sums the signals of one release: the one most phones have, by the downloads that were served;
         of equals the newer.
         """
+        # The first count is of devices without a release, which have nothing to send. A sum over two releases
+        # would mix two spaces, so phones ahead of the others wait.
         counts = state.installed[1:]
         signal_release = int(len(counts) - 1 - np.argmax(counts[::-1])) if len(counts) else 0
         return RoundOrder(round_, signal_release, state.newest.number)
@@ -253,6 +260,7 @@ class Server:
             # The budget stays debited: epsilon counts every round, opened or not.
             return state, self._update(state, order, held, None, "held: no update", None)
         state, loss = self._learn(state, *sums, order)
+        # Judged every round, due or not: the row of the round shows how the student goes on.
         candidate = self._release(state.newest.number + 1, state.current)
         if order.round % self.settings.release_every:
             return state, self._update(state, order, "updated", None, "not due", loss, candidate)
@@ -262,6 +270,7 @@ class Server:
         self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder
     ) -> tuple[ServerState, float]:
         """Take in one round's sums and do the cross-distillation update; also return the student's loss."""
+        # Ranks are kept by release: clicks follow the order that was shown, so only like can be compared.
         number, settings = order.signal_release, self.settings
         memory, targets = self.signal.learn(
             self.layout.signal, state.memory, signal, self.view(state.releases)
@@ -296,6 +305,8 @@ class Server:
             state.ranks.get(out.number, no_ranks()),
             state.ranks.get(0, no_ranks()),
         )
+        # Rolling back is a release, too: it takes the next number, so that phones fetch it as any other. The
+        # signal keeps its memory; the models that it taught begin again.
         if decision.roll_back:
             first = state.releases[0]
             state = replace(state, models=self.models.start, current=first.artefact)
@@ -316,6 +327,7 @@ class Server:
         loss: float | None,
         candidate: Release | None = None,
     ) -> RoundUpdate:
+        # What the round cost is known before it is opened, and is the same if it never is.
         bounds = self.mechanism.spent(order.round) if self.mechanism.private else ()
         return RoundUpdate(
             round=order.round,
@@ -369,7 +381,7 @@ class _View:
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     """Return int8 vectors as the unit vectors they stand for."""
-    return np.asarray(vectors, np.float32) / np.float32(127)
+    return np.asarray(vectors, np.float32) / np.float32(INT8_UNIT_LENGTH)
 
 
 def validation_ndcg(
@@ -377,12 +389,13 @@ def validation_ndcg(
 ) -> float:
     """Return nDCG@10 of public validation texts against the whole catalogue, 0 where there are none.
 
-    `texts` `[text, dim]` and `item_vectors` `[item, dim]` are unit vectors, `items` [text] the true items.
+    `texts` `[text, dim]` and `item_vectors` `[item, dim]` are unit vectors, `items` [text] the target items.
     """
     if not len(texts):
         return 0.0
     scores = texts @ item_vectors.T
     own = scores[np.arange(len(items)), items]
+    # Equal scores count for the target item: with unit vectors they are the same name twice.
     rank = (scores > own[:, None]).sum(axis=1)
     worth = metric_by_rank("ndcg@10", len(item_vectors))
     return float(worth[rank].mean())

@@ -161,7 +161,7 @@ class Session:
         header = {
             "scenario": self.scenario.for_shards().model_dump_json(),
             "noise_multiplier": self.environment.mechanism.noise_multiplier,
-            "kept": [each.plain() for each in kept],
+            "kept": [each.row() for each in kept],
             "folder": folder,
         }
 

@@ -32,10 +32,10 @@ from fedbert.privacy.secure_sum import (
 from fedbert.recommendation.sessions import Kind
 
 BLOCK = 16_384
-"""Devices worked on at a time."""
+"""Devices worked on at a time: enough for numpy's overhead not to show, and the same for any fleet."""
 
 PRE_CLOCK_ROUNDS = 12
-"""Windows before the clock in which release 0 is rolled out."""
+"""Windows before the clock in which release 0 is rolled out: a day of rounds of two hours."""
 
 PRE_CLOCK_TIME = 1_000_000
 """Time index of the first window before the clock, out of the way of any round's."""
@@ -130,6 +130,7 @@ class Shard:
 def check_masks(dense: NDArray[np.int64]) -> MaskCheck:
     """Run the masks of a few phones `[device, size]`, one in eight dropping out, against the plain sum."""
     parties = range(len(dense))
+    # One in eight drops out, about what rounds lose, so that the recovery is run and not the sum alone.
     survivors = [party for party in parties if party % 8 != 7]
     if len(survivors) < 2:
         return MaskCheck(len(dense), 0, None)

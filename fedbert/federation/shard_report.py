@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from fedbert.errors import FedbertError
 from fedbert.federation.protocol import Arrays
 from fedbert.recommendation.sessions import MAX_SLOTS
+from fedbert.results import CANDIDATES, OUTCOMES, TIERS
 from fedbert.scenario import MAX_DEVICES
 
-TIER_COUNT = 3
+TIER_COUNT, OUTCOME_COUNT = len(TIERS), len(OUTCOMES)
 ARM_COUNT = 2
 TREATED, CONTROL = 0, 1
-OUTCOME_COUNT = 4
-RANKS = 20
-"""Ranks of an item among its candidates."""
 
 MICRO = 1_000
 """Times and energies are summed as integers in microseconds and microjoules (from ms and mJ)."""
@@ -35,6 +33,7 @@ ENERGY_KEYS = ("session_uj", "install_uj", "signal_uj", "download_uj")
 
 LATENCY_BINS = 460
 MEMORY_BINS = 400
+# 2 % wide: a percentile read off the bins is far nearer than the device model's own errors.
 _BIN_RATIO = 1.02
 
 COHORT_KEYS = (
@@ -68,8 +67,8 @@ def memory_edges_bytes() -> NDArray[np.float64]:
 def empty_truth(evaluation_texts: int) -> Arrays:
     """Return the truth part of a report with nothing in it; the shapes are its documentation."""
     return {
-        # evaluation sessions by [tier, arm, outcome, rank - 1 of the true item as the user saw it]
-        "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, RANKS), np.int64),
+        # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]
+        "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, CANDIDATES), np.int64),
         # learning sessions by [tier, outcome]
         "learning_outcomes": np.zeros((TIER_COUNT, OUTCOME_COUNT), np.int64),
         # answered sessions of both kinds
@@ -89,8 +88,8 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         "participant_uj": np.zeros((TIER_COUNT, len(ENERGY_KEYS)), np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
-        # evaluation sessions by [text, rank - 1 of the true item as the user saw it]
-        "text_ranks": np.zeros((evaluation_texts, RANKS), np.int32),
+        # evaluation sessions by [text, rank - 1 of the target item as the user saw it]
+        "text_ranks": np.zeros((evaluation_texts, CANDIDATES), np.int32),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),
     }

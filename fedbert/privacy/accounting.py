@@ -11,7 +11,6 @@ which each device has a norm of at most `clip_norm`.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -24,13 +23,24 @@ if TYPE_CHECKING:
 Mode = Literal["none", "central"]
 Sampler = Literal["poisson", "once-a-day"]
 
+# Noise of so many clip norms drowns any fleet that can be simulated: a target beyond it is a mistake.
 _LARGEST_MULTIPLIER = 1e7
+
+# Below it a privacy loss spans more than any grid holds, and no epsilon is worth the name.
 _SMALLEST_MULTIPLIER = 1e-3
+
+# A quarter of the 1e-3 that `calibrate` promises: the last interval of the search is no wider.
 _RELATIVE_STEP = 2.5e-4
+
+# Steps of the loss: with them epsilons are within a ten-thousandth of those on a grid eight times as fine.
 _COARSEST_INTERVAL = 1e-3
 _FINEST_INTERVAL = 1e-4
 _COMPOSITION_ERROR = 2e-4
+
+# Most points of a grid: a calibration composes dozens of times.
 _LARGEST_GRID = 40_000
+
+# Rounds a day may be a rounded quotient: a round that starts a day must not fall into the one before.
 _DAY_SLACK = 1e-9
 
 
@@ -115,7 +125,7 @@ def day_of_round(round_number: int, rounds_per_day: float) -> int:
 def epsilon(plan: PrivacyPlan, rounds: int) -> float:
     """Return the amplified epsilon of the first `rounds` rounds: 0 for no round, inf without noise.
 
-    Amplification by sampling is claimed for the `poisson` sampler alone; see `assumptions`.
+    Amplification by sampling is claimed for the `poisson` sampler alone.
     """
     if rounds <= 0:
         return 0.0
@@ -211,39 +221,6 @@ def calibrate(
         else:
             high = middle
     return replace(plan, noise_multiplier=high)
-
-
-def projection(plan: PrivacyPlan, days: Sequence[int] = (1, 30, 365)) -> list[tuple[int, float, float]]:
-    """Return (days, epsilon, unamplified epsilon) if the same noise and sampling went on for so many days."""
-    counts = [max(1, round(day * plan.rounds_per_day)) for day in days]
-    return [
-        (day, epsilon(plan, count), epsilon_unamplified(plan, count))
-        for day, count in zip(days, counts, strict=True)
-    ]
-
-
-def assumptions(plan: PrivacyPlan) -> dict[str, str]:
-    """Return a sentence each for the keys `amplified` and `unamplified`: who may see which cohort."""
-    if plan.mode == "none":
-        text = "Not private: the sums carry no noise, so no epsilon holds."
-        return {"amplified": text, "unamplified": text}
-    if plan.sampler == "once-a-day":
-        text = (
-            "Holds even against someone who sees which devices joined each round: a device joins at most one "
-            "round a day, and nothing is claimed for the sampling."
-        )
-        return {"amplified": text, "unamplified": text}
-    return {
-        "amplified": (
-            "Holds against someone who sees the noisy sums but not which devices joined: each device tosses "
-            f"its own coin at rate {plan.sampling_probability:g} every round, available or not, and the "
-            "outcome stays secret."
-        ),
-        "unamplified": (
-            "Holds even against someone who sees which devices joined each round: a device is taken to join "
-            "every round. The aggregator, which adds the noise, is trusted with the sums before it."
-        ),
-    }
 
 
 def _interval(rounds: int, noise_multiplier: float, q: float) -> float:

@@ -1,7 +1,7 @@
 """The mechanism `gaussian`: clipped sums, Gaussian noise added once by the aggregator.
 
-With the `poisson` sampler each device tosses a coin a round; with `once-a-day` it joins at most one round a
-day. Without an epsilon there is no noise and no bound.
+With the `poisson` sampler each device tosses a coin per round; with `once-a-day` it joins at most one round
+per day. Without an epsilon there is no noise and no bound.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class Gaussian:
         return gaussian_noise(noise_seed, round_, size, self.sigma)
 
     def event(self, rounds: int) -> "DpEvent":
-        """Return the first `rounds` rounds: sampled Gaussians, or one a day at most."""
+        """Return the first `rounds` rounds: sampled Gaussians, or one per day at most."""
         import dp_accounting
 
         if not self.private:
@@ -116,9 +116,28 @@ class Gaussian:
 
     def spent(self, rounds: int) -> tuple[Bound, ...]:
         """Return the amplified bound and the one that holds when participation is seen."""
+        plan = self.plan
+        sampled, plain = _assumptions(plan)
         return (
-            Bound(SEES_SUMS, DEVICE, accounting.epsilon(self.plan, rounds), self.plan.delta),
+            Bound(SEES_SUMS, DEVICE, accounting.epsilon(plan, rounds), plan.delta, sampled),
             Bound(
-                SEES_PARTICIPATION, DEVICE, accounting.epsilon_unamplified(self.plan, rounds), self.plan.delta
+                SEES_PARTICIPATION, DEVICE, accounting.epsilon_unamplified(plan, rounds), plan.delta, plain
             ),
         )
+
+
+def _assumptions(plan: PrivacyPlan) -> tuple[str, str]:
+    """Return what each of the two bounds rests on: who may see which cohort."""
+    if plan.sampler == "once-a-day":
+        text = (
+            "Holds even against someone who sees which devices joined each round: a device joins at most one "
+            "round a day, and nothing is claimed for the sampling."
+        )
+        return text, text
+    return (
+        "Holds against someone who sees the noisy sums but not which devices joined: each device tosses "
+        f"its own coin at rate {plan.sampling_probability:g} every round, available or not, and the "
+        "outcome stays secret.",
+        "Holds even against someone who sees which devices joined each round: a device is taken to join "
+        "every round. The aggregator, which adds the noise, is trusted with the sums before it.",
+    )

@@ -53,6 +53,13 @@ class Bound:
     unit: str
     epsilon: float
     delta: float
+    assumption: str = ""
+    """A sentence for reports: against whom it holds, and on what terms; empty names the adversary."""
+
+    @property
+    def sentence(self) -> str:
+        """What it holds against, and under which assumption."""
+        return self.assumption or f"Holds against one who {self.adversary}."
 
 
 class Mechanism(Protocol):

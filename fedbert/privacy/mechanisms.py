@@ -14,8 +14,13 @@ from fedbert.errors import invalid
 from fedbert.randomness import Purpose, generator
 
 _SIGNED_LIMIT = 2**31
+
+# Truncation then costs a coordinate less than a millionth; finer steps would gain nothing.
 _LARGEST_SCALE = 2.0**20
+
+# More than the rounding errors of a square root, a quotient and two products in float64, 2^-52 each.
 _ROUNDING_MARGIN = 1 - 2.0**-40
+
 NOISE_SPREADS = 12.0
 """Standard deviations that devices' own noise may reach in a sum: more comes once in 1e32 draws."""
 _TAIL = 44.0
@@ -79,6 +84,7 @@ def to_fixed_point(vectors: NDArray[np.integer], factors: NDArray[np.float64]) -
 
 def wrap(values: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Return signed integers as they travel: mod 2^32."""
+    # The mask first: what a conversion of a negative number to unsigned does is up to the platform.
     return (values & 0xFFFFFFFF).astype(np.uint32)
 
 

@@ -37,9 +37,11 @@ def cohort(
     if sampler != "once-a-day":
         raise invalid("sampler", sampler, "be 'poisson' or 'once-a-day'")
     day = day_of_round(round_number, rounds_per_day)
+    # Days need not have the same number of rounds: the first of this one is looked for.
     first_round = round_number
     while first_round > 1 and day_of_round(first_round - 1, rounds_per_day) == day:
         first_round -= 1
+    # Never more than one round's share of the longest day: the draws below must fit into any day.
     rate = min(sampling_probability, 1.0 / max(1, math.ceil(rounds_per_day - 1e-9)))
     drawn = np.floor(devices.uniforms(Purpose.COHORT, day, 1)[:, 0] / rate)
     return np.asarray(drawn == round_number - first_round)

@@ -24,6 +24,7 @@ from fedbert.errors import FedbertError, invalid
 
 KEY_BYTES = 32
 
+# Far more than there are phones, and far within the 64 bits that `_derived` packs.
 _PARTY_BITS = 48
 
 
@@ -53,6 +54,7 @@ def neighbour_graph(
     if any(not 0 <= party < 1 << _PARTY_BITS for party in parties):
         raise FedbertError("parties must be numbers >= 0 and < 2^48; use device or shard numbers")
     size = len(parties)
+    # A logarithmic degree keeps the survivors connected with high probability (Bell et al.).
     wanted = 2 * max(1, (size - 1).bit_length()) if degree is None else degree
     if wanted < 1:
         raise invalid("degree", degree, "be >= 1")

@@ -9,7 +9,10 @@ from scipy import sparse
 
 from fedbert.recommendation.catalogue import PublicData
 
+# Weights in 2^-14: products of two unit vectors stay far within int64, and order is lost to no rounding.
 _UNIT = 2**14
+
+# Sessions scored at a time: their sparse rows are repeated once a candidate.
 _ROWS_PER_BLOCK = 8192
 
 

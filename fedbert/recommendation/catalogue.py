@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder
 
+NEIGHBOURS = 20
+"""Neighbours by name that are kept of an item."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
     """The items every phone and the server know.
 
-    texts: the written name of each item. popularity: float64 [item], sums to 1. neighbours: int32 [item, 20],
-    the items with the nearest names, without the item itself. default_rank: int32 [item], 0 is the most
-    popular; it is the server's default order and breaks ties.
+    texts: the written name of each item. popularity: float64 [item], sums to 1. neighbours: int32
+    [item, NEIGHBOURS], the items with the nearest names, without the item itself. default_rank: int32 [item],
+    0 is the most popular; it is the server's default order and breaks ties.
     """
 
     texts: tuple[str, ...]

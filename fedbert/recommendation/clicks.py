@@ -2,7 +2,7 @@
 
 The cascade model of Craswell et al. 2008 with a chance to give up at each place: a user looks at the list
 from the top, goes on to the next place with a fixed probability, and clicks the first item looked at that
-attracts. What the user wants attracts almost always, another item seldom. The numbers are modelled.
+attracts. The target item attracts almost always, another item seldom. The numbers are modelled.
 """
 
 from dataclasses import dataclass, replace
@@ -30,12 +30,12 @@ _DEVICES_PER_CHUNK = 16384
 class ClickModel:
     """Modelled chances, all in (0, 1).
 
-    continue_: to look at the next place. attract_truth, attract_other: that an item looked at attracts, for
-    the one the user wants and for any other.
+    continue_: to look at the next place. attract_target, attract_other: that an item looked at attracts,
+    for the target item and for any other.
     """
 
     continue_: float = 0.95
-    attract_truth: float = 0.9
+    attract_target: float = 0.9
     attract_other: float = 0.005
 
 
@@ -51,7 +51,7 @@ def clicks(
 ) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Return (clicked item [s], -1 for none; its rank [s] from 1, 0 for none) in lists `order` [s, C].
 
-    `device` and `slot` are those of `Sessions`: three draws a session, by device, round and slot.
+    `device` and `slot` are those of `Sessions`: three draws per session, by device, round and slot.
     """
     draw = session_uniforms(block, purpose, round_, device, slot, DRAWS)
     return clicks_from_draws(draw, order, item, model)
@@ -63,17 +63,17 @@ def clicks_from_draws(
     """Return the clicks that uniforms `draw` `[s, 3]` lead to; see `clicks`.
 
     The places looked at and the first other item that attracts are geometric, each by inversion of one
-    uniform; the third decides whether the truth attracts.
+    uniform; the third decides whether the target item attracts.
     """
     size = order.shape[1]
     looked = _geometric(draw[:, 0], 1.0 - model.continue_, size)
     other = _geometric(draw[:, 1], model.attract_other, size)
-    truth = np.where(
+    target = np.where(
         (order == item[:, None]).any(axis=1), np.argmax(order == item[:, None], axis=1) + 1, size + 1
     )
-    # `other` counts places among the items that are not the truth: those below the truth stand one lower.
-    other = other + (other >= truth)
-    attracted = np.where(draw[:, 2] < model.attract_truth, truth, size + 1)
+    # `other` counts places among the other items: those below the target item stand one lower.
+    other = other + (other >= target)
+    attracted = np.where(draw[:, 2] < model.attract_target, target, size + 1)
     rank = np.minimum(other, attracted)
     rank = np.where((rank <= looked) & (rank <= size), rank, 0)
     clicked = np.take_along_axis(order, np.maximum(rank - 1, 0)[:, None], axis=1)[:, 0]
@@ -87,7 +87,7 @@ def _geometric(draw: NDArray[np.float64], success: float, most: int) -> NDArray[
 
 
 def clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
-    """Return what the phones remember when the clock starts: `world.history` with clicks in place of truths.
+    """Return what the phones remember when the clock starts: of `world.history`, what was clicked.
 
     Before the clock the lists stood in the server's default order. Sessions without a click are forgotten;
     what is left moves to the end of its row.

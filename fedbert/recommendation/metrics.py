@@ -1,4 +1,4 @@
-"""Ranking metrics out of histograms of the wanted item's rank among the candidates.
+"""Ranking metrics out of histograms of the target item's rank among the candidates.
 
 One relevant item a session, so with rank r of n candidates: nDCG@k = 1 / log2(1 + r) if r <= k else 0;
 MRR = 1 / r; hit@1 = (r = 1); AUC = (n - r) / (n - 1). A mean over sessions needs only
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.randomness import Purpose, generator
-from fedbert.results import METRICS
+from fedbert.results import CANDIDATES, METRICS
 
+# A block of resamples is an array of resamples x texts: tens of MB where all are met.
 _RESAMPLES_PER_BLOCK = 64
 
 
-def metric_by_rank(metric: str, candidates: int = 20) -> NDArray[np.float64]:
-    """Return what a session is worth by the truth's rank, float64 [rank], from rank 1."""
+def metric_by_rank(metric: str, candidates: int = CANDIDATES) -> NDArray[np.float64]:
+    """Return a session's value by the rank of its target item, float64 [rank], from rank 1."""
     rank = np.arange(1.0, candidates + 1)
     if metric == "auc":
         return np.asarray((candidates - rank) / (candidates - 1))
@@ -30,7 +31,7 @@ def metric_by_rank(metric: str, candidates: int = 20) -> NDArray[np.float64]:
 
 def rank_histogram(
     ranks: NDArray[np.int64],
-    candidates: int = 20,
+    candidates: int = CANDIDATES,
     group: NDArray[np.int64] | None = None,
     groups: int | None = None,
 ) -> NDArray[np.int64]:

@@ -17,10 +17,17 @@ from fedbert.recommendation.catalogue import Catalogue
 TABLE_ENTRIES = 64_000_000
 """The largest table of all texts against all items; larger worlds gather vectors."""
 
+# Pairs of text and item scored at a time; no figure depends on it.
 _PAIRS_PER_BLOCK = 262_144
+
+# Whole numbers up to here are exact in float32; no product of two int8 is larger than the next.
 _FLOAT32_EXACT = 2**24
 _LARGEST_PRODUCT = 128 * 128
+
+# A history has at most 64 clicks (`history_length`).
 _COUNTS = 65
+
+# A quarter of a vector's dot product with itself, about 127^2: weights are then small whole numbers.
 _USER_UNIT = 4096
 USER_TABLE = np.rint(_USER_UNIT * np.log2(1.0 + np.arange(_COUNTS))).astype(np.int64)
 """u by how often the candidate stands in the history: 4096 log2(1 + count); t is at most about 16,000."""

@@ -1,7 +1,7 @@
 """Worlds of real users and times: `movietweetings`, and `interactions` out of a user's own files.
 
 A user's interactions in the order of time are a chain; a *step* is (the item before, the item after). Its
-text is the name of the item before, its truth the item after. All interactions are cut at one point in
+text is the name of the item before, its target item the one after. All interactions are cut at one point in
 time: steps to an item before the cut are learning steps, the others evaluation steps. The earlier half of a
 user's learning steps is the history, the later half is what learning sessions on the clock draw from.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.paths import data_folder
-from fedbert.randomness import Purpose, generator
+from fedbert.randomness import ONCE, Purpose, generator
 from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
 from fedbert.recommendation.sessions import (
     Block,
@@ -64,7 +64,7 @@ class SequenceWorld:
 
         It goes by seed, and by tier as far as `tier_correlation` says (`tier_users.assign`).
         """
-        order = generator(block.devices.seed, Purpose.USER_ASSIGNMENT).permutation(len(self.past.start))
+        order = generator(block.devices.seed, Purpose.USER_ASSIGNMENT, ONCE).permutation(len(self.past.start))
         return np.asarray(assign(block, order, self.lean))
 
     def history(self, block: Block) -> Requests:
@@ -105,7 +105,7 @@ def make_sequence_world(
 ) -> SequenceWorld:
     """Return the world of interactions `user`, `item`, `learning` [n], sorted by user and then by time.
 
-    Repeats of an item right after itself are passed over. Users with fewer than two learning items have
+    Repeats of an item right after itself are skipped. Users with fewer than two learning items have
     nothing to rank by and are left out.
     """
     repeat = np.zeros(len(user), np.bool_)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.paths import data_folder
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
 from fedbert.recommendation.sessions import (
     Block,
@@ -31,8 +31,7 @@ from fedbert.recommendation.sessions import (
     session_places,
     session_uniforms,
 )
-
-TIERS = 3
+from fedbert.results import TIERS
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class ServicesWorld:
         """Return the sessions before the clock, newest last: services by the urn, learning texts."""
         length = block.settings.history_length
         item = self._urn(block, np.arange(block.devices.count))
-        text_draw = block.devices.uniforms(Purpose.HISTORY, 0, length)
+        text_draw = block.devices.uniforms(Purpose.HISTORY, ONCE, length)
         return Requests(self.learning.pick(item, text_draw), item)
 
     def sessions(self, block: Block, round_: int, kind: Kind) -> Sessions:
@@ -105,7 +104,7 @@ class ServicesWorld:
     def _urn(self, block: Block, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the history's services of the devices in `rows` of the block, `[rows, H]`."""
         length = block.settings.history_length
-        draw = block.devices.uniforms(Purpose.TASTE, 0, 2 * length)[rows]
+        draw = block.devices.uniforms(Purpose.TASTE, ONCE, 2 * length)[rows]
         tier = block.tier[rows]
         item = np.empty((len(rows), length), np.int32)
         everyone = np.arange(len(rows))
@@ -122,7 +121,7 @@ class ServicesWorld:
         cumulative = tier_popularity(self, settings.tier_correlation).cumsum(axis=1)
         cumulative /= cumulative[:, -1:]
         result = np.empty(len(draw), np.int32)
-        for level in range(TIERS):
+        for level in range(len(TIERS)):
             here = tier == level
             result[here] = draw_by_weight(cumulative[level], draw[here])
         return result
@@ -135,7 +134,7 @@ def _fresh_share(settings: WorldSettings, seen: int) -> float:
 
 def tier_popularity(world: ServicesWorld, tier_correlation: float) -> NDArray[np.float64]:
     """Return the popularity of each service among users of each tier, `[tier, item]`; rows sum to 1."""
-    lean = np.arange(TIERS)[:, None] - 1.0
+    lean = np.arange(len(TIERS))[:, None] - 1.0
     weight = world.public.catalogue.popularity * np.exp(tier_correlation * lean * world.tier_tilt)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 

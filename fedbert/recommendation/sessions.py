@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
-from fedbert.randomness import Purpose
-from fedbert.recommendation.catalogue import Catalogue
+from fedbert.randomness import Purpose, to_uniforms
+from fedbert.recommendation.catalogue import NEIGHBOURS, Catalogue
+from fedbert.results import CANDIDATES
+from fedbert.scenario import DEFAULTS
 from fedbert.units import HOURS_PER_DAY
 
 MAX_SLOTS = 64
@@ -27,15 +29,18 @@ ACTIVITY_SWING = 4.0
 2019), along two half cosines."""
 
 _MEAN_ACTIVITY = (1.0 + ACTIVITY_SWING) / 2
+# Sizes of the arrays worked on at a time; no figure depends on them.
 _DEVICES_PER_CHUNK = 4096
 _SESSIONS_PER_CHUNK = 16384
+
+# Popular items drawn beyond those needed, for draws that are in the list already.
 _SPARE_DRAWS = 16
 NEAREST = 10
 """The nearest names from which half of a list is drawn: candidates that are hard to tell apart."""
 
+# A table of 32 kB stays in a core's cache; more entries than items leave few steps to go from one.
 _GUIDES = 2**13
 _GUIDED_STEPS = 8
-_TO_UNIT = 2.0**-52
 
 
 class Kind(Enum):
@@ -47,16 +52,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions a day are means."""
+    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions are means per day."""
 
-    history_length: int = 8
-    candidates: int = 20
-    non_iid: float = 1.0
-    tier_correlation: float = 0.5
-    learning_per_device_day: float = 2.0
-    evaluation_per_device_day: float = 2.0
-    round_hours: float = 2.0
-    rounds: int = 12
+    history_length: int = DEFAULTS.history_length
+    candidates: int = CANDIDATES
+    non_iid: float = DEFAULTS.non_iid
+    tier_correlation: float = DEFAULTS.tier_correlation
+    learning_per_device_day: float = DEFAULTS.learning_per_day
+    evaluation_per_device_day: float = DEFAULTS.evaluation_per_day
+    round_hours: float = DEFAULTS.round_hours
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ class Sessions:
     """Sessions of a block in one round, in the order of their devices.
 
     device: int32 [s], row in the block, ascending. slot: int8 [s], 0 for a device's first in the round.
-    hour: float64 [s], local hour in [0, 24). text: int32 [s]. item: int32 [s], what the user wants: the
-    simulator's truth. candidates: int32 [s, C], distinct, the truth at a random place.
+    hour: float64 [s], local hour in [0, 24). text: int32 [s]. item: int32 [s], the target
+    item, which the simulator alone knows. candidates: int32 [s, C], distinct, the target item at a random
+    place.
     """
 
     device: NDArray[np.int32]
@@ -144,7 +149,7 @@ def round_start_hour(settings: WorldSettings, round_: int) -> float:
 
 
 def mean_sessions(settings: WorldSettings, round_: int, kind: Kind) -> float:
-    """Return the mean sessions of a device in a round: sessions a day times the round's share of the day."""
+    """Return the mean sessions of a device in a round: those per day times the round's share of the day."""
     learning = kind is Kind.LEARNING
     per_day = settings.learning_per_device_day if learning else settings.evaluation_per_device_day
     return per_day * activity_share(round_start_hour(settings, round_), settings.round_hours)
@@ -153,7 +158,7 @@ def mean_sessions(settings: WorldSettings, round_: int, kind: Kind) -> float:
 def session_places(
     block: Block, round_: int, kind: Kind, able: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Return (device, slot) of every session of a round: one Poisson count a device, from one uniform each.
+    """Return (device, slot) of every session of a round: one Poisson count per device, from one uniform each.
 
     Counts stop at max(6, mean + 6 sqrt(mean)). Devices that are not `able` [device] have none.
     """
@@ -185,11 +190,14 @@ def session_uniforms(
         spanned = block.devices.part(slice(start, int(rows[-1]) + 1))
         for number in range(int(slot[low:high].max()) + 1):
             here = np.flatnonzero(slot[low:high] == number)
-            time = round_ * MAX_SLOTS + number
-            raw = spanned.words(purpose, time, draws)
-            picked = raw[rows[here] - start] >> np.uint64(12)
-            result[low + here] = (picked + 0.5) * _TO_UNIT
+            raw = spanned.words(purpose, _slot_time(round_, number), draws)
+            result[low + here] = to_uniforms(raw[rows[here] - start])
     return result
+
+
+def _slot_time(round_: int, slot: int) -> int:
+    """Return the time index of what a device draws for one of a round's sessions."""
+    return round_ * MAX_SLOTS + slot
 
 
 def session_hours(settings: WorldSettings, round_: int, draw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -201,18 +209,18 @@ def session_hours(settings: WorldSettings, round_: int, draw: NDArray[np.float64
 
 
 def candidate_draws(candidates: int) -> int:
-    """Return how many uniforms `draw_candidates` takes a session."""
-    return 20 + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
+    """Return how many uniforms `draw_candidates` takes per session."""
+    return NEIGHBOURS + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
 
 
 def draw_candidates(
     catalogue: Catalogue, item: NDArray[np.int32], draw: NDArray[np.float64], candidates: int
 ) -> NDArray[np.int32]:
-    """Return `[s, candidates]` distinct items for sessions whose truth is `item` [s], in random order.
+    """Return `[s, candidates]` distinct items for sessions whose target item is `item` [s], in random order.
 
-    A phone can do this with the public catalogue and its own session: the truth; half of the list from the
-    truth's nearest neighbours by name; the rest by popularity. Popular draws that are already in the list are
-    passed over (spare draws, then the most popular items, so the number of draws is fixed). `draw` is
+    A phone can do this with the public catalogue and its own session: the target item; half of the list from
+    its nearest neighbours by name; the rest by popularity. Popular draws that are already in the list are
+    skipped (spare draws, then the most popular items, so the number of draws is fixed). `draw` is
     `[s, candidate_draws(candidates)]` in (0, 1).
     """
     result = np.empty((len(item), candidates), np.int32)
@@ -255,7 +263,7 @@ def _candidates(
     popular_end = draw.shape[1] - candidates
     chosen = np.argsort(draw[:, :NEAREST], axis=1)[:, :near]
     neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
-    popular = draw_by_weight(cumulative, draw[:, 20:popular_end])
+    popular = draw_by_weight(cumulative, draw[:, NEIGHBOURS:popular_end])
     pool = np.concatenate([item[:, None], neighbours, popular], axis=1)
     new = np.ones(pool.shape, np.bool_)
     for column in range(1 + near, pool.shape[1]):

@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
-from fedbert.recommendation.catalogue import PublicData, make_catalogue
-from fedbert.recommendation.names import NEIGHBOURS, nearest_by_name
+from fedbert.recommendation.catalogue import NEIGHBOURS, PublicData, make_catalogue
+from fedbert.recommendation.names import nearest_by_name
 from fedbert.recommendation.sequences import LEARNING_SHARE, SequenceWorld, make_sequence_world
+from fedbert.results import CANDIDATES
 from fedbert.table_files import bad_row, read_table, strings
 
-MIN_ITEMS = NEIGHBOURS + 1
-"""A session needs 20 candidates, half of them drawn from the truth's 20 neighbours."""
+MIN_ITEMS = max(CANDIDATES, NEIGHBOURS + 1)
+"""A session ranks CANDIDATES items, half of them drawn from the target item's neighbours."""
 
 
 def read_public(items: Path | None) -> PublicData:

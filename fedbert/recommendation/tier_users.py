@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from fedbert.device_range import DeviceRange
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 from fedbert.recommendation.sessions import Block
 
 GROUP = 64
+"""Devices that change users among themselves: enough for the order of tastes to become that of the tiers, few
+enough that a block needs the tiers of hardly any device beside its own."""
 
-_EXCHANGE_TIME = 1
-"""Time index of the draws, apart from the seeded order's."""
+_EXCHANGE_TIME = ONCE + 1
+"""Time index of the exchange's draws, apart from the seeded order's (`ONCE`)."""
 
 
 def lean_of(log_popularity: NDArray[np.float64]) -> NDArray[np.float64]:

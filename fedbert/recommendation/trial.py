@@ -10,6 +10,7 @@ from fedbert.plugins import Named
 from fedbert.recommendation.catalogue import PublicData
 from fedbert.recommendation.sessions import Block, Kind, Requests, Sessions, WorldSettings
 from fedbert.recommendation.world import World
+from fedbert.results import CANDIDATES, TIERS
 
 _DEVICES = 24
 
@@ -25,9 +26,8 @@ def checked(world: World, named: Named) -> World:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise named.refused("have a tuple of one text or more as texts")
     named.array("evaluation_text", world.evaluation_text, np.bool_, (len(texts),))
-    candidates = WorldSettings().candidates
-    if public.catalogue.items < candidates:
-        raise named.refused(f"have at least {candidates} items, of which a session shows as many")
+    if public.catalogue.items < CANDIDATES:
+        raise named.refused(f"have at least {CANDIDATES} items, of which a session shows as many")
     named.array("public.item", public.item, np.int32, (len(public.texts),))
     if len(public.split) != len(public.texts):
         raise named.refused("have a split for each public text")
@@ -44,28 +44,28 @@ def checked(world: World, named: Named) -> World:
 
 
 def _block(first: int, count: int) -> Block:
-    tier = (np.arange(first, first + count) % 3).astype(np.int8)
+    tier = (np.arange(first, first + count) % len(TIERS)).astype(np.int8)
     return Block(DeviceRange(0, first, count), tier, WorldSettings(), _DEVICES, _tiers)
 
 
 def _tiers(devices: DeviceRange) -> NDArray[np.int8]:
-    return (np.arange(devices.first, devices.end) % 3).astype(np.int8)
+    return (np.arange(devices.first, devices.end) % len(TIERS)).astype(np.int8)
 
 
 def _check_sessions(world: World, named: Named, round_: int, kind: Kind) -> None:
     whole = world.sessions(_block(0, _DEVICES), round_, kind)
     if not isinstance(whole, Sessions):
         raise named.refused(f"give Sessions as sessions, not {type(whole).__name__}")
-    count, items, candidates = len(whole), world.public.catalogue.items, WorldSettings().candidates
+    count, items = len(whole), world.public.catalogue.items
     _below(named, "sessions' device", whole.device, (count,), 0, _DEVICES)
     named.array("sessions' slot", whole.slot, np.int8, (count,))
     if (np.diff(whole.device) < 0).any():
         raise named.refused("give sessions in the order of their devices")
     _below(named, "sessions' text", whole.text, (count,), 0, len(world.texts))
     _below(named, "sessions' item", whole.item, (count,), 0, items)
-    _below(named, "sessions' candidates", whole.candidates, (count, candidates), 0, items)
+    _below(named, "sessions' candidates", whole.candidates, (count, CANDIDATES), 0, items)
     if not (whole.candidates == whole.item[:, None]).any(axis=1).all():
-        raise named.refused("show the wanted item among the candidates of each session")
+        raise named.refused("show the target item among the candidates of each session")
     if (np.diff(np.sort(whole.candidates, axis=1), axis=1) == 0).any():
         raise named.refused("show an item once among the candidates of a session")
     if kind is Kind.EVALUATION and not world.evaluation_text[whole.text].all():

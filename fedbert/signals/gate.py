@@ -14,11 +14,16 @@ from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.signal import NoisySum
 
 PUBLIC_TOLERANCE = 0.005
-"""How much nDCG on public validation texts a release may lose."""
+"""nDCG that a release may lose on public validation texts: it is to win on users' texts, not on these."""
 
 SIGNIFICANCE = 3.0
-"""Standard errors by which a release's clicked rank must be worse than release 0's to be rolled back."""
+"""Standard errors by which a release's clicked rank must be worse than release 0's to be rolled back: one
+false alarm in about 700 gates."""
 
+_LEAST_SPREADS = 3.0
+"""Standard deviations of the noise that the clicks counted must exceed to be evidence."""
+
+# Reciprocal rank: unlike nDCG@10 it has no cut-off that noise on the last bins would be counted against.
 _WORTH = 1.0 / np.arange(1, RANK_BINS + 1)
 
 
@@ -64,6 +69,7 @@ def no_ranks() -> RankEvidence:
 
 def add_ranks(ranks: RankEvidence, noisy: NoisySum, gamma: float) -> RankEvidence:
     """Return `ranks` with a round's noisy histogram of the same release added; a rank weighs `gamma`."""
+    # A layout without ranks has no histogram to scale back.
     if not gamma:
         return ranks
     return RankEvidence(ranks.clicks + noisy.values / gamma, ranks.variance + (noisy.sigma / gamma) ** 2)
@@ -76,11 +82,13 @@ def rank_score(ranks: RankEvidence) -> RankScore:
     standard deviations or less, is no evidence.
     """
     total = float(ranks.clicks.sum())
-    if total <= 0 or total <= 3 * math.sqrt(RANK_BINS * ranks.variance):
+    # A ratio whose denominator may be noise has no standard error to speak of.
+    if total <= 0 or total <= _LEAST_SPREADS * math.sqrt(RANK_BINS * ranks.variance):
         return RankScore(math.nan, math.inf)
     score = float(ranks.clicks @ _WORTH) / total
     apart = (_WORTH - score) ** 2
     from_noise = ranks.variance * float(apart.sum()) / total**2
+    # Noise can take a bin below zero; a count cannot vary less than not at all.
     from_clicks = float(np.maximum(ranks.clicks, 0.0) @ apart) / total**2
     return RankScore(score, math.sqrt(from_noise + from_clicks))
 
@@ -99,12 +107,14 @@ def gate(
     """
     now, start = rank_score(current), rank_score(first)
     error = math.hypot(now.standard_error, start.standard_error)
+    # Without evidence on either side the error is infinite: no news is no reason to roll back.
     if math.isfinite(error) and start.score - now.score > SIGNIFICANCE * error:
         return Decision(
             f"held: clicks rank worse than under release 0 ({now.score:.3f} against {start.score:.3f}, "
             f"standard error {error:.3f})",
             True,
         )
+    # Written so that NaN holds the release.
     if not candidate_public >= current_public - PUBLIC_TOLERANCE:
         return Decision(
             f"held: public nDCG@10 falls from {current_public:.3f} to {candidate_public:.3f}", False

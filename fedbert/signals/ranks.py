@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.privacy.mechanisms import to_fixed_point
+from fedbert.results import CANDIDATES
 from fedbert.signals.signal import UNIT, Clicks
 
-RANK_BINS = 20
-"""Bins of the histogram, from rank 0; the last takes all later ranks."""
+RANK_BINS = CANDIDATES
+"""Bins of the histogram, from rank 0: one for each place in a list; the last takes all later ranks."""
 
 
 def first_of_equals(same: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -44,9 +45,11 @@ class RankReports:
 
 def rank_reports(clicks: Clicks, gamma: float) -> RankReports:
     """Return the histograms of `clicks`; each known rank weighs `gamma`, a multiple of `UNIT`."""
+    # Whole steps of UNIT: the histogram then has an exact integer norm, as the signal has.
     weight = round(gamma / UNIT)
     ranked = ((clicks.item >= 0) & (clicks.text >= 0) & (clicks.rank >= 0)).astype(np.int64)
     bins = np.clip(clicks.rank.astype(np.int64), 0, RANK_BINS - 1)
     same = (bins[:, :, None] == bins[:, None, :]) & (ranked[:, :, None] * ranked[:, None, :] > 0)
+    # The first click at a rank carries the bin's whole count: truncation acts on a bin, not on each click.
     integers = weight * np.einsum("nkl,nl->nk", first_of_equals(same), ranked)
     return RankReports(weight**2 * same.sum((1, 2)), bins, integers)

@@ -16,10 +16,15 @@ from fedbert.signals.ranks import RANK_BINS, RankReports, rank_reports
 from fedbert.signals.signal import UNIT, Clicks, Layout, Reports, Signal
 
 RANK_WEIGHT = 0.1
-"""What a clicked rank weighs beside a text vector of norm 1: .35 cost 5 points of the gap."""
+"""What a clicked rank weighs beside a text vector of norm 1: the signal needs the norm more, and .35 cost 5
+points of the gap (docs/privacy.md)."""
 
+# Sums are taken mod 2^32.
 _BYTES_PER_COORDINATE = 4
+
+# The norm of a sum is computed in floating point; a real excess is larger by far.
 _ROUNDING = 1 + 1e-9
+
 _BLOCK_VALUES = 2_000_000
 """Text vectors are gathered for so many numbers at a time, so that memory does not grow with the fleet."""
 
@@ -44,7 +49,7 @@ class ReportLayout:
 
     @property
     def bytes_up(self) -> int:
-        """Bytes of the masked vector that travels: four a coordinate, whatever the device clicked."""
+        """Bytes of the masked vector that travels: four per coordinate, whatever the device clicked."""
         return self.size * _BYTES_PER_COORDINATE
 
     def split(self, total: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -77,6 +82,7 @@ def _parts(
     signal: Signal, layout: ReportLayout, clicks: Clicks
 ) -> tuple[Reports, RankReports, NDArray[np.float64]]:
     """Return the two parts of the reports and the factor `[device]` that clips both together."""
+    # One factor for both: two bounds of their own would add up to more than clip_norm.
     own, ranks = signal.reports(layout.signal, clicks), rank_reports(clicks, layout.gamma)
     squared_norm = own.squared_norm + ranks.squared_norm
     return own, ranks, clip_factors(squared_norm, UNIT, layout.clip_norm, layout.scale)

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from fedbert.privacy.mechanisms import to_fixed_point
 
-UNIT = 1 / 127
+INT8_UNIT_LENGTH = 127
+"""Length of a unit vector as phones store it: int8 goes from -127 to 127."""
+
+UNIT = 1 / INT8_UNIT_LENGTH
 """What one integer step of an unclipped report is worth: that of an int8 text vector."""
 
 Memory = Mapping[str, NDArray[Any]]
@@ -75,6 +78,7 @@ class DenseReports:
     @property
     def squared_norm(self) -> NDArray[np.int64]:
         """Exact squared norm of each device's integers, `[device]`."""
+        # int64 holds it exactly as long as no integer exceeds 2^31 / sqrt(size).
         return np.asarray((self.integers**2).sum(axis=1))
 
     def sum(self, factors: NDArray[np.float64]) -> NDArray[np.int64]:

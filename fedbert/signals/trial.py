@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.plugins import Named
-from fedbert.signals.signal import Clicks, NoisySum, Signal, Targets
+from fedbert.signals.ranks import RANK_BINS
+from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, NoisySum, Signal, Targets
 
 NEEDED = ("name", "layout", "reports", "start", "learn")
 PAGE = "docs/extending.md shows a signal"
 
+# Few enough that a trial costs nothing, enough that texts and items repeat.
 _CLICKS, _TEXTS = 8, 12
 
 
@@ -57,6 +59,7 @@ def checked(signal: Signal, named: Named, items: int, dim: int) -> Signal:
         _unit(rng, _TEXTS, dim),
     )
     memory = signal.start(layout, knowledge)
+    # Two rounds in two releases: a signal that keeps its memory in place, or forgets a space, shows here.
     for round_ in (1, 2):
         _check_memory(named, memory)
         before = {name: np.array(array) for name, array in memory.items()}
@@ -76,8 +79,8 @@ def _clicks(rng: np.random.Generator, items: int, dim: int) -> Clicks:
     item = rng.integers(0, items, (4, _CLICKS)).astype(np.int32)
     item[1, 1:], item[2], item[3] = -1, -1, items - 1
     text[item < 0] = -1
-    rank = np.where(item < 0, -1, rng.integers(-1, 20, item.shape)).astype(np.int8)
-    return Clicks(np.rint(_unit(rng, _TEXTS, dim) * 127).astype(np.int8), text, item, rank)
+    rank = np.where(item < 0, -1, rng.integers(-1, RANK_BINS, item.shape)).astype(np.int8)
+    return Clicks(np.rint(_unit(rng, _TEXTS, dim) * INT8_UNIT_LENGTH).astype(np.int8), text, item, rank)
 
 
 def _check_reports(signal: Signal, named: Named, layout: Any, clicks: Clicks, size: int) -> None:
@@ -93,6 +96,7 @@ def _check_reports(signal: Signal, named: Named, layout: Any, clicks: Clicks, si
                 f"give the squared norm of what a device sends as squared_norm, {right} and not {given}: "
                 "else the device is not clipped, and the sum could wrap"
             )
+    # Factors as clipping gives them: most scale up to fixed point, a long vector's scales down.
     for factors in (one, np.array([0.5, 3.7, 1.0, 40.3])):
         dense = named.array("reports(...).dense(factors)", reports.dense(factors), np.int64, (devices, size))
         total = named.array("reports(...).sum(factors)", reports.sum(factors), np.int64, (size,))

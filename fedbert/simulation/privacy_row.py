@@ -1,7 +1,5 @@
 """What the report says of a run's privacy."""
 
-from fedbert.privacy import accounting
-from fedbert.privacy.gaussian import Gaussian
 from fedbert.privacy.mechanism import DEVICE, Bound, Mechanism
 from fedbert.results import PrivacyRow
 from fedbert.scenario import Scenario
@@ -29,7 +27,7 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
             {"adversary": bound.adversary, "unit": bound.unit, "epsilon": bound.epsilon, "delta": bound.delta}
             for bound in bounds
         ],
-        "assumptions": _assumptions(mechanism) | {"unit": bounds[0].unit if bounds else DEVICE},
+        "assumptions": _assumptions(bounds),
         "projections": [
             {
                 "days": days,
@@ -55,12 +53,9 @@ def _statement(bounds: tuple[Bound, ...], rounds: int) -> str:
     return f"over {rounds} rounds, for {unit}, at delta {bounds[0].delta:.0e}: {each}"
 
 
-def _assumptions(mechanism: Mechanism) -> dict[str, str]:
-    """Return a sentence each for the keys `amplified` and `unamplified`."""
-    if isinstance(mechanism, Gaussian):
-        return accounting.assumptions(mechanism.plan)
-    bounds = mechanism.spent(1)
-    return {
-        "amplified": f"Holds against one who {bounds[0].adversary}.",
-        "unamplified": f"Holds against one who {bounds[-1].adversary}.",
-    }
+def _assumptions(bounds: tuple[Bound, ...]) -> dict[str, str]:
+    """Return the unit, and a sentence each for the keys `amplified` and `unamplified`."""
+    if not bounds:
+        text = "Not private: the sums carry no noise, so no epsilon holds."
+        return {"amplified": text, "unamplified": text, "unit": DEVICE}
+    return {"amplified": bounds[0].sentence, "unamplified": bounds[-1].sentence, "unit": bounds[0].unit}

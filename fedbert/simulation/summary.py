@@ -1,6 +1,6 @@
 """From the raw sums of a run to its result: rates, percentiles, intervals. No simulation happens here."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from fedbert.devices.energy import charge_mah
 from fedbert.devices.errors_table import device_errors
 from fedbert.devices.links import LINK_KINDS
 from fedbert.devices.network import upload_state
-from fedbert.devices.profiles import TIERS, DeviceProfile
+from fedbert.devices.profiles import DeviceProfile
 from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment
@@ -29,12 +29,15 @@ from fedbert.recommendation.sessions import activity_share
 from fedbert.results import (
     LABELS,
     SCHEMA,
+    TIERS,
     ComparisonRow,
+    ExecutionRow,
     Gap,
     HourRow,
     RunResult,
-    SecureSum,
+    SecureSumRow,
     TierRow,
+    TrafficRow,
     WorldFacts,
 )
 from fedbert.scenario import Scenario, anchored
@@ -46,7 +49,13 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 95, 99)
 SAMPLED_DEVICES = 1_000
+"""Devices in the table that shows what a fleet is made of."""
+
 HOURLY_SAMPLE = 20_000
+"""Most devices from which the shares by local hour are estimated: to about a third of a per cent."""
+
+RESAMPLES = 400
+"""Bootstrap samples of an interval of the comparison, whose figures are quoted: twice a round's."""
 
 
 def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> dict[str, float]:
@@ -94,6 +103,7 @@ def _tier_row(
 
 
 def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
+    # Shares are the model's, not this fleet's: a small fleet has them from more devices than it has.
     sample = min(HOURLY_SAMPLE, max(scenario.devices, 1000))
     shares = hourly_shares(scenario.availability, scenario.seed, sample, trace)
     eligible = shares[upload_state(scenario.metered)]
@@ -119,7 +129,7 @@ def _comparison(session: Session) -> list[ComparisonRow]:
         quality = metrics(ranks.sum(axis=0, dtype=np.int64))
         if quality is None:
             return []
-        low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=400)
+        low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=RESAMPLES)
         tiers = {
             tier: found for tier, part in zip(TIERS, tier_ranks, strict=True) if (found := metrics(part))
         }
@@ -171,7 +181,7 @@ def _histogram(table: NDArray[np.int64], edges: NDArray[np.float64], name: str) 
 
 
 def _world_facts(session: Session) -> WorldFacts:
-    """Return what the report says of the world; `note` is for plain sight."""
+    """Return what the report says of the world."""
     world, scenario = session.world, session.scenario
     evaluation = int(world.evaluation_text.sum())
     reused = world.users is not None and world.users < scenario.devices
@@ -210,7 +220,7 @@ def device_sample(environment: Environment) -> "pd.DataFrame":
     )
 
 
-def secure_sum(scenario: Scenario, state: RunState) -> SecureSum:
+def secure_sum(scenario: Scenario, state: RunState) -> SecureSumRow:
     """Return what really running phones' masks showed; shards check their own phones, and say yes or no."""
     return {"devices_per_shard": scenario.verify_masks, "dropped": "one in eight", "equal": state.masks_equal}
 
@@ -224,7 +234,7 @@ def summarise(
     wall_s: float,
     versions: dict[str, str],
     commit: str | None,
-    execution: dict[str, Any],
+    execution: ExecutionRow,
 ) -> tuple[RunResult, "pd.DataFrame"]:
     """Return the result of a run with its round 1 at least, and the sample of devices.
 
@@ -243,6 +253,16 @@ def summarise(
     scored = int(
         totals["ranks"][:, :, Outcome.SCORED].sum() + totals["learning_outcomes"][:, Outcome.SCORED].sum()
     )
+    traffic: TrafficRow = {
+        "bytes_per_report": server.layout.bytes_up,
+        "bytes_per_release": environment.release_0.total_bytes,
+        "bytes_up": sum(row["bytes_up"] for row in rows),
+        "bytes_down": sum(row["bytes_down"] for row in rows),
+        "upload_attempts": counts.get("upload_attempts", 0),
+        "uploads_failed": counts.get("uploads_failed", 0),
+        "download_attempts": counts.get("download_attempts", 0),
+        "downloads_failed": counts.get("downloads_failed", 0),
+    }
     finished = done == scenario.rounds and session.replayed is not None
     result: RunResult = {
         "schema": SCHEMA,
@@ -267,16 +287,7 @@ def summarise(
         "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),
         "memory_histogram": _histogram(totals["memory"], r.memory_edges_bytes(), "upper_bytes"),
         "secure_sum": secure_sum(scenario, state),
-        "traffic": {
-            "bytes_per_report": server.layout.bytes_up,
-            "bytes_per_release": environment.release_0.total_bytes,
-            "bytes_up": sum(row["bytes_up"] for row in rows),
-            "bytes_down": sum(row["bytes_down"] for row in rows),
-            "upload_attempts": counts.get("upload_attempts", 0),
-            "uploads_failed": counts.get("uploads_failed", 0),
-            "download_attempts": counts.get("download_attempts", 0),
-            "downloads_failed": counts.get("downloads_failed", 0),
-        },
+        "traffic": traffic,
         "totals": {
             "sessions": sessions,
             "scored": scored,
@@ -287,11 +298,8 @@ def summarise(
             "devices_per_s": scenario.devices * (done + 1) / max(sum(row["wall_s"] for row in rows), 1e-9),
             "missing_device_rounds": state.missing_device_rounds,
         },
-        "execution": execution | {"masks_checked": state.masks_checked},
-        "events": [
-            {"round": event.round, "shard": event.shard, "text": event.text}
-            for event in (*state.events, *session.events)
-        ],
+        "execution": {**execution, "masks_checked": state.masks_checked},
+        "events": [event.row() for event in (*state.events, *session.events)],
         "device_errors": device_errors(scenario.profiles),
         "timing_s": {name: round(seconds, 3) for name, seconds in session.timing_s.items()},
         "wall_s": wall_s,

@@ -8,12 +8,15 @@ from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.host.verify_memory import VERDICTS, draw_cases, verify
 from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
-from fedbert.recommendation.world import World, WorldSettings
-from fedbert.results import VerifiedRow
+from fedbert.recommendation.world import World
+from fedbert.results import CANDIDATES, VerifiedRow
 from fedbert.scenario import Scenario
 
 _SEARCHED_DEVICES = 200_000
+"""Devices among which those nearest to the boundary are sought: more would find hardly nearer ones."""
+
 _TEXTS = 500
+"""Texts that stand for all: enough for every length that occurs."""
 
 
 def verified_rows(
@@ -30,8 +33,7 @@ def verified_rows(
     chosen = ids[np.linspace(0, len(ids) - 1, min(_TEXTS, len(ids))).astype(np.int64)]
     texts = tokens.rows([world.texts[index] for index in chosen])
     fleet = draw_fleet(cost.profiles, DeviceRange(scenario.seed, 0, min(scenario.devices, _SEARCHED_DEVICES)))
-    candidates = WorldSettings().candidates
-    cases = draw_cases(cost, fleet, texts, candidates, count)
+    cases = draw_cases(cost, fleet, texts, CANDIDATES, count)
     return [
         {
             "device": each.case.device,
@@ -43,5 +45,5 @@ def verified_rows(
             "seen": VERDICTS[each.seen_fit],
             "agrees": each.agrees,
         }
-        for each in verify(cost, artefact.files, cases, candidates)
+        for each in verify(cost, artefact.files, cases, CANDIDATES)
     ]

@@ -44,7 +44,7 @@ class Trackers:
     """Several trackers as one. It calls each in turn, and drops one that fails after saying so once."""
 
     def __init__(self, trackers: Mapping[str, Tracker], note: Callable[[str], None]) -> None:
-        """Take `trackers` by the name messages call them, and `note`, which is given one line a failure."""
+        """Take `trackers` by the name messages call them, and `note`, which is given one line per failure."""
         self._following = dict(trackers)
         self._note = note
 

@@ -13,10 +13,10 @@ from fedbert.devices.links import FIXED_LINE, LINK_KINDS, LinkTable, load_links
 from fedbert.devices.network import (
     ATTEMPTS,
     BACK_OFF_MS,
+    NORMAL_P99,
     ROUND_TRIPS,
     TRANSFER_DRAWS,
     UPLINK_SIGMA,
-    Z_LIMIT,
     Metered,
     NetworkColumns,
     Transfers,
@@ -56,7 +56,7 @@ def one_by_one(
     kind: int, median: float, size: int, uniform: Floats, window_ms: float, radio_mw: float
 ) -> tuple[bool, float, int, int, float]:
     """Return what `transfer` should give for one device, written as a loop over its attempts."""
-    z = min(max(float(standard_normal(uniform[:1])[0]), -Z_LIMIT), Z_LIMIT)
+    z = min(max(float(standard_normal(uniform[:1])[0]), -NORMAL_P99), NORMAL_P99)
     rate = median * np.exp(LINKS.transfer_sigma[kind] * z)
     connecting = ROUND_TRIPS * LINKS.rtt_ms[kind]
     whole = connecting + size * 8000.0 / rate
@@ -164,7 +164,7 @@ def test_no_transfer_is_faster_than_its_link() -> None:
         got = call(LINKS, NETWORK, UNMETERED, size, UNIFORM)
         kind = np.where(UNMETERED, FIXED_LINE, NETWORK.cellular_kind)
         upper = np.log(LINKS.downlink_p90_kbit_per_s / LINKS.downlink_p50_kbit_per_s) / 1.2815515655446004
-        fastest = 1000 * LINKS.downlink_p50_kbit_per_s * np.exp((upper + LINKS.transfer_sigma) * Z_LIMIT)
+        fastest = 1000 * LINKS.downlink_p50_kbit_per_s * np.exp((upper + LINKS.transfer_sigma) * NORMAL_P99)
         if call is upload:
             fastest = fastest * LINKS.uplink_ratio * np.exp(6 * UPLINK_SIGMA)
         least = size * 8000.0 / fastest + ROUND_TRIPS * LINKS.rtt_ms

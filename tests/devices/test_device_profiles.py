@@ -10,9 +10,10 @@ from device_helpers import changed
 
 from fedbert.devices.fleet_shares import check_folder
 from fedbert.devices.links import LINK_KINDS
-from fedbert.devices.profiles import TIERS, load_profiles, read_profiles
+from fedbert.devices.profiles import load_profiles, read_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder
+from fedbert.results import TIERS
 
 GOOD = tomllib.loads((profiles_folder() / "17_kirin_810.toml").read_text(encoding="utf-8"))
 

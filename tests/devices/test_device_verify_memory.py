@@ -10,7 +10,7 @@ from fedbert.device_range import DeviceRange
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.fleet_shares import load_fleet
-from fedbert.devices.host.device import memory_process
+from fedbert.devices.host import memory_process
 from fedbert.devices.host.verify_memory import VERDICTS, MemoryCase, VerifiedDevice, draw_cases, verify
 from fedbert.devices.memory import relative_error
 from fedbert.errors import FedbertError

@@ -30,7 +30,7 @@ from fedbert.devices.host.check import (
 from fedbert.devices.host.fit import CoreConstants, fit_one_thread, fit_threads, microseconds
 from fedbert.devices.host.profile import host_profile
 from fedbert.devices.host.timing import Job, Times, measure
-from fedbert.devices.profiles import DeviceProfile, read_profiles
+from fedbert.devices.profiles import read_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 
@@ -133,18 +133,18 @@ def test_longer_positions_change_no_short_text() -> None:
 def test_the_profile_is_one_like_any_other(tmp_path: Path) -> None:
     """Written to a folder it passes every check, and its core holds the constants in their units."""
     profile = host_profile(TRUE, 12.0, 5e8)
-    (tmp_path / "host.toml").write_text(tomli_w.dumps(profile), encoding="utf-8")
+    (tmp_path / "host.toml").write_text(tomli_w.dumps(profile.tables()), encoding="utf-8")
     assert read_profiles(tmp_path)[1] == []
-    core = DeviceProfile.model_validate(profile).big_core
+    core = profile.big_core
     assert (core.int8_gmacs_per_s, core.float_gmacs_per_s, core.element_gops_per_s) == (90.0, 40.0, 18.0)
     assert (core.memory_bytes_per_s, core.overhead_us_per_product) == (1.5e10, 2.0)
-    assert all(text.startswith(("measured by", "assumed")) for text in profile["sources"].values())
+    assert all(text.startswith(("measured by", "assumed")) for text in profile.sources.values())
 
 
 def test_predictions_against_a_plain_loop() -> None:
     """Each row is the formula at that length on the counts of that model."""
     models = {"tiny": host.whole_models()["tiny"]}
-    core = DeviceProfile.model_validate(host_profile(TRUE, 12.0, 5e8)).big_core
+    core = host_profile(TRUE, 12.0, 5e8).big_core
     rows = compare(core, models, np.ones((2, 1, len(host.LENGTHS))))
     ops = count_operations(models["tiny"])
     expected = []
@@ -213,9 +213,9 @@ def test_a_calibration_from_made_up_times(monkeypatch: pytest.MonkeyPatch, verif
     monkeypatch.setattr(host_calibration, "load_ms", lambda content: 12.0)
     monkeypatch.setattr(host_calibration, "flash_bytes_per_s", lambda: 5e8)
     found = host_calibration.calibrate(1.0, verify)
-    assert found.profile["big_core"]["int8_gmacs_per_s"] == pytest.approx(90.0, rel=1e-3)
-    assert found.profile["big_core"]["parallel_share"] == pytest.approx(0.7, rel=1e-3)
-    assert found.profile["load"]["fixed_ms"] == 12.0
+    assert found.profile.big_core.int8_gmacs_per_s == pytest.approx(90.0, rel=1e-3)
+    assert found.profile.big_core.parallel_share == pytest.approx(0.7, rel=1e-3)
+    assert found.profile.load.fixed_ms == 12.0
     assert found.warning == ""
     models = len(host.SHIPPED) + len(host.SIZES)
     assert len(found.rows) == (len(host.THREADS) * models * len(host.LENGTHS) if verify else 0)

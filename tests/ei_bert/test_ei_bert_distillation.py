@@ -13,20 +13,20 @@ from fedbert.ei_bert.compression.remix import neighbours, remixed
 from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, Tokens
+from fedbert.ei_bert.teaching.course import Course, Hooks
 from fedbert.ei_bert.teaching.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
 from fedbert.ei_bert.teaching.task_distillation import (
     Rates,
     TaskLesson,
-    _Terms,
     distil,
     folded,
-    relative_error,
     student_states,
     thinned,
 )
+from fedbert.ei_bert.teaching.task_losses import Terms, relative_error
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
-from fedbert.ei_bert.teaching.tuning import Heads, fine_tune, pooled_states
+from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
 LABELS = np.array([0, 1, 0, 0, 1])
@@ -66,7 +66,7 @@ def test_losses_are_those_of_a_plain_loop() -> None:
     heads = Heads([_task("a"), _task("b")], 3)
     state, theirs = torch.randn(4, 3), torch.randn(4, 3)
     task, label = torch.tensor([0, 1, -1, 1]), torch.tensor([1, 0, -1, -1])
-    terms = _Terms(["a", "b"], task, label, 2.0)
+    terms = Terms(["a", "b"], task, label, 2.0)
     mine, guide = terms.logits(heads, state), terms.logits(heads, theirs)
     entropy = divergence = 0.0
     for row in (0, 1, 3):
@@ -118,7 +118,7 @@ def test_every_method_learns_and_leaves_its_inputs_alone(
     body = copy.deepcopy(guide.body.state_dict())
     # The teacher's heads are random here, so only methods that look at labels can tell the texts apart.
     method = replace(METHODS[name], cross_entropy=1.0, divergence=0.1 * METHODS[name].divergence)
-    own = distil(student, heads, guide, lesson, method, 60, 0, Rates(student=3e-3))
+    own = distil(student, heads, guide, lesson, method, Course(60, 0), Rates(student=3e-3))
     states = student_states(student, tokens, TEXTS)
     assert own["one"](states).argmax(-1).tolist() == LABELS.tolist()
     assert all(torch.equal(value, before[key]) for key, value in heads.state_dict().items())
@@ -132,7 +132,7 @@ def test_integration_keeps_the_teachers_head_and_the_others_do_not(
     first, _, lesson, heads = start
 
     def moved(method: Method) -> float:
-        own = distil(copy.deepcopy(first), heads, guide, lesson, method, 3, 0, Rates(1e-2, 1e-5))
+        own = distil(copy.deepcopy(first), heads, guide, lesson, method, Course(3, 0), Rates(1e-2, 1e-5))
         return float((own["one"].weight - heads["one"].weight).detach().abs().max())
 
     assert moved(INTEGRATION) == 0.0
@@ -152,9 +152,10 @@ def test_a_stopped_distillation_ends_as_an_unbroken_one(
         saved[step] = copy.deepcopy(dict(state))  # type: ignore[call-overload]
 
     rates = Rates(word_dropout=0.2)
-    distil(whole, heads, guide, lesson, INTEGRATION, 502, 0, rates, save=save)
+    course = Course(502, 0)
+    distil(whole, heads, guide, lesson, INTEGRATION, course, rates, Hooks(save=save))
     again = copy.deepcopy(first)
-    distil(again, heads, guide, lesson, INTEGRATION, 502, 0, rates, load=saved[500])
+    distil(again, heads, guide, lesson, INTEGRATION, course, rates, Hooks(load=saved[500]))
     pairs = zip(whole.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(one, two) for one, two in pairs)
 
@@ -163,7 +164,7 @@ def test_fine_tuning_tells_the_texts_apart(small_teacher: str) -> None:
     """Lower layers stay; a head for the task comes out that knows the training texts."""
     teacher = load_teacher(small_teacher)
     lower = copy.deepcopy(teacher.body.layers[0].state_dict())
-    heads = fine_tune(teacher, [_task()], 0, epochs=40, trained_layers=1, top_rate=1e-3)
+    heads = fine_tune(teacher, [_task()], Tuning(epochs=40, trained_layers=1, top_rate=1e-3))
     found = heads["one"](pooled_states(teacher, TEXTS)).argmax(-1)
     assert found.tolist() == LABELS.tolist()
     assert all(torch.equal(value, lower[key]) for key, value in teacher.body.layers[0].state_dict().items())

@@ -14,7 +14,7 @@ import fedbert.ei_bert.hf
 from fedbert.ei_bert.artefact.heads import Head, quantise_head
 from fedbert.ei_bert.hf import EiBertConfig, EiBertForSequenceClassification, EiBertModel, save_transformers
 from fedbert.ei_bert.model.student import Student, StudentShape
-from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded
+from fedbert.ei_bert.model.tokenizer import SPECIALS, TextRules, Tokens, padded
 from fedbert.errors import FedbertError
 
 LETTERS = [mark + letter for letter in "abcdefghijklmnopqrstuvwxyz£我" for mark in ("", "##")]
@@ -95,9 +95,9 @@ def test_what_is_masked_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_the_tokenizer_gives_the_same_ids(lowercase: bool, tmp_path: Path) -> None:
     """AutoTokenizer makes the rows of `Tokens`, adds no token of its own, and pads and truncates."""
-    save_transformers(make(POOLED), WORDS, {}, tmp_path, lowercase=lowercase)
+    save_transformers(make(POOLED), WORDS, {}, tmp_path, rules=TextRules(lowercase))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    rows = Tokens(WORDS, lowercase=lowercase).rows(TEXTS)
+    rows = Tokens(WORDS, rules=TextRules(lowercase)).rows(TEXTS)
     assert len(tokenizer) == len(WORDS)
     assert tokenizer(TEXTS, truncation=True).input_ids == rows
     batch = tokenizer(TEXTS, truncation=True, padding=True, return_tensors="pt")

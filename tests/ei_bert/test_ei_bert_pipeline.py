@@ -1,6 +1,8 @@
 """The compression from end to end with a teacher of two layers, and the command's errors."""
 
-from dataclasses import replace
+import json
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,26 +15,42 @@ from ei_bert_fakes import Silent, only_in
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.compression import catalogue_goal as pipeline
-from fedbert.ei_bert.compression.catalogue_goal import Plan, compress
+from fedbert.ei_bert.compression import catalogue_compression, catalogue_goal
+from fedbert.ei_bert.compression.catalogue_compression import Compressed, compress_catalogue
+from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
+from fedbert.ei_bert.compression.plan import CATALOGUE_PLANS, TASK_PLANS, Architecture, CataloguePlan
 from fedbert.ei_bert.compression.public_text import load_public_text, varied
-from fedbert.ei_bert.teaching.server_models import ServerModels
+from fedbert.ei_bert.compression.settings import CompressionSettings
+from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts
+from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.errors import FedbertError
+from fedbert.paths import models_folder
 
+RECORDS = Path(__file__).parents[2] / "docs" / "compression"
 NAMES = ["Alarm: set an alarm", "Bank: freeze an account", "Music: play a song"]
+CASES = ["play a song", "PLAY a song"]
 REQUESTS = ["wake me at six", "block my bank account", "play a song for me"]
-PLAN = replace(
-    Plan(),
+PLAN = CataloguePlan(
+    architecture=Architecture(layers=1, width=64, heads=4, inner=64, embedding=0),
     dim=8,
-    width=64,
     adapter=32,
-    layers=1,
-    inner=64,
     varied_texts=40,
     pretrain_steps=12,
     cross_steps=2,
     cross_texts=20,
 )
+
+
+TEXTS = ServerTexts(NAMES, REQUESTS)
+
+
+def _compress(
+    folder: Path, data: Path, teacher: str, plan: CataloguePlan = PLAN, shown: Silent | None = None
+) -> Compressed:
+    """Compress into the folders m and s of `folder`; its stages are in w."""
+    goal = CatalogueGoal(load_public_text(data), load_teacher(teacher), plan)
+    places = (folder / name for name in "msw")
+    return compress_catalogue(goal, *places, shown or Silent(), threads=1)
 
 
 @pytest.fixture
@@ -54,24 +72,26 @@ def data(tmp_path: Path) -> Path:
 def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_teacher: str) -> None:
     """From teacher and text to an artefact that encodes and a server folder that goes with it."""
     shown = Silent()
-    made = compress(
-        tmp_path / "m",
-        tmp_path / "s",
-        data,
-        tmp_path / "w",
-        shown,
-        teacher=small_teacher,
-        plan=PLAN,
-        threads=1,
-    )
+    made = _compress(tmp_path, data, small_teacher, shown=shown)
     assert len(shown.stages) == 5
     assert load_artefact(tmp_path / "m").sha256 == made.artefact.sha256
     assert Int8Encoder(made.artefact).encode(NAMES, "item").shape == (3, 8)
-    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, NAMES, REQUESTS, threads=1)
+    models = ServerModels.load(tmp_path / "m", tmp_path / "s", small_teacher, TEXTS, threads=1)
     _, report = models.update(models.start, 1, np.eye(3, 8, dtype=np.float32), np.ones(3, np.float32), 2)
     assert report.item_cosine_after > report.item_cosine_before
     with pytest.raises(FedbertError, match="do not fit"):
-        ServerModels.load(tmp_path / "m", tmp_path / "s", None, NAMES, REQUESTS, threads=1)
+        ServerModels.load(tmp_path / "m", tmp_path / "s", None, TEXTS, threads=1)
+
+
+def test_the_server_reads_texts_as_the_teacher_does(tmp_path: Path, data: Path, small_teacher: str) -> None:
+    """A cased teacher's student tells capitals apart on phones, and so does the server's float copy of it."""
+    teacher = tmp_path / "cased"
+    shutil.copytree(small_teacher, teacher)
+    (teacher / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    made = _compress(tmp_path, data, str(teacher), replace(PLAN, pretrain_steps=2))
+    models = ServerModels.load(tmp_path / "m", tmp_path / "s", str(teacher), TEXTS, threads=1)
+    for vectors in (models.student_vectors(models.start, CASES), Int8Encoder(made.artefact).vectors(CASES)):
+        assert not np.array_equal(vectors[0], vectors[1])
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -88,9 +108,9 @@ def test_the_precision_reaches_every_stage(
     only_in(precision, monkeypatch)
     paths = [tmp_path / name for name in ("m", "s")]
     plan = replace(PLAN, precision=precision, pretrain_steps=2)
-    made = compress(*paths, data, tmp_path / "w", Silent(), teacher=small_teacher, plan=plan, threads=1)
+    made = _compress(tmp_path, data, small_teacher, plan)
     assert made.artefact.manifest["training"]["plan"]["precision"] == precision
-    models = ServerModels.load(*paths, small_teacher, NAMES, REQUESTS, threads=1, precision=precision)
+    models = ServerModels.load(*paths, small_teacher, TEXTS, threads=1, precision=precision)
     vectors = models.teacher_vectors(models.start, NAMES)
     assert (vectors.dtype, vectors.shape) == (np.float32, (3, 8))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
@@ -104,16 +124,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
     """
 
     def run(work: str) -> dict[str, bytes]:
-        made = compress(
-            tmp_path / work / "m",
-            tmp_path / work / "s",
-            data,
-            tmp_path / work,
-            Silent(),
-            teacher=small_teacher,
-            plan=PLAN,
-            threads=1,
-        )
+        made = _compress(tmp_path / work, data, small_teacher)
         return {name: body for name, body in made.artefact.files.items() if name != "manifest.json"}
 
     whole = run("one")
@@ -122,7 +133,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.distillation, "cross_distil", stop)
+        patch.setattr(catalogue_goal.distillation, "cross_distil", stop)
         with pytest.raises(KeyboardInterrupt):
             run("two")
     assert not (tmp_path / "two" / "m").exists()
@@ -164,18 +175,18 @@ def test_general_text_is_read_and_vouched_for(tmp_path: Path, data: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--dim", "300"], "dim(=300)"),
-        (["--dim", "0"], "dim(=0)"),
-        (["--threads", "0"], "threads(=0)"),
-        (["--seed", "-1"], "seed(=-1)"),
+        (["--dim", "300"], "dim(='300')"),
+        (["--dim", "0"], "dim(='0')"),
+        (["--threads", "0"], "threads(='0')"),
+        (["--seed", "-1"], "seed(='-1')"),
         (["--budget-bytes", "1000"], "budget_bytes(=1000)"),
         (["--teacher", "nowhere-at-all"], "nowhere-at-all"),
         (["--public", "nowhere"], "services/public.parquet"),
-        (["--size", "huge"], "size(='huge')"),
-        (["--layers", "0"], "layers(=0)"),
+        (["--size", "huge"], "size(='huge') must be 'default', 'small' or 'tiny'"),
+        (["--layers", "0"], "layers(='0')"),
         (["--width", "100"], "heads(=4)"),
         (["--pruning", "luck"], "pruning(='luck')"),
-        (["--precision", "half"], "precision(='half') must be one of auto, float32, bfloat16"),
+        (["--precision", "half"], "precision(='half') must be 'auto', 'float32' or 'bfloat16'"),
         (["search", "--data", "none.csv", "--precision", "half"], "precision(='half')"),
         (["--ablation"], "--ablation needs tasks"),
         (["--seeds", "2"], "--seeds needs tasks"),
@@ -209,6 +220,74 @@ def test_ctrl_c_is_130(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline, "compress", stop)
-    assert call("compress", []) == 130
+    monkeypatch.setattr(catalogue_compression, "compress_catalogue", stop)
+    assert call("compress", ["make"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_without_arguments_the_command_shows_its_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No training starts: the commands are listed, the exit code is 0, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    assert call("compress", []) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert all(f"\n  {name} " in shown.out for name in ("make", "search", "probe", "add-head"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_without_a_command_are_those_of_make(capsys: pytest.CaptureFixture[str]) -> None:
+    """`compress --dim 300` and `compress make --dim 300` are refused in the same words."""
+    said = []
+    for words in (["--dim", "300"], ["make", "--dim", "300"]):
+        assert call("compress", words) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1]
+    assert call("compress", ["made"]) == 2
+    assert "'made'" in capsys.readouterr().err
+
+
+def test_every_setting_is_a_flag_in_a_group(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The help has each field's flag, stays within 80 columns and holds no backslash; `--help` alone is
+    outside a group.
+    """
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call("compress", ["make", "--help"]) == 0
+    shown = capsys.readouterr().out
+    grouped, _, others = shown.partition("\nOptions:\n")
+    for name in CompressionSettings.model_fields:
+        assert f"\n  --{name.replace('_', '-')} " in grouped, name
+    assert [line.split()[0] for line in others.splitlines() if line] == ["--help"]
+    assert "\\" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_settings_change_the_plan_of_their_size() -> None:
+    """What is asked for takes the place of the preset's; `fast` never does more work than was asked for."""
+    plan = CompressionSettings(size="small", layers=3, dim=64, seed=5, pretrain_steps=7, fast=True)
+    made = plan.catalogue_plan()
+    small = CATALOGUE_PLANS["small"]
+    assert made.architecture == replace(small.architecture, layers=3)
+    assert (made.dim, made.seed, made.pretrain_steps, made.adapter) == (64, 5, 7, small.adapter)
+    assert (made.cross_steps, made.varied_texts) == (30, 2_000)
+    tasks = CompressionSettings(data=(Path("a.csv"),), size="tiny", shared=True, entropy_coded=True)
+    assert tasks.task_plan() == replace(
+        TASK_PLANS["tiny"],
+        architecture=replace(TASK_PLANS["tiny"].architecture, shared=True),
+        entropy_coded=True,
+    )
+
+
+@pytest.mark.parametrize("size", ["default", "small", "tiny"])
+def test_the_shipped_models_were_made_by_these_plans(size: str) -> None:
+    """What manifest and record of a shipped model say of its plan is what the preset says today."""
+    manifest = load_artefact(models_folder() / size).manifest
+    record = json.loads((RECORDS / f"intents-{size}.json").read_text("utf-8"))
+    for written, plan in (
+        (manifest["training"]["plan"], CATALOGUE_PLANS[size].record()),
+        (record["plan"], asdict(TASK_PLANS[size])),
+    ):
+        assert {key: plan[key] for key in written} == written

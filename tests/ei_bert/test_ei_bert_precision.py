@@ -17,12 +17,14 @@ from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
-from fedbert.ei_bert.teaching.cross_distillation import Lesson, cross_distil, pretrain
+from fedbert.ei_bert.teaching.course import Course
+from fedbert.ei_bert.teaching.cross_distillation import Lesson, cross_distil
 from fedbert.ei_bert.teaching.methods import METHODS
+from fedbert.ei_bert.teaching.pretraining import Reading, pretrain
 from fedbert.ei_bert.teaching.task_distillation import TaskLesson, distil
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
-from fedbert.ei_bert.teaching.tuning import Heads, fine_tune, pooled_states
+from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
 from fedbert.errors import FedbertError
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
@@ -103,7 +105,7 @@ def test_every_method_takes_a_step(name: str, precision: str, threads: int, guid
     states = pooled_states(guide, TEXTS, precision=precision)
     lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
     before = copy.deepcopy(student.state_dict())
-    heads = distil(student, Heads([_task()], 128), guide, lesson, METHODS[name], 2, 0, precision=precision)
+    heads = distil(student, Heads([_task()], 128), guide, lesson, METHODS[name], Course(2, 0, precision))
     assert _moved(student, before)
     assert heads["one"](torch.zeros(1, 128)).dtype == torch.float32
 
@@ -117,7 +119,8 @@ def test_pre_distillation_takes_a_step(precision: str, threads: int, pooled: boo
     student, tokens, _ = _student(guide, pooled)
     before = copy.deepcopy(student.state_dict())
     targets = pooled_states(guide, TEXTS, precision=precision)
-    pretrain(student, tokens.rows(TEXTS), targets, np.full(5, 0.5), 2, 0, precision=precision)
+    reading = Reading(tokens.rows(TEXTS), targets, np.full(5, 0.5))
+    pretrain(student, reading, Course(2, 0, precision))
     assert _moved(student, before)
 
 
@@ -135,9 +138,11 @@ def test_cross_distillation_takes_a_step(precision: str, threads: int, guide: Te
         names=3,
         choices=np.array([0, 1]),
         item_share=np.zeros(5),
+        requests_a_step=2,
+        others_a_step=2,
     )
     before, top = copy.deepcopy(student.state_dict()), copy.deepcopy(guide.body.layers[1].state_dict())
-    cross_distil(student, guide, lesson, 2, 0, requests=2, general=2, precision=precision)
+    cross_distil(student, guide, lesson, Course(2, 0, precision))
     assert _moved(student, before)
     assert not torch.equal(student.state_dict()["head"], before["head"])
     assert not torch.equal(guide.body.layers[1].state_dict()["up.weight"], top["up.weight"])
@@ -149,7 +154,7 @@ def test_tuning_of_the_teacher_takes_a_step(precision: str, threads: int, guide:
     """One epoch moves the upper layer; heads and states are float32."""
     torch.set_num_threads(threads)
     before = guide.body.layers[1].up.weight.clone()
-    heads = fine_tune(guide, [_task()], 0, epochs=1, trained_layers=1, precision=precision)
+    heads = fine_tune(guide, [_task()], Tuning(epochs=1, trained_layers=1, precision=precision))
     assert not torch.equal(guide.body.layers[1].up.weight, before)
     assert heads["one"](pooled_states(guide, TEXTS, precision=precision)).dtype == torch.float32
 

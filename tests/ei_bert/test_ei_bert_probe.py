@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from sklearn.metrics import f1_score
 
 from fedbert.cli.add_head import add_head
-from fedbert.cli.command import run_command
+from fedbert.cli.command import report_errors
 from fedbert.cli.probe import probe as probe_command
 from fedbert.ei_bert.artefact.heads import STRENGTHS
 from fedbert.ei_bert.compression.probe import (
@@ -181,7 +181,7 @@ def test_the_probe_command(
 ) -> None:
     """A table with both accuracies, and the same figures as JSON with what they were measured on."""
     output = tmp_path / "out" / "probe.json"
-    code = run_command(
+    code = report_errors(
         probe_command, ["--data", str(data), "--teacher", teacher, "--output", str(output), "--seed", "1"]
     )
     shown = capsys.readouterr()
@@ -202,11 +202,11 @@ def test_the_probe_command(
         (["--data", "nowhere.csv"], "nowhere.csv"),
         (["--data", "DATA", "--model", "nowhere"], "model(='nowhere') must be a folder or one of"),
         (["--data", "DATA", "--teacher", "nowhere-at-all"], "nowhere-at-all"),
-        (["--data", "DATA", "--seed", "-1"], "seed(=-1)"),
-        (["--data", "DATA", "--threads", "0"], "threads(=0)"),
+        (["--data", "DATA", "--seed", "-1"], "seed(='-1')"),
+        (["--data", "DATA", "--threads", "0"], "threads(='0')"),
         (["--data", "DATA", "--output", "."], "output(='.') must be a file"),
         (["--data", "DATA", "--budget-bytes", "1000"], "must be at most 1000"),
-        ([], "--data"),
+        ([], "data must be given"),
     ],
 )
 def test_bad_probes_are_one_line(
@@ -218,7 +218,7 @@ def test_bad_probes_are_one_line(
 ) -> None:
     """Each mistake is one line on standard error with exit code 2, and nothing is written."""
     monkeypatch.chdir(data.parent)
-    assert run_command(probe_command, [data.name if flag == "DATA" else flag for flag in flags]) == 2
+    assert report_errors(probe_command, [data.name if flag == "DATA" else flag for flag in flags]) == 2
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
@@ -228,10 +228,10 @@ def test_bad_probes_are_one_line(
 def test_the_add_head_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The shipped model gets a head in a new folder; then, in place, a second one; the encoder stays."""
     folder = tmp_path / "model"
-    assert run_command(add_head, ["--model", "default", "--data", str(data), "--output", str(folder)]) == 0
+    assert report_errors(add_head, ["--model", "default", "--data", str(data), "--output", str(folder)]) == 0
     assert "accuracy on 10 test texts: 100.0 %" in capsys.readouterr().out
     shutil.copy(data, tmp_path / "other.csv")
-    assert run_command(add_head, ["--model", str(folder), "--data", str(tmp_path / "other.csv")]) == 0
+    assert report_errors(add_head, ["--model", str(folder), "--data", str(tmp_path / "other.csv")]) == 0
     model = EiBert.from_pretrained(folder)
     assert model.tasks == ("other", "topic")
     assert model.classify(["freeze my card", "play a track"], "topic") == ["bank", "music"]
@@ -244,7 +244,7 @@ def test_the_add_head_command(data: Path, tmp_path: Path, capsys: pytest.Capture
     [
         (["--model", "default"], "output(=None) must be given for a shipped model"),
         (["--model", "nowhere"], "model(='nowhere')"),
-        (["--model", "default", "--output", "new", "--seed", "-1"], "seed(=-1)"),
+        (["--model", "default", "--output", "new", "--seed", "-1"], "seed(='-1')"),
         (["--model", "default", "--output", "new", "--budget-bytes", "1881000"], "must be at most 1881000"),
         (["--model", "default", "--output", "topic.csv"], "cannot be written"),
     ],
@@ -258,7 +258,7 @@ def test_bad_heads_are_one_line(
 ) -> None:
     """Each mistake is one line on standard error with exit code 2, and nothing is written."""
     monkeypatch.chdir(data.parent)
-    assert run_command(add_head, ["--data", data.name, *flags]) == 2
+    assert report_errors(add_head, ["--data", data.name, *flags]) == 2
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1

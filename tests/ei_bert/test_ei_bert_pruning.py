@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_encoders import CASED, CHINESE, CHINESE_TEXTS, ENGLISH, random_encoder, save_encoder
 
+from fedbert.ei_bert.compression.plan import RANKINGS
 from fedbert.ei_bert.compression.token_pruning import (
-    METHODS,
     agreement,
     importance,
     pruned_vocabulary,
@@ -72,7 +72,7 @@ def test_attention_per_occurrence_is_their_ratio(teacher: Teacher) -> None:
     assert np.allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RANKINGS)
 def test_no_texts_rank_nothing(teacher: Teacher, method: str) -> None:
     """Without texts every importance is 0."""
     assert importance(method, teacher, []).tolist() == [0.0] * len(ENGLISH)  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from safetensors.numpy import load, save
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression.scores import zero_shot
-from fedbert.ei_bert.teaching.server_models import ModelState, ServerModels, training_draws
+from fedbert.ei_bert.teaching.model_state import ModelState
+from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts, training_draws
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder, models_folder
 
@@ -39,9 +40,7 @@ class World:
             models_folder() / "default",
             models_folder() / "default-server",
             None,
-            self.names,
-            public.text.tolist(),
-            public.item.to_numpy(),
+            ServerTexts(self.names, public.text.tolist(), public.item.to_numpy()),
             training_draws(3),
             threads=1,
         )
@@ -143,8 +142,7 @@ def test_a_saved_state_goes_on_in_fresh_models(items: int) -> None:
             models_folder() / "tiny",
             models_folder() / "tiny-server",
             None,
-            names,
-            [f"please {word} my {other}" for word in WORDS for other in WORDS],
+            ServerTexts(names, [f"please {word} my {other}" for word in WORDS for other in WORDS]),
             training=training_draws(5),
             threads=1,
         )
@@ -228,5 +226,5 @@ def test_a_broken_server_folder_is_one_line(tmp_path: Path, name: str) -> None:
         cut = 9 if path.name == name else 0
         (tmp_path / path.name).write_bytes(path.read_bytes()[cut:])
     with pytest.raises(FedbertError) as caught:
-        ServerModels.load(models_folder() / "default", tmp_path, None, ["a"], ["b"], threads=1)
+        ServerModels.load(models_folder() / "default", tmp_path, None, ServerTexts(["a"], ["b"]), threads=1)
     assert "\n" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +17,19 @@ from ei_bert_fakes import Silent, only_in
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact, parts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.compression import pipeline as task_pipeline
+from fedbert.ei_bert.compression import pipeline as pipelines
 from fedbert.ei_bert.compression.ablation import ablation
-from fedbert.ei_bert.compression.pipeline import Inputs, TaskPipeline
-from fedbert.ei_bert.compression.plan import PRESETS, Architecture, TaskPlan
-from fedbert.ei_bert.compression.record import compress_tasks
+from fedbert.ei_bert.compression.pipeline import Pipeline
+from fedbert.ei_bert.compression.plan import CATALOGUE_PLANS, TASK_PLANS, Architecture, TaskPlan
 from fedbert.ei_bert.compression.shape_search import search_shapes
+from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
+from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
+from fedbert.ei_bert.compression.tasks_stages import (
+    TaskPipeline,
+    pruned_accuracy,
+    tune,
+    tuned_states,
+)
 from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
@@ -45,6 +53,21 @@ PLAN = TaskPlan(
 )
 
 
+ONCE = Asked()
+
+
+def _pipeline(inputs: Inputs, work: Path, plan: TaskPlan = PLAN, shown: Silent | None = None) -> TaskPipeline:
+    return Pipeline(TasksGoal(inputs, plan), work, shown or Silent(), 1)
+
+
+def _compress(
+    inputs: Inputs, folder: Path, plan: TaskPlan = PLAN, asked: Asked = ONCE, work: Path | None = None
+) -> dict[str, Any]:
+    """Compress into the folder m of `folder`; its stages are in w, or in `work`."""
+    places = Places(folder / "m", work or folder / "w")
+    return compress_tasks(TasksGoal(inputs, plan), places, Silent(), asked, threads=1)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two tasks on the same eight texts a label."""
@@ -65,16 +88,7 @@ def inputs(files: list[Path], small_teacher: str) -> Inputs:
 def made(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """An artefact and its record, two seeds."""
     folder = tmp_path_factory.mktemp("made")
-    record = compress_tasks(
-        inputs,
-        PLAN,
-        folder / "m",
-        folder / "w",
-        Silent(),
-        seeds=(0, 1),
-        threads=1,
-        held_out=inputs.tasks[:1],
-    )
+    record = _compress(inputs, folder, asked=Asked(seeds=(0, 1), held_out=inputs.tasks[:1]))
     return folder / "m", record
 
 
@@ -108,14 +122,15 @@ def test_the_record_holds_what_each_stage_came_to(made: tuple[Path, dict[str, An
 
 def test_a_whole_vocabulary_costs_the_teacher_nothing(inputs: Inputs, tmp_path: Path) -> None:
     """Reading all of its own tokens, the tuned teacher is as good as it was."""
-    pipeline = TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1)
-    heads, tuning = pipeline.tune()
-    assert pipeline.pruned(inputs.teacher.vocabulary, heads, tuning) == tuning.record["accuracy"]["test"]
+    pipeline = _pipeline(inputs, tmp_path)
+    tuned = tune(pipeline)
+    found = pruned_accuracy(pipeline, tuned, inputs.teacher.vocabulary)
+    assert found == tuned.done.record["accuracy"]["test"]
 
 
 def test_stages_of_an_earlier_run_count_with_their_time(inputs: Inputs, tmp_path: Path) -> None:
     """What was reused is said: nothing at first, the stage's own seconds the second time."""
-    first, second = (TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1) for _ in range(2))
+    first, second = (_pipeline(inputs, tmp_path) for _ in range(2))
     done = first.importance()[1]
     first.importance()
     assert first.reused_s == 0.0
@@ -150,9 +165,9 @@ def test_the_same_seed_gives_the_same_hash(
     made: tuple[Path, dict[str, Any]], inputs: Inputs, tmp_path: Path
 ) -> None:
     """Made again from nothing, the artefact is the same to the last byte; another seed's is not."""
-    again = compress_tasks(inputs, PLAN, tmp_path / "m", tmp_path / "w", Silent(), seeds=(0, 1), threads=1)
+    again = _compress(inputs, tmp_path, asked=Asked(seeds=(0, 1)))
     assert again["sha256"] == made[1]["sha256"]
-    other = compress_tasks(inputs, PLAN, tmp_path / "o", tmp_path / "w", Silent(), seeds=(1,), threads=1)
+    other = _compress(inputs, tmp_path / "o", asked=Asked(seeds=(1,)), work=tmp_path / "w")
     assert other["sha256"] != again["sha256"]
 
 
@@ -166,12 +181,13 @@ def test_a_stopped_pre_distillation_goes_on_from_its_checkpoint(
 
     def run(work: Path) -> tuple[dict[str, torch.Tensor], int]:
         shown = Silent()
-        pipeline = TaskPipeline(inputs, plan, work, shown, 1)
-        trained = pipeline.pretrain(pipeline.importance(), pipeline.states(None), 0)
+        pipeline = _pipeline(inputs, work, plan, shown)
+        found = pipeline.importance()
+        trained = pipeline.pretrain(found, pipeline.targets(found[0]), 0)
         return trained.student.state_dict(), shown.steps
 
     whole, _ = run(tmp_path / "one")
-    save = task_pipeline.save_tensors
+    save = pipelines.save_tensors
 
     def stop(value: object, file: Path) -> None:
         save(value, file)
@@ -179,7 +195,7 @@ def test_a_stopped_pre_distillation_goes_on_from_its_checkpoint(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(task_pipeline, "save_tensors", stop)
+        patch.setattr(pipelines, "save_tensors", stop)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "two")
     again, _ = run(tmp_path / "two")
@@ -188,14 +204,14 @@ def test_a_stopped_pre_distillation_goes_on_from_its_checkpoint(
 
 def test_every_method_is_compared_on_the_same_start(inputs: Inputs, tmp_path: Path) -> None:
     """One row a method, one accuracy a seed and task; differences leave out the reference itself."""
-    pipeline = TaskPipeline(inputs, PLAN, tmp_path, Silent(), 1)
-    heads, tuning = pipeline.tune()
-    start = pipeline.pretrain(pipeline.importance(), pipeline.states(None), 0)
+    pipeline = _pipeline(inputs, tmp_path)
+    tuned, found = tune(pipeline), pipeline.importance()
+    start = pipeline.pretrain(found, pipeline.targets(found[0]), 0)
     before = copy.deepcopy(start.student.state_dict())
-    found = ablation(pipeline, start, heads, pipeline.states(tuning), (0, 1), 2)
-    assert [arm["arm"] for arm in found["arms"]] == list(METHODS)
-    assert {len(values) for arm in found["arms"] for values in arm["accuracy"].values()} == {2}
-    assert len(found["differences"]) == 2 * (len(METHODS) - 1)
+    made = ablation(pipeline, start, tuned, tuned_states(pipeline, tuned), (0, 1), 2)
+    assert [arm["arm"] for arm in made["arms"]] == list(METHODS)
+    assert {len(values) for arm in made["arms"] for values in arm["accuracy"].values()} == {2}
+    assert len(made["differences"]) == 2 * (len(METHODS) - 1)
     assert all(torch.equal(value, before[key]) for key, value in start.student.state_dict().items())
 
 
@@ -208,11 +224,10 @@ def test_the_precision_reaches_every_stage(
     """
     only_in(precision, monkeypatch)
     plan = replace(PLAN, precision=precision, tune_epochs=1, pretrain_steps=2, cross_steps=2)
-    work = tmp_path / "w"
-    record = compress_tasks(inputs, plan, tmp_path / "m", work, Silent(), with_ablation=True, threads=1)
+    record = _compress(inputs, tmp_path, plan, Asked(with_ablation=True))
     assert record["plan"]["precision"] == precision
     assert load_artefact(tmp_path / "m").manifest["precision"] == precision
-    assert search_shapes(inputs, 120_000, 2, work, Silent(), 1, [PLAN.architecture], precision)
+    assert search_shapes(inputs, plan, 2, tmp_path / "w", Silent(), 1, [PLAN.architecture])
 
 
 def test_the_search_ranks_shapes_that_fit(inputs: Inputs, tmp_path: Path) -> None:
@@ -221,25 +236,23 @@ def test_the_search_ranks_shapes_that_fit(inputs: Inputs, tmp_path: Path) -> Non
     shared = replace(small, layers=2, shared=True)
     large = Architecture(layers=12, width=768, heads=12, inner=3072)
     shown = Silent()
-    rows = search_shapes(inputs, 120_000, 3, tmp_path, shown, 1, (small, large, shared))
+    rows = search_shapes(inputs, PLAN, 3, tmp_path, shown, 1, (small, large, shared))
     assert [row["shape"]["layers"] for row in sorted(rows, key=lambda row: row["shape"]["layers"])] == [1, 2]
     assert [row["chosen"] for row in rows] == [True, False]
     assert rows[0]["loss"] <= rows[1]["loss"]
     assert all(row["bytes"] <= 120_000 for row in rows)
     with pytest.raises(FedbertError, match=r"budget_bytes\(=1000\) must have room"):
-        search_shapes(inputs, 1_000, 3, tmp_path, shown, 1, (small,))
+        search_shapes(inputs, replace(PLAN, budget_bytes=1_000), 3, tmp_path, shown, 1, (small,))
 
 
 def test_a_budget_for_no_student_says_the_least(inputs: Inputs, tmp_path: Path) -> None:
     """The line names a budget that would do, and that budget does."""
     with pytest.raises(FedbertError, match="must be at least") as caught:
-        compress_tasks(
-            inputs, replace(PLAN, budget_bytes=9_000), tmp_path / "m", tmp_path / "w", Silent(), threads=1
-        )
+        _compress(inputs, tmp_path, replace(PLAN, budget_bytes=9_000))
     least = int(str(caught.value).split("at least ")[1].split(" ")[0])
-    TaskPipeline(inputs, replace(PLAN, budget_bytes=least), tmp_path, Silent(), 1).check_budget()
+    _pipeline(inputs, tmp_path, replace(PLAN, budget_bytes=least)).check_budget()
     with pytest.raises(FedbertError):
-        TaskPipeline(inputs, replace(PLAN, budget_bytes=least - 1), tmp_path, Silent(), 1).check_budget()
+        _pipeline(inputs, tmp_path, replace(PLAN, budget_bytes=least - 1)).check_budget()
     assert not (tmp_path / "m").exists()
 
 
@@ -272,11 +285,23 @@ def test_the_command_writes_artefact_card_and_report(
     assert (config["hidden_size"], sorted(config["tasks"])) == (32, ["one", "two"])
 
 
+def test_an_export_that_cannot_be_made_is_said_before_the_training(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the package `transformers` its flag is one line with what to type, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "fedbert.ei_bert.hf", raising=False)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert call("compress", ["--data", str(files[0]), "--transformers-output", "t"]) == 2
+    assert "run: pip install 'fedbert[export]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--method", "luck"], "method(='luck') must be one of"),
-        (["--word-dropout", "1"], "word_dropout(=1.0) must be within"),
+        (["--word-dropout", "1"], "word_dropout(='1') must be less than 1"),
         (["--embedding-bits", "3"], "embedding_bits(=3)"),
         (["--embedding", "999"], "embedding(=999)"),
         (["--heads", "5"], "heads(=5)"),
@@ -284,7 +309,7 @@ def test_the_command_writes_artefact_card_and_report(
         (["--server-output", "s"], "--server-output is for the model of runs"),
         (["--search-record", "none.json"], "search_record(='none.json') must exist"),
         (["--budget-bytes", "5000"], "budget_bytes(=5000) must be at least"),
-        (["--seeds", "0"], "seeds(=0)"),
+        (["--seeds", "0"], "seeds(='0')"),
     ],
 )
 def test_bad_flags_with_tasks_are_one_line(
@@ -308,9 +333,10 @@ def test_bad_flags_with_tasks_are_one_line(
 
 
 def test_presets_are_within_their_budgets_names() -> None:
-    """Three sizes, each with its own budget."""
-    budgets = {name: plan.budget_bytes for name, plan in PRESETS.items()}
-    assert budgets == {"default": 1_910_000, "small": 1_000_000, "tiny": 500_000}
+    """Three sizes, each with its own budget, whatever the student is for."""
+    for plans in (TASK_PLANS, CATALOGUE_PLANS):
+        budgets = {name: plan.budget_bytes for name, plan in plans.items()}
+        assert budgets == {"default": 1_910_000, "small": 1_000_000, "tiny": 500_000}
 
 
 def test_parts_add_up(made: tuple[Path, dict[str, Any]]) -> None:
@@ -323,8 +349,8 @@ def test_the_artefact_reads_texts_as_its_teacher_did(inputs: Inputs, tmp_path: P
     """A cased teacher's student tells capitals apart, in the runtime too; an uncased one's does not."""
     for lowercase in (True, False):
         teacher = replace(inputs.teacher, rules=TextRules(lowercase=lowercase))
-        pipeline = TaskPipeline(replace(inputs, teacher=teacher), PLAN, tmp_path, Silent(), 1)
+        pipeline = _pipeline(replace(inputs, teacher=teacher), tmp_path)
         vocabulary = pruned_vocabulary(teacher.vocabulary, np.ones(len(teacher.vocabulary)), SENTENCES, 120)
-        artefact = pipeline.untrained_artefact(pipeline.new_student(vocabulary, 0), vocabulary)
+        artefact = pipeline.goal.sized(pipeline.new_student(vocabulary, 0), vocabulary)
         one, two = Int8Encoder(artefact).vectors(["play a song", "PLAY a song"])
         assert np.array_equal(one, two) == lowercase

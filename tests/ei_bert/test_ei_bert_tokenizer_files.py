@@ -49,7 +49,7 @@ def test_nothing_of_the_full_vocabulary_is_left(tmp_path: Path) -> None:
     assert file["truncation"]["max_length"] == 32
     specials = file["post_processor"]["special_tokens"]
     assert {name: part["ids"] for name, part in specials.items()} == {"[CLS]": [2], "[SEP]": [3]}
-    write_tokenizer(tmp_path, PRUNED, lowercase=False)
+    write_tokenizer(tmp_path, PRUNED, rules=TextRules(False))
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert (config["do_lower_case"], config["model_max_length"]) == (False, 64)
     assert (tmp_path / "vocab.txt").read_text("utf-8").split("\n")[:-1] == list(PRUNED)
@@ -58,7 +58,7 @@ def test_nothing_of_the_full_vocabulary_is_left(tmp_path: Path) -> None:
 def test_equal_inputs_give_equal_bytes() -> None:
     """The file is a function of vocabulary, rules and length."""
     assert tokenizer_json(PRUNED) == tokenizer_json(PRUNED)
-    assert tokenizer_json(PRUNED) != tokenizer_json(PRUNED, lowercase=False)
+    assert tokenizer_json(PRUNED) != tokenizer_json(PRUNED, rules=TextRules(False))
 
 
 def test_a_pair_has_its_second_part_marked() -> None:

@@ -1,6 +1,5 @@
 """Parts from a user's own file: the worked examples of docs/extending.md run, and mistakes are one line."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import own_parts
 import pytest
+from federation.small_runs import figures
 
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact
@@ -19,7 +19,7 @@ from fedbert.plugins import Named, load_named
 from fedbert.privacy import trial as privacy_trial
 from fedbert.recommendation import trial as worlds_trial
 from fedbert.recommendation.world import load_world
-from fedbert.results import RunResult, load_run
+from fedbert.results import load_run
 from fedbert.scenario import Scenario
 from fedbert.signals import trial as signals_trial
 
@@ -40,11 +40,6 @@ def mine(tmp_path: Path, worked_example: Example) -> Callable[..., Path]:
         return path
 
     return write
-
-
-def _figures(result: RunResult) -> str:
-    rows = [{key: value for key, value in row.items() if key != "wall_s"} for row in result["rounds"]]
-    return json.dumps([rows, result["privacy"], result["comparison"], result["model"]])
 
 
 @pytest.mark.parametrize("heading", ["A signal", "A mechanism", "A world", "A tracker"])
@@ -92,7 +87,7 @@ def test_parts_of_ones_own_run_end_to_end(
     assert bound["unit"] in privacy["statement"]
 
     assert call("run", [*SMALL, *flags, "--shards", "3", "--output", "three"]) == 0
-    assert _figures(load_run(tmp_path / "three")) == _figures(one)
+    assert figures(load_run(tmp_path / "three")) == figures(one)
 
 
 def test_registering_a_part_is_one_line(

@@ -32,6 +32,7 @@ if __name__ == "__main__":
 from faults.disk import FILE_KINDS, Disk, FileFault, PowerLoss
 from faults.lossy import REPLY_KINDS, LossyGrid, ReplyFault
 from faults.stub import stubbed
+from federation.small_runs import FIGURES, SMALL, repeated
 
 from fedbert import run_folder
 from fedbert.cli.run import work
@@ -48,34 +49,15 @@ from fedbert.interrupts import orderly_stop
 from fedbert.privacy.mechanisms import decode
 from fedbert.provenance import versions
 from fedbert.resume import can_be_resumed
-from fedbert.scenario import Execution, Scenario
+from fedbert.scenario import Execution
 
 SHARDS, ROUNDS = 3, 3
-SCENARIO = Scenario(
-    devices=60,
-    rounds=ROUNDS,
-    release_every=1,
-    availability="always",
-    epsilon=20,
-    delta=1e-3,
-    sampling_probability=0.5,
-    sessions_per_day=20,
-    min_reports=2,
-    seed=3,
-    noise_seed=8_191,
-    model="tiny",
-)
+SCENARIO = SMALL.model_copy(update={"rounds": ROUNDS, "noise_seed": 8_191})
 ASKS = 1 + (ROUNDS + 1) + 2
 """Questions of a run: the start, the rounds, and the two of the comparison."""
 
 LIVES = 6
 """Processes after which a case must have come to its end."""
-
-FIGURES = (
-    *("scenario", "world", "model", "privacy", "rounds", "tiers", "hours", "comparison", "gap", "status"),
-    *("latency_histogram", "memory_histogram", "secure_sum", "traffic", "totals", "labels", "device_errors"),
-)
-"""Parts of a result that a repeated run must give again."""
 
 
 class Violation(AssertionError):
@@ -245,12 +227,7 @@ _versions = functools.cache(versions)
 
 def figures(folder: Path) -> dict[str, Any]:
     """Return what of a folder's ``run.json`` a repeated run must give again."""
-    result = json.loads((folder / "run.json").read_bytes())
-    kept = {name: result.get(name) for name in FIGURES}
-    for row in kept["rounds"]:
-        del row["wall_s"]
-    del kept["totals"]["devices_per_s"]
-    return kept
+    return repeated(json.loads((folder / "run.json").read_bytes()))
 
 
 @functools.cache

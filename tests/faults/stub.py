@@ -18,7 +18,8 @@ import onnx
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
-from fedbert.ei_bert.teaching.server_models import ModelState, UpdateReport
+from fedbert.ei_bert.teaching.model_state import ModelState
+from fedbert.ei_bert.teaching.server_models import ServerTexts, UpdateReport
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.server import _Encoded, starting_artefact
@@ -57,12 +58,12 @@ class StubModels:
         artefact: Artefact,
         server_folder: Path,
         teacher: str | None,
-        item_texts: Sequence[str],
+        texts: ServerTexts,
         *_: Any,
         **__: Any,
     ) -> "StubModels":
         """Return the stub for a catalogue."""
-        return cls(len(item_texts), variant(0).dim)
+        return cls(len(texts.items), variant(0).dim)
 
     def update(
         self,

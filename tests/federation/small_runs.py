@@ -1,7 +1,8 @@
 """What tests of whole runs share: small scenarios, their figures as text, runs without a comparison."""
 
+import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -13,38 +14,53 @@ from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate
 from fedbert.federation.session import Session
 from fedbert.results import RunResult
-from fedbert.scenario import Scenario
+from fedbert.scenario import DEFAULTS, Scenario
 
-TINY = Scenario(
+SMALL = Scenario(
     model="tiny",
-    precision="float32",
     devices=60,
-    rounds=3,
+    rounds=2,
     release_every=1,
     availability="always",
     epsilon=20,
     delta=1e-3,
     sampling_probability=0.5,
-    min_reports=1,
-    update_steps=1,
+    sessions_per_day=20,
+    min_reports=2,
     seed=3,
 )
-"""The quickest private run with a release after every round."""
+"""A private run with a release after every round, in which most devices report."""
+
+TINY = SMALL.model_copy(
+    update={
+        "precision": "float32",
+        "rounds": 3,
+        "sessions_per_day": DEFAULTS.sessions_per_day,
+        "min_reports": 1,
+        "update_steps": 1,
+    }
+)
+"""The quickest of them where models are really trained."""
+
+FIGURES = (
+    *("scenario", "world", "model", "privacy", "rounds", "tiers", "hours", "comparison", "gap", "status"),
+    *("latency_histogram", "memory_histogram", "secure_sum", "traffic", "totals", "labels", "device_errors"),
+)
+"""Parts of a result that a repeated run must give again."""
+
+
+def repeated(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a result what a repeated run must give again: its `FIGURES` without any time."""
+    kept: dict[str, Any] = {name: copy.deepcopy(result.get(name)) for name in FIGURES}
+    for row in kept["rounds"]:
+        del row["wall_s"]
+    del kept["totals"]["devices_per_s"]
+    return kept
 
 
 def figures(result: RunResult) -> str:
-    """Return all figures of a result that a repeated run must give again, as text."""
-    kept: dict[str, Any] = {
-        key: result[key]  # type: ignore[literal-required]
-        for key in (
-            *("rounds", "tiers", "hours", "comparison", "gap", "privacy", "model", "world"),
-            *("latency_histogram", "memory_histogram", "secure_sum", "traffic"),
-        )
-    }
-    text = json.loads(json.dumps(kept))
-    for row in text["rounds"]:
-        del row["wall_s"]
-    return json.dumps(text, indent=1)
+    """Return the same as text, in which a difference is shown line by line."""
+    return json.dumps(repeated(result), indent=1)
 
 
 @contextmanager

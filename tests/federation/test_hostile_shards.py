@@ -9,6 +9,7 @@ import pytest
 from faults.lossy import LossyGrid, ReplyFault
 from faults.stub import stubbed
 from hostile import OTHER_KINDS, REPLAY_KINDS, ROUND_KINDS, START_KINDS, Spoil, hostile_app
+from small_runs import SMALL
 
 from fedbert.errors import RunStopped
 from fedbert.federation import shard_report as r
@@ -22,24 +23,9 @@ from fedbert.federation.round_step import step
 from fedbert.federation.session import Session
 from fedbert.federation.shard import Shard
 from fedbert.privacy.mechanisms import decode
-from fedbert.scenario import Scenario
 
 NODE, INDEX = 2, 1
 """The hostile one of three."""
-
-SCENARIO = Scenario(
-    devices=60,
-    rounds=2,
-    release_every=1,
-    availability="always",
-    epsilon=20,
-    delta=1e-3,
-    sampling_probability=0.5,
-    sessions_per_day=20,
-    min_reports=2,
-    seed=3,
-    model="tiny",
-)
 
 
 @dataclass
@@ -56,7 +42,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """A session that leaves lost shards out."""
     run_round, total = Shard.run_round, Aggregator._total
     with stubbed():
-        seen = Watched(Session.open(SCENARIO))
+        seen = Watched(Session.open(SMALL))
         seen.session.lost_shards = "leave-out"
 
         def noted_round(self: Shard, state: Any, order: Any, releases: Any) -> Any:
@@ -88,7 +74,7 @@ def _grid(spoil: Spoil | None, kind: str, round_: int, faults: tuple[ReplyFault,
 def _run(watched: Watched, grid: LossyGrid) -> Any:
     try:
         state = watched.session.start(grid)
-        for _ in range(SCENARIO.rounds + 1):
+        for _ in range(SMALL.rounds + 1):
             state, _ = step(watched.session, state)
     finally:
         grid.close()
@@ -191,7 +177,7 @@ def test_a_wrong_start_is_named(watched: Watched, kind: str) -> None:
     _check(watched, grid, state, {})
 
 
-@pytest.mark.parametrize("round_", [SCENARIO.rounds + 1, SCENARIO.rounds + 2])
+@pytest.mark.parametrize("round_", [SMALL.rounds + 1, SMALL.rounds + 2])
 @pytest.mark.parametrize("kind", REPLAY_KINDS)
 def test_a_wrong_comparison_is_named(watched: Watched, kind: str, round_: int) -> None:
     """A wrong answer to the comparison is refused, and the systems are compared on the other shards."""
@@ -199,7 +185,7 @@ def test_a_wrong_comparison_is_named(watched: Watched, kind: str, round_: int) -
     session, grid = watched.session, _grid(spoil, REPLAY, round_)
     try:
         state = session.start(grid)
-        for _ in range(SCENARIO.rounds + 1):
+        for _ in range(SMALL.rounds + 1):
             state, _ = step(session, state)
         compare(session, state, lambda text: None)
     finally:
@@ -208,8 +194,8 @@ def test_a_wrong_comparison_is_named(watched: Watched, kind: str, round_: int) -
     assert all("is refused: " in event.text and why in event.text for event in session.events[:ATTEMPTS])
     answers = {
         node: from_records(reply.content)[1]
-        for node, reply in grid.clean[REPLAY, SCENARIO.rounds + 2].items()
-        if round_ != SCENARIO.rounds + 2 or node != NODE
+        for node, reply in grid.clean[REPLAY, SMALL.rounds + 2].items()
+        if round_ != SMALL.rounds + 2 or node != NODE
     }
     assert session.replayed is not None
     assert np.array_equal(session.replayed, sum(arrays["ranks"] for arrays in answers.values()))

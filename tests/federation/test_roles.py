@@ -12,6 +12,7 @@ import pytest
 from canaries import Canary, found, reachable
 from faults.stub import StubModels, stubbed
 from numpy.typing import NDArray
+from small_runs import SMALL
 
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
@@ -30,19 +31,13 @@ from fedbert.scenario import Scenario
 NOISE_SEED = 6_180_339_887_498_948_482
 SECRET = bytes(range(101, 133))
 SHARD_DEVICES = 59
-SCENARIO = Scenario(
-    devices=3 * SHARD_DEVICES,
-    rounds=2,
-    release_every=1,
-    availability="always",
-    sampling_probability=0.5,
-    sessions_per_day=20,
-    epsilon=20,
-    delta=1e-3,
-    seed=1_618_033_988,
-    noise_seed=NOISE_SEED,
-    verify_masks=23,
-    model="tiny",
+SCENARIO = SMALL.model_copy(
+    update={
+        "devices": 3 * SHARD_DEVICES,
+        "seed": 1_618_033_988,
+        "noise_seed": NOISE_SEED,
+        "verify_masks": 23,
+    }
 )
 
 

@@ -5,24 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import figures, stepped
+from small_runs import SMALL, figures, stepped
 
 from fedbert.federation import shard_report as r
 from fedbert.federation.run_state import RunState
 from fedbert.results import RunResult
-from fedbert.scenario import Execution, Scenario
+from fedbert.scenario import DEFAULTS, Execution
 from fedbert.simulation.simulate import run
 
-SCENARIO = Scenario(
-    devices=130,
-    rounds=2,
-    release_every=1,
-    availability="always",
-    epsilon=20,
-    delta=1e-3,
-    sampling_probability=0.5,
-    seed=3,
+SCENARIO = SMALL.model_copy(
+    update={
+        "model": DEFAULTS.model,
+        "devices": 130,
+        "sessions_per_day": DEFAULTS.sessions_per_day,
+        "min_reports": DEFAULTS.min_reports,
+    }
 )
+"""The same with the model and the sessions that a run has by default."""
 
 
 @pytest.fixture(scope="module")

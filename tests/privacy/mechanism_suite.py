@@ -178,8 +178,8 @@ def noise_has_its_variance(make: Make, settings: PrivacySettings) -> None:
 
 
 def bounds_say_what_they_are(make: Make, settings: PrivacySettings) -> None:
-    """Each bound has an adversary, a unit and the delta; the weakest adversary's is the least; rounds add up;
-    the whole run keeps the budget.
+    """Each bound has an adversary, a unit, the delta and a sentence on what it rests on; the weakest
+    adversary's is the least; rounds add up; the whole run keeps the budget.
     """
     mechanism = make(settings)
     assert mechanism.name
@@ -190,6 +190,7 @@ def bounds_say_what_they_are(make: Make, settings: PrivacySettings) -> None:
     for bounds in spent:
         assert bounds
         assert all(isinstance(bound, Bound) and bound.adversary and bound.unit for bound in bounds)
+        assert all(bound.sentence.startswith("Holds ") and bound.sentence.endswith(".") for bound in bounds)
         assert {bound.delta for bound in bounds} == {settings.delta}
         assert all(weaker.epsilon <= stronger.epsilon for weaker, stronger in pairwise(bounds))
     assert len({tuple((bound.adversary, bound.unit) for bound in bounds) for bounds in spent}) == 1

@@ -10,14 +10,12 @@ from fedbert.errors import FedbertError
 from fedbert.privacy import accounting
 from fedbert.privacy.accounting import (
     PrivacyPlan,
-    assumptions,
     calibrate,
     epsilon,
     epsilon_unamplified,
     gaussian_delta,
     gaussian_epsilon,
     not_private,
-    projection,
     validate,
 )
 
@@ -102,9 +100,8 @@ def test_calibration_is_tight_and_never_short(target: float, sampler: str) -> No
 def test_same_noise_for_a_month_and_a_year() -> None:
     """The noise for epsilon 2 in a day of twelve rounds comes to about 9 in a month and 41 in a year."""
     found = calibrate(2.0, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=1.0)
-    (one, day, unamplified), (_, month, _), (_, year, _) = projection(found)
-    assert (one, round(day), round(month), round(year)) == (1, 2, 9, 41)
-    assert unamplified > day
+    assert [round(epsilon(found, 12 * days)) for days in (1, 30, 365)] == [2, 9, 41]
+    assert epsilon_unamplified(found, 12) > epsilon(found, 12)
 
 
 def test_a_run_is_accounted_with_little_work() -> None:
@@ -115,7 +112,8 @@ def test_a_run_is_accounted_with_little_work() -> None:
     for rounds in range(13):
         epsilon(found, rounds)
         epsilon_unamplified(found, rounds)
-    projection(found)
+    for days in (1, 30, 365):
+        epsilon(found, 12 * days)
     assert accounting._one_round.cache_info().misses <= 32
     assert accounting._sampled_epsilon.cache_info().misses <= 32 + 13 + 3
 
@@ -125,16 +123,6 @@ def test_without_noise_nothing_is_promised() -> None:
     bare = not_private("poisson", 0.1, 2.0, 12, 12.0)
     assert epsilon(bare, 1) == epsilon_unamplified(bare, 1) == math.inf
     assert bare.sigma == 0
-    assert assumptions(bare)["amplified"].startswith("Not private")
-
-
-def test_assumptions_name_the_cohort() -> None:
-    """Each figure says who may see which devices joined."""
-    said = assumptions(plan(1.0, 0.1, 12, 1e-6))
-    assert "not which devices joined" in said["amplified"]
-    assert "even against someone who sees which devices joined" in said["unamplified"]
-    daily = assumptions(plan(1.0, 0.1, 12, 1e-6, "once-a-day"))
-    assert daily["amplified"] == daily["unamplified"]
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, math.nan, math.inf])

@@ -14,7 +14,7 @@ from fedbert.recommendation.sessions import Block, Kind
 
 MakeBlock = Callable[..., Block]
 
-MODEL = ClickModel(continue_=0.8, attract_truth=0.7, attract_other=0.1)
+MODEL = ClickModel(continue_=0.8, attract_target=0.7, attract_other=0.1)
 
 
 def geometric(number: float, success: float, most: int) -> int:
@@ -30,7 +30,7 @@ def plain_click(draw: np.ndarray, shown: list[int], item: int, model: ClickModel
         if rank > looked:
             break
         if candidate == item:
-            if draw[2] < model.attract_truth:
+            if draw[2] < model.attract_target:
                 return candidate, rank
         else:
             others -= 1
@@ -55,7 +55,7 @@ def test_clicks_agree_with_one_user_alone() -> None:
 
 @pytest.mark.parametrize("place", [1, 3, 10])
 def test_the_chance_of_a_right_click_is_the_cascades(place: int) -> None:
-    """P(click the truth at rank r) = (continue (1 - attract_other))^(r - 1) attract_truth."""
+    """P(click the target item at rank r) = (continue (1 - attract_other))^(r - 1) attract_target."""
     shown = np.tile(np.arange(20, dtype=np.int32), (60000, 1))
     item = np.full(60000, place - 1, np.int32)
     draw = uniforms(7, Purpose.CLICK, place, 0, 60000, 3)

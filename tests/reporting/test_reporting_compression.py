@@ -5,12 +5,14 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from example_compression import example_compression
 
+from fedbert.ei_bert.compression import rows
 from fedbert.errors import FedbertError
+from fedbert.reporting.compression import record as record_shape
 from fedbert.reporting.compression.folder import write_compression
 from fedbert.reporting.compression.markdown import escape_markdown, markdown
 from fedbert.reporting.compression.page import compression_html
@@ -226,3 +228,29 @@ def test_all_files_are_written_and_a_file_in_the_way_is_an_error(tmp_path: Path)
     ]  # fmt: skip
     with pytest.raises(FedbertError, match=r"report\.html.*must be a folder"):
         write_compression(example_compression(), page)
+
+
+def test_reports_know_every_key_that_is_written() -> None:
+    """What the makers' rows hold is in the shape that a record is read by, under the same name."""
+    pairs = {
+        rows.TaskRow: record_shape.TaskRow,
+        rows.TeacherRow: record_shape.TeacherRow,
+        rows.StageRow: record_shape.StageRow,
+        rows.FormRow: record_shape.FormRow,
+        rows.ProbeRow: record_shape.ProbeRow,
+        rows.ConfusionRow: record_shape.ConfusionRow,
+        rows.VocabularyRow: record_shape.Vocabulary,
+        rows.ArmRow: record_shape.ArmRow,
+        rows.DifferenceRow: record_shape.DifferenceRow,
+        rows.Ablation: record_shape.Ablation,
+        rows.AimRow: record_shape.TargetRow,
+        rows.ShapeRow: record_shape.SearchRow,
+        rows.CompressionRecord: record_shape.CompressionRecord,
+    }
+    unknown = {
+        f"{written.__name__}.{key}"
+        for written, read in pairs.items()
+        for key in get_type_hints(written)
+        if key not in get_type_hints(read)
+    }
+    assert unknown == set()

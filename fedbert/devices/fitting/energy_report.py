@@ -46,7 +46,7 @@ VOLTAGE_V = 3.85
 
 @dataclass(frozen=True)
 class Drain:
-    """One measured use and what the power profile says of it; rates in per cent of the battery an hour."""
+    """One measured use and what the power profile says of it; rates in per cent of the battery per hour."""
 
     name: str
     measured_low: float  # the least that the whole-per-cent readings allow
@@ -122,7 +122,7 @@ def resolution_mj() -> float:
 
 
 def energy_table() -> list[str]:
-    """Return predicted against measured drain of the Pixel 5, a line a use."""
+    """Return predicted against measured drain of the Pixel 5, a line per use."""
     lines = [
         "| use | screen | CPU | rest | predicted | measured (as read) | predicted / measured |",
         "|---|---|---|---|---|---|---|",

@@ -1,7 +1,6 @@
 """The measured memory of models, as files and as the tables of docs/devices.md: Markdown lines."""
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
@@ -30,14 +29,6 @@ _RESULTS = (
 )
 MEASURED_COLUMNS = ("model", *_RESULTS)
 GRAPH_COLUMNS = ("graph", *(field.name for field in fields(GraphStorage)), "activation_bytes", *_RESULTS)
-
-
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a CSV file."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def read_graphs(path: Path) -> list[MeasuredGraph]:

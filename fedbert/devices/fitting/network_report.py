@@ -5,7 +5,7 @@ import numpy as np
 from fedbert.device_range import DeviceRange
 from fedbert.devices.links import LINK_KINDS, LinkTable
 from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, draw_link, transfer, transfer_uniforms
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
 from fedbert.units import KILOBYTE, MEGABYTE, MS_PER_HOUR, MS_PER_S, format_bytes
 
 RELEASE_BYTES, SIGNAL_BYTES = 19 * MEGABYTE // 10, 108 * KILOBYTE
@@ -25,7 +25,7 @@ def network_table(links: LinkTable, devices: int = 100_000) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     sample = DeviceRange(0, 0, devices)
-    rates = sample.uniforms(Purpose.NETWORK, 0, 2)
+    rates = sample.uniforms(Purpose.NETWORK, ONCE, 2)
     for kind, key in enumerate(LINK_KINDS):
         which = np.full(devices, kind)
         down, up = draw_link(links, which, rates[:, 0], rates[:, 1])
@@ -33,7 +33,7 @@ def network_table(links: LinkTable, devices: int = 100_000) -> list[str]:
             ("download", down, links.receive_mw, RELEASE_BYTES, ROUND_MS, Purpose.TRANSFER),
             ("upload", up, links.transmit_mw, SIGNAL_BYTES, UPLOAD_DEADLINE_MS, Purpose.UPLOAD),
         ):
-            uniform = transfer_uniforms(sample, purpose, 0)
+            uniform = transfer_uniforms(sample, purpose, ONCE)
             got = transfer(links, which, rate, power[which], size, uniform, window)
             lines.append(f"| {NAMES[key]} | {what} of {format_bytes(size)} {_figures(got)} |")
     return lines

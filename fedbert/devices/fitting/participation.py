@@ -100,6 +100,16 @@ def end_states(
     return RoundEnd(state, float(arrival[in_time[-1]]) if full else parameters.limit_s)
 
 
+def _devices_time(round_: int) -> int:
+    """Return the time index of what each device of a round draws: even, as that of its common draw is odd."""
+    return 2 * round_
+
+
+def _common_time(round_: int) -> int:
+    """Return the time index of what all devices of a round have in common."""
+    return 2 * round_ + 1
+
+
 class Endings(NamedTuple):
     """How sessions ended over many rounds: shares of selected devices, and lengths of rounds (s)."""
 
@@ -131,9 +141,8 @@ def round_endings(
     closed_s, out = np.zeros(rounds), 0
     for round_ in range(rounds):
         selected = DeviceRange(seed, round_ * count, count)
-        devices_time, common_time = 2 * round_, 2 * round_ + 1
-        draws = selected.uniforms(Purpose.PARTICIPATION, devices_time, 2)
-        common = uniforms(seed, Purpose.PARTICIPATION, common_time, 0, 1, 1)[:, 0]
+        draws = selected.uniforms(Purpose.PARTICIPATION, _devices_time(round_), 2)
+        common = uniforms(seed, Purpose.PARTICIPATION, _common_time(round_), 0, 1, 1)[:, 0]
         median_s = lognormal(common, parameters.median_s, parameters.round_sigma)
         finish_s = lognormal(draws[:, 0], median_s, parameters.sigma)
         dropped = interruption_causes(selected, round_ + 1).dropped

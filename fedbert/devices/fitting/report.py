@@ -9,7 +9,8 @@ from fedbert.devices.fitting.fitting import FLOAT, INT8, Fit, Timings, relative_
 from fedbert.devices.fitting.transformers import transformer_rates
 from fedbert.devices.fleet import draw_fleet
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
+from fedbert.results import CANDIDATES
 
 
 def fit_table(
@@ -61,9 +62,9 @@ def session_table(model: CostModel, tokens: int = 16, devices: int = 50_000) -> 
     sample = DeviceRange(0, 0, devices)
     fleet = draw_fleet(model.profiles, sample)
     rows, length = np.arange(devices), np.full(devices, tokens)
-    draws = sample.uniforms(Purpose.LATENCY, 0, 2)
-    warm = model.session(fleet, rows, length, 20, draws, np.zeros(devices, np.bool_))
-    cold = model.session(fleet, rows, length, 20, draws, np.ones(devices, np.bool_))
+    draws = sample.uniforms(Purpose.LATENCY, ONCE, 2)
+    warm = model.session(fleet, rows, length, CANDIDATES, draws, np.zeros(devices, np.bool_))
+    cold = model.session(fleet, rows, length, CANDIDATES, draws, np.ones(devices, np.bool_))
     outcome = model.outcomes(
         cold.latency_ms, cold.peak_memory_bytes, fleet.free_memory_bytes, np.ones(devices, np.bool_)
     )

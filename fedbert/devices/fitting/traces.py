@@ -52,7 +52,7 @@ def transfer_rates(seconds: Floats, mbit_per_s: Floats, size_bytes: int) -> Floa
 
 
 def spread(groups: Sequence[Floats]) -> Spread:
-    """Return the split of the variance of `groups`: one array `[value]` a unit, two or more, none empty.
+    """Return the split of the variance of `groups`: one array `[value]` per unit, two or more, none empty.
 
     With n_i values in unit i, N in all and k units: within = MSW, between = (MSB - MSW) / n_0, not below 0,
     with n_0 = (N - sum n_i^2 / N) / (k - 1).

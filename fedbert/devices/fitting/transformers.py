@@ -1,11 +1,10 @@
 """Bolt's measured TinyBERTs as rows for the fit, and what the fit says of a transformer on any core."""
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from fedbert.devices.fitting.assumptions import read_assumptions
 from fedbert.devices.fitting.fitting import FLOAT, INT8, NEWEST_BUILD, Fit, Timings
 from fedbert.table_files import rows_of
 
@@ -26,21 +25,16 @@ def transformer_activations(layers: int, hidden: int, feed_forward: int, tokens:
     return float(layers * tokens * (6 * hidden + feed_forward + tokens))
 
 
-def assumptions(sources: Path) -> dict[str, Any]:
-    """Return the facts and assumptions of sources/assumptions.toml."""
-    return tomllib.loads((sources / "assumptions.toml").read_text(encoding="utf-8"))
-
-
 def read_bolt(sources: Path) -> Timings:
     """Return Bolt's rows in half precision and int8, of all TinyBERTs.
 
     Single precision is left out: ncnn computes floats of these cores in half precision, so that there is
     nothing to compare those rows with.
     """
-    facts = assumptions(sources)["transformer"]
+    facts = read_assumptions(sources)["transformer"]
     rows = [row for row in rows_of(sources / "tinybert_kirin810.csv") if row["precision"] in _PRECISIONS]
-    shapes: list[list[int]] = [facts["shapes"][row["model"]] for row in rows]
-    tokens, core = int(facts["tokens"]), [f"Cortex-{row['core']}" for row in rows]
+    shapes = [facts["shapes"][row["model"]] for row in rows]
+    tokens, core = facts["tokens"], [f"Cortex-{row['core']}" for row in rows]
     return Timings(
         board=("kirin-810",) * len(rows),
         soc=(facts["soc"],) * len(rows),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fedbert.devices.host.check import Row, compare, screen_table
 from fedbert.devices.host.device import (
@@ -27,9 +26,9 @@ _US_PER_MS = 1e3
 
 @dataclass(frozen=True)
 class Calibration:
-    """The profile as TOML's tables, the rows of the check (none without it), and a word on the machine."""
+    """The profile, the rows of the check (none without it), and a word on the machine."""
 
-    profile: dict[str, Any]
+    profile: DeviceProfile
     rows: list[Row]
     loads: list[tuple[str, float, float]]
     warning: str
@@ -48,7 +47,7 @@ def calibrate(
     fitted = fit_core(made, times.shortest_ms[:small].reshape(len(THREADS), -1) * _US_PER_MS)
     fixed = load_ms(bert(_LOADED, positions=8))
     profile = host_profile(fitted, fixed, flash_bytes_per_s())
-    core = DeviceProfile.model_validate(profile).big_core
+    core = profile.big_core
     rows, loads = [], []
     if verify:
         whole = times.shortest_ms[small:].reshape(len(THREADS), len(models), len(LENGTHS))
@@ -71,7 +70,8 @@ def warning(times: Times) -> str:
 
 def screen_lines(found: Calibration) -> list[str]:
     """Return what a person sees: the core's constants, then the check."""
-    lines = [f"{key} = {value:,}" for key, value in found.profile["big_core"].items()]
+    core = found.profile.big_core.model_dump(exclude_unset=True)
+    lines = [f"{key} = {value:,}" for key, value in core.items()]
     if not found.rows:
         return lines
     lines += ["", "Milliseconds of one text, warm: predicted is modelled from single operators, measured is"]

@@ -1,6 +1,5 @@
 """Predicted beside measured latency of whole models on this machine: rows, their errors, tables."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from fedbert.devices.cost_model import count_operations, encoding
 from fedbert.devices.host.device import LENGTHS, THREADS
 from fedbert.devices.host.fit import Floats
 from fedbert.devices.profiles import Core
-from fedbert.table_files import rows_of
+from fedbert.table_files import rows_of, write_csv
 
 HEADER = ("model", "length", "threads", "predicted_ms", "measured_ms")
 
@@ -121,13 +120,10 @@ def docs_lines(rows: list[Row]) -> list[str]:
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write `rows` as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for row in rows:
-            times = (f"{row.predicted_ms:.4f}", f"{row.measured_ms:.4f}")
-            writer.writerow((row.model, row.length, row.threads, *times))
+    """Write `rows` as CSV; raises FedbertError if that cannot be."""
+    times = [(f"{row.predicted_ms:.4f}", f"{row.measured_ms:.4f}") for row in rows]
+    cells = [(row.model, row.length, row.threads, *both) for row, both in zip(rows, times, strict=True)]
+    write_csv(path, HEADER, cells)
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -25,8 +25,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-CONTROL_DONE = "without a limit all is well"
-"""First line of the answer where a limit is asked for."""
+from fedbert.devices.host.memory_request import CONTROL_DONE, Failure, MemoryRequest, Peaks, Verdict
 
 PAGE_BYTES = 4096
 _RUNS = 3
@@ -71,7 +70,7 @@ def fill_holes() -> None:
 
 
 def use(
-    request: dict[str, Any], ids: NDArray[np.int32] | None, limit_from: str, limit_bytes: int | None
+    request: MemoryRequest, ids: NDArray[np.int32] | None, limit_from: str, limit_bytes: int | None
 ) -> int:
     """Hold the files beside the model and the vectors, load, encode `ids`; return how that ended.
 
@@ -117,7 +116,7 @@ def forked(*arguments: Any) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def resident(request: dict[str, Any], ids: NDArray[np.int32]) -> int:
+def resident(request: MemoryRequest, ids: NDArray[np.int32]) -> int:
     """Return how far resident memory rises without a limit: another way to measure.
 
     In this process itself: in a fork the pages of libraries would be touched for the first time.
@@ -128,7 +127,7 @@ def resident(request: dict[str, Any], ids: NDArray[np.int32]) -> int:
     return status_bytes("VmHWM") - before
 
 
-def least_limit(request: dict[str, Any], ids: NDArray[np.int32] | None, limit_from: str) -> int:
+def least_limit(request: MemoryRequest, ids: NDArray[np.int32] | None, limit_from: str) -> int:
     """Return the least limit (bytes above the baseline, whole pages) under which all goes well."""
     low, high = 0, 1 << 30
     guess = 4 * (Path(request["folder"]) / request["model"]).stat().st_size // PAGE_BYTES * PAGE_BYTES
@@ -138,7 +137,7 @@ def least_limit(request: dict[str, Any], ids: NDArray[np.int32] | None, limit_fr
     return high
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: MemoryRequest) -> Peaks | Verdict | Failure:
     """Return what was asked for: a verdict under ``limit_bytes``, or the peaks of each of ``texts``."""
     session = load(Path(request["warm_up"]))
     encode(session, np.ones((1, 8), np.int32))

@@ -8,15 +8,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from fedbert.devices.host.memory_request import CONTROL_DONE, MemoryRequest, Peaks, Verdict
 from fedbert.errors import FedbertError, invalid
 from fedbert.paths import PACKAGE, models_folder
 
 MODEL = "model.onnx"
 TIMEOUT_S = 300
 PLATFORM = sys.platform
-_CONTROL_DONE = "without a limit all is well"  # `memory_child.CONTROL_DONE`, whose module loads the runtime
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -62,7 +62,7 @@ def measure(
     `files` are an artefact's, ``model.onnx`` among them; the others are held whole beside `vector_bytes` of
     vectors; `texts` are token ids. Raises FedbertError if the process fails.
     """
-    return MeasuredMemory(**_ask(files, texts, vector_bytes, None))
+    return MeasuredMemory(**cast(Peaks, _ask(files, texts, vector_bytes, None)))
 
 
 def fits(files: Mapping[str, bytes], text: Sequence[int], vector_bytes: int, limit_bytes: int) -> bool:
@@ -70,13 +70,13 @@ def fits(files: Mapping[str, bytes], text: Sequence[int], vector_bytes: int, lim
 
     Raises FedbertError if it fails for another reason than memory.
     """
-    found = _ask(files, [text], vector_bytes, limit_bytes)
-    return bool(found["fits"])
+    return cast(Verdict, _ask(files, [text], vector_bytes, limit_bytes))["fits"]
 
 
 def _ask(
     files: Mapping[str, bytes], texts: Sequence[Sequence[int]], vector_bytes: int, limit_bytes: int | None
-) -> dict[str, Any]:
+) -> Any:
+    """Return the answer: a `Verdict` under a limit, else `Peaks`; raises FedbertError if there is none."""
     need_linux("verify_devices", "on")
     with tempfile.TemporaryDirectory() as name:
         beside = []
@@ -84,7 +84,7 @@ def _ask(
             place = MODEL if file == MODEL else f"file{index}"
             beside += [] if file == MODEL else [place]
             (Path(name) / place).write_bytes(body)
-        request = {
+        request: MemoryRequest = {
             "folder": name,
             "model": MODEL,
             "beside": beside,
@@ -108,10 +108,10 @@ def _ask(
                 f"the memory process took over {TIMEOUT_S} s; try again when less runs here"
             ) from None
     said = done.stdout.splitlines() or [""]
-    if done.returncode < 0 and said[0] == _CONTROL_DONE:
+    if done.returncode < 0 and said[0] == CONTROL_DONE:
         return {"fits": False}  # a runtime that cannot report want of memory ends by a signal
     try:
-        found: dict[str, Any] = json.loads(said[-1])
+        found = json.loads(said[-1])
     except json.JSONDecodeError:
         found = {"error": f"it ended with {done.returncode}"}
     if "error" in found:

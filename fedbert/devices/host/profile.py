@@ -5,7 +5,6 @@ import platform
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -14,6 +13,7 @@ from fedbert.devices.profiles import DeviceProfile
 from fedbert.machine import cores, cpu_info, instruction_sets
 from fedbert.units import significant
 
+# Larger than the read-ahead of any system, small enough for three reads in a moment.
 _FLASH_BYTES = 32_000_000
 _POWER_MW, _BATTERY_MAH, _VOLTAGE_V = 5_000.0, 4_500.0, 3.85
 _WIDEST_FIRST = ("avx512_vnni", "avx512f", "avx_vnni", "avx2", "asimddp", "asimd")
@@ -50,7 +50,7 @@ def flash_bytes_per_s() -> float:
 
 
 def _core(fitted: CoreConstants) -> dict[str, float]:
-    """Return the table of a core; the rates are counts a microsecond, a thousandth of billions a second."""
+    """Return the table of a core; rates are counts per microsecond, a thousandth of billions per second."""
     return {
         "int8_gmacs_per_s": significant(fitted.integer_per_us / 1e3),
         "float_gmacs_per_s": significant(fitted.float_per_us / 1e3),
@@ -79,8 +79,8 @@ _CORE_SOURCES = {
 }
 
 
-def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[str, Any]:
-    """Return the profile as TOML's tables."""
+def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> DeviceProfile:
+    """Return the profile of this machine, with nothing in it that a profile's file may leave out."""
     memory, core = psutil.virtual_memory(), _core(fitted)
     free = int(memory.available)
     sources = {
@@ -119,5 +119,4 @@ def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> dict[st
         "radios": {"three_g": 0.0, "lte": 1.0, "five_g": 0.0},
         "sources": sources,
     }
-    DeviceProfile.model_validate(values)
-    return values
+    return DeviceProfile.model_validate(values)

@@ -22,6 +22,7 @@ from fedbert.units import MS_PER_S
 _RUNNABLE = Path("/proc/loadavg")
 _PATIENCE_S = 0.01
 """How long a burst waits for the cores it needs to be free of other work."""
+# A burst is long against the clock's grain and short against a time slice of the system.
 _BURST_S = 0.002
 _BURST_RUNS = 4
 BUSY_SPREAD = 1.25

@@ -19,6 +19,7 @@ _FILTERS = [
         "dict_size": 1 << 16,
     }
 ]
+# What a decoder may take: far over the 64 kB of the dictionary, far under what would trouble a phone.
 _DECODER_BYTES = 1 << 22
 
 

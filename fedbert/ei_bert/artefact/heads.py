@@ -15,15 +15,22 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from fedbert.ei_bert.model import streams
 from fedbert.errors import FedbertError, invalid
 from fedbert.randomness import Purpose, generator
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 """What `choose_strength` tries: the inverse weight of the penalty, from a strong one to a mild one."""
+# Few folds of some texts choose the penalty: each of six strengths costs a fit for every fold.
 _FOLDS = 3
 _CHOICE_TEXTS = 3_000
+# A head is multiplied in float, so its weights may take all 8 bits.
 _LIMIT = 127
 _HEADER_ALIGNMENT = 8
+# Where a regression ends: weights are rounded to int8 afterwards, so further digits would be lost.
+_MOST_STEPS, _LEAST_GAIN = 500, 1e-4
+# A feature varies if its spread is more than the rounding of float32.
+_ROUNDING = 1e-7
 _DTYPES: dict[str, np.dtype[Any]] = {
     "weight": np.dtype(np.int8),
     "scale": np.dtype(np.float32),
@@ -146,8 +153,8 @@ def fit_linear(
     middle = x.mean(0, dtype=np.float64)
     # A feature that never changes says nothing: it is left as it is instead of being blown up.
     spread = x.std(0, dtype=np.float64)
-    spread = np.where(spread > 1e-7 * (np.abs(middle) + 1.0), spread, 1.0)
-    model = LogisticRegression(C=strength, max_iter=500, tol=1e-4)
+    spread = np.where(spread > _ROUNDING * (np.abs(middle) + 1.0), spread, 1.0)
+    model = LogisticRegression(C=strength, max_iter=_MOST_STEPS, tol=_LEAST_GAIN)
     model.fit(((x - middle) / spread).astype(np.float32), y)
     weight, bias = model.coef_.T.astype(np.float64), model.intercept_.astype(np.float64)
     if classes == 2:
@@ -166,7 +173,7 @@ def choose_strength(vectors: ArrayLike, labels: ArrayLike, seed: int) -> float:
     from sklearn.model_selection import StratifiedKFold
 
     x, y = np.asarray(vectors, np.float32), np.asarray(labels, np.int64)
-    draw = generator(seed, Purpose.SAMPLE)
+    draw = generator(seed, Purpose.SAMPLE, streams.PENALTY_TEXTS)
     order = draw.permutation(len(y))
     if len(y) > _CHOICE_TEXTS:
         order = order[np.sort(np.argsort(_rank_in_class(y[order]), kind="stable")[:_CHOICE_TEXTS])]

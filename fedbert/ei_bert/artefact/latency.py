@@ -13,6 +13,7 @@ from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 
 LENGTHS = (8, 16, 32, 64)
+# The best of three is what the machine can do when it is left alone.
 _BATCH, _BATCHES, _ALONE, _TIMES = 96, 16, 64, 3
 
 

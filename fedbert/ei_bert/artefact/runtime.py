@@ -15,7 +15,9 @@ from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact
 from fedbert.ei_bert.model.tokenizer import Role, TextRules, Tokens, by_length
 from fedbert.errors import FedbertError
 
-_BATCH_TOKENS = 1536
+# Bounds the memory of a batch's activations.
+_BATCH_TOKENS = 1_536
+# Texts whose token ids are held at once: memory must not grow with what is asked for.
 _TEXTS_AT_ONCE = 65_536
 
 

@@ -1,24 +1,26 @@
 """What a student is meant to reach, and what it reached, as a report shows it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from fedbert.ei_bert.compression.plan import TaskPlan
+from fedbert.ei_bert.compression.rows import AimRow, CompressionRecord
 
+# What every size is asked for: accuracy lost by quantisation, share of the teacher's probe, and speed on two
+# cores at the length of a usual request. `Plan.kept_share` is asked of each size by itself.
 _LOST, _PROBED = 0.003, 0.95
 _TEXTS_PER_S, _ALONE_MS, _LENGTH = 4_500, 0.6, 16
 
 
-def aims(record: Mapping[str, Any], plan: TaskPlan) -> list[dict[str, Any]]:
+def aims(record: CompressionRecord, plan: TaskPlan) -> list[AimRow]:
     """Return rows of `what`, `asked`, `reached` and, for an upper bound, `at_most`, from a whole record.
 
     Accuracies are means over seeds, in shares of 1. Speeds are asked of two cores, of texts of 16 tokens.
     """
     names = [task["name"] for task in record["tasks"]]
     final, before = record["stages"][-1]["accuracy"], record["stages"][-2]["accuracy"]
-    rows: list[dict[str, Any]] = [
+    rows: list[AimRow] = [
         {
             "what": f"{name}: share of the teacher's accuracy",
             "asked": plan.kept_share,

@@ -1,15 +1,12 @@
-"""The compression of the model that runs start from: teacher and public text in, artefact and server folder
-out.
+"""A student that ranks a catalogue of written items, the model that runs start from: what is its own.
 
-1. token pruning, 2. the teacher's vectors of public text, 3. pre-distillation, 4. cross-distillation on
-public requests and the catalogue's names, 5. int8 export. Each stage has a folder of its own (`stages`), so
-that a stopped run goes on where it was. Students of classification tasks have a pipeline of their own
-(`task_pipeline`).
+It is taught by public text alone. Its vectors are of unit length, and its head is the teacher's own
+parameter.
 """
 
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,493 +15,208 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, build_artefact, save_artefact
-from fedbert.ei_bert.artefact.card import write_card
-from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.compression.plan import Architecture
-from fedbert.ei_bert.compression.public_text import PublicText, load_public_text, varied
-from fedbert.ei_bert.compression.scores import zero_shot
-from fedbert.ei_bert.compression.stages import Done, load_tensors, run_stage, save_tensors
-from fedbert.ei_bert.compression.token_pruning import METHODS as RANKINGS
-from fedbert.ei_bert.compression.token_pruning import Method as Ranking
-from fedbert.ei_bert.compression.token_pruning import (
-    importance,
-    pruned_vocabulary,
-    smallest_size,
-    spelling,
-    teacher_rows,
-)
-from fedbert.ei_bert.compression.vocabulary_fit import check_budget, fit_vocabulary, trimmed
-from fedbert.ei_bert.model.bert import best_device, fast_math, mean_pool
+from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
+from fedbert.ei_bert.compression.goal import Pool, Targets, Trained
+from fedbert.ei_bert.compression.pipeline import Pipeline
+from fedbert.ei_bert.compression.plan import CataloguePlan
+from fedbert.ei_bert.compression.public_text import PublicText, varied
+from fedbert.ei_bert.compression.stages import load_tensors, save_tensors
+from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
+from fedbert.ei_bert.model import streams
+from fedbert.ei_bert.model.bert import fast_math
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
-from fedbert.ei_bert.model.student import Student, StudentShape, start_student
-from fedbert.ei_bert.model.tokenizer import Tokens, padded
+from fedbert.ei_bert.model.student import Student, StudentShape
+from fedbert.ei_bert.model.tokenizer import padded
 from fedbert.ei_bert.teaching import cross_distillation as distillation
 from fedbert.ei_bert.teaching.cached import CachedLayers
-from fedbert.ei_bert.teaching.progress import Reporter
-from fedbert.ei_bert.teaching.server_models import write_server_folder
-from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher, sentence_vectors, sorted_batches
-from fedbert.errors import FedbertError, invalid
-from fedbert.machine import Precision, checked_precision, precision_used
+from fedbert.ei_bert.teaching.course import Course
+from fedbert.ei_bert.teaching.progress import TaskProgress
+from fedbert.ei_bert.teaching.teacher import Teacher, sentence_vectors
 from fedbert.randomness import Purpose, generator
 
-_MANIFEST_ROOM = 7_000
-"""Bytes kept free for the manifest."""
-_NAMES_OFTEN = 8
-_TEXT_WORDS = 7_000
-"""New texts take words from so many of the most attended tokens, whatever the student's size."""
+# How much a name, and a title, weighs in the importance of tokens beside a request. Names are few, and each
+# is ranked at every request; titles are many, so every fourth is read, at less weight.
+_NAME_WEIGHT, _TITLE_WEIGHT, _TITLES_EVERY = 20.0, 0.8, 4
+# How often a request and a name stand among what varied texts are made of, and a name among the texts
+# themselves: with each once, the few names would hardly be met.
+_REQUESTS_OFTEN, _NAMES_OFTEN_VARIED, _NAMES_OFTEN = 2, 10, 8
+# New texts take words from so many of the most attended tokens, whatever the student's size.
+_TEXT_WORDS, _SHORTEST_WORD = 7_000, 3
+# Share of the readings in the role of an item: most of a name's and a title's, few of another text's.
+_ITEM_SHARE_OF_NAMES, _ITEM_SHARE_OF_TEXTS = 0.75, 0.2
+_NAMES_OFTEN_HEAD = 10
+_SIZING_NAMES = 8
+# Which texts calibrate the activations: enough of each kind to see its extremes, in under a second.
+_CALIBRATION_REQUESTS_EVERY, _CALIBRATION_SENTENCES_EVERY, _CALIBRATION_NAMES = 40, 200, 96
+# What a token takes beside its embedding: its line of the vocabulary, about.
+_LINE_BYTES = 8
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that shapes the student and its training, data and teacher apart."""
+class CatalogueGoal:
+    """The goal of a catalogue; see `goal.Goal` for the methods that are not explained here."""
 
-    budget_bytes: int = BUDGET_BYTES
-    dim: int = 96
-    layers: int = 4
-    width: int = 128
-    heads: int = 4
-    inner: int = 512
-    embedding: int = 0
-    shared: bool = False
-    adapter: int = 512
-    embedding_bits: int = 8
-    pruning: Ranking = "attention"
-    varied_texts: int = 120_000
-    pretrain_steps: int = 4_000
-    pretrain_rate: float = 2e-3
-    cross_steps: int = 400
-    cross_texts: int = 12_000
-    seed: int = 0
-    precision: Precision = "auto"
+    public: PublicText
+    teacher: Teacher
+    plan: CataloguePlan
+    manifest_room_bytes: int = 7_000
 
-    def check(self) -> None:
-        """Raise FedbertError if the sizes do not fit each other."""
-        if self.pruning not in RANKINGS:
-            raise invalid("pruning", self.pruning, f"be one of {', '.join(RANKINGS)}")
-        checked_precision(self.precision)
-        Architecture(self.layers, self.width, self.heads, self.inner, self.embedding, self.shared)
-
-    def fast(self) -> "Plan":
-        """Return the plan of a trial run: the same stages in some minutes, and a poor student."""
-        return replace(self, varied_texts=2_000, pretrain_steps=300, cross_steps=30, cross_texts=2_000)
-
-    def shape(self, vocabulary: int, teacher_width: int) -> StudentShape:
-        """Return the student's shape with so many tokens."""
-        return StudentShape(
-            vocabulary=vocabulary,
-            layers=self.layers,
-            width=self.width,
-            heads=self.heads,
-            inner=self.inner,
-            adapter=self.adapter,
-            dim=self.dim,
-            teacher_width=teacher_width,
-            embedding=0 if self.embedding == self.width else self.embedding,
-            shared=self.shared,
-        )
+    def __post_init__(self) -> None:
+        """Say what the precision comes to."""
+        object.__setattr__(self, "plan", self.plan.decided())
 
     @property
     def token_bytes(self) -> int:
-        """About what one more token takes: its embedding, its scale or so, and its line of the vocabulary."""
-        return (self.embedding or self.width) * self.embedding_bits // 8 + 8
+        """About what one more token takes: its embedding, and its line of the vocabulary."""
+        architecture = self.plan.architecture
+        return (architecture.embedding or architecture.width) * self.plan.embedding_bits // 8 + _LINE_BYTES
 
+    def key(self) -> dict[str, Any]:
+        """Return what identifies teacher and data."""
+        return {"data": self.public.sources, "teacher": self.teacher.sha256}
 
-PLANS = {
-    "default": Plan(),
-    "small": Plan(
-        budget_bytes=1_000_000,
-        layers=2,
-        width=128,
-        heads=4,
-        inner=512,
-        embedding=80,
-        adapter=256,
-        varied_texts=30_000,
-        pretrain_steps=1_500,
-        cross_steps=300,
-    ),
-    "tiny": Plan(
-        budget_bytes=500_000,
-        layers=2,
-        width=80,
-        heads=5,
-        inner=320,
-        embedding=48,
-        adapter=128,
-        varied_texts=30_000,
-        pretrain_steps=1_500,
-        cross_steps=300,
-    ),
-}
+    # --- texts ---
 
-
-@dataclass(frozen=True)
-class Compressed:
-    """What the pipeline made."""
-
-    artefact: Artefact
-    seconds: float
-
-
-def compress(
-    output: Path,
-    server_output: Path,
-    data: Path,
-    work: Path,
-    reporter: Reporter,
-    teacher: str | None = None,
-    general_text: Path | None = None,
-    plan: Plan | None = None,
-    command: str = "simulations/compress.py",
-    threads: int = 2,
-) -> Compressed:
-    """Make the artefact of `output` and the server's files in `server_output` from public text in `data`.
-
-    `work` keeps checkpoints; they are picked up by the next call with the same inputs. Raises FedbertError.
-    """
-    plan, begun = plan or Plan(), time.perf_counter()
-    plan.check()
-    # Stages and the manifest name what was computed in, not who left it to the processor.
-    plan = replace(plan, precision=precision_used(plan.precision))
-    torch.set_num_threads(threads)
-    public = load_public_text(data, general_text)
-    guide = load_teacher(teacher)
-    run = _Run(plan, public, guide, work, reporter)
-    run.prune()
-    scores: dict[str, Any] = {"teacher, untuned": run.teacher_scores(None)}
-    run.teach()
-    run.start()
-    run.pretrain()
-    scores["student, pre-trained"] = run.student_scores()
-    run.cross_distil()
-    scores["teacher, tuned"] = run.teacher_scores(run.student.head)
-    run.round_to_half()
-    run.trim()
-    scores["student, float"] = run.student_scores()
-    artefact = run.export(scores, command)
-    save_artefact(artefact, output)
-    write_card(artefact, output)
-    write_server_folder(server_output, artefact, run.student, guide)
-    return Compressed(artefact, time.perf_counter() - begun)
-
-
-class _Run:
-    """One passage through the stages; each sets what the next one needs."""
-
-    student: Student
-    vocabulary: tuple[str, ...]
-    importance: NDArray[np.float64]
-    taught: Done
-    pretrained: Done
-    pool: list[str]
-    targets: Tensor
-    item_share: NDArray[np.float64]
-
-    def __init__(
-        self, plan: Plan, public: PublicText, teacher: Teacher, work: Path, reporter: Reporter
-    ) -> None:
-        self.plan, self.public, self.teacher, self.work, self.reporter = plan, public, teacher, work, reporter
-        self.stock = {key: value.clone() for key, value in teacher.body.layers[-1].state_dict().items()}
-
-    def _inputs(self, *names: str, **more: Any) -> dict[str, Any]:
-        """Return what a stage's outcome depends on: data, teacher, some settings of the plan, earlier
-        stages.
-        """
-        plan = {name: getattr(self.plan, name) for name in names}
-        return {"data": self.public.sources, "teacher": self.teacher.sha256, **plan, **more}
-
-    def prune(self) -> None:
-        """Stage 1: rank tokens by what they matter and keep as many as the budget allows."""
-        self.reporter.stage("token pruning")
-        public, how = self.public, self.plan.pruning
-
-        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
-        smallest = smallest_size(self.teacher.vocabulary, texts, self.teacher.rules)
-        room = self.plan.budget_bytes - _MANIFEST_ROOM
-
-        def used(vocabulary: tuple[str, ...]) -> int:
-            self.vocabulary = vocabulary
-            self.start(pca=False)
-            return self._used()
-
-        self.importance = np.zeros(len(self.teacher.vocabulary))
-        check_budget(self._kept(smallest), lambda some: used(some) + _MANIFEST_ROOM, self.plan.budget_bytes)
-
-        def make(folder: Path) -> dict[str, Any]:
-            plain, titles = [*public.requests, *public.sentences], public.titles[::4]
-            weights = [1.0] * len(plain) + [20.0] * len(public.names) + [0.8] * len(titles)
-            found = importance(how, self.teacher, [*plain, *public.names, *titles], weights)
-            with (folder / "importance.npy").open("wb") as handle:
-                np.save(handle, found)
-            return {"method": how}
-
-        done = run_stage(self.work, "run-tokens", self._inputs("pruning"), make)
-        self.importance = np.load(done.folder / "importance.npy")
-        size = fit_vocabulary(self._kept, smallest, used, room)
-        self.vocabulary = self._kept(size)
-        unknown, mean = spelling(self.vocabulary, public.checks, self.teacher.rules)
-        self.reporter.result(
-            "vocabulary", f"{len(self.vocabulary)} tokens, {unknown:.2%} [UNK], {mean:.1f} tokens a request"
-        )
-
-    def _kept(self, size: int) -> tuple[str, ...]:
+    def texts(self) -> list[str]:
+        """Return requests, general sentences, names and titles."""
         public = self.public
-        texts = [*public.requests, *public.sentences, *public.names, *public.titles]
-        return pruned_vocabulary(self.teacher.vocabulary, self.importance, texts, size, self.teacher.rules)
+        return [*public.requests, *public.sentences, *public.names, *public.titles]
 
-    def _used(self) -> int:
-        """Return how many bytes the student in hand takes, manifest apart."""
-        ids = torch.from_numpy(
-            padded(Tokens(self.vocabulary, rules=self.teacher.rules).rows(self.public.names[:8]))
+    def checks(self) -> Sequence[str]:
+        """Return the validation requests."""
+        return self.public.checks
+
+    def ranked(self) -> tuple[list[str], list[float]]:
+        """Return the texts that rank the tokens, and their weights."""
+        public = self.public
+        plain, titles = [*public.requests, *public.sentences], public.titles[::_TITLES_EVERY]
+        weights = [1.0] * len(plain) + [_NAME_WEIGHT] * len(public.names) + [_TITLE_WEIGHT] * len(titles)
+        return [*plain, *public.names, *titles], weights
+
+    def pool(self, importance: NDArray[np.float64]) -> Pool:
+        """Return requests, sentences, names, titles, single words, and texts made of all these."""
+        public, plan, teacher = self.public, self.plan, self.teacher
+        size = min(_TEXT_WORDS, len(teacher.vocabulary))
+        common = pruned_vocabulary(teacher.vocabulary, importance, self.texts(), size, teacher.rules)
+        words = [token for token in common if token.isalpha() and len(token) >= _SHORTEST_WORD]
+        basis = [*public.requests] * _REQUESTS_OFTEN + [*public.sentences]
+        basis += public.names * _NAMES_OFTEN_VARIED
+        made = varied(basis, public.names, words, plan.varied_texts, plan.seed)
+        names = [*public.names] * _NAMES_OFTEN
+        texts = [*public.requests, *public.sentences, *names, *public.titles, *words, *made]
+        share = np.full(len(texts), _ITEM_SHARE_OF_TEXTS)
+        named = len(public.requests) + len(public.sentences)
+        share[named : named + len(names) + len(public.titles)] = _ITEM_SHARE_OF_NAMES
+        return Pool(texts, share)
+
+    def pool_key(self) -> dict[str, Any]:
+        """Return the settings on which the pool depends."""
+        plan = self.plan
+        chosen = {"varied_texts": plan.varied_texts, "seed": plan.seed, "pruning": plan.pruning}
+        return {**chosen, "names_often": _NAMES_OFTEN}
+
+    def lesson(self, start: Trained, targets: Targets, teacher: Teacher) -> distillation.Lesson:
+        """Return what the cross-distillation reads: requests, sentences, names, and some of the pool."""
+        plan, public = self.plan, self.public
+        fixed = len(public.requests) + len(public.sentences) + len(public.names)
+        draw = generator(plan.seed, Purpose.SAMPLE, streams.CROSS_TEXTS)
+        others = draw.permutation(len(targets.pool.texts) - fixed)[: plan.cross_texts]
+        chosen = np.concatenate([np.arange(fixed), fixed + others])
+        texts = [targets.pool.texts[index] for index in chosen.tolist()]
+        below = len(teacher.body.layers) - 1
+        return distillation.Lesson(
+            rows=self.teacher.tokens_of(start.vocabulary).rows(texts),
+            teacher_layers=CachedLayers(teacher.body, teacher.tokens.rows(texts), below),
+            stock=targets.vectors[torch.from_numpy(chosen)].float(),
+            request_items=public.request_items,
+            names=fixed - len(public.names),
+            choices=public.public_items,
+            item_share=targets.pool.item_share[chosen],
         )
-        model = onnx_bytes(self.student, calibrate(self.student, [ids]), quantisation=self._quantisation())
-        return build_artefact(model, self.vocabulary, {}).total_bytes
+
+    # --- start ---
+
+    def targets(self, texts: Sequence[str], progress: TaskProgress) -> Tensor:
+        """Return the teacher's sentence vectors, of unit length."""
+        with fast_math(self.plan.precision):
+            return sentence_vectors(self.teacher, texts).half()
+
+    def shape(self, vocabulary: int) -> StudentShape:
+        """Return the shape of a student that gives unit vectors, with an adapter for items."""
+        plan = self.plan
+        return StudentShape(
+            **plan.architecture.sizes(),
+            vocabulary=vocabulary,
+            adapter=plan.adapter,
+            dim=plan.dim,
+            teacher_width=self.teacher.width,
+        )
+
+    def head(self, targets: Targets | None) -> nn.Parameter:
+        """Return the principal directions of requests and names: they lose least of the teacher's vectors."""
+        if targets is None:
+            return nn.Parameter(torch.eye(self.teacher.width, self.plan.dim))
+        public, vectors = self.public, targets.vectors.float()
+        named = len(public.requests) + len(public.sentences)
+        names = vectors[named : named + len(public.names)]
+        basis = torch.cat([vectors[: len(public.requests)], names.repeat(_NAMES_OFTEN_HEAD, 1)])
+        directions = torch.linalg.svd(basis, full_matrices=False)[2][: self.plan.dim]
+        return nn.Parameter(directions.T.contiguous())
+
+    # --- files ---
+
+    def sized(self, student: Student, vocabulary: tuple[str, ...]) -> Artefact:
+        """Return the student's files without a manifest; few texts calibrate it, as ranges take no room."""
+        rows = self.teacher.tokens_of(vocabulary).rows(self.public.names[:_SIZING_NAMES])
+        ranges = calibrate(student, [torch.from_numpy(padded(rows))])
+        model = onnx_bytes(student, ranges, quantisation=self._quantisation())
+        return build_artefact(model, vocabulary, {})
+
+    def model(self, trained: Trained) -> bytes:
+        """Return the trained student as an ONNX file, calibrated on requests, sentences and names."""
+        public, tokens = self.public, self.teacher.tokens_of(trained.vocabulary)
+        some = [
+            *public.requests[::_CALIBRATION_REQUESTS_EVERY],
+            *public.sentences[::_CALIBRATION_SENTENCES_EVERY],
+        ]
+        rows = [tokens.rows(some), tokens.rows(public.names[:_CALIBRATION_NAMES], "item")]
+        ranges = calibrate(trained.student, [torch.from_numpy(padded(part)) for part in rows])
+        return onnx_bytes(trained.student, ranges, quantisation=self._quantisation())
 
     def _quantisation(self) -> Quantisation:
         return Quantisation(embedding_bits=self.plan.embedding_bits)
 
-    def trim(self) -> None:
-        """Drop the least attended tokens until the trained student fits.
 
-        A new student's file is smaller than a trained one's: its biases are equal, and equal constants are
-        stored once. So the size is settled here.
-        """
-        while (over := self._used() - self.plan.budget_bytes + _MANIFEST_ROOM) > 0:
-            kept = self._kept(len(self.vocabulary) - (over // self.plan.token_bytes + 1))
-            self.student = trimmed(self.student, self.vocabulary, kept)
-            self.vocabulary = kept
-            self.reporter.result("trimmed vocabulary", f"{len(kept)} tokens")
+def cross_distil(
+    pipeline: Pipeline[CatalogueGoal], start: Trained, targets: Targets
+) -> tuple[Trained, Teacher]:
+    """Return student and teacher after they learnt from public requests and from each other."""
+    goal, plan = pipeline.goal, pipeline.goal.plan
+    pipeline.reporter.stage("cross-distillation")
+    teacher = replace(goal.teacher, body=copy.deepcopy(goal.teacher.body))
+    student = copy.deepcopy(start.student)
 
-    def teach(self) -> None:
-        """Stage 2: the pool of texts and the teacher's vector of each."""
-        self.reporter.stage("teacher's vectors")
-        public, plan = self.public, self.plan
-        common = self._kept(min(_TEXT_WORDS, len(self.teacher.vocabulary)))
-        words = [token for token in common if token.isalpha() and len(token) > 2]
-        basis = [*public.requests, *public.requests, *public.sentences, *public.names * 10]
-        made = varied(basis, public.names, words, plan.varied_texts, plan.seed)
-        names = [*public.names] * _NAMES_OFTEN
-        self.pool = [*public.requests, *public.sentences, *names, *public.titles, *words, *made]
-        named = len(public.requests) + len(public.sentences)
-        self.item_share = np.full(len(self.pool), 0.2)
-        self.item_share[named : named + len(names) + len(public.titles)] = 0.75
+    def make(folder: Path) -> dict[str, Any]:
+        lesson = goal.lesson(start, targets, teacher)
+        course = Course(plan.cross_steps, plan.seed, plan.precision)
+        distillation.cross_distil(student, teacher, lesson, course, progress=pipeline.reporter.progress)
+        layer = teacher.body.layers[-1].state_dict()
+        save_tensors({"student": student.state_dict(), "teacher": layer}, folder / "models.pt")
+        return {"steps": plan.cross_steps}
 
-        def make(folder: Path) -> dict[str, Any]:
-            with fast_math(plan.precision):
-                save_tensors(sentence_vectors(self.teacher, self.pool).half(), folder / "vectors.pt")
-            return {"texts": len(self.pool)}
+    chosen = {"cross_steps": plan.cross_steps, "cross_texts": plan.cross_texts, "seed": plan.seed}
+    key = {**goal.key(), **chosen, "precision": plan.precision, "start": start.done.sha256}
+    done = pipeline.stage("crossed", key, make)
+    kept = load_tensors(done.folder / "models.pt")
+    student.load_state_dict(kept["student"])
+    teacher.body.layers[-1].load_state_dict(kept["teacher"])
+    return Trained(student, start.vocabulary, nn.ModuleDict(), done), teacher
 
-        inputs = self._inputs("varied_texts", "seed", "pruning", "precision", names_often=_NAMES_OFTEN)
-        self.taught = run_stage(self.work, "run-texts", inputs, make)
-        self.targets = load_tensors(self.taught.folder / "vectors.pt").float()
 
-    def start(self, pca: bool = True) -> None:
-        """Make the untrained student; its head starts as principal directions of requests and names."""
-        plan, width = self.plan, self.teacher.width
-        head = torch.eye(width, plan.dim)
-        if pca:
-            named = len(self.public.requests) + len(self.public.sentences)
-            names = self.targets[named : named + len(self.public.names)]
-            basis = torch.cat([self.targets[: len(self.public.requests)], names.repeat(10, 1)])
-            head = torch.linalg.svd(basis, full_matrices=False)[2][: plan.dim].T.contiguous()
-        shape = plan.shape(len(self.vocabulary), width)
-        chosen = torch.from_numpy(teacher_rows(self.teacher.vocabulary, self.vocabulary))
-        words = self.teacher.word_vectors()[chosen]
-        self.student = start_student(shape, words, nn.Parameter(head), plan.seed).eval()
-
-    def pretrain(self) -> None:
-        """Stage 3: the student learns the teacher's sentence vectors."""
-        self.reporter.stage("pre-distillation")
-        plan = self.plan
-
-        def make(folder: Path) -> dict[str, Any]:
-            self.student.to(best_device())
-            checkpoint = folder / "checkpoint.pt"
-            kept: dict[str, Any] = {"step": 0, "optimiser": None}
-            if checkpoint.is_file():
-                kept = load_tensors(checkpoint)
-            if kept["step"]:
-                self.student.load_state_dict(kept["student"])
-
-            def save(step: int, optimiser: torch.optim.Optimizer) -> None:
-                state = {
-                    "step": step,
-                    "student": self.student.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                }
-                save_tensors(state, checkpoint)
-
-            distillation.pretrain(
-                self.student,
-                Tokens(self.vocabulary, rules=self.teacher.rules).rows(self.pool),
-                self.targets,
-                self.item_share,
-                plan.pretrain_steps,
-                plan.seed,
-                top_rate=plan.pretrain_rate,
-                start=kept["step"],
-                optimiser_state=kept["optimiser"],
-                progress=self.reporter.progress,
-                save=save,
-                precision=plan.precision,
-            )
-            save_tensors(self.student.cpu().state_dict(), folder / "student.pt")
-            return {"steps": plan.pretrain_steps}
-
-        settings = ("budget_bytes", "embedding_bits", "pretrain_steps", "pretrain_rate", "seed", "precision")
-        inputs = self._inputs(*settings, texts=self.taught.sha256, shape=self.student.shape.as_dict())
-        self.pretrained = run_stage(self.work, "run-predistilled", inputs, make)
-        self.student.load_state_dict(load_tensors(self.pretrained.folder / "student.pt"))
-
-    def cross_distil(self) -> None:
-        """Stage 4: student and teacher learn from public requests and from each other."""
-        self.reporter.stage("cross-distillation")
-        plan = self.plan
-
-        def make(folder: Path) -> dict[str, Any]:
-            lesson = self._lesson()
-            progress = self.reporter.progress
-            distillation.cross_distil(
-                self.student,
-                self.teacher,
-                lesson,
-                plan.cross_steps,
-                plan.seed,
-                progress=progress,
-                precision=plan.precision,
-            )
-            layer = self.teacher.body.layers[-1].state_dict()
-            save_tensors({"student": self.student.state_dict(), "teacher": layer}, folder / "models.pt")
-            return {"steps": plan.cross_steps}
-
-        inputs = self._inputs("cross_steps", "cross_texts", "seed", "precision", start=self.pretrained.sha256)
-        done = run_stage(self.work, "run-crossed", inputs, make)
-        kept = load_tensors(done.folder / "models.pt")
-        self.student.load_state_dict(kept["student"])
-        self.teacher.body.layers[-1].load_state_dict(kept["teacher"])
-
-    def _lesson(self) -> distillation.Lesson:
-        plan, public = self.plan, self.public
-        fixed = len(public.requests) + len(public.sentences) + len(public.names)
-        others = generator(plan.seed, Purpose.SAMPLE, 1).permutation(len(self.pool) - fixed)[
-            : plan.cross_texts
-        ]
-        chosen = np.concatenate([np.arange(fixed), fixed + others])
-        texts = [self.pool[index] for index in chosen.tolist()]
-        return distillation.Lesson(
-            rows=Tokens(self.vocabulary, rules=self.teacher.rules).rows(texts),
-            teacher_layers=CachedLayers(
-                self.teacher.body, self.teacher.tokens.rows(texts), len(self.teacher.body.layers) - 1
-            ),
-            stock=self.targets[torch.from_numpy(chosen)],
-            request_items=public.request_items,
-            names=fixed - len(public.names),
-            choices=public.public_items,
-            item_share=self.item_share[chosen],
-        )
-
-    def round_to_half(self) -> None:
-        """Round student and tuned layer to float16, as they are shipped to servers, before the export."""
-        with torch.no_grad():
-            for module in (self.student, self.teacher.body.layers[-1]):
-                for value in module.state_dict().values():
-                    value.copy_(value.half().float())
-
-    def student_scores(self) -> dict[str, float]:
-        """Return the float student's scores on public validation requests over all names."""
-        tokens = Tokens(self.vocabulary, rules=self.teacher.rules)
-
-        def vectors(rows: list[list[int]]) -> Tensor:
-            out = torch.empty(len(rows), self.plan.dim)
-            with torch.inference_mode():
-                for chosen, ids in sorted_batches(rows, 4_096):
-                    out[torch.from_numpy(chosen)] = self.student(ids)[1]
-            return out
-
-        texts, names = (
-            vectors(tokens.rows(self.public.checks)),
-            vectors(tokens.rows(self.public.names, "item")),
-        )
-        return self._said("student", zero_shot(texts, names, self.public.check_items).as_dict())
-
-    def teacher_scores(self, head: Tensor | None) -> dict[str, float]:
-        """Return the teacher's scores, by its own vectors or through `head`."""
-
-        def vectors(texts: tuple[str, ...]) -> Tensor:
-            rows = self.teacher.tokens.rows(texts)
-            out = torch.empty(len(rows), self.teacher.width)
-            with torch.inference_mode():
-                for chosen, ids in sorted_batches(rows, 2_048):
-                    out[torch.from_numpy(chosen)] = mean_pool(self.teacher.body(ids), ids)
-            made = out if head is None else out @ head.detach()
-            return nn.functional.normalize(made, dim=-1)
-
-        texts, names = vectors(self.public.checks), vectors(self.public.names)
-        return self._said("teacher", zero_shot(texts, names, self.public.check_items).as_dict())
-
-    def _said(self, who: str, scores: dict[str, float]) -> dict[str, float]:
-        self.reporter.result(
-            who, f"top-1 {scores['top_1']:.4f}, nDCG@10 {scores['ndcg_at_10']:.4f} over all names"
-        )
-        return scores
-
-    def export(self, scores: dict[str, Any], command: str) -> Artefact:
-        """Stage 5: calibrated int8, measured as a phone would run it, with a manifest that says so."""
-        self.reporter.stage("int8 export")
-        public, tokens, shape = (
-            self.public,
-            Tokens(self.vocabulary, rules=self.teacher.rules),
-            self.student.shape,
-        )
-        some = [*public.requests[::40], *public.sentences[::200]]
-        calibration = [tokens.rows(some), tokens.rows(public.names[:96], "item")]
-        ranges = calibrate(self.student, [torch.from_numpy(padded(rows)) for rows in calibration])
-        model = onnx_bytes(self.student, ranges, quantisation=self._quantisation())
-        trial = build_artefact(
-            model, self.vocabulary, {"shape": shape.as_dict(), "text_rules": asdict(self.teacher.rules)}
-        )
-        encoder = Int8Encoder(trial, torch.get_num_threads())
-        texts, names = encoder.encode(public.checks), encoder.encode(public.names, "item")
-        unit = [
-            part / np.linalg.norm(part.astype(np.float32), axis=1, keepdims=True) for part in (texts, names)
-        ]
-        scores["student, int8"] = self._said(
-            "student, int8", zero_shot(unit[0], unit[1], public.check_items).as_dict()
-        )
-        unknown, mean = spelling(self.vocabulary, public.checks, self.teacher.rules)
-        manifest: Mapping[str, Any] = {
-            "model": "EI-BERT student, int8",
-            "shape": shape.as_dict(),
-            "text_rules": asdict(self.teacher.rules),
-            "parameters": sum(p.numel() for p in self.student.parameters()) - shape.teacher_width * shape.dim,
-            "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256},
-            "trained_on": {"public_text_only": True, "tasks": {}},
-            "quantisation": {"embedding_bits": self.plan.embedding_bits, "weight_bits": 8},
-            "training": {
-                "public_text_only": True,
-                "sources_sha256": public.sources,
-                "requests": len(public.requests),
-                "public_intents": len(public.public_items),
-                "sentences": len(public.sentences),
-                "names": len(public.names),
-                "titles": len(public.titles),
-                "texts_made_from_these": self.plan.varied_texts,
-                "plan": asdict(self.plan),
-            },
-            "scores": {
-                "set": f"{len(public.checks)} public validation requests, {len(public.names)} names",
-                **scores,
-            },
-            "unknown_token_share": round(unknown, 6),
-            "tokens_per_request": round(mean, 2),
-            "command": command,
-        }
-        artefact = build_artefact(model, self.vocabulary, manifest)
-        if artefact.total_bytes > self.plan.budget_bytes:
-            raise FedbertError(
-                f"the artefact has {artefact.total_bytes} bytes, the limit is {self.plan.budget_bytes}; "
-                "raise --budget-bytes"
-            )
-        return artefact
+def round_to_half(student: Student, teacher: Teacher) -> None:
+    """Round student and tuned layer to float16, as they are shipped to servers, before the export."""
+    with torch.no_grad():
+        for module in (student, teacher.body.layers[-1]):
+            for value in module.state_dict().values():
+                value.copy_(value.half().float())

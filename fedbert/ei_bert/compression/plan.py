@@ -1,13 +1,26 @@
-"""What shapes a student of classification tasks and its training: presets by size, data and teacher apart."""
+"""What shapes a student and its training, data and teacher apart: presets by size, for either goal.
 
-from dataclasses import dataclass, field, replace
+Nothing here needs torch: the command line reads its presets from this file.
+"""
 
-from fedbert.ei_bert.compression.token_pruning import METHODS as RANKINGS
-from fedbert.ei_bert.compression.token_pruning import Method as Ranking
-from fedbert.ei_bert.model.student import StudentShape
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self, get_args
+
+from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES
 from fedbert.ei_bert.teaching.methods import INTEGRATION, METHODS, Method
 from fedbert.errors import invalid
-from fedbert.machine import Precision, checked_precision
+from fedbert.machine import Precision, checked_precision, precision_used
+
+Ranking = Literal["attention", "frequency", "attention_per_occurrence"]
+"""What a token's importance is: attention received, occurrences, or the first over the second."""
+RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+BITS = (4, 8)
+"""Bits that a value of an embedding or of a weight may take."""
+LAYERS, WIDTHS, INNERS = (1, 24), (16, 1024), (16, 8192)
+"""Fewest and most layers, features of hidden states, and features inside a feed-forward part."""
+# One attention head must hold whole vectors of the processor.
+_HEAD_MULTIPLE = 8
+_SMALL_BYTES, _TINY_BYTES = 1_000_000, 500_000
 
 
 @dataclass(frozen=True)
@@ -23,106 +36,162 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Check the sizes; raises FedbertError."""
-        for name, low, high in (("layers", 1, 24), ("width", 16, 1024), ("inner", 16, 8192)):
+        for name, (low, high) in {"layers": LAYERS, "width": WIDTHS, "inner": INNERS}.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise invalid(name, value, f"be within {low}..{high}")
-        if self.heads < 1 or self.width % self.heads or (self.width // self.heads) % 8:
+        if self.heads < 1 or self.width % self.heads or (self.width // self.heads) % _HEAD_MULTIPLE:
             raise invalid(
                 "heads",
                 self.heads,
-                f"divide width {self.width} into heads of a multiple of 8",
+                f"divide width {self.width} into heads of a multiple of {_HEAD_MULTIPLE}",
                 "try width / 32",
             )
         if not 0 <= self.embedding <= self.width:
             raise invalid("embedding", self.embedding, f"be within 0..{self.width}, 0 for the layers' width")
 
-    def shape(self, vocabulary: int, teacher_width: int) -> StudentShape:
-        """Return the shape of a student that gives pooled states to plug-in heads."""
-        return StudentShape(
-            vocabulary=vocabulary,
-            layers=self.layers,
-            width=self.width,
-            heads=self.heads,
-            inner=self.inner,
-            adapter=0,
-            dim=self.width,
-            teacher_width=teacher_width,
-            embedding=0 if self.embedding == self.width else self.embedding,
-            shared=self.shared,
-            pooled=True,
-        )
+    def sizes(self) -> dict[str, Any]:
+        """Return the sizes as a `StudentShape` takes them: an embedding as wide as the layers is 0."""
+        return asdict(self) | {"embedding": 0 if self.embedding == self.width else self.embedding}
 
 
 @dataclass(frozen=True)
-class TaskPlan:
-    """Everything that shapes a student of tasks and its training, data and teacher apart.
+class Plan:
+    """What a student has whatever it is for, and what its pre-distillation takes.
 
-    `kept_share` of the teacher's accuracy is what the report holds the student to; it changes no training.
+    `budget_bytes` is the limit of all files together. `precision` is that of `fast_math`.
     """
 
-    budget_bytes: int = 1_910_000
-    kept_share: float = 0.993
-    architecture: Architecture = field(default_factory=Architecture)
+    budget_bytes: int = BUDGET_BYTES
+    architecture: Architecture = Architecture()
     pruning: Ranking = "attention"
-    tune_epochs: int = 3
-    tune_layers: int = 4
-    remixed_texts: int = 56_000
-    cross_texts: int = 150_000
-    pretrain_steps: int = 2_500
-    pretrain_rate: float = 2e-3
-    method: str = INTEGRATION.name
-    cross_steps: int = 9_000
-    cross_rate: float = 3e-3
-    word_dropout: float = 0.1
-    ablation_steps: int = 120
     embedding_bits: int = 8
     weight_bits: int = 8
-    entropy_coded: bool = False
+    pretrain_steps: int = 2_500
+    pretrain_rate: float = 2e-3
+    cross_steps: int = 9_000
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         """Check the values; raises FedbertError."""
-        if self.method not in METHODS:
-            raise invalid("method", self.method, f"be one of {', '.join(METHODS)}")
         if self.pruning not in RANKINGS:
             raise invalid("pruning", self.pruning, f"be one of {', '.join(RANKINGS)}")
         checked_precision(self.precision)
+        for name in ("embedding_bits", "weight_bits"):
+            if getattr(self, name) not in BITS:
+                raise invalid(name, getattr(self, name), "be 4 or 8")
+
+    def decided(self) -> Self:
+        """Return the plan with what `precision` comes to here: stages and records name what was computed in,
+        not who left it to the processor.
+        """
+        return replace(self, precision=precision_used(self.precision))
+
+    def at_most(self, **limits: int) -> Self:
+        """Return the plan with none of these numbers above its limit."""
+        return replace(self, **{name: min(getattr(self, name), most) for name, most in limits.items()})
+
+
+@dataclass(frozen=True)
+class CataloguePlan(Plan):
+    """The plan of a student that ranks a catalogue: unit vectors of `dim` features, an item adapter.
+
+    `varied_texts` are made for the pre-distillation, `cross_texts` are read by the cross-distillation beside
+    requests and names, and `seed` decides every draw.
+    """
+
+    architecture: Architecture = Architecture(layers=4, width=128, heads=4, inner=512, embedding=0)
+    dim: int = 96
+    adapter: int = 512
+    varied_texts: int = 120_000
+    pretrain_steps: int = 4_000
+    cross_steps: int = 400
+    cross_texts: int = 12_000
+    seed: int = 0
+
+    def fast(self) -> Self:
+        """Return the plan of a trial run: the same stages in some minutes, and a poor student."""
+        return self.at_most(varied_texts=2_000, pretrain_steps=300, cross_steps=30, cross_texts=2_000)
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as it stands in the manifest: the sizes beside the rest, and no `weight_bits`,
+        which are 8 for this goal.
+        """
+        whole = asdict(self)
+        del whole["weight_bits"]
+        return {**whole.pop("architecture"), **whole}
+
+
+@dataclass(frozen=True)
+class TaskPlan(Plan):
+    """The plan of a student of classification tasks.
+
+    `kept_share` of the teacher's accuracy is what the report holds the student to; it changes no training.
+    `remixed_texts` are made for the pre-distillation, `cross_texts` for the cross-distillation.
+    """
+
+    kept_share: float = 0.993
+    tune_epochs: int = 3
+    tune_layers: int = 4
+    remixed_texts: int = 56_000
+    cross_texts: int = 150_000
+    method: str = INTEGRATION.name
+    cross_rate: float = 3e-3
+    word_dropout: float = 0.1
+    ablation_steps: int = 120
+    entropy_coded: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values; raises FedbertError."""
+        super().__post_init__()
+        if self.method not in METHODS:
+            raise invalid("method", self.method, f"be one of {', '.join(METHODS)}")
         if not 0 <= self.word_dropout < 1:
             raise invalid("word_dropout", self.word_dropout, "be within 0..1, below 1")
-        for name in ("embedding_bits", "weight_bits"):
-            if getattr(self, name) not in (4, 8):
-                raise invalid(name, getattr(self, name), "be 4 or 8")
 
     @property
     def how(self) -> Method:
         """The method by its name."""
         return METHODS[self.method]
 
-    def fast(self) -> "TaskPlan":
+    def fast(self) -> Self:
         """Return a plan of about a sixth of the work, for a usable student in a quarter of an hour."""
-        return replace(
-            self,
-            tune_epochs=1,
-            remixed_texts=min(self.remixed_texts, 12_000),
-            cross_texts=min(self.cross_texts, 12_000),
-            pretrain_steps=min(self.pretrain_steps, 500),
-            cross_steps=min(self.cross_steps, 700),
+        return self.at_most(
+            tune_epochs=1, remixed_texts=12_000, cross_texts=12_000, pretrain_steps=500, cross_steps=700
         )
 
 
-PRESETS = {
+CATALOGUE_PLANS = {
+    "default": CataloguePlan(),
+    "small": CataloguePlan(
+        budget_bytes=_SMALL_BYTES,
+        architecture=Architecture(layers=2, width=128, heads=4, inner=512, embedding=80),
+        adapter=256,
+        varied_texts=30_000,
+        pretrain_steps=1_500,
+        cross_steps=300,
+    ),
+    "tiny": CataloguePlan(
+        budget_bytes=_TINY_BYTES,
+        architecture=Architecture(layers=2, width=80, heads=5, inner=320, embedding=48),
+        adapter=128,
+        varied_texts=30_000,
+        pretrain_steps=1_500,
+        cross_steps=300,
+    ),
+}
+TASK_PLANS = {
     "default": TaskPlan(),
     "small": TaskPlan(
-        budget_bytes=1_000_000,
+        budget_bytes=_SMALL_BYTES,
         kept_share=0.985,
-        architecture=Architecture(layers=2, width=128, heads=4, inner=512, embedding=80),
+        architecture=CATALOGUE_PLANS["small"].architecture,
         cross_steps=6_000,
     ),
     "tiny": TaskPlan(
-        budget_bytes=500_000,
+        budget_bytes=_TINY_BYTES,
         kept_share=0.96,
-        architecture=Architecture(layers=2, width=80, heads=5, inner=320, embedding=48),
+        architecture=CATALOGUE_PLANS["tiny"].architecture,
         pretrain_steps=1_200,
         cross_steps=5_000,
     ),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.heads import choose_strength, fit_linear
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.teacher import Teacher, sentence_vectors
@@ -23,6 +24,7 @@ from fedbert.randomness import Purpose, generator
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors `[text, dim]`."""
 
+# Resampled sets: the ends of a 95 % interval then rest on 100 draws each.
 _DRAWS = 4_000
 _TAILS = (2.5, 97.5)
 
@@ -103,7 +105,7 @@ def probe(
     weight, bias = fit_linear(train, labels_train, classes, strength)
     guessed = (test @ weight + bias).argmax(1)
     correct = guessed == labels_test
-    draw = generator(seed, Purpose.RESAMPLING)
+    draw = generator(seed, Purpose.RESAMPLING, streams.PROBE_HITS)
     hits = draw.binomial(len(correct), correct.mean(), _DRAWS) / len(correct)
     low, high = np.percentile(hits, _TAILS)
     return ProbeResult(
@@ -136,7 +138,9 @@ def retention(
         raise FedbertError("probe: the teacher must classify at least one test text rightly; give more texts")
     count = len(teacher)
     kinds = np.bincount(2 * student.astype(np.int64) + teacher, minlength=4)
-    draws = generator(seed, Purpose.RESAMPLING, 1).multinomial(count, kinds / count, _DRAWS)
+    draws = generator(seed, Purpose.RESAMPLING, streams.PROBE_RETENTION).multinomial(
+        count, kinds / count, _DRAWS
+    )
     mine, theirs = draws[:, 2] + draws[:, 3], draws[:, 1] + draws[:, 3]
     low, high = np.percentile(mine[theirs > 0] / theirs[theirs > 0], _TAILS)
     return float(student.sum() / teacher.sum()), float(low), float(high)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text
@@ -19,6 +20,10 @@ from fedbert.randomness import Purpose, generator
 
 GENERAL_LIMIT_BYTES = 1_000_000_000
 """Largest file of further sentences."""
+# What varied texts are made of: shares of words that are exchanged, and for words of names; longest pieces in
+# words. Requests are short, so the pieces are.
+_EXCHANGED, _NAMED = 0.35, 0.17
+_HALF_WORDS, _LEAD_WORDS, _TAIL_WORDS, _TAIL_OFTEN, _PART_WORDS = 12, 7, 4, 0.5, 8
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def varied(
     half out of all `words` (so that the student meets the whole vocabulary); the beginning of one text and
     the end of another; the beginning of a text and a name's description; a part of one text.
     """
-    draw = generator(seed, Purpose.SAMPLE)
+    draw = generator(seed, Purpose.SAMPLE, streams.VARIED_TEXTS)
     phrases = [name.split(": ", 1)[-1].split() for name in names]
     name_words = sorted({word for name in names for word in name.lower().replace(":", "").split()})
     kind, named = draw.integers(0, 4, count), draw.integers(0, len(names), count)
@@ -134,22 +139,26 @@ def varied(
         first, second = texts[one[index]].split(), texts[two[index]].split()
         if kind[index] == 0:
             change = draw.random(len(first))
-            source = [name_words if place < 0.17 else words for place in change.tolist()]
+            source = [name_words if place < _NAMED else words for place in change.tolist()]
             fresh = draw.random(len(first))
             made = [
-                some[int(new * len(some))] if place < 0.35 else old
+                some[int(new * len(some))] if place < _EXCHANGED else old
                 for old, some, place, new in zip(first, source, change.tolist(), fresh.tolist(), strict=True)
             ]
         elif kind[index] == 1:
             made = (
-                first[: 1 + int(cut[index, 0] * len(first))][:12]
-                + second[int(cut[index, 1] * len(second)) :][:12]
+                first[: 1 + int(cut[index, 0] * len(first))][:_HALF_WORDS]
+                + second[int(cut[index, 1] * len(second)) :][:_HALF_WORDS]
             )
         elif kind[index] == 2:
-            made = first[: int(cut[index, 0] * 7)] + phrases[named[index]]
-            made += second[len(second) - int(cut[index, 1] * 4) :] if cut[index, 1] > 0.5 else []
+            made = first[: int(cut[index, 0] * _LEAD_WORDS)] + phrases[named[index]]
+            made += (
+                second[len(second) - int(cut[index, 1] * _TAIL_WORDS) :]
+                if cut[index, 1] > _TAIL_OFTEN
+                else []
+            )
         else:
             begin = int(cut[index, 0] * max(len(first) - 3, 1))
-            made = first[begin : begin + 2 + int(cut[index, 1] * 8)]
+            made = first[begin : begin + 2 + int(cut[index, 1] * _PART_WORDS)]
         out.append(" ".join(made))
     return out

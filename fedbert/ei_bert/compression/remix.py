@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.randomness import Purpose, generator
 
+# Shares of a text's words that are exchanged for any, dropped, or exchanged for near ones. Enough that the
+# text is a new one; near words change the meaning less, so more of them may go.
 _EXCHANGED, _DROPPED, _NEAR = 0.25, 0.15, 0.4
-_LONGEST = 24
+_LONGEST_WORDS = 24
+"""Two texts put together are no longer than the longest requests."""
 _NEIGHBOURS = 8
+_ROWS_AT_ONCE = 1_024
 
 Neighbours = Mapping[str, Sequence[str]]
 
@@ -34,8 +39,8 @@ def neighbours(
     asked = [place for place, index in enumerate(words) if teacher.vocabulary[index] in seen]
     unit = functional.normalize(teacher.word_vectors().detach().cpu()[words], dim=-1)
     out = {}
-    for low in range(0, len(asked), 1_024):
-        some = asked[low : low + 1_024]
+    for low in range(0, len(asked), _ROWS_AT_ONCE):
+        some = asked[low : low + _ROWS_AT_ONCE]
         best = (unit[some] @ unit.T).topk(min(count + 1, len(words)), dim=-1).indices.tolist()
         for place, near in zip(some, best, strict=True):
             own = teacher.vocabulary[words[place]]
@@ -57,7 +62,7 @@ def remixed(
     two neighbours swapped. `groups` `[text]` says which texts may mix (a task's, say). With `near` two texts
     more in six have words exchanged for near ones.
     """
-    draw = generator(seed, Purpose.SAMPLE, 7)
+    draw = generator(seed, Purpose.SAMPLE, streams.REMIXED_TEXTS)
     words = [text.split() for text in texts]
     members = {int(group): np.flatnonzero(groups == group) for group in np.unique(groups)}
     source = draw.integers(0, len(texts), count)
@@ -84,7 +89,7 @@ def remixed(
                 made[at], made[at + 1] = made[at + 1], made[at]
         else:
             made = [_nearby(draw, word, near or {}) for word in first]
-        out.append(" ".join((made or first)[:_LONGEST]))
+        out.append(" ".join((made or first)[:_LONGEST_WORDS]))
     return out, source.astype(np.int64)
 
 

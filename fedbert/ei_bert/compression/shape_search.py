@@ -8,24 +8,27 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from fedbert.ei_bert.artefact.latency import batch_speed
-from fedbert.ei_bert.compression.pipeline import MANIFEST_ROOM, Inputs, TaskPipeline, Trained
+from fedbert.ei_bert.compression.goal import Targets, Trained
+from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.plan import Architecture, TaskPlan
-from fedbert.ei_bert.compression.stages import Done, run_stage
-from fedbert.ei_bert.model.tokenizer import Tokens
-from fedbert.ei_bert.teaching.cross_distillation import pretrain
+from fedbert.ei_bert.compression.rows import ShapeRow
+from fedbert.ei_bert.compression.stages import Done
+from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
+from fedbert.ei_bert.compression.tasks_stages import TaskPipeline
+from fedbert.ei_bert.teaching.course import Course, Hooks
+from fedbert.ei_bert.teaching.pretraining import Reading, pretrain
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.task_distillation import student_states
 from fedbert.ei_bert.teaching.tuning import Heads
 from fedbert.errors import FedbertError
-from fedbert.machine import Precision
 
 SHAPES = (
     Architecture(layers=4, width=128, heads=4, inner=512),
@@ -41,95 +44,92 @@ SHAPES = (
     Architecture(layers=2, width=312, heads=3, inner=1248, embedding=128, shared=True),
     Architecture(layers=2, width=128, heads=4, inner=512, embedding=64, shared=True),
 )
-_HELD_OUT = 2_000
+# Texts that no shape learns from, by which all are compared: at most so many, and at most a fifth.
+_HELD_OUT, _HELD_OUT_PART = 2_000, 5
 _TIMED_TOKENS = 16
+_SEED = 0
 
 
 def search_shapes(
     inputs: Inputs,
-    budget_bytes: int,
+    plan: TaskPlan,
     steps: int,
     work: Path,
     reporter: Reporter,
     threads: int,
     shapes: Sequence[Architecture] = SHAPES,
-    precision: Precision = "auto",
-) -> list[dict[str, Any]]:
+) -> list[ShapeRow]:
     """Return one row a shape that fits: shape, bytes, loss (1 - mean cosine on texts held out), texts/s,
     seconds.
 
-    The row of least loss is `chosen`. Shapes that cannot fit are left out; raises FedbertError if none fits.
-    `precision` is that of `fast_math`.
+    `plan` gives the budget and all else but the architecture. The row of least loss is `chosen`. Shapes that
+    cannot fit are left out; raises FedbertError if none fits.
     """
-    plan = TaskPlan(budget_bytes=budget_bytes, precision=precision)
-    base = TaskPipeline(inputs, plan, work, reporter, threads)
-    states, found = base.states(None), base.importance()
+    base = Pipeline(TasksGoal(inputs, plan), work, reporter, threads)
+    found = base.importance()
+    targets = base.targets(found[0])
     rows = []
     for architecture in shapes:
-        pipeline = TaskPipeline(inputs, replace(plan, architecture=architecture), work, reporter, threads)
+        goal = TasksGoal(inputs, replace(plan, architecture=architecture))
         try:
-            rows.append(dict(_tried(pipeline, found, states, steps).record))
+            tried = _tried(Pipeline(goal, work, reporter, threads), found, targets, steps)
+            rows.append(dict(tried.record))
         except FedbertError as error:
             if "budget_bytes" not in str(error):
                 raise
             reporter.result("left out", str(error))
     if not rows:
         raise FedbertError(
-            f"budget_bytes(={budget_bytes}) must have room for one of {len(shapes)} shapes; raise it"
+            f"budget_bytes(={plan.budget_bytes}) must have room for one of {len(shapes)} shapes; raise it"
         )
     best = min(row["loss"] for row in rows)
-    return [
-        {**row, "chosen": row["loss"] == best} for row in sorted(rows, key=lambda row: float(row["loss"]))
-    ]
+    ranked = sorted(rows, key=lambda row: float(row["loss"]))
+    return [cast(ShapeRow, {**row, "chosen": row["loss"] == best}) for row in ranked]
 
 
 def _tried(
-    pipeline: TaskPipeline, found: tuple[np.ndarray, Done], states: tuple[Tensor, Done], steps: int
+    pipeline: TaskPipeline, found: tuple[NDArray[np.float64], Done], targets: Targets, steps: int
 ) -> Done:
-    plan = pipeline.plan
+    goal, plan = pipeline.goal, pipeline.goal.plan
     pipeline.reporter.stage(f"shape {asdict(plan.architecture)}")
 
     def make(_: Path) -> Mapping[str, Any]:
         vocabulary = pipeline.vocabulary(found[0])
-        student = pipeline.new_student(vocabulary, 0)
-        texts = pipeline.general_texts()
-        tokens = Tokens(vocabulary, rules=pipeline.inputs.teacher.rules)
-        order = np.random.default_rng(0).permutation(len(texts))
-        held, learnt = order[: min(_HELD_OUT, len(texts) // 5)], order[min(_HELD_OUT, len(texts) // 5) :]
+        student = pipeline.new_student(vocabulary, _SEED)
+        texts, vectors = targets.pool.texts, targets.vectors.float()
+        tokens = goal.teacher.tokens_of(vocabulary)
+        order = np.random.default_rng(_SEED).permutation(len(texts))
+        count = min(_HELD_OUT, len(texts) // _HELD_OUT_PART)
+        held, learnt = order[:count], order[count:]
         rows = tokens.rows([texts[index] for index in learnt.tolist()])
+        reading = Reading(rows, vectors[torch.from_numpy(learnt)], np.zeros(len(learnt)))
         begun = time.process_time()
-        pretrain(
-            student,
-            rows,
-            states[0][torch.from_numpy(learnt)].float(),
-            np.zeros(len(learnt)),
-            steps,
-            0,
-            top_rate=plan.pretrain_rate,
-            progress=pipeline.reporter.progress,
-            precision=plan.precision,
-        )
+        course = Course(steps, _SEED, plan.precision)
+        pretrain(student, reading, course, plan.pretrain_rate, Hooks(pipeline.reporter.progress))
         seconds = time.process_time() - begun
         made = student_states(student, tokens, [texts[index] for index in held.tolist()])
-        goal = states[0][torch.from_numpy(held)].float()
-        heads = Heads(pipeline.inputs.tasks, pipeline.inputs.teacher.width)
+        loss = 1.0 - float(functional.cosine_similarity(made, vectors[torch.from_numpy(held)]).mean())
         # Trained files are a little larger than new ones; the budget holds for what would be shipped.
-        kept, artefact = pipeline.export(Trained(student, vocabulary, heads, found[1]), {})
+        trained = Trained(student, vocabulary, Heads(goal.tasks, goal.teacher.width), found[1])
+        kept, artefact = pipeline.fitted(
+            trained, found[0], lambda some: goal.artefact(some, {}), plan.budget_bytes
+        )
         return {
             "shape": {**asdict(plan.architecture), "vocabulary": len(kept.vocabulary)},
             "bytes": artefact.total_bytes,
-            "loss": round(1.0 - float(functional.cosine_similarity(made, goal).mean()), 5),
+            "loss": round(loss, 5),
             "texts_per_s": batch_speed(artefact, _TIMED_TOKENS),
             "seconds": round(seconds, 1),
         }
 
-    inputs = {
-        **pipeline.inputs.key(),
+    key = {
+        **goal.key(),
         "tokens": found[1].sha256,
-        "states": states[1].sha256,
+        "vectors": targets.done.sha256,
         "architecture": asdict(plan.architecture),
-        "budget": plan.budget_bytes - MANIFEST_ROOM,
+        "budget": plan.budget_bytes,
+        "bits": [plan.embedding_bits, plan.weight_bits],
         "steps": steps,
         "precision": plan.precision,
     }
-    return run_stage(pipeline.work, "shape", inputs, make)
+    return pipeline.stage("shape", key, make)

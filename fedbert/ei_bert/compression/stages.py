@@ -1,7 +1,7 @@
 """Stages with files between them: each has a folder named after everything that determines what it makes.
 
 A stage that is done leaves `stage.json`, which holds its record and the hashes of its files. A stage that was
-interrupted leaves no such file and is gone on with, from its checkpoint if it has one.
+interrupted leaves no such file; the next run continues it, from its checkpoint if it has one.
 """
 
 import hashlib
@@ -93,12 +93,12 @@ def _read(name: str, folder: Path) -> Done:
         record, seconds, files = whole["record"], float(whole["seconds"]), dict(whole["files"])
     except (UnreadableFile, ValueError, KeyError, TypeError) as error:
         raise FedbertError(
-            f"{folder / _DONE} is no record of a stage; delete {folder} to make it anew"
+            f"{folder / _DONE} is no record of a stage; delete {folder} to make it again"
         ) from error
     for file, expected in files.items():
         if not (folder / file).is_file() or sha256_of(folder / file) != expected:
             raise FedbertError(
-                f"stage {name}: {folder / file} is not what the stage wrote; delete {folder} to make it anew"
+                f"stage {name}: {folder / file} is not what the stage wrote; delete {folder} to make it again"
             )
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return Done(name, folder, record, seconds, digest)
@@ -122,5 +122,5 @@ def load_tensors(file: Path) -> Any:
     except Exception as error:
         # A damaged file makes torch's reader raise almost anything, IndexError included.
         raise FedbertError(
-            f"{file} cannot be read ({type(error).__name__}); delete its folder to make it anew"
+            f"{file} cannot be read ({type(error).__name__}); delete its folder to make it again"
         ) from error

@@ -8,19 +8,21 @@ can still be spelt.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.compression.plan import RANKINGS, Ranking
 from fedbert.ei_bert.model.bert import Layer, attention_bias
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextRules, Tokens
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.errors import FedbertError, invalid
 
-Method = Literal["attention", "frequency", "attention_per_occurrence"]
-METHODS: tuple[Method, ...] = get_args(Method)
+# Attention of nothing at all: a share of it is 0.
+_LEAST = 1e-300
+_READ_TOKENS = 2_048
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class Spelling:
 
 
 def importance(
-    method: Method,
+    method: Ranking,
     teacher: Teacher,
     texts: Sequence[str],
     weights: Sequence[float] | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int = _READ_TOKENS,
 ) -> NDArray[np.float64]:
     """Return how much each of the teacher's tokens matters to `texts`, `[teacher vocabulary]`, specials 0.
 
@@ -49,8 +51,8 @@ def importance(
     weight in `weights` `[text]` (1 by default); `attention_per_occurrence` is the first over the second.
     Raises FedbertError for another method, and if there are not as many weights as texts.
     """
-    if method not in METHODS:
-        raise invalid("method", method, f"be one of {', '.join(METHODS)}")
+    if method not in RANKINGS:
+        raise invalid("method", method, f"be one of {', '.join(RANKINGS)}")
     whole = np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64)
     if whole.shape != (len(texts),):
         raise FedbertError(f"weights must be one a text: {len(texts)} texts, {whole.size} weights")
@@ -66,7 +68,7 @@ def importance(
 
 def rescored(
     found: NDArray[np.float64],
-    method: Method,
+    method: Ranking,
     teacher: Teacher,
     texts: Sequence[str],
     size: int,
@@ -103,7 +105,7 @@ class _Translated(Tokens):
 
 
 def attention_received(
-    teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048
+    teacher: Teacher, texts: Sequence[str], batch_tokens: int = _READ_TOKENS
 ) -> NDArray[np.float64]:
     """Return the attention each token receives over `texts`, specials too, `[teacher vocabulary]`."""
     return _attention(teacher, texts, np.ones(len(texts)), batch_tokens)
@@ -236,5 +238,5 @@ def spelling_report(
     unknown, after = spelling(kept, texts, teacher.rules)
     _, before = spelling(teacher.vocabulary, texts, teacher.rules)
     ranked = np.where([_is_special(token) for token in teacher.vocabulary], 0.0, attention)
-    share = ranked[np.unique(teacher_rows(teacher.vocabulary, kept))].sum() / max(ranked.sum(), 1e-300)
+    share = ranked[np.unique(teacher_rows(teacher.vocabulary, kept))].sum() / max(ranked.sum(), _LEAST)
     return Spelling(unknown, before, after, float(share))

@@ -14,7 +14,14 @@ Kept = Callable[[int], tuple[str, ...]]
 Used = Callable[[tuple[str, ...]], int]
 """Gives the bytes of all files of an untrained student with this vocabulary."""
 
-_FIRST = 2_000
+# The first sizes that are tried: far enough apart that their difference tells what a token takes.
+_FIRST, _APART = 2_000, 500
+# Each round starts from the last two sizes; four are more than the bytes per token ever needed to settle.
+_ROUNDS = 4
+# A fit that leaves less than this many tokens' room is as good as another round.
+_SPARE_TOKENS = 2
+# What a token takes at least, in steps down to the budget: smaller steps than needed rather than larger ones.
+_TOKEN_BYTES = 100
 
 
 def fit_vocabulary(kept: Kept, smallest: int, used: Used, budget_bytes: int) -> int:
@@ -23,10 +30,10 @@ def fit_vocabulary(kept: Kept, smallest: int, used: Used, budget_bytes: int) -> 
 
     Raises FedbertError, with the smallest budget that would do, if `smallest` tokens do not fit.
     """
-    low, high = smallest, max(_FIRST, smallest + 500)
+    low, high = smallest, max(_FIRST, smallest + _APART)
     least, more = check_budget(kept(low), used, budget_bytes), used(kept(high))
     size = low
-    for _ in range(4):
+    for _ in range(_ROUNDS):
         each = max((more - least) / max(high - low, 1), 1.0)
         size = max(int(high + (budget_bytes - more) / each), smallest)
         vocabulary = kept(size)
@@ -34,10 +41,10 @@ def fit_vocabulary(kept: Kept, smallest: int, used: Used, budget_bytes: int) -> 
         if len(vocabulary) < size:
             return len(vocabulary)
         low, least, high, more = (high, more, size, found) if size != high else (low, least, high, found)
-        if 0 <= budget_bytes - found < 2 * each:
+        if 0 <= budget_bytes - found < _SPARE_TOKENS * each:
             break
     while used(kept(size)) > budget_bytes and size > smallest:
-        size -= max(int((used(kept(size)) - budget_bytes) / 100), 1)
+        size -= max(int((used(kept(size)) - budget_bytes) / _TOKEN_BYTES), 1)
     return max(size, smallest)
 
 

@@ -16,6 +16,9 @@ from fedbert.machine import precision_used
 
 Observe = Callable[[str, Tensor], None]
 
+# What padding's scores get: after the softmax nothing is left of it, in bfloat16 too.
+_HIDDEN = -1e4
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -116,7 +119,7 @@ class Body(nn.Module):
 
 def attention_bias(ids: Tensor) -> Tensor:
     """Return 0 where a token may be looked at and -10,000 at padding, `[batch, 1, 1, token]`."""
-    return (ids == 0).float()[:, None, None, :] * -1e4
+    return (ids == 0).float()[:, None, None, :] * _HIDDEN
 
 
 def mean_pool(x: Tensor, ids: Tensor) -> Tensor:

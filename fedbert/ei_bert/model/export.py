@@ -29,6 +29,10 @@ from fedbert.ei_bert.model.student import Student
 
 _CONTRIB = "com.microsoft"
 _OPSET, _IR = 21, 10  # the first with 4-bit integers
+# Tables are looked up, not multiplied, so they may take all 8 bits; as unsigned bytes their zero is 128.
+_TABLE_LIMIT, _TABLE_ZERO = 127, 128
+# Values from which a constant in float16 is smaller, its Cast node included.
+_WORTH_A_CAST = 32
 
 
 class _Graph:
@@ -47,7 +51,11 @@ class _Graph:
         """
         key = (f"{value.dtype}{value.shape}", value.tobytes())
         if key not in self._known:
-            whole = np.asarray(value, np.float32) if value.dtype == np.float32 and value.size >= 32 else None
+            whole = (
+                np.asarray(value, np.float32)
+                if value.dtype == np.float32 and value.size >= _WORTH_A_CAST
+                else None
+            )
             if whole is not None and np.array_equal(short(whole), whole):
                 half = self.constant(value.astype(np.float16))
                 self._known[key] = self.add("Cast", [half], to=TensorProto.FLOAT)
@@ -160,7 +168,7 @@ def _embeddings(graph: _Graph, student: Student, quantisation: Quantisation) -> 
         word = _words_of_bytes(graph, body)
     else:
         word = _words_of_nibbles(graph, body, quantisation.block)
-    places = quantise_weight(body.places.weight, 127)
+    places = quantise_weight(body.places.weight, _TABLE_LIMIT)
     place = graph.scaled(graph.constant(places.values), places.scales)
     zero = graph.constant(np.array([0], np.int64))
     place = graph.add("Slice", [place, zero, graph.add("Shape", ["ids"], start=1), zero])
@@ -168,14 +176,14 @@ def _embeddings(graph: _Graph, student: Student, quantisation: Quantisation) -> 
 
 
 def _words_of_bytes(graph: _Graph, body: Body) -> str:
-    words = quantise_weight(body.words.weight, 127)
+    words = quantise_weight(body.words.weight, _TABLE_LIMIT)
     if body.widen is None:
         return graph.scaled(graph.add("Gather", [graph.constant(words.values), "ids"]), words.scales)
     # The bytes of the table meet the matrix as they are: their scales are folded into its rows.
     unit = words.scales.max()
     folded = quantise_weight(words.scales[:, None] / unit * _array(body.widen.weight).T)
-    table = (words.values.astype(np.int16) + 128).astype(np.uint8)
-    at = Range(float(unit), 128)
+    table = (words.values.astype(np.int16) + _TABLE_ZERO).astype(np.uint8)
+    at = Range(float(unit), _TABLE_ZERO)
     return graph.to_float(graph.add("Gather", [graph.constant(table), "ids"]), at, folded)
 
 

@@ -18,12 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedbert.ei_bert.model.quantisation import WEIGHT_LIMIT, short_scales
+from fedbert.ei_bert.model.quantisation import LEAST_EXTREME, WEIGHT_LIMIT, short_scales
 
+# Scales that are tried, as shares of the one that reaches the extreme value: a smaller scale clips the
+# extreme and serves the many small values better.
 _FACTORS = (1.0, 0.93, 0.86, 0.79)
 _COLUMN_FACTORS = (1.0, 0.9, 0.8)
+# All multiples of four bits but 0, which would lose the block, and -8, since -8 times -8 passes the limit.
 _MULTIPLES = (*range(1, 8), *range(-7, 0))
+# The largest product of code and multiple that stays within the limit of weights.
 _LARGEST = WEIGHT_LIMIT // 8 * 8
+_BYTE_LIMIT = 127
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def _short_scales(scales: Tensor) -> Tensor:
 def _coded(table: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return (codes `[row, block, value]`, scales float16 `[row, block]`, columns `[column]`) of a table."""
     rows, width = table.shape
-    columns = _short_scales(table.square().mean(0).sqrt().clamp_min(1e-8))
+    columns = _short_scales(table.square().mean(0).sqrt().clamp_min(LEAST_EXTREME))
     normal = torch.nn.functional.pad(table / columns, (0, -width % block)).reshape(rows, -1, block)
     extreme = normal.gather(2, normal.abs().argmax(2, keepdim=True))
     codes = scales = least = torch.empty(0)
@@ -102,7 +107,7 @@ def matrix_nibbles(matrix: Tensor | NDArray[np.float32], block: int) -> MatrixNi
     whole = np.asarray(matrix.detach() if isinstance(matrix, Tensor) else matrix, np.float32)
     size = max(part for part in range(1, block + 1) if len(whole) % part == 0)
     blocks = whole.reshape(-1, size, whole.shape[1])
-    top = np.maximum(np.abs(whole).max(0), 1e-8).astype(np.float32) / np.float32(_LARGEST)
+    top = np.maximum(np.abs(whole).max(0), LEAST_EXTREME).astype(np.float32) / np.float32(_LARGEST)
     best = np.full(whole.shape[1], np.inf)
     scales, multiples = top, np.ones((len(blocks), whole.shape[1]), np.int8)
     for factor in _COLUMN_FACTORS:
@@ -138,8 +143,8 @@ def fake_quantised(tensor: Tensor, bits: int, block: int) -> Tensor:
     """
     with torch.no_grad():
         if bits == 8:
-            scales = _short_scales(tensor.abs().amax(0).clamp_min(1e-8) / 127)
-            rounded = (tensor / scales).round().clamp(-127, 127) * scales
+            scales = _short_scales(tensor.abs().amax(0).clamp_min(LEAST_EXTREME) / _BYTE_LIMIT)
+            rounded = (tensor / scales).round().clamp(-_BYTE_LIMIT, _BYTE_LIMIT) * scales
         else:
             codes, scale, columns = _coded(tensor, block)
             values = (codes * scale.float().unsqueeze(2)).half().float()

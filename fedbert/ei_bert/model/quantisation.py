@@ -16,7 +16,12 @@ from torch import Tensor
 from fedbert.errors import invalid
 
 WEIGHT_LIMIT = 63
+"""Largest weight, 7 bits: see above."""
+# Share of values at either end that a range leaves out: one extreme would cost all others their precision.
 _TAIL = 5e-5
+BYTE_STEPS = 255.0
+# Ranges and columns of nothing but zeros get these, so that no scale is 0.
+_LEAST_RANGE, LEAST_EXTREME = 1e-6, 1e-8
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,14 @@ class Weight:
 
 def byte_range(low: float, high: float) -> Range:
     """Return the range of one byte from `low` <= 0 to `high` >= 0, in which zero is a value."""
-    scale = float(np.float32(max(high - low, 1e-6) / 255.0))
-    return Range(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
+    scale = float(np.float32(max(high - low, _LEAST_RANGE) / BYTE_STEPS))
+    return Range(scale, int(np.clip(np.rint(-low / scale), 0, BYTE_STEPS)))
 
 
 def quantise_weight(matrix: Tensor | NDArray[np.float32], limit: int = WEIGHT_LIMIT) -> Weight:
     """Return `matrix` `[in, out]` as int8 in -limit .. limit, symmetric, one scale per column."""
     whole = np.asarray(matrix.detach() if isinstance(matrix, Tensor) else matrix, np.float32)
-    top = np.maximum(np.abs(whole).max(0), 1e-8).astype(np.float32)
+    top = np.maximum(np.abs(whole).max(0), LEAST_EXTREME).astype(np.float32)
     scales = short_scales(top / np.float32(limit))
     return Weight(np.rint(whole / scales).clip(-limit, limit).astype(np.int8), scales)
 

@@ -15,6 +15,10 @@ from torch.nn import functional
 from fedbert.ei_bert.model.bert import Body, Observe, Shape, mean_pool
 from fedbert.ei_bert.model.tokenizer import MAX_TOKENS
 
+# Standard deviations at the start. Matrices start larger than BERT's .02, since the layers are narrow and a
+# sum over fewer features has less spread; word embeddings start as the teacher's, scaled to this.
+_MATRIX_STD, _PLACE_STD, _WORD_STD = 0.04, 0.02, 0.1
+
 
 @dataclass(frozen=True)
 class StudentShape:
@@ -108,10 +112,10 @@ def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: 
         student = Student(shape, head)
         for module in student.body.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.04)
+                nn.init.normal_(module.weight, std=_MATRIX_STD)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(student.body.places.weight, std=0.02)
+        nn.init.normal_(student.body.places.weight, std=_PLACE_STD)
         if student.body.widen is not None:
             nn.init.orthogonal_(student.body.widen.weight)
     _, _, directions = torch.linalg.svd(words - words.mean(0), full_matrices=False)
@@ -119,5 +123,5 @@ def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: 
     # Fewer tokens than features have fewer directions: the features left over start at 0.
     start = functional.pad(start, (0, (shape.embedding or shape.width) - start.shape[1]))
     with torch.no_grad():
-        student.body.words.weight.copy_(start / start.std() * 0.1)
+        student.body.words.weight.copy_(start / start.std() * _WORD_STD)
     return student

@@ -27,6 +27,9 @@ Role = Literal["text", "item"]
 PAD, UNKNOWN, TEXT, SEPARATOR, ITEM = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[ITEM]"
 SPECIALS = (PAD, UNKNOWN, TEXT, SEPARATOR, ITEM)
 MAX_TOKENS = 64
+"""Longest row: requests are a sentence or so, and a phone's memory for activations grows with the square."""
+# Longer words become [UNK] whole, as in BERT's own tokenizer.
+_LONGEST_WORD = 100
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,9 @@ class Tokens:
         self,
         vocabulary: Sequence[str],
         max_tokens: int = MAX_TOKENS,
-        lowercase: bool = True,
-        rules: TextRules | None = None,
+        rules: TextRules = UNCASED,
     ) -> None:
-        """Read texts by `rules`; without them by BERT's own, lower case or not.
+        """Read texts by `rules`.
 
         Raises FedbertError if a special token is missing or `[PAD]` is not the first.
         """
@@ -81,7 +83,7 @@ class Tokens:
         self.unknown = ids[UNKNOWN]
         self.separator = ids[SEPARATOR]
         self.first = {"text": ids[TEXT], "item": ids.get(ITEM, ids[TEXT])}
-        self._tokenizer = _wordpiece(ids, rules or TextRules(lowercase))
+        self._tokenizer = _wordpiece(ids, rules)
 
     def rows(self, texts: Sequence[str], role: Role = "text") -> list[list[int]]:
         """Return the token ids of each text, specials included, at most `max_tokens` long, unpadded."""
@@ -128,7 +130,7 @@ def _ids(vocabulary: Sequence[str]) -> dict[str, int]:
 
 
 def _wordpiece(ids: dict[str, int], rules: TextRules) -> Tokenizer:
-    tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
+    tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=_LONGEST_WORD))
     tokenizer.normalizer = rules.normaliser()
     tokenizer.pre_tokenizer = BertPreTokenizer()
     return tokenizer
@@ -136,9 +138,8 @@ def _wordpiece(ids: dict[str, int], rules: TextRules) -> Tokenizer:
 
 def tokenizer_json(
     vocabulary: Sequence[str],
-    lowercase: bool = True,
     max_tokens: int = MAX_TOKENS,
-    rules: TextRules | None = None,
+    rules: TextRules = UNCASED,
 ) -> bytes:
     """Return a file of the `tokenizers` library that gives the ids of `Tokens.rows`, role `text`.
 
@@ -146,7 +147,7 @@ def tokenizer_json(
     spelt, not obeyed. Raises FedbertError as `Tokens` does.
     """
     ids = _ids(vocabulary)
-    tokenizer = _wordpiece(ids, rules or TextRules(lowercase))
+    tokenizer = _wordpiece(ids, rules)
     tokenizer.decoder = WordPieceDecoder(prefix="##")
     tokenizer.post_processor = TemplateProcessing(
         single=f"{TEXT} $A {SEPARATOR}",
@@ -160,15 +161,13 @@ def tokenizer_json(
 def write_tokenizer(
     folder: Path,
     vocabulary: Sequence[str],
-    lowercase: bool = True,
     max_tokens: int = MAX_TOKENS,
-    rules: TextRules | None = None,
+    rules: TextRules = UNCASED,
 ) -> None:
     """Write the four files from which `transformers.AutoTokenizer` makes the tokenizer of `Tokens`.
 
     `folder` is made if it is missing. Raises FedbertError if a file cannot be written.
     """
-    rules = rules or TextRules(lowercase)
     specials = {"pad_token": PAD, "unk_token": UNKNOWN, "cls_token": TEXT, "sep_token": SEPARATOR}
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -10,6 +10,8 @@ from torch import Tensor
 from fedbert.ei_bert.model.bert import Body, device_of
 from fedbert.ei_bert.teaching.teacher import sorted_batches
 
+_READ_TOKENS = 2_048
+
 
 class CachedLayers:
     """The hidden states of token `rows` after the first `layers` layers of `body`, kept as float16 when first
@@ -48,7 +50,7 @@ class CachedLayers:
     def _compute(self, missing: list[int]) -> None:
         rows = [self._rows[index] for index in missing]
         with torch.no_grad():
-            for chosen, ids in sorted_batches(rows, 2048):
+            for chosen, ids in sorted_batches(rows, _READ_TOKENS):
                 there = ids.to(device_of(self._body))
                 x = self._body.run(self._body.embed(there), there, 0, self._layers).half().cpu()
                 for place, index in enumerate(chosen.tolist()):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 TaskProgress = Callable[[int, int, float, float | None], None]
-"""Called with steps done, steps in all, and loss and accuracy of late."""
+"""Called with steps done, steps in all, and their running loss and accuracy."""
+# Means over about the last 50 steps: short enough to show a fall, long enough not to jump with each batch.
 _MEMORY = 0.98
 
 
@@ -16,14 +17,14 @@ class Reporter(Protocol):
         """Begin the stage `name`."""
 
     def progress(self, done: int, total: int, loss: float, accuracy: float | None = None) -> None:
-        """Say that `done` of `total` steps are over; `accuracy` is of late, on training texts."""
+        """Say that `done` of `total` steps are over; `accuracy` is the running one, on training texts."""
 
     def result(self, name: str, text: str) -> None:
         """Say what a stage came to."""
 
 
 class Running:
-    """Loss and accuracy of late: exponential means over steps."""
+    """Running loss and accuracy: exponential means over steps."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""

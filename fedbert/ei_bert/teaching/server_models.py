@@ -8,9 +8,7 @@ What learning changes, weights and optimisers' moments, is a value: a `ModelStat
 and a state that was saved goes on as if it had never been away.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,41 +16,68 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact, build_artefact, load_artefact
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
-from fedbert.ei_bert.model.student import Student, StudentShape
-from fedbert.ei_bert.model.tokenizer import Role, Tokens, padded
+from fedbert.ei_bert.model.student import Student
+from fedbert.ei_bert.model.tokenizer import Role, padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
-from fedbert.ei_bert.teaching.cross_distillation import TEMPERATURE, by_parts, divergence
+from fedbert.ei_bert.teaching.cross_distillation import by_parts
+from fedbert.ei_bert.teaching.model_state import STUDENT_RATE, TEACHER_RATE, Learning, ModelState
+from fedbert.ei_bert.teaching.server_folder import read_server_folder, restore
+from fedbert.ei_bert.teaching.server_losses import Aims, Views, losses
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher, sorted_batches
 from fedbert.errors import FedbertError
-from fedbert.files import write_bytes
 from fedbert.randomness import Draws, Purpose, draws
 
-ModelState = Mapping[str, NDArray[np.float32]]
-"""The weights that learn and Adam's two moments and step of each, by name."""
-
-STUDENT_FILE, TEACHER_FILE, SERVER_MANIFEST = "student.safetensors", "teacher.safetensors", "server.json"
-STUDENT_RATE, TEACHER_RATE = 3e-3, 3e-5
+# Items and anchors a step. The teacher is the slower by far, so it sees few items, and half the anchors.
 _ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 64
+# Public requests without an item, beside those with one: a quarter as many keep other texts in place.
+_OTHERS_SHARE = 4
+# Texts, and half as many names: a release is made each round, so calibration must be cheap.
 _CALIBRATION_TEXTS = 192
+# Items whose cosine is reported: of a large catalogue, those that the signal says most of.
 _ITEMS_WATCHED = 512
 _CHUNK = 512
 """Texts whose frozen layers are computed together, always the same ones: the bits depend on it."""
-_ANCHOR_TIME, _UPDATE_TIME = 1, 1_000
-"""Times of the draws of anchors, and of the items of each round's update."""
+# Fewer rows than this are not worth a batch of their own; more than four batches save no padding.
+_ROWS_A_PART, _MOST_PARTS = 16, 4
+# An item that nobody clicked is sampled too, now and then: it must not drift unseen.
+_LEAST_ODDS = 0.02
+_STUDENT_TOKENS, _TEACHER_TOKENS = 4_096, 2_048
 
 
 def training_draws(seed: int, rounds: int = 1_000) -> Draws:
     """Return all random numbers that the models of a run of `rounds` rounds need, without its seed."""
-    return draws(seed, Purpose.TRAINING, [_ANCHOR_TIME, *range(_UPDATE_TIME, _UPDATE_TIME + rounds + 1)])
+    updates = range(streams.SERVER_ROUND, streams.SERVER_ROUND + rounds + 1)
+    return draws(seed, Purpose.TRAINING, [streams.SERVER_ANCHORS, *updates])
+
+
+@dataclass(frozen=True)
+class ServerTexts:
+    """All texts that a server knows: the catalogue's names `items`, and `public` texts.
+
+    `public_items` `[text]` are the items that public texts ask for, -1 for none; None if it is not known.
+    """
+
+    items: Sequence[str]
+    public: Sequence[str]
+    public_items: NDArray[np.integer[Any]] | None = None
+
+    def with_item_first(self) -> list[str]:
+        """Return the public texts, those that ask for an item first, with some of the others."""
+        texts = list(self.public)
+        if self.public_items is None:
+            return texts
+        pairs = list(zip(texts, self.public_items.tolist(), strict=True))
+        asking = [text for text, item in pairs if item >= 0]
+        others = [text for text, item in pairs if item < 0]
+        return [*asking, *others[: max(len(asking) // _OTHERS_SHARE, _ANCHORS - len(asking), 0)]]
 
 
 @dataclass(frozen=True)
@@ -76,17 +101,17 @@ class ServerModels:
         student: Student,
         teacher: Teacher,
         artefact: Artefact,
-        item_texts: Sequence[str],
-        public_texts: Sequence[str],
+        texts: ServerTexts,
         training: Draws,
         threads: int,
         precision: str = "auto",
     ) -> None:
+        item_texts, public_texts = texts.items, texts.with_item_first()
         self._precision = precision
         self._student, self._teacher, self._artefact = student, teacher, artefact
         self._training, self._threads = training, threads
-        self._tokens = Tokens(tuple(artefact.files[VOCABULARY].decode().splitlines()))
-        draw = training.generator(_ANCHOR_TIME)
+        self._tokens = teacher.tokens_of(tuple(artefact.files[VOCABULARY].decode().splitlines()))
+        draw = training.generator(streams.SERVER_ANCHORS)
         picked = draw.permutation(len(public_texts))[:_ANCHORS].tolist()
         anchors = [public_texts[index] for index in picked]
         top, upper = student.shape.layers - 1, len(teacher.body.layers) - 1
@@ -97,71 +122,21 @@ class ServerModels:
         together = _CHUNK if len(item_texts) <= _CHUNK else 1
         self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper, together)
         self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper, _CHUNK)
+        # Every release is calibrated on the same texts: its ranges then change with its weights alone.
         half = _CALIBRATION_TEXTS // 2
         self._calibration = [
             torch.from_numpy(padded(rows))
             for rows in (anchor_rows[:_CALIBRATION_TEXTS], item_rows[:half])
             if rows
         ]
-        student.requires_grad_(False)
-        for module in (student.body.layers[top], student.project, student.adapter_in, student.adapter_out):
-            module.requires_grad_(True)
-        teacher.body.layers[upper].requires_grad_(True)
-        student.head.requires_grad_(True)
-        slow = [*student.body.layers[top].parameters(), *student.project.parameters()]
-        fast = [*student.adapter_in.parameters(), *student.adapter_out.parameters()]
-        groups = [{"params": fast, "factor": 1.0}, {"params": slow, "factor": 0.03}]
-        betas = (0.9, 0.98)
-        self._student_optimiser = torch.optim.Adam(groups, lr=STUDENT_RATE, betas=betas)
-        teacher_part = [*teacher.body.layers[upper].parameters(), student.head]
-        self._teacher_optimiser = torch.optim.Adam(teacher_part, lr=TEACHER_RATE, betas=betas)
-        self._held: ModelState | None = None
-        self.start: ModelState = self._take()
+        self._learning = Learning(student, teacher)
+        self.start: ModelState = self._learning.take()
         torch.set_num_threads(threads)
+        # Where release 0 has them: anchors and items of little trust are held there in every later round.
         with torch.no_grad():
             self._anchor_start = self._student_top(self._anchors, np.arange(len(anchors)))
             self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
             self._item_start = self._all_items()
-
-    # -- the state that learning changes ------------------------------------------------------------------
-
-    def _learning(self) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
-        """Yield (name, weights, Adam's state of them) of all that learns; Adam's state is made if missing."""
-        names = {parameter: f"student.{name}" for name, parameter in self._student.named_parameters()}
-        names |= {parameter: f"teacher.{name}" for name, parameter in self._teacher.body.named_parameters()}
-        for optimiser in (self._student_optimiser, self._teacher_optimiser):
-            for group in optimiser.param_groups:
-                for parameter in group["params"]:
-                    moments = optimiser.state[parameter]
-                    if not moments:
-                        # What Adam itself makes at its first step.
-                        moments["step"] = torch.tensor(0.0)
-                        moments["exp_avg"] = torch.zeros_like(parameter)
-                        moments["exp_avg_sq"] = torch.zeros_like(parameter)
-                    yield names[parameter], parameter, moments
-
-    def _take(self) -> ModelState:
-        """Return a copy of all that learns."""
-        state: dict[str, NDArray[np.float32]] = {}
-        for name, parameter, moments in self._learning():
-            parts = {"": parameter.detach()} | {f"#{key}": value for key, value in moments.items()}
-            state |= {name + key: value.numpy().copy() for key, value in parts.items()}
-        self._held = state
-        return state
-
-    def _put(self, state: ModelState) -> None:
-        """Make `state` the one that is held here; raises FedbertError if it is of other models."""
-        if state is self._held:
-            return
-        with torch.no_grad():
-            for name, parameter, moments in self._learning():
-                parts = {"": parameter} | {f"#{key}": value for key, value in moments.items()}
-                for key, value in parts.items():
-                    given = state.get(name + key)
-                    if given is None or given.shape != tuple(value.shape):
-                        raise FedbertError(f"model state: {name + key} is missing or of another shape")
-                    value.copy_(torch.from_numpy(np.array(given)))
-        self._held = state
 
     @classmethod
     def load(
@@ -169,31 +144,27 @@ class ServerModels:
         model: Path | Artefact,
         server_folder: Path,
         teacher: str | None,
-        item_texts: Sequence[str],
-        public_texts: Sequence[str],
-        public_items: NDArray[np.integer[Any]] | None = None,
+        texts: ServerTexts,
         training: Draws | None = None,
         threads: int = 2,
         precision: str = "auto",
     ) -> "ServerModels":
         """Load what only the server has of `model`, an artefact or its folder, from `server_folder`.
 
-        `public_texts` serve as anchors and for calibration; `public_items` (their items, -1 none) puts those
-        with an item first. `training` (`training_draws`) is all that the models ever draw from. Raises
-        FedbertError for missing, foreign or mismatched files.
+        Public texts serve as anchors and for calibration. `training` (`training_draws`) is all that the
+        models ever draw from. Raises FedbertError for missing, foreign or mismatched files.
         """
         torch.set_num_threads(threads)
         artefact = load_artefact(model) if isinstance(model, Path) else model
         student_state, teacher_state = read_server_folder(server_folder, artefact)
         loaded = load_teacher(teacher)
         student = restore(artefact, student_state, teacher_state, loaded)
-        texts = list(public_texts)
-        if public_items is not None:
-            with_item = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item >= 0]
-            without = [text for text, item in zip(texts, public_items.tolist(), strict=True) if item < 0]
-            texts = [*with_item, *without[: max(len(with_item) // 4, _ANCHORS - len(with_item), 0)]]
-        draws_ = training or training_draws(0)
-        return cls(student, loaded, artefact, item_texts, texts, draws_, threads, precision)
+        return cls(student, loaded, artefact, texts, training or training_draws(0), threads, precision)
+
+    def _hold(self, state: ModelState) -> None:
+        # Bits depend on the number of threads, which other code of this process may have changed.
+        torch.set_num_threads(self._threads)
+        self._learning.put(state)
 
     @property
     def dim(self) -> int:
@@ -202,8 +173,7 @@ class ServerModels:
 
     def item_vectors(self, state: ModelState) -> NDArray[np.float32]:
         """Return the float student's vectors of the catalogue's names, `[item, dim]`."""
-        self._put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         with torch.no_grad():
             return self._all_items().numpy()
 
@@ -211,11 +181,10 @@ class ServerModels:
         self, state: ModelState, texts: Sequence[str], role: Role = "text"
     ) -> NDArray[np.float32]:
         """Return the float student's vectors of `texts`, `[text, dim]`."""
-        self._put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode():
-            for chosen, ids in sorted_batches(self._tokens.rows(texts, role), 4096):
+            for chosen, ids in sorted_batches(self._tokens.rows(texts, role), _STUDENT_TOKENS):
                 out[torch.from_numpy(chosen)] = self._student(ids)[1]
         return out.numpy()
 
@@ -225,11 +194,10 @@ class ServerModels:
         """Return the tuned teacher's vectors of `texts` in the shared space, `[text, dim]`; it knows no
         roles.
         """
-        self._put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         out = torch.empty(len(texts), self.dim)
         with torch.inference_mode(), fast_math(self._precision):
-            for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), 2048):
+            for chosen, ids in sorted_batches(self._teacher.tokens.rows(texts, role), _TEACHER_TOKENS):
                 pooled = mean_pool(self._teacher.body(ids), ids)
                 out[torch.from_numpy(chosen)] = functional.normalize(
                     (pooled @ self._student.head).float(), dim=-1
@@ -252,7 +220,6 @@ class ServerModels:
         Deterministic for one seed and one number of threads. A catalogue of more than 320 items is sampled by
         weight, 320 a step. Raises FedbertError for shapes or values that cannot be.
         """
-        torch.set_num_threads(self._threads)
         count = len(self._items)
         if targets.shape != (count, self.dim) or weights.shape != (count,):
             raise FedbertError(
@@ -260,17 +227,13 @@ class ServerModels:
             )
         if not (np.isfinite(targets).all() and (weights >= 0).all() and (weights <= 1).all()):
             raise FedbertError("targets must be finite and weights within 0..1")
-        self._put(state)
-        self._held = None  # until the step is whole: what is held is neither the old state nor the new
+        self._hold(state)
+        self._learning.begin(student_learning_rate, teacher_learning_rate)
+        # Of unit length again: whoever sums and rounds unit vectors is a little off.
         goal = functional.normalize(torch.from_numpy(np.array(targets, np.float32)), dim=-1)
         trust = torch.from_numpy(np.array(weights, np.float32))
-        for optimiser, learning_rate in (
-            (self._student_optimiser, student_learning_rate),
-            (self._teacher_optimiser, teacher_learning_rate),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate * group.get("factor", 1.0)
-        draw = self._training.generator(_UPDATE_TIME + round_)
+        # A stream for each round: a run that is resumed draws what an unbroken one would have drawn.
+        draw = self._training.generator(streams.SERVER_ROUND + round_)
         before = self._cosine(goal, trust)
         student_loss = teacher_loss = 0.0
         for _ in range(steps):
@@ -281,12 +244,11 @@ class ServerModels:
             drift = 1.0 - float((now * self._anchor_start).sum(-1).mean())
         after = self._cosine(goal, trust)
         report = UpdateReport(round_, steps, student_loss, teacher_loss, before, after, drift)
-        return self._take(), report
+        return self._learning.take(), report
 
     def export(self, state: ModelState) -> Artefact:
         """Return the student as an artefact: calibrated on fixed public texts, int8, with its manifest."""
-        self._put(state)
-        torch.set_num_threads(self._threads)
+        self._hold(state)
         ranges = calibrate(self._student, self._calibration)
         vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
         manifest = {key: value for key, value in self._artefact.manifest.items() if key != "files"}
@@ -314,6 +276,7 @@ class ServerModels:
         return functional.normalize(pooled @ self._student.head, dim=-1)
 
     def _all_items(self) -> Tensor:
+        # In the chunks in which the layers below were computed: their bits depend on it.
         count = len(self._items)
         parts = [
             self._student_top(self._items, np.arange(low, min(low + _CHUNK, count)))
@@ -333,6 +296,7 @@ class ServerModels:
         self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor
     ) -> tuple[float, float]:
         """Do one step of both optimisers on `items`, each model against the other held fixed."""
+        # Sorted, since the order of rows decides the bits of their sum.
         chosen = torch.from_numpy(items)
         some = np.sort(draw.permutation(len(items))[:_TEACHER_ITEMS_A_STEP])
         anchors = np.sort(draw.permutation(len(self._anchors))[:_ANCHORS_A_STEP])
@@ -340,123 +304,27 @@ class ServerModels:
         mine, held = self._student_top(self._items, items), self._student_top(self._anchors, anchors)
         theirs = self._teacher_top(self._teacher_items, items[some])
         teacher_held = self._teacher_top(self._teacher_anchors, near)
-        w, aim, pick = trust[chosen], goal[chosen], torch.from_numpy(some)
-        scale = 1.0 / w.sum().clamp_min(1.0)
-        near_aim, near_w = aim[pick], w[pick]
-        near_scale = 1.0 / near_w.sum().clamp_min(1.0)
-
-        choice = functional.cross_entropy(
-            aim @ mine.T / TEMPERATURE, torch.arange(len(items)), reduction="none"
+        aims = Aims(
+            items=goal[chosen],
+            trust=trust[chosen],
+            shared=torch.from_numpy(some),
+            item_start=self._item_start[chosen],
+            anchor_start=self._anchor_start[torch.from_numpy(anchors)],
+            teacher_anchor_start=self._teacher_start[torch.from_numpy(near)],
         )
-        own, other = near_aim @ mine[pick].T / TEMPERATURE, near_aim @ theirs.T / TEMPERATURE
-        student_loss = (
-            4.0 * (w * ((mine - aim) ** 2).sum(-1)).sum() * scale
-            + 0.1 * (w * choice).sum() * scale
-            + 1.0 * ((1 - w) * ((mine - self._item_start[chosen]) ** 2).sum(-1)).mean()
-            + 0.05 * divergence(own, other.detach())
-            + 0.2 * ((1 - near_w) * ((mine[pick] - theirs.detach()) ** 2).sum(-1)).mean()
-            + 40.0 * ((held - self._anchor_start[torch.from_numpy(anchors)]) ** 2).sum(-1).mean()
-        )
-        teacher_loss = (
-            2.0 * (near_w * ((theirs - near_aim) ** 2).sum(-1)).sum() * near_scale
-            + 0.05 * divergence(other, own.detach())
-            + 0.2 * ((theirs - mine[pick].detach()) ** 2).sum(-1).mean()
-            + 20.0 * ((teacher_held - self._teacher_start[torch.from_numpy(near)]) ** 2).sum(-1).mean()
-        )
-        head = self._student.head
-        student_parts = [p for group in self._student_optimiser.param_groups for p in group["params"]]
-        teacher_parts = [p for group in self._teacher_optimiser.param_groups for p in group["params"]]
-        held_head = 40.0 * ((held - self._anchor_start[torch.from_numpy(anchors)]) ** 2).sum(-1).mean()
-        student_grads = torch.autograd.grad(student_loss, student_parts, retain_graph=True)
-        head_grad = torch.autograd.grad(held_head, head, retain_graph=True)[0]
-        teacher_grads = torch.autograd.grad(teacher_loss, teacher_parts)
-        for parameter, grad in zip(
-            [*student_parts, *teacher_parts], [*student_grads, *teacher_grads], strict=True
-        ):
-            parameter.grad = grad + head_grad if parameter is head else grad
-        torch.nn.utils.clip_grad_norm_(student_parts, 5.0)
-        torch.nn.utils.clip_grad_norm_(teacher_parts, 5.0)
-        self._student_optimiser.step()
-        self._teacher_optimiser.step()
+        student_loss, teacher_loss, held_loss = losses(Views(mine, held, theirs, teacher_held), aims)
+        self._learning.step(student_loss, teacher_loss, held_loss)
         return float(student_loss.detach()), float(teacher_loss.detach())
 
 
 def _parts(chosen: NDArray[np.intp]) -> int:
     """Return into how many batches of like length so many rows are worth splitting, 1 to 4."""
-    return max(1, min(4, len(chosen) // 16))
+    return max(1, min(_MOST_PARTS, len(chosen) // _ROWS_A_PART))
 
 
 def _sample(draw: np.random.Generator, weights: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     count = len(weights)
     if count <= most:
         return np.arange(count)
-    odds = weights.astype(np.float64) + 0.02
+    odds = weights.astype(np.float64) + _LEAST_ODDS
     return np.sort(draw.choice(count, most, replace=False, p=odds / odds.sum()))
-
-
-def write_server_folder(folder: Path, artefact: Artefact, student: Student, teacher: Teacher) -> None:
-    """Write what the server needs beside the stock teacher: float student and the teacher's tuned part."""
-    own = {key: value.half().contiguous() for key, value in student.state_dict().items() if key != "head"}
-    last = teacher.body.layers[-1].state_dict()
-    tuned = {f"layer.{key}": value.half().contiguous() for key, value in last.items()}
-    tuned["head"] = student.head.detach().half().contiguous()
-    write_bytes(folder / STUDENT_FILE, save(own))
-    write_bytes(folder / TEACHER_FILE, save(tuned))
-    hashes = {name: _sha256((folder / name).read_bytes()) for name in (STUDENT_FILE, TEACHER_FILE)}
-    manifest = {"artefact": artefact.sha256, "files": hashes, "teacher_sha256": teacher.sha256}
-    write_bytes(folder / SERVER_MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-
-
-def read_server_folder(folder: Path, artefact: Artefact) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the float states (student, teacher's tuned part) that belong to `artefact`."""
-    try:
-        manifest = json.loads((folder / SERVER_MANIFEST).read_bytes())
-        blobs = {name: (folder / name).read_bytes() for name in (STUDENT_FILE, TEACHER_FILE)}
-        expected = {name: str(manifest["files"][name]) for name in blobs}
-        belongs = str(manifest["artefact"])
-    except OSError as error:
-        raise FedbertError(
-            f"server folder {folder}: {error.strerror}; rebuild it with simulations/compress.py"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise FedbertError(
-            f"server folder {folder}: {SERVER_MANIFEST} is not a manifest of fedbert"
-        ) from error
-    for name, blob in blobs.items():
-        if _sha256(blob) != expected[name]:
-            raise FedbertError(
-                f"server folder {folder}: {name} differs from its SHA-256; rebuild or fetch the folder"
-            )
-    if belongs != artefact.sha256:
-        raise FedbertError(
-            f"server folder {folder} belongs to another artefact; give the pair that compress.py wrote"
-        )
-    try:
-        states = [{key: value.float() for key, value in load(blobs[name]).items()} for name in blobs]
-    except SafetensorError as error:
-        raise FedbertError(f"server folder {folder}: not a safetensors file ({error})") from error
-    return states[0], states[1]
-
-
-def restore(
-    artefact: Artefact, own: dict[str, Tensor], tuned: dict[str, Tensor], teacher: Teacher
-) -> Student:
-    """Return the float student of `artefact`, and put the tuned last layer into `teacher`."""
-    try:
-        shape = StudentShape(**artefact.manifest["shape"])
-        student = Student(shape, nn.Parameter(tuned["head"].clone()))
-        student.load_state_dict({**own, "head": tuned["head"]})
-        layer = {
-            key.removeprefix("layer."): value for key, value in tuned.items() if key.startswith("layer.")
-        }
-        teacher.body.layers[-1].load_state_dict(layer)
-    except (RuntimeError, TypeError, KeyError) as error:
-        first = str(error).splitlines()[0]
-        raise FedbertError(
-            f"the server's weights do not fit the artefact or the teacher ({first[:80]})"
-        ) from error
-    return student.eval()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

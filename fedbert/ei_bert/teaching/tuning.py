@@ -1,6 +1,7 @@
 """Fine-tuning of the teacher: its upper layers and one linear head for each task, all tasks together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,15 +9,42 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.bert import device_of, fast_math, mean_pool
 from fedbert.ei_bert.teaching.cached import CachedLayers
-from fedbert.ei_bert.teaching.cross_distillation import batches, rate, set_rate
+from fedbert.ei_bert.teaching.course import (
+    CLIP_NORM,
+    SHOWN_EVERY,
+    WEIGHT_DECAY,
+    batches,
+    rate,
+    set_rate,
+)
 from fedbert.ei_bert.teaching.progress import Running, TaskProgress
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.randomness import Purpose, generator
 
+# A teacher that is less sure of its labels has more to say about the others, from which a student learns.
 _SMOOTHING = 0.05
+_READ_TOKENS = 2_048
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a teacher is tuned: `epochs` over all texts, the upper `trained_layers`, and the learning rates.
+
+    Heads start at random and learn at `head_rate`; the layers know the language already and learn at
+    `top_rate`. `precision` is that of `fast_math`.
+    """
+
+    seed: int = 0
+    epochs: int = 3
+    trained_layers: int = 4
+    top_rate: float = 6e-5
+    head_rate: float = 2e-3
+    batch_tokens: int = 640
+    precision: str = "auto"
 
 
 class Heads(nn.ModuleDict):
@@ -52,28 +80,19 @@ def choice_loss(
 
 
 def fine_tune(
-    teacher: Teacher,
-    tasks: Sequence[Task],
-    seed: int,
-    epochs: int = 3,
-    trained_layers: int = 4,
-    top_rate: float = 6e-5,
-    head_rate: float = 2e-3,
-    batch_tokens: int = 640,
-    progress: TaskProgress | None = None,
-    precision: str = "auto",
+    teacher: Teacher, tasks: Sequence[Task], tuning: Tuning = Tuning(), progress: TaskProgress | None = None
 ) -> Heads:
-    """Tune the upper `trained_layers` of `teacher` in place and return its heads.
+    """Tune the upper layers of `teacher` in place and return its heads.
 
     The layers below stay as they were, and their outputs are computed once a text. AdamW with a linear rise
-    and a cosine fall; label smoothing .05. `precision` is that of `fast_math`.
+    and a cosine fall; label smoothing .05.
     """
     texts, which, label = joined(tasks)
     names = [task.name for task in tasks]
     body, depth = teacher.body, len(teacher.body.layers)
-    trained_layers = min(trained_layers, depth)
+    trained_layers = min(tuning.trained_layers, depth)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(tuning.seed)
         heads = Heads(tasks, teacher.width).to(device_of(body))
     for head in heads.values():
         nn.init.zeros_(head.bias)  # type: ignore[arg-type]
@@ -84,37 +103,42 @@ def fine_tune(
     for parameter in upper:
         parameter.requires_grad_(True)
     groups = [
-        {"params": upper, "factor": 1.0, "weight_decay": 0.01},
-        {"params": list(heads.parameters()), "factor": head_rate / top_rate, "weight_decay": 0.0},
+        {"params": upper, "factor": 1.0, "weight_decay": WEIGHT_DECAY},
+        {
+            "params": list(heads.parameters()),
+            "factor": tuning.head_rate / tuning.top_rate,
+            "weight_decay": 0.0,
+        },
     ]
-    optimiser = torch.optim.AdamW(groups, lr=top_rate)
-    orders = [
-        list(batches(rows, batch_tokens, generator(seed, Purpose.TRAINING, 20_000 + epoch)))
-        for epoch in range(epochs)
+    optimiser = torch.optim.AdamW(groups, lr=tuning.top_rate)
+    draws = [
+        generator(tuning.seed, Purpose.TRAINING, streams.TUNING_EPOCH + epoch)
+        for epoch in range(tuning.epochs)
     ]
+    orders = [list(batches(rows, tuning.batch_tokens, draw)) for draw in draws]
     steps, step, running = sum(map(len, orders)), 0, Running()
     for order in orders:
         for chosen in order:
             x, ids = cached.get(chosen)
             own, labels = (torch.from_numpy(part[chosen]).to(x.device) for part in (which, label))
-            with fast_math(precision):
+            with fast_math(tuning.precision):
                 state = mean_pool(body.run(x, ids, first, depth), ids)
             loss, right = choice_loss(heads, names, state, own, labels, _SMOOTHING)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(upper, 1.0)
-            set_rate(optimiser, rate(step, steps, top_rate))
+            torch.nn.utils.clip_grad_norm_(upper, CLIP_NORM)
+            set_rate(optimiser, rate(step, steps, tuning.top_rate))
             optimiser.step()
             step += 1
             running.add(float(loss.detach()), right, len(chosen))
-            if progress is not None and (step % 20 == 0 or step == steps):
+            if progress is not None and (step % SHOWN_EVERY == 0 or step == steps):
                 progress(step, steps, running.loss, running.accuracy)
     body.requires_grad_(False)
     return heads.cpu().requires_grad_(False)
 
 
 def pooled_states(
-    teacher: Teacher, texts: Sequence[str], batch_tokens: int = 2048, precision: str = "auto"
+    teacher: Teacher, texts: Sequence[str], batch_tokens: int = _READ_TOKENS, precision: str = "auto"
 ) -> Tensor:
     """Return the teacher's mean-pooled last hidden states of `texts`, `[text, width]`, not normalised.
 
@@ -124,7 +148,7 @@ def pooled_states(
 
 
 def pooled_rows(
-    teacher: Teacher, rows: Sequence[list[int]], batch_tokens: int = 2048, precision: str = "auto"
+    teacher: Teacher, rows: Sequence[list[int]], batch_tokens: int = _READ_TOKENS, precision: str = "auto"
 ) -> Tensor:
     """Return `pooled_states` of rows of the teacher's tokens."""
     out = torch.empty(len(rows), teacher.width)

@@ -18,7 +18,7 @@ Main = Callable[[Any], None]
 
 
 def shard_count(execution: Execution, devices: int) -> int:
-    """Return the shards of a run: as asked, or one a core, and never more than devices."""
+    """Return the shards of a run: as asked, or one per core, and never more than devices."""
     return min(execution.shards or cores(), devices)
 
 
@@ -89,11 +89,14 @@ def run_ray(main: Main, shards: int, address: str | None) -> None:
 
 
 def wait_for_nodes(grid: Any, nodes: int, patience_s: float = 120.0) -> None:
-    """Return once a grid has `nodes` SuperNodes; raises FedbertError if they do not come."""
+    """Return once a grid has `nodes` SuperNodes; raises FedbertError if fewer connect within `patience_s`."""
     deadline = time.monotonic() + patience_s
-    while len(list(grid.get_node_ids())) < nodes:
+    while (connected := len(list(grid.get_node_ids()))) < nodes:
         if time.monotonic() > deadline:
-            raise FedbertError(f"{nodes} SuperNodes were to come, and not all did within {patience_s:.0f} s")
+            raise FedbertError(
+                f"only {connected} of {nodes} SuperNodes connected within {patience_s:.0f} s; "
+                "start the others, or lower shards"
+            )
         time.sleep(0.1)
 
 

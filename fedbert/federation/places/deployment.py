@@ -1,6 +1,6 @@
 """The ServerApp of a real deployment: SuperLink and SuperNodes that somebody started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flwr.app import Context
@@ -8,7 +8,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedbert.federation.places.backends import wait_for_nodes
 
-Serve = Callable[[Any, dict[str, Any]], None]
+RunConfig = Mapping[str, bool | int | float | str]
+"""Flower's run configuration: each key is a flag of ``fedbert run``."""
+
+Serve = Callable[[Any, RunConfig], None]
 """Takes a grid and the run configuration."""
 
 

@@ -19,11 +19,10 @@ from fedbert.comparison import (
     system_id,
     tier_ndcg,
 )
-from fedbert.devices.profiles import TIERS
 from fedbert.errors import FedbertError
 from fedbert.intervals import t_interval
 from fedbert.planning.tradeoff.epsilons import epsilon_text
-from fedbert.results import Metrics, RunResult
+from fedbert.results import TIERS, Metrics, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

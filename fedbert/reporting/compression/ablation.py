@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import (
     colours,
@@ -24,6 +23,7 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
 

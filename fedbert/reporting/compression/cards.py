@@ -1,8 +1,8 @@
 """The key numbers at the top of a compression's report."""
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Card
 

@@ -1,7 +1,7 @@
 """Chapter of a compression's report: labels the student confuses more often than its teacher."""
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression.numbers import grown_confusions
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html, text_html
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbert.compression_record import COMPRESSION, COMPRESSION_FILE, CompressionRecord
 from fedbert.files import encoded
 from fedbert.output_folder import write_together
 from fedbert.records import checked_record, load_record
 from fedbert.reporting.compression.markdown import markdown
 from fedbert.reporting.compression.page import compression_html
+from fedbert.reporting.compression.record import COMPRESSION, COMPRESSION_FILE, CompressionRecord
 from fedbert.run_folder import holding
 
 

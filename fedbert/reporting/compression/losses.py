@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fedbert.compression_record import CompressionRecord
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_html
 

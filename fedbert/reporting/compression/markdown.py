@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
+from fedbert.reporting.compression.record import CompressionRecord
 
 
 def escape_markdown(words: object) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fedbert.compression_record import (
+from fedbert.intervals import t_interval
+from fedbert.reporting.compression.record import (
     ArmRow,
     CompressionRecord,
     ConfusionRow,
@@ -20,7 +21,6 @@ from fedbert.compression_record import (
     StageRow,
     TargetRow,
 )
-from fedbert.intervals import t_interval
 
 HELPS, HURTS, SAME, UNKNOWN = "helps", "hurts", "no measurable difference", "one seed, no interval"
 """What a difference to the reference says."""

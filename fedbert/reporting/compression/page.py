@@ -1,6 +1,5 @@
 """The report of a compression: one HTML page, put together from its chapters."""
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import (
     ablation,
     confusion,
@@ -23,6 +22,7 @@ from fedbert.reporting.compression.numbers import (
     reached,
     tasks,
 )
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import alert_html, render_page
 

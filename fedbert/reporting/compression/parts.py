@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression.axes import horizontal_bars
 from fedbert.reporting.compression.numbers import REST, parts
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.compression.sentences import share
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Section, figure_html

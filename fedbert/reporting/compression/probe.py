@@ -1,6 +1,6 @@
 """Chapter of a compression's report: text classification that the student never saw."""
 
-from fedbert.compression_record import CompressionRecord
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Section, table_html
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fedbert.compression_record import CompressionRecord, TeacherRow
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import horizontal_bars
 from fedbert.reporting.compression.numbers import per_seed, t_spread
+from fedbert.reporting.compression.record import CompressionRecord, TeacherRow
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import (
     Cell,

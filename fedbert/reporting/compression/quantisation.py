@@ -1,8 +1,8 @@
 """Chapter of a compression's report: what quantisation costs."""
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.numbers import change, forms, per_seed, t_spread, tasks
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html
 
 

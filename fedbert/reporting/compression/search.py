@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fedbert.compression_record import CompressionRecord, SearchRow
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.axes import plain, rows_by_name
+from fedbert.reporting.compression.record import CompressionRecord, SearchRow
 from fedbert.reporting.compression.sentences import shape_name
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from fedbert.compression_record import CompressionRecord, Shape
 from fedbert.reporting.compression.numbers import (
     HELPS,
     HURTS,
@@ -22,6 +21,7 @@ from fedbert.reporting.compression.numbers import (
     t_spread,
     tasks,
 )
+from fedbert.reporting.compression.record import CompressionRecord, Shape
 from fedbert.reporting.parts import text
 
 INTERVAL_NOTE = (

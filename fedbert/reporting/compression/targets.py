@@ -1,8 +1,8 @@
 """Chapter of a compression's report: what was asked, what was reached."""
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.numbers import reached
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts.page import Cell, Section, table_html
 
 

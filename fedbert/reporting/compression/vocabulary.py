@@ -1,7 +1,7 @@
 """Chapter of a compression's report: what pruning the vocabulary did to the texts."""
 
-from fedbert.compression_record import CompressionRecord
 from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Section, facts_html
 

@@ -14,7 +14,7 @@ from fedbert.reporting.parts.page import (
     table_html,
 )
 from fedbert.reporting.run import sentences
-from fedbert.results import RunResult, Underway
+from fedbert.results import RunResult, TrafficRow, Underway
 from fedbert.units import MEGABYTE
 
 
@@ -144,8 +144,8 @@ def participation(result: Underway) -> Section | None:
     )
 
 
-def traffic(result: Underway) -> Section | None:
-    """Bytes up and down."""
+def traffic(result: Underway, totals: TrafficRow | None) -> Section | None:
+    """Bytes up and down; `totals` are those of a whole run."""
     if not result["rounds"]:
         return None
     return Section(
@@ -162,7 +162,9 @@ def traffic(result: Underway) -> Section | None:
                 "modelled",
                 figure_html(traffic_figure(result, "bytes_up"), "Megabytes up by round.", 280),
             ),
-            Panel("Payloads and totals", "modelled", facts_html(text.facts(result["traffic"])), wide=True),
+            Panel("Payloads and totals", "modelled", facts_html(text.facts(totals)), wide=True)
+            if totals
+            else None,
         ),
         "The bytes of one release and of one masked report are measured on real payloads. How many "
         "are sent, and how often they are sent again, follows from modelled availability and links.",

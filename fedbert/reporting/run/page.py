@@ -63,7 +63,7 @@ def render_report(result: RunResult) -> str:
         fleet.shards(result),
         server.releases(result),
         fleet.participation(result),
-        fleet.traffic(result),
+        fleet.traffic(result, result["traffic"]),
         fleet.hours(result),
         provenance.world_and_model(result),
         provenance.scenario(result),

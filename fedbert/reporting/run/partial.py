@@ -21,7 +21,7 @@ from fedbert.reporting.parts.page import (
 )
 from fedbert.reporting.run import fleet, privacy, provenance, quality, sentences, server
 from fedbert.reporting.run.cards import not_private_card, quality_card
-from fedbert.results import RUN_FILE, RoundRow, Underway, is_private
+from fedbert.results import RUN_FILE, RoundRow, Underway, is_bounded
 from fedbert.resume import ROUNDS, saved_settings
 from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import Scenario, build
@@ -70,7 +70,6 @@ def read_underway(folder: Path) -> tuple[Scenario, Underway]:
         "rounds": checked_record(KIND, rows, path),
         "comparison": [],
         "gap": None,
-        "traffic": {},
     }
     return scenario, found
 
@@ -84,7 +83,7 @@ def render_partial(folder: Path) -> str:
         _epsilon(found),
         server.releases(found),
         fleet.participation(found),
-        fleet.traffic(found),
+        fleet.traffic(found, None),
         provenance.scenario(found, SETTINGS),
     ]
     resume = f"fedbert run --resume {shlex.quote(str(folder))}"
@@ -109,7 +108,7 @@ def render_partial(folder: Path) -> str:
 
 
 def _epsilon(found: Underway) -> Section | None:
-    if not any(is_private(row) for row in found["rounds"]):
+    if not any(is_bounded(row) for row in found["rounds"]):
         return None
     figure = figure_html(
         privacy.epsilon_figure(found), "Cumulative epsilon by round, amplified and not.", 320
@@ -121,7 +120,7 @@ def _epsilon(found: Underway) -> Section | None:
 
 def _privacy_card(found: Underway) -> Card:
     last = found["rounds"][-1] if found["rounds"] else None
-    if last is None or not is_private(last):
+    if last is None or not is_bounded(last):
         return not_private_card()
     seen = text.epsilon(last["epsilon_unamplified"])
     return Card(

@@ -15,7 +15,7 @@ from fedbert.reporting.parts.page import (
 )
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
-from fedbert.results import RunResult, Underway, is_private
+from fedbert.results import RunResult, Underway, is_bounded, is_private
 
 MASK_WORDS = {
     "devices_per_shard": "devices per shard whose masks were run, at most",
@@ -28,7 +28,7 @@ def epsilon_figure(result: Underway) -> Any:
     """Cumulative epsilon by round, amplified and not."""
     import plotly.graph_objects as go
 
-    rounds = [row for row in result["rounds"] if is_private(row)]
+    rounds = [row for row in result["rounds"] if is_bounded(row)]
     figure = go.Figure()
     for key, name, colour in (
         ("epsilon_unamplified", "unamplified", theme.AMBER),
@@ -114,11 +114,9 @@ def _days(days: int) -> str:
     return "after 1 day" if days == 1 else f"after {days} days"
 
 
-def secure_sum(result: RunResult) -> Section | None:
+def secure_sum(result: RunResult) -> Section:
     """The check that masked and plain sums agree."""
     checked = result["secure_sum"]
-    if not checked:
-        return None
     return Section(
         "Do the masks cancel?",
         "measured",

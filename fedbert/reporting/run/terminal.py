@@ -189,8 +189,6 @@ def _verified(result: RunResult) -> Any:
 
 
 def _traffic(result: RunResult) -> Any:
-    if not result["traffic"]:
-        return None
     table = new_table("", "", left=1)
     table.show_header = False
     for name, value in text.facts(result["traffic"]).items():

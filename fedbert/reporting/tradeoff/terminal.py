@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from fedbert.devices.profiles import TIERS
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.tradeoff.frontier import COLUMNS, mean_text, table_rows
 from fedbert.reporting.tradeoff.tiers import tier_rows
+from fedbert.results import TIERS
 
 if TYPE_CHECKING:
     import pandas as pd

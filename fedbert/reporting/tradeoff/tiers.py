@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from fedbert.comparison import TIER_COLUMNS
-from fedbert.devices.profiles import TIERS
 from fedbert.planning.tradeoff.frontier import SHORT, TIER_FINAL
 from fedbert.reporting.parts.page import Section, table_html
 from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
 from fedbert.reporting.tradeoff.frontier import quality_of
+from fedbert.results import TIERS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -38,6 +38,7 @@ def no_evidence(layout: PrototypeLayout) -> Evidence:
         sums=np.zeros((layout.items, layout.dim)),
         counts=np.zeros(layout.items),
         sum_variance=0.0,
+        # Counts that are never sent are known to no precision at all.
         count_variance=0.0 if layout.beta else np.inf,
         expected_reports=0.0,
         crowding=layout.items / layout.rows,
@@ -62,6 +63,7 @@ def add_round(
         raise invalid("sigma", sigma, "be >= 0")
     if not expected_reports > 0:
         raise invalid("expected_reports", expected_reports, "be > 0", "it is q times the devices")
+    # Rounds add up with equal weight: they carry the same noise, and their clicks count alike.
     sums, counts = split_sum(layout, total)
     count_noise = (sigma / layout.beta) ** 2 if layout.beta else np.inf
     return Evidence(
@@ -85,6 +87,7 @@ def rotation(old: NDArray[np.floating], new: NDArray[np.floating]) -> NDArray[np
         raise FedbertError(
             f"public vectors of two releases must have one shape, not {old.shape} and {new.shape}"
         )
+    # float64: the rotation is applied to sums of all rounds so far, so that its error would pile up.
     left, _, right = np.linalg.svd(old.T.astype(np.float64) @ new.astype(np.float64))
     return np.asarray(left @ right, np.float64)
 

@@ -38,11 +38,22 @@ LARGEST_JOINT_CATALOGUE = 1024
 """Items up to which alike names share what they learn; beyond, each item learns for itself."""
 
 _FEWEST_LABELLED = 8
+"""Items with public texts below which nothing is fitted: fewer say too little of a covariance."""
+
 _USUAL_RESIDUAL, _USUAL_SCATTER = 0.2, 0.4
 """Squared lengths, of unit text vectors, where no public text has an item: those of the shipped services."""
 
+_WITHIN_SHARE = 0.3
+"""Weight of the texts' scatter in the choice of directions: it settles those in which public items do not
+differ. The variances along them are the residuals' alone, so it need not be exact."""
+
 _LEAST_COUNT_SHARE = 0.1
+"""Least clicks of an item, as a share of the mean: an item without evidence still has users."""
+
 _LEAST_SPREAD = 0.2
+"""Least spread of the clicks over items, relative to their mean: no catalogue's items are all as popular."""
+
+# Far below any variance of unit vectors: it only keeps divisions finite.
 _TINY = 1e-12
 
 
@@ -95,6 +106,7 @@ def fit_prior(public: PublicKnowledge) -> Prior:
     np.add.at(public_means, owner, texts)
     public_means /= np.maximum(counts, 1)[:, None]
     known = counts > 0
+    # Own data such as `interactions` have no labelled public text: names are then all there is to go by.
     if known.sum() < _FEWEST_LABELLED:
         return Prior(
             means=names,
@@ -105,16 +117,18 @@ def fit_prior(public: PublicKnowledge) -> Prior:
             public_means=public_means,
             public_counts=counts,
         )
+    # One slope for all directions: a full matrix of dim x dim would be fitted to 75 items.
     centred, middle = names - names.mean(0), public_means[known].mean(0)
     own = names[known] - names[known].mean(0)
     slope = float(((public_means[known] - middle) * own).sum() / max(float((own * own).sum()), _TINY))
     means = slope * centred + middle
     residual = public_means[known] - means[known]
+    # The slope went through the centre of all names; the known items' own centre may lie elsewhere.
     residual -= residual.mean(0)
     covariance = residual.T @ residual / known.sum()
     offsets = texts - public_means[owner]
     within = offsets.T @ offsets / len(texts)
-    directions = np.linalg.eigh(covariance + 0.3 * within)[1]
+    directions = np.linalg.eigh(covariance + _WITHIN_SHARE * within)[1]
     variances = np.einsum("de,df,fe->e", directions, covariance, directions)
     variances = BOLDNESS * ((1 - FLATNESS) * variances + FLATNESS * variances.mean())
     return Prior(
@@ -131,10 +145,13 @@ def fit_prior(public: PublicKnowledge) -> Prior:
 def _relation(centred: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Covariance between the items' residuals, by the cosine of their centred names; positive definite."""
     items = len(centred)
+    # The posterior factorises a matrix of items x items: under a second at this size, minutes at 10,000.
     if items > LARGEST_JOINT_CATALOGUE:
         return None
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _TINY)
     cosine = unit @ unit.T
+    # A constant, a cosine and its square are covariances, and so is their sum with shares >= 0 (Rasmussen and
+    # Williams 2006, section 4.2.4); the share on the diagonal makes it definite.
     own = (1 - LINEAR - SQUARED) * np.eye(items)
     return np.asarray(COMMON + LINEAR * cosine + SQUARED * cosine**2 + own, np.float64)
 
@@ -147,10 +164,13 @@ def estimate_counts(evidence: Evidence, prior: Prior) -> NDArray[np.float64]:
     """
     length = np.maximum((prior.means**2).sum(1), _TINY)
     along = (evidence.sums * prior.means).sum(1) / length
+    # Exact counts need no shrinkage; the pooled-data bound comes this way.
     if evidence.sum_variance == 0 and evidence.crowding == 1:
         return np.maximum(evidence.counts if np.isfinite(evidence.count_variance) else along, 0.0)
+    # In a sketch the other items of a row, with random signs, act as noise of their own size.
     crowd = float(np.mean(evidence.counts**2)) * (1 - 1 / evidence.crowding)
     usual = max(float(along.mean()), 0.0)
+    # The length along the prior mean is off by the noise, and by how far true means lie from the prior's.
     along_variance = evidence.sum_variance / length + usual**2 * prior.variances.mean() / length + crowd
     precision = 1 / along_variance
     mixed = along * precision
@@ -161,6 +181,7 @@ def estimate_counts(evidence: Evidence, prior: Prior) -> NDArray[np.float64]:
     estimate, variance = mixed / precision, 1 / precision
     middle = max(float(estimate.mean()), 0.0)
     middle *= max(0.0, 1 - float(variance.mean()) / (len(estimate) * max(middle**2, _TINY)))
+    # One standard error of a mean of squares above its expectation: spread that noise alone may show.
     by_chance = (1 + math.sqrt(2 / len(estimate))) * variance
     spread = max(float(np.mean((estimate - middle) ** 2 - by_chance)), (_LEAST_SPREAD * middle) ** 2)
     shrunk = middle + (estimate - middle) * spread / np.maximum(spread + variance, _TINY)
@@ -178,12 +199,14 @@ def learn(evidence: Evidence, public: PublicKnowledge) -> Targets:
             f"evidence has shape {evidence.sums.shape}, the names {prior.means.shape}; use one catalogue"
         )
     counts = estimate_counts(evidence, prior)
+    # The sum of n clicks has variance n * scatter + noise about n times the mean: its precision for the mean.
     noise = evidence.sum_variance + _crowd_variance(evidence)
     per_count = counts / np.maximum(counts * prior.scatter + noise, _TINY)
     public_precision = PUBLIC_WEIGHT * prior.public_counts / prior.scatter
     precision = counts * per_count + public_precision
     surprise = per_count[:, None] * (evidence.sums - counts[:, None] * prior.means)
     surprise += public_precision[:, None] * (prior.public_means - prior.means)
+    # Along the eigen-directions the residuals are independent, so that each is solved by itself.
     residual, certainty = _posterior(surprise @ prior.directions, precision, prior)
     mean = prior.means + residual @ prior.directions.T
     unit = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), _TINY)
@@ -211,9 +234,11 @@ def _posterior(
         gain = variances / (1 + precision[:, None] * variances)
         removed = (variances * precision[:, None] * gain).sum(1)
         return surprise * gain, removed / variances.sum()
+    # The root on both sides keeps the matrix symmetric and an item without evidence (precision 0) harmless.
     root = np.sqrt(precision)
     scaled = np.divide(surprise, root[:, None], out=np.zeros_like(surprise), where=root[:, None] > 0)
     spectrum, basis = np.linalg.eigh(root[:, None] * prior.relation * root)
+    # Rounding may leave an eigenvalue a little below zero.
     spectrum = np.maximum(spectrum, 0.0)
     spread = (prior.relation * root) @ basis
     gains = variances / (1 + spectrum[:, None] * variances)

@@ -14,7 +14,7 @@ from fedbert.signals.prototypes.contribution import (
 )
 from fedbert.signals.prototypes.evidence import Evidence, add_round, no_evidence, rotated, rotation
 from fedbert.signals.prototypes.learner import PublicKnowledge, learn
-from fedbert.signals.signal import Clicks, Memory, NoisySum, PublicView, Targets
+from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, Memory, NoisySum, PublicView, Targets
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Prototypes:
 
         A round in another release's space takes the evidence along, by the rotation that public texts fix.
         """
+        # The names turn along: they are those of release 0, which no signal has taught, in the space of now.
         evidence, names, space = _evidence(memory), memory["names"], int(memory["space"])
         if noisy.release != space:
             with threadpool_limits(1, "blas"):
@@ -60,7 +61,7 @@ def targets_of(
 ) -> Targets:
     """Return what `evidence` teaches about the items; `names` and `texts` are in its space."""
     known = PublicKnowledge(names.astype(np.float64), texts.astype(np.float64), text_items)
-    # The bits of a factorisation depend on the threads of the linear algebra library.
+    # One thread: the bits of a factorisation depend on the threads of the linear algebra library.
     with threadpool_limits(1, "blas"):
         return learn(evidence, known)
 
@@ -74,7 +75,7 @@ def pooled_targets(
     them.
     """
     evidence = Evidence(
-        sums=vector_sums / 127.0,
+        sums=vector_sums / float(INT8_UNIT_LENGTH),
         counts=clicks.astype(np.float64),
         sum_variance=0.0,
         count_variance=0.0,

@@ -1,17 +1,15 @@
-"""What came out of a compression of tasks: the shape of ``compression.json``.
+"""The shape of ``compression.json`` as reports read it, whoever wrote it and whatever is missing.
 
-Every key but ``title`` and ``command`` may be missing. Accuracies are in [0, 1], one figure or one a seed;
-sizes are in bytes, times in seconds unless their name says otherwise.
+What is written now is `fedbert.ei_bert.compression.rows`. Here every key but ``title`` and ``command`` may be
+missing. Accuracies are in [0, 1], one figure or one per seed; sizes are in bytes, times in seconds unless
+their name says otherwise.
 """
 
 from functools import cache
-from typing import (
-    Any,
-    Required,  # pydantic takes those of typing from Python 3.12 on only
-)
+from typing import Any, Required
 
 from pydantic import TypeAdapter
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.records import RecordKind
 
@@ -19,7 +17,7 @@ COMPRESSION_FILE = "compression.json"
 LIMIT_BYTES = 50_000_000
 
 Accuracy = dict[str, float | list[float]]
-"""Accuracy by task: one figure, or one a seed."""
+"""Accuracy by task: one figure, or one per seed."""
 
 
 class Measured(TypedDict, total=False):

@@ -1,0 +1,165 @@
+"""The record of a compression, ``compression.json``, by name and type: what makers write and reports read.
+
+Shares and accuracies are 0..1; `seconds` are wall-clock; `accuracy` is by task, a list of it over seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+
+class TaskRow(TypedDict):
+    """A task: its name, and how many labels and texts of each split it has."""
+
+    name: str
+    labels: int
+    train: int
+    validation: int
+    test: int
+
+
+class TeacherRow(TypedDict):
+    """The teacher as float: who it is, its size, and its accuracy on test texts once tuned."""
+
+    name: str
+    sha256: str
+    parameters: int
+    bytes: int
+    accuracy: Mapping[str, float]
+
+
+class StageRow(TypedDict):
+    """What a stage left: the bytes of teacher or student after it, and what that one gets right."""
+
+    stage: str
+    bytes: int
+    accuracy: NotRequired[Mapping[str, Sequence[float]]]
+    seconds: NotRequired[float]
+    note: NotRequired[str]
+
+
+class FormRow(TypedDict):
+    """One trained student in one form of quantisation; float has no download of its own."""
+
+    form: str
+    bytes: int
+    memory_bytes: int
+    download_bytes: NotRequired[int]
+    accuracy: Mapping[str, float]
+
+
+class ProbeRow(TypedDict):
+    """Linear probes of student and teacher on one set; `retention` with its 95 % interval."""
+
+    set: str
+    teacher: float
+    student: float
+    retention: float
+    low: float
+    high: float
+
+
+class ConfusionRow(TypedDict):
+    """A pair of labels, and how often teacher and student took the one for the other."""
+
+    true: str
+    predicted: str
+    teacher: int
+    student: int
+
+
+class VocabularyRow(TypedDict):
+    """How the kept tokens write the test texts; `agreement` with what other rankings would keep."""
+
+    size: int
+    unknown_share: float
+    tokens_per_text: float
+    tokens_per_text_teacher: float
+    agreement: Mapping[str, float]
+
+
+class ArmRow(TypedDict):
+    """One method of the ablation: its accuracy and its training time over seeds."""
+
+    arm: str
+    accuracy: Mapping[str, Sequence[float]]
+    seconds: Sequence[float]
+
+
+class DifferenceRow(TypedDict):
+    """A method's mean difference to the reference on one task; no interval with one seed."""
+
+    arm: str
+    task: str
+    mean: float
+    low: NotRequired[float]
+    high: NotRequired[float]
+    p: NotRequired[float | None]
+
+
+class Ablation(TypedDict):
+    """All methods from one start, on so many labelled texts, for so many steps."""
+
+    steps: int
+    texts: int
+    arms: list[ArmRow]
+    reference: str
+    differences: list[DifferenceRow]
+
+
+class AimRow(TypedDict):
+    """What was asked for and what was reached; with `at_most`, less is better."""
+
+    what: str
+    asked: float
+    reached: float
+    at_most: NotRequired[bool]
+
+
+class ShapeRow(TypedDict):
+    """A student shape that fits the budget: bytes, loss (1 - mean cosine), speed, and CPU seconds."""
+
+    shape: Mapping[str, Any]
+    bytes: int
+    loss: float
+    texts_per_s: int
+    seconds: float
+    chosen: bool
+
+
+class Described(TypedDict):
+    """What was compressed, by which stages; `losses` are points (step, loss) by stage."""
+
+    title: str
+    command: str
+    seeds: list[int]
+    budget_bytes: int
+    tasks: list[TaskRow]
+    teacher: TeacherRow
+    stages: list[StageRow]
+    losses: Mapping[str, Sequence[Sequence[float]]]
+    plan: Mapping[str, Any]
+
+
+class Compared(TypedDict):
+    """What is in a record if it was asked for, and what is added once the rest is known."""
+
+    probe: NotRequired[list[ProbeRow]]
+    ablation: NotRequired[Ablation]
+    search: NotRequired[list[ShapeRow]]
+    targets: NotRequired[list[AimRow]]
+    environment: NotRequired[Mapping[str, Any]]
+
+
+class CompressionRecord(Described, Compared):
+    """A whole compression for tasks; `parts` are bytes by part of the artefact."""
+
+    quantisation: list[FormRow]
+    confusion: Mapping[str, list[ConfusionRow]]
+    vocabulary: VocabularyRow
+    seconds: float
+    total_bytes: int
+    download_bytes: int
+    memory_bytes: int
+    sha256: str
+    parts: Mapping[str, int]
+    latency: Sequence[Mapping[str, Any]]

@@ -1,0 +1,231 @@
+"""What ``fedbert compress`` is asked for: names, ranges, defaults and meanings of all its flags.
+
+Nothing here needs torch, so that help and mistakes answer at once.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args
+
+from pydantic import Field, JsonValue, model_validator
+
+from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES
+from fedbert.ei_bert.compression.plan import (
+    CATALOGUE_PLANS,
+    INNERS,
+    LAYERS,
+    TASK_PLANS,
+    WIDTHS,
+    CataloguePlan,
+    Plan,
+    Ranking,
+    TaskPlan,
+)
+from fedbert.ei_bert.teaching.methods import METHODS
+from fedbert.errors import FedbertError
+from fedbert.machine import Precision, cores
+from fedbert.settings import Settings
+
+MAX_THREADS = 256
+"""More than torch gains from; hundreds of thousands would end the process."""
+MAX_STEPS = 10_000_000
+DIMS = (8, 256)
+"""Widths of unit vectors that the runtime and the fleet's messages are made for."""
+
+Size = Literal["default", "small", "tiny"]
+assert get_args(Size) == tuple(CATALOGUE_PLANS) == tuple(TASK_PLANS)
+
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
+
+_BITS: dict[str, JsonValue] = {"metavar": "[8|4]"}
+_OF_SIZE = "default: the size's"
+_SETS = "CSV or Parquet file of text,label[,split], or a folder of such"
+_ARCHITECTURE = ("layers", "width", "inner", "heads", "embedding")
+_FOR_BOTH = ("budget_bytes", "pruning", "embedding_bits", "pretrain_steps", "cross_steps", "precision")
+_FOR_CATALOGUES = ("dim", "server_output")
+_FOR_TASKS = (
+    "method",
+    "weight_bits",
+    "entropy_coded",
+    "word_dropout",
+    "seeds",
+    "ablation",
+    "probe",
+    "search_record",
+    "transformers_output",
+)
+_TASK_PLAN = ("method", "weight_bits", "word_dropout")
+
+
+class Training(Settings):
+    """What every training of a student needs: a teacher, threads, a precision and a folder for its stages."""
+
+    teacher: str | None = Field(
+        None, description="folder or hub name of a BERT-like encoder; default: the installed one"
+    )
+    threads: int | None = Field(
+        None, ge=1, le=MAX_THREADS, description="threads of torch; default: all cores"
+    )
+    precision: Precision = Field(
+        "auto", description="of training; auto is bfloat16 where the processor multiplies it"
+    )
+    work: Path = Field(
+        Path(".cache/compress"), description="folder of the stages' files; a stopped run goes on from them"
+    )
+
+    @property
+    def threads_used(self) -> int:
+        """The threads that torch gets."""
+        return self.threads or cores()
+
+
+class CompressionSettings(Training):
+    """A student to make, for the tasks of `data` or, without data, for the catalogue that runs rank."""
+
+    data: tuple[Path, ...] = Field(
+        (), description=f"{_SETS}; repeat for several tasks; without it: the student that runs start from"
+    )
+    size: Size = Field("default", description="preset: 1.91 MB, 1 MB or 0.5 MB")
+    output: Path = Field(Path("runs/model"), description="folder of the artefact that phones fetch")
+    budget_bytes: int | None = Field(None, ge=1, description=f"limit of all files together; {_OF_SIZE}")
+    layers: int | None = Field(
+        None, ge=LAYERS[0], le=LAYERS[1], description=f"passes through a layer; {_OF_SIZE}"
+    )
+    width: int | None = Field(
+        None, ge=WIDTHS[0], le=WIDTHS[1], description=f"features of the hidden states; {_OF_SIZE}"
+    )
+    inner: int | None = Field(
+        None, ge=INNERS[0], le=INNERS[1], description=f"features inside a feed-forward part; {_OF_SIZE}"
+    )
+    heads: int | None = Field(None, ge=1, le=WIDTHS[1], description=f"attention heads; {_OF_SIZE}")
+    embedding: int | None = Field(
+        None, ge=0, le=WIDTHS[1], description=f"width of word embeddings, 0 for the layers'; {_OF_SIZE}"
+    )
+    shared: bool = Field(False, description="one layer's weights for all passes (ALBERT)")
+    dim: int | None = Field(
+        None,
+        ge=DIMS[0],
+        le=DIMS[1],
+        description=f"without --data: width of the vectors; default: {CataloguePlan().dim}",
+    )
+    embedding_bits: int | None = Field(
+        None,
+        description=f"bits of an embedding's value; default: {Plan().embedding_bits}",
+        json_schema_extra=_BITS,
+    )
+    weight_bits: int | None = Field(
+        None,
+        description=f"with --data: bits of a weight; default: {Plan().weight_bits}",
+        json_schema_extra=_BITS,
+    )
+    entropy_coded: bool = Field(
+        False, description="with --data: store the model file entropy coded, a smaller download"
+    )
+    pruning: Ranking = Field("attention", description="what ranks tokens")
+    method: str | None = Field(
+        None,
+        description=f"with --data: how tasks are learnt: {'; '.join(METHODS)}; default: {TaskPlan().method}",
+    )
+    pretrain_steps: int | None = Field(
+        None, ge=1, le=MAX_STEPS, description=f"steps of the pre-distillation; {_OF_SIZE}"
+    )
+    cross_steps: int | None = Field(
+        None, ge=1, le=MAX_STEPS, description=f"steps of the cross-distillation; {_OF_SIZE}"
+    )
+    word_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="with --data: share of tokens unseen at a step of cross-distillation; default: "
+        f"{TaskPlan().word_dropout:g}",
+    )
+    seed: int = Field(0, ge=0, description="seed of every random choice")
+    seeds: int = Field(
+        1, ge=1, le=1_000, description="with --data: cross-distillations, with the seed and the next ones"
+    )
+    ablation: bool = Field(False, description="with --data: compare all methods under one budget of steps")
+    fast: bool = Field(False, description="about a sixth of the work, for a first student")
+    general_text: Path | None = Field(None, description="file of further sentences, one per line")
+    public: Path | None = Field(
+        None, description="folder with services/public.parquet; default: the shipped one"
+    )
+    probe: tuple[Path, ...] = Field(
+        (), description=f"with --data: {_SETS}, held out of distillation, for linear probes; repeatable"
+    )
+    server_output: Path | None = Field(
+        None, description="without --data: folder of the server's float weights; default: OUTPUT-server"
+    )
+    search_record: Path | None = Field(
+        None, description="with --data: what the command search wrote, for the report"
+    )
+    transformers_output: Path | None = Field(
+        None, description="with --data: folder for the float student as transformers reads it"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse flags of the other goal, and a plan that no student can have."""
+        for name in _FOR_CATALOGUES if self.data else _FOR_TASKS:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                flag = f"--{name.replace('_', '-')}"
+                if self.data:
+                    raise FedbertError(f"{flag} is for the model of runs; leave out --data or it")
+                raise FedbertError(f"{flag} needs tasks; give --data FILE")
+        self.plan()
+        return self
+
+    def plan(self) -> TaskPlan | CataloguePlan:
+        """Return the plan of the size with what was asked for in place of its own; raises FedbertError."""
+        return self.task_plan() if self.data else self.catalogue_plan()
+
+    def task_plan(self) -> TaskPlan:
+        """Return the plan for the tasks of `data`."""
+        chosen = self._changed(TASK_PLANS[self.size], _TASK_PLAN)
+        chosen = replace(chosen, entropy_coded=self.entropy_coded)
+        return chosen.fast() if self.fast else chosen
+
+    def catalogue_plan(self) -> CataloguePlan:
+        """Return the plan for a catalogue."""
+        chosen = self._changed(CATALOGUE_PLANS[self.size], ("dim", "seed"))
+        return chosen.fast() if self.fast else chosen
+
+    def _changed(self, plan: AnyPlan, more: tuple[str, ...]) -> AnyPlan:
+        sizes = self._given(_ARCHITECTURE) | ({"shared": True} if self.shared else {})
+        architecture = replace(plan.architecture, **sizes)
+        return replace(plan, architecture=architecture, **self._given((*_FOR_BOTH, *more)))
+
+    def _given(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class SearchSettings(Training):
+    """A comparison of student shapes under one byte budget."""
+
+    data: tuple[Path, ...] = Field(description=f"{_SETS}; repeat for several tasks")
+    output: Path = Field(Path("runs/search.json"), description="file of the record, .json")
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of all files together")
+    steps: int = Field(500, ge=1, le=MAX_STEPS, description="steps of pre-distillation for each shape")
+
+
+class ProbeSettings(Settings):
+    """Linear probes of a student and its teacher on anyone's sets."""
+
+    data: tuple[Path, ...] = Field(description=f"{_SETS}; repeat for several tasks")
+    model: str = Field("default", description="folder of an artefact, or the name of a shipped one")
+    teacher: str | None = Field(
+        None, description="folder or hub name of a BERT-like encoder; default: the installed one"
+    )
+    seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty, and of intervals")
+    output: Path | None = Field(None, description="file for the figures, as JSON")
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
+    threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of encoders")
+
+
+class HeadSettings(Settings):
+    """A new task on a frozen student."""
+
+    data: Path = Field(description=f"{_SETS.split(', or')[0]}; its name is the task's")
+    model: str = Field(description="folder of an artefact, or the name of a shipped one")
+    output: Path | None = Field(None, description="folder to write; default: the model's own")
+    seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")

@@ -1,0 +1,272 @@
+"""A whole compression for tasks: all stages over the seeds, the artefact, and the record for the report."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedbert.ei_bert.artefact.artefact import (
+    Artefact,
+    download_bytes,
+    memory_bytes,
+    parts,
+    save_artefact,
+)
+from fedbert.ei_bert.artefact.card import write_card
+from fedbert.ei_bert.artefact.latency import latency
+from fedbert.ei_bert.compression.ablation import ablation
+from fedbert.ei_bert.compression.aims import aims
+from fedbert.ei_bert.compression.goal import Targets, Trained
+from fedbert.ei_bert.compression.pipeline import Pipeline
+from fedbert.ei_bert.compression.record import (
+    FLOAT_BYTES,
+    confusion,
+    forms,
+    int8_accuracy,
+    int8_heads,
+    manifest,
+    probes,
+    vocabulary_record,
+)
+from fedbert.ei_bert.compression.rows import (
+    Compared,
+    CompressionRecord,
+    Described,
+    StageRow,
+)
+from fedbert.ei_bert.compression.stages import Done
+from fedbert.ei_bert.compression.tasks_goal import TasksGoal
+from fedbert.ei_bert.compression.tasks_stages import (
+    Attempt,
+    TaskPipeline,
+    Tuned,
+    cross_distil,
+    pruned_accuracy,
+    say,
+    tune,
+    tuned_states,
+)
+from fedbert.ei_bert.model.bert import Body
+from fedbert.ei_bert.model.student import Student
+from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.tasks import Task
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders: of the artefact, of the stages' files, and of the float student as `transformers` reads it."""
+
+    output: Path
+    work: Path
+    transformers_output: Path | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a compression is asked for beside its goal.
+
+    Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
+    seed. `held_out` are tasks on which the frozen task-agnostic student is probed (`probe.compare`).
+    """
+
+    title: str = "model"
+    seeds: Sequence[int] = (0,)
+    with_ablation: bool = False
+    held_out: Sequence[Task] = ()
+    command: str = "simulations/compress.py"
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What all seeds start from, and what each stage until then came to."""
+
+    importance: tuple[Any, Done]
+    published: Targets
+    tuned: Tuned
+    states: tuple[Any, Done]
+    agnostic: Trained
+    pruned: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What one seed made: the float student, its artefact without a manifest, and its int8 accuracy."""
+
+    trained: Trained
+    artefact: Artefact
+    accuracy: Mapping[str, float]
+
+
+def compress_tasks(
+    goal: TasksGoal, places: Places, reporter: Reporter, asked: Asked = Asked(), threads: int = 2
+) -> CompressionRecord:
+    """Run all stages, write the artefact of the first seed and return the record of the compression.
+
+    Raises FedbertError for a budget that no student fits, and for a folder that cannot be written.
+    """
+    begun = time.perf_counter()
+    pipeline = Pipeline(goal, places.work, reporter, threads)
+    pipeline.check_budget()
+    start = _start(pipeline, asked.seeds[0])
+    made = [_made(pipeline, start, seed) for seed in asked.seeds]
+    first = made[0]
+    described = _described(goal, start, made, asked)
+    quantisation = forms(goal, first.trained)
+    mistaken = confusion(goal, first.artefact, start.tuned)
+    tokens = vocabulary_record(goal, first.trained.vocabulary, start.importance[0])
+    compared = _comparisons(pipeline, start, asked)
+    # What a run from nothing takes: earlier stages count with the time that they took.
+    seconds = round(time.perf_counter() - begun + pipeline.reused_s, 1)
+    whole = manifest(described, goal, first.trained, first.accuracy)
+    trained, artefact = _fitted(pipeline, start, first.trained, whole)
+    save_artefact(artefact, places.output, entropy_coded=goal.plan.entropy_coded)
+    write_card(artefact, places.output)
+    if places.transformers_output is not None:
+        from fedbert.ei_bert.hf import save_transformers
+
+        heads, rules = int8_heads(artefact), goal.teacher.rules
+        save_transformers(trained.student, trained.vocabulary, heads, places.transformers_output, rules=rules)
+    record: CompressionRecord = {
+        **described,
+        **compared,
+        "quantisation": quantisation,
+        "confusion": mistaken,
+        "vocabulary": tokens,
+        "seconds": seconds,
+        "total_bytes": artefact.total_bytes,
+        "download_bytes": download_bytes(artefact),
+        "memory_bytes": memory_bytes(artefact),
+        "sha256": artefact.sha256,
+        "parts": parts(artefact),
+        "latency": latency(artefact),
+    }
+    record["targets"] = aims(record, goal.plan)
+    return record
+
+
+def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compared:
+    found: Compared = {}
+    if asked.held_out:
+        found["probe"] = probes(pipeline, start.agnostic, asked.held_out)
+    if asked.with_ablation:
+        steps = pipeline.goal.plan.ablation_steps
+        found["ablation"] = ablation(pipeline, start.agnostic, start.tuned, start.states, asked.seeds, steps)
+    return found
+
+
+def _start(pipeline: TaskPipeline, seed: int) -> _Start:
+    goal = pipeline.goal
+    tuned = tune(pipeline)
+    found = pipeline.importance()
+    published, states = pipeline.targets(found[0]), tuned_states(pipeline, tuned)
+    start = pipeline.pretrain(found, published, seed)
+    pruned = pruned_accuracy(pipeline, tuned, start.vocabulary)
+    say(pipeline.reporter, "teacher, pruned", pruned)
+    agnostic = replace(start, heads=goal.probed(start))
+    return _Start(found, published, tuned, states, agnostic, pruned)
+
+
+def _made(pipeline: TaskPipeline, start: _Start, seed: int) -> _Made:
+    goal = pipeline.goal
+    crossed = cross_distil(pipeline, start.agnostic, start.tuned, start.states, Attempt(seed))
+    pipeline.reporter.stage("quantisation and export")
+    trained, artefact = _fitted(pipeline, start, crossed, {})
+    accuracy = int8_accuracy(artefact, goal.tasks)
+    say(pipeline.reporter, "int8", accuracy)
+    return _Made(trained, artefact, accuracy)
+
+
+def _fitted(
+    pipeline: TaskPipeline, start: _Start, trained: Trained, whole: Mapping[str, Any]
+) -> tuple[Trained, Artefact]:
+    goal = pipeline.goal
+    return pipeline.fitted(
+        trained, start.importance[0], lambda some: goal.artefact(some, whole), goal.plan.budget_bytes
+    )
+
+
+def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Asked) -> Described:
+    """Return what was compressed, by which stages, at what cost in bytes and accuracy."""
+    first, teacher = made[0].trained, goal.teacher
+    student = start.agnostic.done.record
+    return {
+        "title": asked.title,
+        "command": asked.command,
+        "seeds": list(asked.seeds),
+        "budget_bytes": goal.plan.budget_bytes,
+        "tasks": [
+            {
+                "name": task.name,
+                "labels": len(task.labels),
+                "train": len(task.train),
+                "validation": len(task.validation),
+                "test": len(task.test),
+            }
+            for task in goal.tasks
+        ],
+        "teacher": {
+            "name": teacher.name,
+            "sha256": teacher.sha256,
+            "parameters": _float_bytes(teacher.body) // FLOAT_BYTES,
+            "bytes": _float_bytes(teacher.body),
+            "accuracy": start.tuned.done.record["accuracy"]["test"],
+        },
+        "stages": _stages(goal, start, made),
+        "losses": {
+            "pre-distillation": student["losses"],
+            goal.plan.method: first.done.record["losses"],
+        },
+        "plan": asdict(goal.plan),
+    }
+
+
+def _stages(goal: TasksGoal, start: _Start, made: Sequence[_Made]) -> list[StageRow]:
+    teacher = goal.teacher
+    before, after = _float_bytes(teacher.body), _float_bytes(made[0].trained.student)
+    lost = len(teacher.vocabulary) - len(start.agnostic.vocabulary)
+    probed = goal.float_accuracy(start.agnostic)["test"]
+    crossed = [one.trained.done.record["accuracy"]["test"] for one in made]
+    return [
+        {"stage": "tuning of the teacher", "bytes": before, "seconds": start.tuned.done.seconds},
+        {
+            "stage": "states of the teacher",
+            "bytes": before,
+            "seconds": start.published.done.seconds + start.states[1].seconds,
+        },
+        {
+            "stage": "token pruning",
+            "bytes": before - FLOAT_BYTES * teacher.width * lost,
+            "accuracy": _over_seeds([start.pruned]),
+            "seconds": start.importance[1].seconds,
+            "note": "float; the tuned teacher reading the kept tokens alone",
+        },
+        {
+            "stage": "pre-distillation",
+            "bytes": after,
+            "accuracy": _over_seeds([probed]),
+            "seconds": start.agnostic.done.seconds,
+            "note": "float; a linear probe of the frozen student, which knows no task",
+        },
+        {
+            "stage": goal.plan.method,
+            "bytes": after,
+            "accuracy": _over_seeds(crossed),
+            "seconds": made[0].trained.done.seconds,
+            "note": "float",
+        },
+        {
+            "stage": "quantisation",
+            "bytes": made[0].artefact.total_bytes,
+            "accuracy": _over_seeds([one.accuracy for one in made]),
+            "note": "as shipped: all files",
+        },
+    ]
+
+
+def _float_bytes(model: Body | Student) -> int:
+    return FLOAT_BYTES * sum(p.numel() for p in model.parameters())
+
+
+def _over_seeds(scores: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    return {name: [one[name] for one in scores] for name in scores[0]}

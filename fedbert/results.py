@@ -158,7 +158,7 @@ class Gap(TypedDict):
 
 
 class Projection(TypedDict):
-    """What the same noise and rounds would come to after `days` days."""
+    """Epsilon if the same noise and rounds went on for `days` days."""
 
     days: int
     epsilon: float
@@ -313,7 +313,7 @@ class EventRow(TypedDict):
     """One thing that went wrong with a shard in a round."""
 
     round: int
-    shard: int  # -1: a node that is none of the run's
+    shard: int  # -1: a node outside the run
     text: str
 
 

@@ -94,7 +94,7 @@ def checked_precision(precision: str) -> Precision:
 
 
 def precision_used(precision: str, sets: Collection[str] | None = None) -> Used:
-    """Return what `precision` comes to on a processor with the instruction `sets` (default: this one).
+    """Return what `precision` means on a processor with the instruction `sets` (default: this one).
 
     `auto` is bfloat16 where the processor multiplies it itself; elsewhere it would only be slower. Raises
     FedbertError for an unknown precision.

@@ -157,7 +157,7 @@ class Gap(TypedDict):
 
 
 class Projection(TypedDict):
-    """What the same noise and rounds would come to after `days` days."""
+    """Epsilon if the same noise and rounds went on for `days` days."""
 
     days: int
     epsilon: float
@@ -317,7 +317,7 @@ class EventRow(TypedDict):
     """One thing that went wrong with a shard in a round."""
 
     round: int
-    shard: int  # -1: a node that is none of the run's
+    shard: int  # -1: a node outside the run
     text: str
 
 

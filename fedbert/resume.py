@@ -124,7 +124,7 @@ class RunStore:
         return str((self.folder / CHECKPOINT).absolute()) if self.folder else None
 
     def due(self, round_: int) -> bool:
-        """Return whether a checkpoint follows a round: every so many, and the last."""
+        """Return whether a checkpoint follows a round: every `checkpoint_every` rounds, and the last."""
         every = self._execution.checkpoint_every
         last = round_ == self._scenario.rounds
         return self.folder is not None and every > 0 and (round_ % every == 0 or last)
@@ -147,7 +147,7 @@ class RunStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the journal; all else stays for whoever goes on."""
+        """Close the journal; everything else stays, to be resumed."""
         if self._journal is not None:
             self._journal.close()
 
@@ -182,7 +182,7 @@ class RunStore:
 def finish(folder: Path) -> None:
     """Clear away what a finished run needs no more; its rows stay as ``rounds.jsonl``."""
     place = folder / CHECKPOINT
-    # The result is written: what cannot be cleared away harms nobody.
+    # The result is written: files that cannot be removed do no harm.
     with suppress(OSError):
         if (place / ROUNDS).is_file():
             (place / ROUNDS).replace(folder / ROUNDS)

@@ -1,6 +1,6 @@
 """A folder of results: reserved and locked before the work, written all together or not at all.
 
-`reserve` makes the folder, locks it for the life of the process and finds out, before the work, whatever
+`reserve` makes the folder, locks it for the life of the process and finds out, before the work, what
 would keep it from being written afterwards. `commit` writes several files as one; whoever reads or writes the
 folder next finishes what a crash broke off (`recover`). Files that are not named in a commit stay.
 """

@@ -18,7 +18,7 @@ MJ_PER_MWH = 3_600.0
 
 
 def significant(value: float, digits: int = 4) -> float:
-    """Return `value` rounded to so many significant digits."""
+    """Return `value` rounded to `digits` significant digits."""
     return float(f"{value:.{digits}g}")
 
 

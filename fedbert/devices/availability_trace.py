@@ -70,7 +70,7 @@ class Trace:
 
 
 class States(NamedTuple):
-    """The four flags `[device]` that a trace comes down to at a moment."""
+    """The four flags `[device]` that follow from a trace at a moment."""
 
     idle: Flags
     charging: Flags

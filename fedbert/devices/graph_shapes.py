@@ -19,7 +19,7 @@ from fedbert.errors import FedbertError
 Shape = tuple[int, ...]
 
 _SMALL = 64
-"""Constants of at most so many elements keep their values: they may be shapes."""
+"""Most elements of a constant that keeps its values: it may be a shape."""
 
 ITEM_BYTES = {
     onnx.TensorProto.FLOAT: 4,

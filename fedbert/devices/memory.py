@@ -17,7 +17,7 @@ up. There is no arena: with one the default model's session keeps 3.8 MB instead
 runtime is not part of it.
 
 The numbers of `ONNX_RUNTIME` are fitted by ``scripts/measure_memory.py --fit`` (`memory_fit`) to generated
-graphs that are none of the shipped models: ``device_profiles/sources/memory_graphs.csv``.
+graphs, not the shipped models: ``device_profiles/sources/memory_graphs.csv``.
 """
 
 from dataclasses import dataclass

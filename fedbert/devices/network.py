@@ -133,7 +133,7 @@ def upload_state(metered: Metered) -> Literal["eligible", "ready"]:
 
 
 def may_upload(state: Availability, metered: Metered) -> Flags:
-    """Return which devices [device] may send their signal: eligible, or eligible but for a metered link."""
+    """Return which devices [device] may send their signal; `metered` decides about those on such a link."""
     return state.eligible if upload_state(metered) == "eligible" else state.ready
 
 

@@ -144,7 +144,7 @@ class Aggregator:
         return decode(total, self._layout.scale)
 
     def _possible(self, total: NDArray[np.float64], reported: int) -> bool:
-        """Return whether so many clipped reports, and their devices' noise, can add up to `total`."""
+        """Return whether `reported` clipped reports, with their devices' noise, can add up to `total`."""
         bound = reported * self._layout.clip_norm
         noise = self._mechanism.sigma if self._mechanism.noise_on_device else 0.0
         return float(np.linalg.norm(total)) <= bound + NOISE_SPREADS * noise * math.sqrt(len(total))

@@ -101,7 +101,7 @@ class Checkpoint:
 
 
 def keep_phones(folder: Path, round_: int, first: int, count: int, state: PhoneState) -> Kept:
-    """Write the memory of a shard's phones below `folder` and return what there is; raises FedbertError."""
+    """Write the memory of a shard's phones below `folder` and return its record; raises FedbertError."""
     place = Kept(round_, first, count, "")
     return replace(place, sha256=_write_arrays(folder / place.name, state.arrays()))
 
@@ -195,7 +195,7 @@ def _prune(folder: Path) -> None:
 def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
     """Return the last whole checkpoint below `folder`, None if there is none.
 
-    Damaged ones, or that there is none, are told in one line through `note`; the one before them is used.
+    `note` is given one line if checkpoints are damaged, and the one before them is used, or if there is none.
     """
     damaged: list[str] = []
     for path in sorted(folder.glob("[0-9]*.json"), reverse=True):

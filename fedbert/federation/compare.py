@@ -77,7 +77,7 @@ def _replay(
 
 
 def _possible_clicks(run: Session, member: Member, answer: Arrays) -> None:
-    """Raise FedbertError unless these can be the clicks of so many devices, and sums of their texts."""
+    """Raise FedbertError unless the member's devices can have these clicks, with these sums of texts."""
     clicks, sums = answer["pooled_clicks"].astype(np.float64), answer["pooled_sums"].astype(np.float64)
     most = member.count * (run.scenario.history_length + run.scenario.rounds * MAX_SLOTS)
     # An int8 coordinate is at most 128 in size.
@@ -114,7 +114,7 @@ def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
 
 
 def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
-    """Raise FedbertError unless so many devices can have had the ranked sessions, by text and by tier."""
+    """Raise FedbertError unless the member's devices can have had these sessions, by text and by tier."""
     by_text = answer["ranks"].sum(axis=1, dtype=np.float64)
     by_tier = answer["tier_ranks"].sum(axis=1, dtype=np.float64)
     if not np.array_equal(by_text, by_tier):

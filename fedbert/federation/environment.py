@@ -1,7 +1,7 @@
 """What does not change in a run: world, profiles, links, trace, cost model, signal, mechanism, layout.
 
 All of it follows from the scenario and release 0 alone, and each file is opened here, once per process;
-one copy serves all shards of a process, and whoever writes the report.
+one copy serves all shards of a process, and the report.
 """
 
 import math

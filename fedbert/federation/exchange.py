@@ -27,7 +27,7 @@ class Event:
 
     round: int
     shard: int
-    """Index of the shard; -1 for a node that is none of the run's."""
+    """Index of the shard; -1 for a node outside the run."""
     text: str
 
     def row(self) -> EventRow:

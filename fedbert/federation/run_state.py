@@ -99,7 +99,7 @@ class RunState:
 
     @classmethod
     def from_parts(cls, plain: PlainState, arrays: Arrays, artefacts: Mapping[str, Artefact]) -> "RunState":
-        """Return the state of which these are `plain()`, `arrays()` and `artefacts()`."""
+        """Return the state that `plain()`, `arrays()` and `artefacts()` describe."""
 
         def group(name: str) -> Arrays:
             return {

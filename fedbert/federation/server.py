@@ -227,7 +227,7 @@ class Server:
         return Release(number, artefact, validation_ndcg(judged, self._judged_items, encoded.items))
 
     def order(self, state: ServerState, round_: int) -> RoundOrder:
-        """Return what the shards are told.
+        """Return the order of a round to the shards.
 
         A round sums the signals of one release: the one most phones have, by the downloads that were served;
         of equals the newer.

@@ -230,7 +230,7 @@ class ShardReport:
         )
 
     def check(self, devices: int, size: int, releases: int, evaluation_texts: int) -> None:
-        """Raise FedbertError unless this can be the report of a shard of so many `devices`.
+        """Raise FedbertError unless this can be the report of a shard of `devices` devices.
 
         `size` is the coordinates of a device's vector, `releases` how many there are.
         """

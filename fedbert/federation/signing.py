@@ -161,8 +161,8 @@ def accept(last: Accepted | None, round_: int, digest: bytes) -> tuple[Accepted,
     """Return what to remember of an order, and whether it is new; raises FedbertError for one out of turn.
 
     Orders come in turn: START_ROUND, 0, 1 ...; a shard that was left out of a round may miss some. The last
-    one may come again with the same content, as when its answer was lost; it is then not new, and the answer
-    of before stands. Doing a round twice would send a phone's clicks twice, so an earlier round and another
+    one may come again with the same content, as when its answer was lost; it is then not new, and the earlier
+    answer stands. Doing a round twice would send a phone's clicks twice, so an earlier round and another
     content for the same round are refused.
     """
     done = START_ROUND - 1 if last is None else last.round

@@ -1,7 +1,7 @@
 """A trial of a mechanism from a user's own file: what breaks a rule is refused in one line before a run.
 
-A bound that a mechanism states is believed only as far as dp-accounting, given the mechanism's own event,
-comes to the same.
+A bound that a mechanism states is believed only if dp-accounting, given the mechanism's own event, confirms
+it.
 """
 
 import math
@@ -21,7 +21,7 @@ NEEDED = (
 PAGE = "docs/extending.md shows a mechanism"
 
 TOLERANCE = 0.01
-"""How far below dp-accounting's epsilon a stated one may lie: what grids and rounding come to."""
+"""Relative amount by which a stated epsilon may be below dp-accounting's: the error of grids and rounding."""
 
 _DEVICES, _SIZE, _SCALE = DeviceRange(0, 0, 64), 5, 1024.0
 

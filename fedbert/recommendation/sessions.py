@@ -112,7 +112,7 @@ class Sessions:
 
 
 def activity(hour: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Return the modelled share of a day's sessions per hour at local `hour`; over a day it comes to 1."""
+    """Return the modelled share of a day's sessions per hour at local `hour`; over a day it adds up to 1."""
     past_quiet = np.mod(np.asarray(hour, np.float64) - QUIETEST_HOUR, HOURS_PER_DAY)
     rise = BUSIEST_HOUR - QUIETEST_HOUR
     phase = np.where(

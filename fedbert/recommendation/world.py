@@ -101,7 +101,7 @@ def load_world(name: str, items: Path | None = None, interactions: Path | None =
 def load_public(name: str, items: Path | None = None, interactions: Path | None = None) -> PublicData:
     """Return a world's public part and open no private file: `interactions` is taken and never opened.
 
-    The world of a user's own file is loaded whole, as nobody else can tell its parts apart. Raises
+    The world of a user's own file is loaded whole, as fedbert cannot tell its parts apart. Raises
     `FedbertError` as `load_world` does.
     """
     if name == "interactions":

@@ -26,7 +26,7 @@ _BYTES_PER_COORDINATE = 4
 _ROUNDING = 1 + 1e-9
 
 _BLOCK_VALUES = 2_000_000
-"""Text vectors are gathered for so many numbers at a time, so that memory does not grow with the fleet."""
+"""Most numbers of text vectors gathered at a time, so that memory does not grow with the fleet."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def report_layout(
 ) -> ReportLayout:
     """Return the layout of reports that carry `signal`; a sum of `largest_cohort` of them cannot wrap.
 
-    `device_noise` is the most that the noise of so many devices adds to a coordinate, if they add any.
+    `device_noise` is the most that the noise of that many devices adds to a coordinate, 0 if they add none.
     `gamma` (0 to 100) is rounded to steps of `UNIT`. Raises FedbertError for a value out of range.
     """
     if not 0 <= gamma <= 100:

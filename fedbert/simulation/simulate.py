@@ -1,7 +1,7 @@
 """run(scenario) -> RunOutput: the whole simulation, from settings to the result that reports are made of.
 
-A run in a folder writes each row to ``rounds.jsonl`` and a checkpoint after each round; after whatever ends
-it, `resume` goes on from there, and the finished run equals an undisturbed one to the bit.
+A run in a folder writes each row to ``rounds.jsonl`` and a checkpoint after each round; however it ends,
+`resume` goes on from there, and the finished run equals an undisturbed one to the bit.
 """
 
 import datetime
@@ -79,7 +79,7 @@ def run(
     `grid` is a Flower Grid to run on; without one the backend of `execution` is started. With `folder`, a
     reserved run folder, rows and checkpoints are written into it; `resume` goes on from what a stopped run of
     the same scenario left there. Ctrl-C ends the run early: the result then holds the rounds that were
-    finished. Raises FedbertError for whatever is wrong with the scenario's files, and RunStopped if something
+    finished. Raises FedbertError if a file of the scenario is wrong, and RunStopped if something
     failed on the way.
     """
     from fedbert.devices.host.memory_process import need_linux

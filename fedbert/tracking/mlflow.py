@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is gone holds the run up once, for seconds
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds
 }
-"""What MLflow is told unless the user has said otherwise."""
+"""MLflow's environment variables where the user has set no others."""
 
 ID_FILE = "mlflow_run_id.txt"
 """Where the run folder keeps the id, for a run that is resumed."""

@@ -25,7 +25,7 @@ class Spread(NamedTuple):
 
 
 class LinkFacts(NamedTuple):
-    """What the traces of one kind of link say; rates and sigmas are of transfers but for `sigma_moments`."""
+    """What the traces of one kind of link say, of transfers; `sigma_moments` is of single points."""
 
     units: int
     transfers: int

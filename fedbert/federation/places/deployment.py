@@ -1,4 +1,4 @@
-"""The ServerApp of a real deployment: SuperLink and SuperNodes that somebody started."""
+"""The ServerApp of a real deployment: its SuperLink and SuperNodes run already."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

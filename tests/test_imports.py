@@ -15,7 +15,7 @@ LAYERS = [
     {"federation"},
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
-    {"scenario", "results", "comparison"},
+    {"scenario", "results", "comparison", "dictionary"},
     {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
     | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version"},

@@ -1,0 +1,83 @@
+"""Parts of pages that are made from code: ``{commands}`` and ``{dictionary}``."""
+
+from collections.abc import Iterator
+
+import click
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from fedbert.cli.main import fedbert
+from fedbert.dictionary import FILES, File
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with the words that call it, groups before what is in them."""
+
+    def inner(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        yield words, command
+        if isinstance(command, click.Group):
+            context = click.Context(command, info_name=words)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                if found is not None and not found.hidden:
+                    yield from inner(f"{words} {name}", found)
+
+    yield from inner("fedbert", fedbert)
+
+
+def _cell(text: str) -> str:
+    """Return a text as one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+
+
+def command_lines(words: str, command: click.Command) -> list[str]:
+    """Return a command's usage, help and flags as Markdown."""
+    context = click.Context(command, info_name=words)
+    usage = " ".join(command.collect_usage_pieces(context))
+    lines = [f"## {words}", "", f"`{words} {usage}`", "", *(command.help or "").splitlines(), ""]
+    if isinstance(command, click.Group):
+        return lines
+    records = [found for each in command.get_params(context) if (found := each.get_help_record(context))]
+    if records:
+        lines += ["| flag | meaning |", "|---|---|"]
+        lines += [f"| `{_cell(flags)}` | {_cell(text)} |" for flags, text in records]
+    return [*lines, ""]
+
+
+class Commands(SphinxDirective):
+    """Every command with its flags, as its ``--help`` has them."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        lines = [line for words, command in commands() for line in command_lines(words, command)]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def file_lines(file: File) -> list[str]:
+    """Return a file of the data dictionary as Markdown."""
+    lines = [f"### {file.name}", "", f"`fedbert {file.written_by}`: {_cell(file.text)}.", ""]
+    if file.columns:
+        lines += ["| name | type | unit | label | meaning |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{_cell(column.name)}` | {column.kind}{' or null' * column.optional} | {column.unit} "
+            f"| {column.label} | {_cell(column.text)} |"
+            for column in file.columns
+        ]
+    return [*lines, ""]
+
+
+class Dictionary(SphinxDirective):
+    """Every file that a command writes, with its keys and columns."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        lines = [line for file in FILES for line in file_lines(file)]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives."""
+    app.add_directive("commands", Commands)
+    app.add_directive("dictionary", Dictionary)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,148 @@
+"""What is in the files of a compression and of a measured host."""
+
+MANIFEST = """
+command | text | | record | the command that made the model
+model | text | | record | what the model is
+seed | int? | | setting | seed of the training
+files.*.bytes | int | bytes | measured | size of a file of the model
+files.*.sha256 | text | | measured | its hash, checked whenever the model is loaded
+shape.* | value | | setting | layers, widths, heads and vocabulary of the student
+parameters | int | | measured | parameters of the student
+precision | text? | | record | precision of the training
+quantisation.* | value | | setting | bits of embeddings and weights, entropy coding
+method.* | value? | | setting | method of cross-distillation and weights of its losses
+teacher.name | text | | record | name of the teacher
+teacher.sha256 | text | | record | of the teacher's weights
+text_rules.* | value? | | record | how the teacher's tokeniser writes a text
+tokens_per_request | float? | tokens | measured | mean length of a public request
+unknown_token_share | float? | share | measured | share of tokens that are unknown
+scores.set | text | | record | texts of the scores below
+scores.*.* | float | 0..1 | measured | accuracy or nDCG of teacher and student
+trained_on.public_text_only | bool | | record | whether no private text was used
+trained_on.tasks.* | text? | | record | hash of each task's texts
+trained_on.sentences | int? | texts | record | general sentences
+trained_on.made_texts | list? | texts | record | texts made from training texts, in two stages
+trained_on.sources_sha256.* | text? | | record | hash of each file of public text
+training.* | value? | | record | texts and steps of a model that runs start from
+training.*.* | value? | | record | the same, by name
+"""
+
+SERVER = """
+artefact | text | | record | hash of the model that this is the server's part of
+teacher_sha256 | text | | record | of the teacher's weights
+files.* | text | | record | hash of a file of the server's part
+"""
+
+_STAGES = """
+stages[].stage | text | | record | name of the stage
+stages[].bytes | int | bytes | measured | size of the model after the stage
+stages[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one a seed
+stages[].seconds | float? | s | measured | time of the stage
+stages[].note | text? | | record | what to know about the stage
+quantisation[].form | text | | record | bits of embeddings and weights
+quantisation[].bytes | int | bytes | measured | size on disk
+quantisation[].memory_bytes | int | bytes | measured | size once loaded
+quantisation[].download_bytes | int? | bytes | measured | size of the download
+quantisation[].accuracy.* | float | 0..1 | measured | accuracy on test texts by task
+losses.* | list | | measured | losses of a training, in order
+"""
+
+_ABLATION = """
+ablation.steps | int? | steps | setting | steps of each arm
+ablation.texts | int? | texts | record | labelled texts of each arm
+ablation.arms[].arm | text? | | setting | method
+ablation.arms[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one a seed
+ablation.arms[].seconds | list? | s | measured | time, one a seed
+ablation.reference | text? | | record | arm that the others are compared with
+ablation.differences[].arm | text? | | record | method
+ablation.differences[].task | text? | | record | task
+ablation.differences[].mean | float? | 0..1 | measured | mean difference from the reference
+ablation.differences[].low | float? | 0..1 | measured | lower end of its 95 % interval, Student's t over seeds
+ablation.differences[].high | float? | 0..1 | measured | upper end of the same interval
+ablation.differences[].p | float? | | measured | p value of the paired test
+"""
+
+SEARCH = """
+search[].shape.* | value? | | setting | layers, widths and heads of a shape
+search[].* | value? | | measured | its size, loss and speed
+"""
+
+COMPRESSION = f"""
+title | text | | record | name of the model
+command | text | | record | the command as it was typed
+seeds | list | | setting | seeds of cross-distillation
+budget_bytes | int | bytes | setting | largest size of the model
+tasks[].name | text | | record | name of a task
+tasks[].labels | int | labels | measured | its labels
+tasks[].train | int | texts | measured | its training texts
+tasks[].validation | int | texts | measured | its validation texts
+tasks[].test | int | texts | measured | its test texts
+teacher.name | text | | record | name of the teacher
+teacher.sha256 | text | | record | of the teacher's weights
+teacher.parameters | int | | measured | parameters of the teacher
+teacher.bytes | int | bytes | measured | size of the teacher as floats
+teacher.accuracy.* | float | 0..1 | measured | accuracy of the tuned teacher on test texts, by task
+{_STAGES.strip()}
+confusion.*[].true | text | | record | true label of a pair that the student mistakes more often
+confusion.*[].predicted | text | | record | predicted label
+confusion.*[].teacher | int | texts | measured | such mistakes of the tuned teacher
+confusion.*[].student | int | texts | measured | such mistakes of the student
+vocabulary.size | int | tokens | measured | tokens that were kept
+vocabulary.unknown_share | float | share | measured | share of tokens of test texts that are unknown
+vocabulary.tokens_per_text | float | tokens | measured | mean length of a test text
+vocabulary.tokens_per_text_teacher | float | tokens | measured | the same with the teacher's vocabulary
+vocabulary.agreement.* | float | share | measured | share of kept tokens that another score keeps too
+plan.* | value? | | setting | settings of the compression
+plan.architecture.* | value | | setting | shape of the student
+probe[].set | text? | | record | set of texts that nobody distilled
+probe[].teacher | float? | 0..1 | measured | accuracy of a linear probe of the published teacher
+probe[].student | float? | 0..1 | measured | accuracy of a linear probe of the frozen student
+probe[].retention | float? | share | measured | student over teacher
+probe[].low | float? | share | measured | lower end of the 95 % interval, paired bootstrap
+probe[].high | float? | share | measured | upper end of the same interval
+{_ABLATION.strip()}
+{SEARCH.strip()}
+seconds | float | s | measured | time of all stages
+total_bytes | int | bytes | measured | size of all files of the model
+download_bytes | int | bytes | measured | size of the download, entropy coded
+memory_bytes | int | bytes | measured | size of weights, heads and vocabulary once loaded
+sha256 | text | | measured | of the model
+parts.* | int | bytes | measured | what the bytes are spent on
+latency[].length | int | tokens | setting | tokens of a text
+latency[].batch | int | texts | setting | texts in a batch
+latency[].threads | int | | setting | threads
+latency[].ms | float | ms | measured | time per text
+latency[].texts_per_s | int | 1/s | measured | texts per second
+targets[].what | text | | record | figure with a target
+targets[].asked | float | | setting | its target
+targets[].reached | float? | | measured | what was reached
+targets[].at_most | bool? | | record | whether lower is better
+environment.* | value? | | record | versions, cores and commit
+"""
+
+PROBE = """
+model | text | | record | model that was probed
+teacher.name | text | | record | name of the teacher
+teacher.sha256 | text | | record | of the teacher's weights
+seed | int | | setting | seed of the probes
+tasks[].task | text | | record | name of a task
+tasks[].classes | int | labels | measured | its labels
+tasks[].train_texts | int | texts | measured | texts that the probes learnt from
+tasks[].test_texts | int | texts | measured | texts that they were tested on
+tasks[].*.accuracy | float | 0..1 | measured | accuracy of the probe of student or teacher
+tasks[].*.accuracy_interval | list | 0..1 | measured | its 95 % interval
+tasks[].*.macro_f1 | float | 0..1 | measured | mean F1 over the labels
+tasks[].*.strength | float | | setting | strength of the probe's penalty, chosen on training texts
+tasks[].*.dim | int | | measured | width of the vectors
+tasks[].retention | float | share | measured | accuracy of the student over that of the teacher
+tasks[].retention_interval | list | share | measured | its 95 % interval, paired bootstrap
+data_sha256.* | text | | record | hash of each task's file
+"""
+
+HOST = """
+model | text | | record | model that was timed
+length | int | tokens | setting | tokens of the text
+threads | int | | setting | threads
+predicted_ms | float | ms | modelled | predicted time per text
+measured_ms | float | ms | measured | measured time per text
+"""

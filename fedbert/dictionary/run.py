@@ -1,0 +1,230 @@
+"""What is in the files of a run folder. Quality: mean over evaluation sessions, 20 candidates each."""
+
+_METRICS = """
+auc | float | 0..1 | measured | area under the ROC curve, as users saw it
+mrr | float | 0..1 | measured | mean reciprocal rank of the target item, as users saw it
+ndcg@5 | float | 0..1 | measured | nDCG over the first five places, as users saw it
+ndcg@10 | float | 0..1 | measured | nDCG over the first ten places, as users saw it
+hit@1 | float | 0..1 | measured | share of sessions whose first place is the target item, as users saw it
+"""
+
+_PLAIN_ROUND = f"""
+round | int | | record | number of the round; 0 is the window before the first round
+hour | float | h | setting | local hour at the end of the round
+{_METRICS.strip()}
+ndcg@10_low | float | 0..1 | measured | lower end of the 95 % interval, resampling texts
+ndcg@10_high | float | 0..1 | measured | upper end of the same interval
+sessions | int | sessions | modelled | evaluation sessions in the round
+scored_ndcg@10 | float? | 0..1 | measured | over the sessions that were scored in time
+control_ndcg@10 | float? | 0..1 | measured | scored sessions of the control group, which stays on release 0
+treated_ndcg@10 | float? | 0..1 | measured | scored sessions of all other devices
+epsilon | float? | | proved | spent so far, against who sees releases and noisy sums; null: not private
+epsilon_unamplified | float? | | proved | spent so far, against who also sees which devices take part
+cohort | int | devices | modelled | devices that were drawn for the round
+eligible | int | devices | modelled | of these: idle, charging, on a link that may send
+completed | int | devices | modelled | of these: neither late nor interrupted
+dropped | int | devices | modelled | eligible less completed
+reported | int | devices | modelled | of the completed: on the round's release, with clicks to report
+signal_release | int | | record | the release whose signals the round sums
+bytes_up | int | bytes | modelled | sent by devices, repeated attempts included
+bytes_down | int | bytes | modelled | fetched by devices, repeated attempts included
+downloads | int | | modelled | downloads of a release that succeeded
+server_ndcg@10 | float | 0..1 | measured | the server's student after the round, on public validation texts
+released | int? | | measured | number of the release made in this round; null: none
+gate | text | | measured | what the release gate said
+round_status | text | | measured | "updated", or why the round was held
+loss | float? | | measured | cross-distillation loss after the update
+participants | int? | devices | modelled | devices that tried to send a signal
+energy_mj_per_participant | float? | mJ | modelled | all they spent in the round, mean over participants
+wall_s | float | s | measured | time to compute the round
+missing | int? | devices | measured | devices of shards that gave no answer; only where there were any
+"""
+
+ROUND = f"""
+{_PLAIN_ROUND.strip()}
+outcomes.* | int | sessions | modelled | evaluation sessions by outcome
+installed.* | int | devices | modelled | devices by installed release, at the end of the round
+"""
+
+LINE = f"""
+{ROUND.strip()}
+crc32 | text | | record | checksum of the rest of the line
+"""
+
+ROUNDS_TABLE = f"""
+{_PLAIN_ROUND.strip()}
+outcomes: * | int | sessions | modelled | evaluation sessions by outcome
+installed: * | int | devices | modelled | devices by installed release, at the end of the round
+"""
+
+DEVICES = """
+device | int | | record | number of the device, from 0
+profile | text | | modelled | class of phone
+tier | text | | modelled | entry, mid or flagship
+free_memory_bytes | float | bytes | modelled | memory free to the feature
+wifi_downlink_bits_per_s | float | bit/s | modelled | median downlink over Wi-Fi
+wifi_uplink_bits_per_s | float | bit/s | modelled | median uplink over Wi-Fi
+cellular_kind | text | | modelled | kind of the cellular link
+cellular_downlink_bits_per_s | float | bit/s | modelled | median downlink over the cellular link
+cellular_uplink_bits_per_s | float | bit/s | modelled | median uplink over the cellular link
+speed_factor | float | | modelled | speed of the device over that of its class
+"""
+
+_TIERS = """
+tiers.*.devices | int | devices | modelled | devices of the tier
+tiers.*.sessions | int | sessions | modelled | evaluation sessions of the tier
+tiers.*.quality.* | float | 0..1 | measured | auc, mrr, ndcg@5, ndcg@10 and hit@1, as users saw them
+tiers.*.scored_quality.* | float? | 0..1 | measured | the same over the sessions that were scored in time
+tiers.*.outcomes.* | int | sessions | modelled | learning and evaluation sessions by outcome
+tiers.*.latency_ms.* | float? | ms | modelled | p50, p90, p95 and p99 of answered sessions
+tiers.*.peak_memory_bytes.* | float? | bytes | modelled | p50, p90, p95 and p99 of the feature's memory
+tiers.*.energy_mj_per_session | float | mJ | modelled | of sessions that ran: scored or too slow
+tiers.*.energy_mj_per_round | float? | mJ | modelled | of a device in a round in which it sends a signal
+tiers.*.energy_mj_per_round_by.* | float? | mJ | modelled | the same by use
+tiers.*.energy_mj_per_day_by.* | float? | mJ | modelled | of the mean device of the tier, per day, by use
+tiers.*.install_ms | float | ms | modelled | encoding of catalogue and history, per installed release
+tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
+tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
+tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
+"""
+
+_PRIVACY = """
+privacy.mode | text | | setting | none, central or local: where the noise is added
+privacy.mechanism | text? | | setting | name of the mechanism
+privacy.bounds[].adversary | text | | proved | what the adversary sees
+privacy.bounds[].unit | text | | proved | what two neighbouring fleets differ by
+privacy.bounds[].epsilon | float | | proved | bound over all rounds of the run
+privacy.bounds[].delta | float | | setting | chance that the bound does not hold
+privacy.statement | text | | proved | all of it in one line
+privacy.sampler | text | | setting | how a cohort is drawn
+privacy.sampling_probability | float | | setting | accounted chance that a device joins a round
+privacy.noise_multiplier | float? | | proved | standard deviation of the noise over the clip norm
+privacy.clip_norm | float | | setting | largest norm of one device's signal
+privacy.delta | float | | setting | chance that the guarantee does not hold
+privacy.epsilon | float? | | proved | against who sees releases and noisy sums; null: not private
+privacy.epsilon_unamplified | float? | | proved | against who also sees which devices take part
+privacy.assumptions.* | text | | proved | what each epsilon assumes, and the unit
+privacy.projections[].days | int | days | setting | horizon
+privacy.projections[].epsilon | float | | proved | the same noise and rounds, up to the horizon
+privacy.projections[].epsilon_unamplified | float | | proved | the same against the stronger adversary
+"""
+
+_COMPARISON = """
+comparison[].id | text? | | record | name of the system in code
+comparison[].system | text | | record | name of the system in reports
+comparison[].inputs | text | | record | texts and habits that it sees
+comparison[].quality.* | float | 0..1 | measured | the five metrics, every evaluation session scored
+comparison[].low | float | 0..1 | measured | lower end of the 95 % interval of ndcg@10, resampling texts
+comparison[].high | float | 0..1 | measured | upper end of the same interval
+comparison[].tiers.*.* | float? | 0..1 | measured | the five metrics by device tier
+gap.release_0 | float? | nDCG@10 | measured | release 0, scored from text, history and user model
+gap.final | float? | nDCG@10 | measured | the final release
+gap.pooled | float? | nDCG@10 | measured | the pooled-data bound
+gap.closed | float? | share | measured | (final - release 0) / (pooled - release 0); null: there is no gap
+gap.text_only_release_0 | float? | nDCG@10 | measured | release 0 from the text alone
+gap.text_only_final | float? | nDCG@10 | measured | the final release from the text alone
+gap.text_only_pooled | float? | nDCG@10 | measured | the pooled-data bound from the text alone
+gap.text_only_closed | float? | share | measured | share of the gap that was closed, from the text alone
+"""
+
+_DEVICE_MODEL = """
+verified_devices[].device | int? | | record | number of the device; null: a budget drawn from the profile
+verified_devices[].profile | text | | record | class of phone
+verified_devices[].tokens | int | tokens | measured | length of the text that was encoded
+verified_devices[].budget_bytes | int | bytes | modelled | memory the device may use
+verified_devices[].predicted_bytes | int | bytes | modelled | peak that the model predicts
+verified_devices[].predicted | text | | modelled | "fits" or "out of memory"
+verified_devices[].seen | text | | measured | the same, as seen under a hard limit
+verified_devices[].agrees | bool | | measured | whether the two agree
+device_errors.made_by | text? | | record | command that made the table
+device_errors.rows[].what | text | | record | set of measurements
+device_errors.rows[].label | text | | record | label of the row
+device_errors.rows[].rows | int | | measured | number of measurements
+device_errors.rows[].median_error | float | share | measured | median of abs(predicted / measured - 1)
+device_errors.rows[].within_10 | float | share | measured | share of rows within 10 %
+device_errors.rows[].within_20 | float | share | measured | share of rows within 20 %
+device_errors.rows[].within_30 | float | share | measured | share of rows within 30 %
+device_errors.rows[].asked | float? | share | setting | median error that was aimed at
+device_errors.rows[].note | text | | record | what to know about the row
+device_errors.note | text? | | record | where the run's profiles are not those of the table
+"""
+
+RESULT = f"""
+schema | int | | record | version of this file's shape
+name | text | | record | world and number of devices
+command | text | | record | the command as it was typed
+seed | int | | setting | seed of every random number
+started | text | UTC | record | when the run began, ISO 8601
+versions.* | text | | record | versions of fedbert, Python and the packages that a figure may depend on
+machine.processor | text? | | record | name of the processor
+machine.architecture | text? | | record | architecture of the processor
+machine.instruction_sets | list? | | record | those that decide how matrices are multiplied
+machine.cores | int? | | record | cores that the process may use
+machine.training_threads | int? | | record | threads of the server's training
+machine.precision | text? | | record | precision of the server's teacher
+commit | text? | | record | commit of the checkout; "+changes" if it differs
+status | text | | record | "finished", or where the run was stopped
+labels.* | text | | record | label of each group of figures
+scenario.* | value? | | setting | every key of the scenario, as in scenario.toml
+world.name | text | | setting | name of the world
+world.items | int | items | measured | items in the catalogue
+world.public_texts | int | texts | measured | texts that the server has
+world.private_texts | int | texts | measured | texts of learning sessions, which only phones have
+world.evaluation_texts | int | texts | measured | texts of evaluation sessions
+world.users | int? | users | measured | users of the world; null: as many as devices
+world.note | text? | | record | said where users are reused
+model.name | text | | setting | model that the run starts from
+model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest
+model.sha256 | text | | measured | of release 0
+model.final_sha256 | text? | | measured | of the last release
+model.unreleased_sha256 | text? | | measured | of the server's student after the last round
+model.dim | int | | measured | width of a text vector
+model.parameters | int? | | measured | parameters of the student
+model.teacher.name | text? | | record | name of the teacher
+model.teacher.sha256 | text? | | record | of the teacher's weights
+model.public_validation_ndcg@10 | float? | 0..1 | measured | release 0 on public validation texts
+{_PRIVACY.strip()}
+{"".join(f"rounds[].{line}" + chr(10) for line in ROUND.strip().splitlines()).strip()}
+{_TIERS.strip()}
+hours[].hour | int | h | record | local hour of the day, 0 to 23
+hours[].idle | float | share | modelled | share of the fleet that is idle
+hours[].charging | float | share | modelled | share that is charging
+hours[].unmetered | float | share | modelled | share on an unmetered link
+hours[].eligible | float | share | modelled | share that may take part in a round
+hours[].sessions | float | share | modelled | share of the day's sessions
+{_COMPARISON.strip()}
+latency_histogram.upper_ms | list | ms | modelled | upper edges of the bins
+latency_histogram.* | list | sessions | modelled | sessions in each bin, by tier
+memory_histogram.upper_bytes | list | bytes | modelled | upper edges of the bins
+memory_histogram.* | list | sessions | modelled | sessions in each bin, by tier
+secure_sum.devices_per_shard | int | devices | setting | devices whose masks were really run
+secure_sum.dropped | text | | record | share of them that dropped out on purpose
+secure_sum.equal | bool | | measured | whether masked and plain sums were equal
+traffic.bytes_per_report | int | bytes | measured | size of one report
+traffic.bytes_per_release | int | bytes | measured | size of one release
+traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds
+traffic.bytes_down | int | bytes | modelled | fetched by devices in all rounds
+traffic.upload_attempts | int? | | modelled | attempts to send a report
+traffic.uploads_failed | int? | | modelled | reports given up after the last attempt
+traffic.download_attempts | int? | | modelled | attempts to fetch a release
+traffic.downloads_failed | int? | | modelled | downloads given up after the last attempt
+totals.sessions | int | sessions | modelled | learning and evaluation sessions
+totals.scored | int | sessions | modelled | of these: scored in time
+totals.scored_share | float? | share | modelled | scored / sessions
+totals.clicks | int | clicks | modelled | clicks in learning sessions
+totals.reports | int? | reports | modelled | reports that were summed
+totals.downloads | int? | | modelled | downloads that succeeded
+totals.devices_per_s | float | 1/s | measured | devices simulated per second, over all rounds
+totals.missing_device_rounds | int? | | measured | devices times rounds of shards that gave no answer
+{_DEVICE_MODEL.strip()}
+execution.backend | text? | | record | where the shards ran
+execution.shards | int? | | record | parts of the fleet
+execution.resumed_rounds | int? | rounds | record | rounds that an earlier process had finished
+execution.masks_checked | int? | devices | measured | devices whose masks were really run, all rounds
+events[].round | int | | record | round in which a shard failed
+events[].shard | int | | record | number of the shard
+events[].text | text | | record | what happened, in one line
+timing_s.* | float | s | measured | time by stage
+wall_s | float | s | measured | time of the whole run
+peak_memory_bytes | int | bytes | measured | largest resident memory of the main process
+"""

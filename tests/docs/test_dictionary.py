@@ -1,0 +1,217 @@
+"""The data dictionary describes what the commands write: no key is missing, none is too many."""
+
+import csv
+import json
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from planning.planning_fakes import fake_run
+from reporting.example_compression import example_compression
+from written import ANY_NAME, declared, flat
+
+from fedbert.dictionary import FILES, LABELS, column_of, file_named, matches
+from fedbert.dictionary.columns import Column, parse
+from fedbert.federation.exchange import Event
+from fedbert.paths import models_folder
+from fedbert.planning.capacity.base_run import base_of
+from fedbert.planning.capacity.capacity import Plan
+from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.reporting.capacity.text import as_json, frame
+from fedbert.results import RunResult
+from fedbert.scenario import build
+
+ROOT = Path(__file__).parents[2]
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "text": (str,),
+    "bool": (bool,),
+    "list": (list,),
+    "value": (int, float, str, bool, list, dict),
+}
+
+
+def _wrong(columns: Iterable[Column], leaves: Iterable[tuple[tuple[str, ...], Any]]) -> list[str]:
+    """Return the paths that no column describes, or describes with another type."""
+    found = []
+    for path, value in leaves:
+        column = column_of(columns, path)
+        if column is None and value is None and _whole_may_miss(columns, path):
+            continue
+        if column is None:
+            found.append(f"{'.'.join(path)}: not in the dictionary")
+        elif value is None:
+            found += [] if column.optional else [f"{'.'.join(path)}: null"]
+        elif not _fits(column, value):
+            found.append(f"{'.'.join(path)}: {value!r:.40} is no {column.kind}")
+    return sorted(set(found))
+
+
+def _whole_may_miss(columns: Iterable[Column], path: tuple[str, ...]) -> bool:
+    """Return whether `path` holds keys, each of which may be missing."""
+    within = [column for column in columns if column_of([column], (*path, column.name.rpartition(".")[2]))]
+    return bool(within) and all(column.optional for column in within)
+
+
+def _fits(column: Column, value: Any) -> bool:
+    return (isinstance(value, TYPES[column.kind]) and (column.kind == "bool") >= isinstance(value, bool)) or (
+        column.kind == "value"
+    )
+
+
+def _never(columns: Iterable[Column], paths: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the columns that describe none of `paths`."""
+    known = set(paths)
+    return [column.name for column in columns if not any(matches(column, path) for path in known)]
+
+
+def _compressions() -> list[dict[str, Any]]:
+    shipped = sorted((ROOT / "docs" / "compression").glob("*.json"))
+    searched = {"search": example_compression()["search"]}  # no shipped record has a search
+    return [*(json.loads(path.read_text("utf-8")) for path in shipped), searched]
+
+
+def _manifests() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/manifest.json"))]
+
+
+def _servers() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/server.json"))]
+
+
+def _capacity() -> list[dict[str, Any]]:
+    scenario, execution = build({"devices": 1_000})
+    base = base_of(fake_run(scenario, execution))
+    plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
+    return [json.loads(json.dumps(as_json(forecast(base, plan), "a command")))]
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("compression.json", _compressions),
+        ("manifest.json", _manifests),
+        ("server.json", _servers),
+        ("capacity.json", _capacity),
+    ],
+)
+def test_a_json_file_is_described(name: str, contents: Callable[[], list[dict[str, Any]]]) -> None:
+    """Every key of the examples is described with its type, and every description is of a key of theirs."""
+    columns = file_named(name).columns
+    leaves = [leaf for content in contents() for leaf in flat(content)]
+    assert _wrong(columns, leaves) == []
+    # The shipped models are from before their manifests named the precision.
+    assert _never(columns, (path for path, _ in leaves)) == ["precision"] * (name == "manifest.json")
+
+
+def test_a_run_is_described(run_folder: Path) -> None:
+    """Every key of run.json is described with its type: in a real run and in `RunResult`."""
+    columns = file_named("run.json").columns
+    leaves = list(flat(json.loads((run_folder / "run.json").read_text("utf-8"))))
+    events = [("events[]", field.name) for field in fields(Event)]
+    types = [*declared(RunResult), *events]
+    assert _wrong(columns, leaves) == []
+    assert [path for path in types if column_of(columns, path) is None] == []
+    assert _never(columns, [*(path for path, _ in leaves), *types]) == []
+
+
+def test_rounds_are_described(run_folder: Path) -> None:
+    """Every key of a line of rounds.jsonl is described; the keys are those of `rounds` in run.json."""
+    lines = (run_folder / "rounds.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    leaves = [leaf for row in rows for leaf in flat(row)]
+    assert len(rows) == 3
+    assert _wrong(file_named("rounds.jsonl").columns, leaves) == []
+
+
+def _frames(run_folder: Path) -> dict[str, pd.DataFrame]:
+    runs = [
+        fake_run(*build({"devices": 1_000, "epsilon": epsilon, "seed": seed}))
+        for epsilon in (None, 2.0)
+        for seed in (0, 1)
+    ]
+    cells = cells_frame(runs)
+    scenario, execution = build({"devices": 1_000})
+    plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
+    return {
+        "rounds.parquet": pd.read_parquet(run_folder / "rounds.parquet"),
+        "devices.parquet": pd.read_parquet(run_folder / "devices.parquet"),
+        "cells.parquet": cells,
+        "frontier.parquet": frontier_frame(cells),
+        "forecast.csv": frame(forecast(base_of(fake_run(scenario, execution)), plan)),
+    }
+
+
+def test_tables_are_described(run_folder: Path) -> None:
+    """Every column of the tables is described with its type; every description but that of devices which
+    give no answer is of a column of theirs.
+    """
+    for name, table in _frames(run_folder).items():
+        columns = file_named(name).columns
+        values = [
+            ((column,), value)
+            for column in table
+            for value in [*table[column].dropna().tolist(), *([None] if table[column].isna().any() else [])]
+        ]
+        assert (name, _wrong(columns, values)) == (name, [])
+        assert set(_never(columns, ((column,) for column in table))) <= {"missing"}
+    assert file_named("frontier.csv").columns == file_named("frontier.parquet").columns
+
+
+def test_scenario_files_are_described(run_folder: Path) -> None:
+    """Every key of scenario.toml is described as the setting is in code."""
+    written = tomllib.loads((run_folder / "scenario.toml").read_text("utf-8"))
+    columns = file_named("scenario.toml").columns
+    assert {"devices", "epsilon"} <= written.keys()
+    assert [key for key in written if column_of(columns, (key,)) is None] == []
+    assert file_named("grid.toml").columns == columns
+
+
+def test_the_rows_of_a_measured_host_are_described() -> None:
+    """The header of the committed measurements is that of the dictionary."""
+    path = ROOT / "device_profiles" / "sources" / "host_calibration.csv"
+    with path.open(encoding="utf-8") as file:
+        header = next(csv.reader(file))
+    assert header == [column.name for column in file_named("host.csv").columns]
+
+
+def test_names_are_said_once() -> None:
+    """No file describes a name twice, and every label is used."""
+    for file in FILES:
+        names = [column.name for column in file.columns]
+        assert len(names) == len(set(names)), file.name
+    assert {column.label for file in FILES for column in file.columns} == set(LABELS)
+
+
+def test_a_missing_key_is_seen() -> None:
+    """A key that no line describes, a wrong type, a null and a description of nothing are each told."""
+    columns = parse("a.* | int | s | measured | a figure\nb | text? | | record | a word")
+    leaves = list(flat({"a": {"x": 1, "y": "z"}, "c": [{"d": 1}], "b": None}))
+    assert _wrong(columns, leaves) == ["a.y: 'z' is no int", "c[].d: not in the dictionary"]
+    assert _never(columns, [("a", "x")]) == ["b"]
+    assert _wrong(columns, [(("a", "x"), None), (("a",), None), (("a", "x"), True)]) == [
+        "a.x: True is no int",
+        "a.x: null",
+        "a: not in the dictionary",
+    ]
+
+
+def test_declared_paths() -> None:
+    """Lists of rows, open keys and optional values are found; what is left open has no path."""
+    found = list(declared(RunResult))
+    assert ("rounds[]", "ndcg@10") in found
+    assert ("tiers", ANY_NAME, "scored_quality", "auc") in found
+    assert ("rounds[]", "missing") in found
+
+
+def test_a_wrong_line_is_refused() -> None:
+    """Five fields, a known type and a known label; nothing else is a column."""
+    for line in ("a | int | s | measured", "a | number | s | measured | b", "a | int | s | guessed | b"):
+        with pytest.raises(ValueError, match=r"type|not name"):
+            parse(line)

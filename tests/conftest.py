@@ -20,7 +20,7 @@ APART = ("tests/faults/test_faults.py",)
 LONGEST_FIRST = ("deployment", "tests/federation/test_kills.py", "tests/federation/test_worlds_end_to_end.py")
 """Groups that begin first, so that no worker is left alone with one at the end."""
 
-PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
+PAGES = Path(__file__).parent.parent / "docs" / "how-to"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,12 +43,11 @@ def _group(item: pytest.Item) -> str | None:
 
 @pytest.fixture(scope="session")
 def worked_example() -> Callable[[str], str]:
-    """A function that returns the Python of a section of docs/extending.md, by its heading."""
-    page = PAGE.read_text(encoding="utf-8")
+    """A function that returns the Python of a page of docs/how-to, by what it makes: "A signal"."""
 
-    def example(heading: str) -> str:
-        section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-        (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    def example(part: str) -> str:
+        page = (PAGES / f"{part.removeprefix('A ')}.md").read_text(encoding="utf-8")
+        (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
         assert isinstance(code, str)
         return code
 

@@ -38,10 +38,16 @@ def command_lines(words: str, command: click.Command) -> list[str]:
     lines = [f"## {words}", "", f"`{words} {usage}`", "", *(command.help or "").splitlines(), ""]
     if isinstance(command, click.Group):
         return lines
-    records = [found for each in command.get_params(context) if (found := each.get_help_record(context))]
-    if records:
-        lines += ["| flag | meaning |", "|---|---|"]
-        lines += [f"| `{_cell(flags)}` | {_cell(text)} |" for flags, text in records]
+    heading = None
+    for each in command.get_params(context):
+        found = each.get_help_record(context)
+        if found is None:
+            continue
+        group = str(getattr(each, "group", None) or "options").capitalize()
+        if group != heading:
+            lines += ["", f"**{group}**", "", "| flag | meaning |", "|---|---|"]
+            heading = group
+        lines.append(f"| `{_cell(found[0])}` | {_cell(found[1])} |")
     return [*lines, ""]
 
 

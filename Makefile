@@ -1,7 +1,9 @@
 # make run    install, then simulate 10,000 devices
+# make install  install only (fedbert is then in .venv/bin)
 # make test   install with the development tools, then lint, types and tests
+# make docs   build the documentation site into build/site, without network
 # make faults 5,000 small runs with faults of shards and files; make test has 200 of them
-# make clean  remove what the two made
+# make clean  remove what they made
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,16 +12,21 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 WORKERS ?= 2
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: run test faults clean
+.PHONY: run install test docs faults clean
 
 run: $(VENV)/.run-installed
 	$(BIN)/python simulations/run.py --devices 10000
+
+install: $(VENV)/.run-installed
 
 test: $(VENV)/.test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+
+docs: $(VENV)/.test-installed
+	$(BIN)/python -m sphinx -b html -q -W --keep-going -E -d build/doctrees docs build/site
 
 faults: $(VENV)/.test-installed
 	$(BIN)/python tests/faults/simulate.py --count 5000

@@ -24,7 +24,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from fedbert.cli.keys import next_steps
 from fedbert.federation.keys import make_keys
 
-SECURE, TRY = "One that you may start", "On one machine, for a try"
+SECURE, TRY = "A deployment with keys", "On one machine, for a try"
 SETTINGS = {"devices": 120, "rounds": 2, "shards": 2, "availability": "always", "seed": 5, "min_reports": 1}
 
 pytestmark = pytest.mark.deployment

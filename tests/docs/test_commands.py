@@ -1,0 +1,154 @@
+"""Every command of a page can be given as it stands: the command exists, with these flags and values."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from pages import ROOT, Command, commands, pages
+
+from fedbert.cli.main import call, fedbert
+from fedbert.cli.run import gather
+from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.planning.tradeoff.settings import GridSettings
+from fedbert.scenario import EXECUTION_KEYS, SCENARIO_KEYS, build
+from fedbert.settings import checked
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+ALL = [
+    command for page in pages() for command in commands(str(page.relative_to(ROOT)), page.read_text("utf-8"))
+]
+
+
+def check(command: Command) -> None:
+    """Raise an error if a command cannot be given: of click, of the settings, or an AssertionError."""
+    program, *words = command.words
+    if program == "python" and words[0].startswith("simulations/"):
+        script = ROOT / words[0]
+        assert script.is_file(), script
+        program, words = "fedbert", [script.stem, *words[1:]]
+    if program == "fedbert":
+        _check_fedbert(words)
+    elif program == "python":
+        _check_script(words)
+    elif program == "make":
+        assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8"), words
+    elif program == "pip":
+        for extra in re.findall(r"fedbert\[([\w,]+)\]", " ".join(words)):
+            assert set(extra.split(",")) <= PROJECT["project"]["optional-dependencies"].keys()
+    elif program == "flwr" and "--run-config" in words:
+        _check_run_config(words[words.index("--run-config") + 1])
+
+
+def _check_fedbert(words: list[str]) -> None:
+    """Check the words after ``fedbert``; a command that is only named, without its arguments, is right."""
+    command: click.Command = fedbert
+    context = click.Context(command, info_name="fedbert")
+    while isinstance(command, click.Group):
+        if not words or words[0].startswith("-"):
+            break
+        name, words = words[0], words[1:]
+        found = command.get_command(context, name)
+        if found is None and words == []:
+            return  # a word of a sentence, as in `fedbert profiles`
+        assert found is not None, f"no command {name}"
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    if not isinstance(command, click.Group) and words and "--help" not in words:
+        words = ["1" if word == "N" else word for word in words]
+        values = command.make_context(str(command.name), list(words), parent=context.parent).params
+        _check_values(str(command.name), {name: value for name, value in values.items() if value})
+
+
+def _check_values(name: str, values: dict[str, object]) -> None:
+    values.pop("config", None)
+    if name == "run":
+        values.pop("resume", None)
+        gather(None, values, bool(values.pop("quick", False)))
+    elif name == "tradeoff":
+        grid = {key: values.pop(key) for key in GridSettings.model_fields if key in values}
+        checked(GridSettings, grid)
+        build(values)
+    elif name == "capacity":
+        checked(CapacitySettings, values)
+
+
+def _check_script(words: list[str]) -> None:
+    script = ROOT / words[0]
+    assert script.is_file() or words[0].startswith("-"), words
+    if script.is_file():
+        text = script.read_text("utf-8")
+        flags = [word.partition("=")[0] for word in words[1:] if word.startswith("--") and word != "--"]
+        assert [flag for flag in flags if flag not in text and f'"{flag[2:]}"' not in text] == []
+
+
+def _check_run_config(text: str) -> None:
+    keys = {word.partition("=")[0] for word in shlex.split(text)}
+    assert keys <= SCENARIO_KEYS | EXECUTION_KEYS | {"resume"}
+
+
+@pytest.mark.parametrize(
+    "command", ALL, ids=[f"{command.page}:{shlex.join(command.words)}"[:90] for command in ALL]
+)
+def test_a_command_can_be_given(command: Command) -> None:
+    """Its program, sub-command, flags and values are known; nothing is run."""
+    check(command)
+
+
+def test_there_are_commands() -> None:
+    """The tutorial has the three of the ten minutes, and every sub-command stands in some page."""
+    tutorial = [command.words[:3] for command in ALL if command.page == "docs/tutorial.md"]
+    assert tutorial.count(("fedbert", "run", "--quick")) == 3
+    named = {Path(command.words[1]).stem for command in ALL if command.words[0] in ("fedbert", "python")}
+    assert set(fedbert.list_commands(click.Context(fedbert))) <= named
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fedbert run --device 3",
+        "fedbert run --devices none",
+        "fedbert simulate --devices 3",
+        "fedbert tradeoff --seeds 0",
+        "fedbert capacity --devices 0",
+        "python simulations/none.py --devices 3",
+        "python benchmarks/gap.py --none",
+        "make nothing",
+        "pip install 'fedbert[none]'",
+        "flwr run . local --run-config 'device=3'",
+    ],
+)
+def test_a_wrong_command_is_seen(line: str) -> None:
+    """A flag, value, command, script, target, extra or key that does not exist is an error."""
+    (command,) = commands("page", f"    {line}\n")
+    with pytest.raises(Exception, match=r".*"):
+        check(command)
+
+
+@pytest.mark.parametrize(
+    "line", ["profiles list", "profiles show kirin_810", "profiles check device_profiles"]
+)
+def test_a_cheap_command_runs(
+    line: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands that only look something up end well, and say something."""
+    monkeypatch.chdir(ROOT)
+    name, *words = line.split()
+    assert call(name, words) == 0
+    assert len(capfd.readouterr().out) > 30
+
+
+def test_own_data_are_ranked_as_the_tutorial_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tutorial's last command ranks the example files, and writes a report."""
+    monkeypatch.chdir(ROOT)
+    (words,) = [
+        command.words[2:]
+        for command in ALL
+        if command.page == "docs/tutorial.md" and "examples/items.csv" in command.words
+    ]
+    assert call("run", [*words, "--output", str(tmp_path / "run")]) == 0
+    assert "120 users" in " ".join(capfd.readouterr().out.split())
+    assert (tmp_path / "run" / "report.html").is_file()

@@ -46,5 +46,5 @@ $(VENV)/.test-installed: $(SOURCES) $(VENV)/.run-installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs build dist docs/examples .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,12 +24,14 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 
+# Blocks without a language are commands, formulas and files, not Python.
+highlight_language = "none"
+
 # Docstrings are plain text with `names` in backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "separated"
 autodoc_default_options = {"members": True, "undoc-members": False}
 python_use_unqualified_type_names = True
 

@@ -69,7 +69,7 @@ class Scenario(Settings):
     )
     availability_trace: Path | None = Field(
         default=None,
-        description="CSV or Parquet of your own phones: device_id,start,end,state (docs/devices.md)",
+        description="CSV or Parquet of your own phones' days (docs/how-to/phones.md)",
     )
     metered: Literal["never", "uploads", "always"] = Field(
         default="never",

@@ -1,6 +1,8 @@
-"""Parts of pages that are made from code: ``{commands}`` and ``{dictionary}``."""
+"""Parts of pages that are made from code, ``{commands}`` and ``{dictionary}``, and the links of notebooks."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 from docutils import nodes
@@ -9,6 +11,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from fedbert.cli.main import fedbert
 from fedbert.dictionary import FILES, File
+
+EXAMPLES = "examples"
+"""Folder of the notebooks, beside docs/ in the repository and in it on the site."""
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -82,8 +87,26 @@ class Dictionary(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
+def _copy_notebooks(app: Sphinx, _: object) -> None:
+    """Copy the notebooks of examples/ to where Sphinx finds pages, with links that fit the site."""
+    folder = Path(app.srcdir) / EXAMPLES
+    folder.mkdir(exist_ok=True)
+    for path in (Path(app.srcdir).parent / EXAMPLES).glob("*.ipynb"):
+        text = path.read_text("utf-8").replace("](../docs/", "](../")
+        copy = folder / path.name
+        if not copy.exists() or copy.read_text("utf-8") != text:
+            copy.write_text(text, "utf-8")
+
+
+def _links_to_notebooks(app: Sphinx, page: str, source: list[str]) -> None:
+    """Lead a page's links to notebooks to their copies: one folder less up."""
+    source[0] = re.sub(rf"\]\(((?:\.\./)*)\.\./{EXAMPLES}/", rf"](\1{EXAMPLES}/", source[0])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("commands", Commands)
     app.add_directive("dictionary", Dictionary)
+    app.connect("config-inited", _copy_notebooks)
+    app.connect("source-read", _links_to_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

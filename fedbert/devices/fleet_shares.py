@@ -85,7 +85,7 @@ def _read_fleet(
         known = ", ".join(fleet_names(folder)) or "none"
         return {}, [
             f"fleet(={fleet!r}) must be a fleet of {folder.name}/{FLEETS_FOLDER} ({known}) or a .toml file; "
-            "see docs/devices.md"
+            "see docs/how-to/phones.md"
         ]
     table, problems = read_table(file, FleetShares)
     if table is None:

@@ -193,7 +193,7 @@ def read_profiles(folder: Path) -> tuple[dict[str, DeviceProfile], list[str]]:
         return {}, [f"profiles(='{folder}') must be a folder of TOML files; give its path"]
     files = sorted(file for file in folder.glob("*.toml") if file.name != LINKS_FILE)
     if not files:
-        return {}, [f"profiles(='{folder}') must hold at least one .toml file; see docs/devices.md"]
+        return {}, [f"profiles(='{folder}') must hold at least one .toml file; see docs/how-to/phones.md"]
     profiles: dict[str, DeviceProfile] = {}
     problems: list[str] = []
     names: dict[str, str] = {}

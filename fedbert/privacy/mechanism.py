@@ -2,7 +2,7 @@
 
 One object drives what is done to the sums and what is accounted for, so the two cannot drift. A mechanism
 names each bound with its adversary and its unit; `event` describes it to an accountant, which refuses by type
-what it cannot account for. `gaussian.py` is the first; `docs/extending.md` shows how to write another.
+what it cannot account for. `gaussian.py` is the first; `docs/how-to/mechanism.md` shows how to write another.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ NEEDED = (
     *("name", "settings", "private", "noise_multiplier", "round_rate", "sigma", "noise_on_device"),
     *("joins", "on_device", "on_sum", "event", "spent"),
 )
-PAGE = "docs/extending.md shows a mechanism"
+PAGE = "docs/how-to/mechanism.md shows one"
 
 TOLERANCE = 0.01
 """Relative amount by which a stated epsilon may be below dp-accounting's: the error of grids and rounding."""

@@ -42,7 +42,7 @@ __all__ = [
 NEEDED = ("name", "public", "texts", "evaluation_text", "users", "reuse_note", "history", "sessions")
 """What a world has: the names of `World`."""
 
-PAGE = "docs/extending.md shows a world"
+PAGE = "docs/how-to/world.md shows one"
 
 
 class World(Protocol):

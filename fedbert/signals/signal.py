@@ -2,7 +2,7 @@
 
 A signal says how a device's newest clicks become integers, and how sums of them become training targets. It
 says nothing of clipping, the histogram of clicked ranks, fixed point, masks, noise or accounting: `report.py`
-and the privacy mechanism do these for every signal alike. `prototypes` is the first; `docs/extending.md`
+and the privacy mechanism do these for every signal alike. `prototypes` is the first; `docs/how-to/signal.md`
 shows how to write another.
 """
 

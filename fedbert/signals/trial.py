@@ -16,7 +16,7 @@ from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, NoisySum, Signal, Targets
 
 NEEDED = ("name", "layout", "reports", "start", "learn")
-PAGE = "docs/extending.md shows a signal"
+PAGE = "docs/how-to/signal.md shows one"
 
 # Few enough that a trial costs nothing, enough that texts and items repeat.
 _CLICKS, _TEXTS = 8, 12

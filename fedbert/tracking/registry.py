@@ -38,7 +38,7 @@ def _made(spec: str) -> Tracker:
         raise _cannot_be_made(spec, error) from None
     missing = [name for name in METHODS if not callable(getattr(tracker, name, None))]
     if missing:
-        raise invalid("tracker", spec, f"have the method {missing[0]}", "docs/extending.md shows a tracker")
+        raise invalid("tracker", spec, f"have the method {missing[0]}", "docs/how-to/tracker.md shows one")
     return tracker
 
 

@@ -1,5 +1,6 @@
 """What stands in the pages for a reader to follow: links, headings and commands."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -27,6 +28,20 @@ def pages() -> list[Path]:
     """Return all pages that people write: those of docs, README and CONTRIBUTING."""
     written = [path for path in (ROOT / "docs").rglob("*.md") if "compression" not in path.parts]
     return sorted([*written, ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+
+
+def notebooks() -> list[Path]:
+    """Return the notebooks."""
+    return sorted((ROOT / "examples").glob("*.ipynb"))
+
+
+def text_of(page: Path) -> str:
+    """Return a page's Markdown; of a notebook that of its cells of text."""
+    text = page.read_text("utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def _tokens(text: str) -> Iterator[Token]:

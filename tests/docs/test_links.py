@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pages import ROOT, anchors, links, pages
+from pages import ROOT, anchors, links, notebooks, pages, text_of
 
 OUTSIDE = ("https://", "http://", "mailto:")
 MADE = {"reference/commands.md", "reference/data.md"}
@@ -13,7 +13,7 @@ MADE = {"reference/commands.md", "reference/data.md"}
 def dead_links(page: Path) -> list[str]:
     """Return the targets in `page` that are neither a file nor a heading of one."""
     found = []
-    for target in links(page.read_text("utf-8")):
+    for target in links(text_of(page)):
         if target.startswith(OUTSIDE):
             continue
         name, _, anchor = target.partition("#")
@@ -21,20 +21,20 @@ def dead_links(page: Path) -> list[str]:
         if not file.exists():
             found.append(target)
         elif anchor and not any(str(file).endswith(made) for made in MADE):
-            found += [] if anchor in anchors(file.read_text("utf-8")) else [target]
+            found += [] if anchor in anchors(text_of(file)) else [target]
     return found
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*pages(), *notebooks()], ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_link_is_dead(page: Path) -> None:
     """Each link within the repository leads to a file and, after a #, to a heading in it."""
     assert dead_links(page) == []
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*pages(), *notebooks()], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_page_leads_on(page: Path) -> None:
     """Each page links to at least one other."""
-    targets = {target.partition("#")[0] for target in links(page.read_text("utf-8"))}
+    targets = {target.partition("#")[0] for target in links(text_of(page))}
     assert {target for target in targets if target.endswith((".md", ".ipynb"))}
 
 

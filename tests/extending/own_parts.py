@@ -3,7 +3,7 @@
 SIGNALS = {
     "lacks a method": (
         "class Bad:\n    name = 'bad'\n    layout = reports = start = None\n",
-        "must have learn; docs/extending.md shows a signal",
+        "must have learn; docs/how-to/signal.md shows one",
     ),
     "cannot be made": (
         "class Bad(Activity):\n    def __init__(self, more): ...\n",
@@ -81,7 +81,7 @@ MECHANISMS = {
     "lacks make": ("class Bad: ...\n", "must name something that can be called"),
     "lacks a method": (
         "class Bad:\n    @classmethod\n    def make(cls, settings):\n        return cls()\n",
-        "must have name; docs/extending.md shows a mechanism",
+        "must have name; docs/how-to/mechanism.md shows one",
     ),
     "fails": (
         "class Bad(OnDevice):\n    def joins(self, devices, round_):\n        return devices.nothing\n",
@@ -132,7 +132,7 @@ MECHANISMS = {
 WORLDS = {
     "lacks a method": (
         "class Bad: ...\n",
-        "must have name; docs/extending.md shows a world",
+        "must have name; docs/how-to/world.md shows one",
     ),
     "fails": (
         "def Bad():\n    return [][1]\n",

@@ -1,4 +1,4 @@
-"""Parts from a user's own file: the worked examples of docs/extending.md run, and mistakes are one line."""
+"""Parts from a user's own file: the worked examples of docs/how-to run, and mistakes are one line."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -23,7 +23,7 @@ CASES = (*MECHANISMS, OWN)
 
 @pytest.fixture(scope="module")
 def example(worked_example: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The mechanism of docs/extending.md, from a user's file."""
+    """The mechanism of docs/how-to/mechanism.md, from a user's file."""
     file = tmp_path_factory.mktemp("mechanism") / "mine.py"
     file.write_text(worked_example("A mechanism"), encoding="utf-8")
     return load_named(f"{file}:OnDevice", {}, "mechanism", "mechanism")

@@ -57,7 +57,7 @@ def _refused(spec: object) -> str:
 
 @pytest.fixture
 def example(worked_example: Callable[[str], str]) -> str:
-    """The tracker of docs/extending.md."""
+    """The tracker of docs/how-to/tracker.md."""
     return worked_example("A tracker")
 
 
@@ -112,7 +112,7 @@ def test_ctrl_c_is_not_a_failure_of_a_tracker(tmp_path: Path) -> None:
 
 
 def test_the_pages_example_follows_a_run_and_its_resumption(tmp_path: Path, example: str) -> None:
-    """The tracker of docs/extending.md, as a user's file, writes every round once and how the run ended."""
+    """The tracker of docs/how-to/tracker.md, as a user's file, writes every round once and how the run ended."""
     file, folder = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(example, encoding="utf-8")
     folder.mkdir()
@@ -156,7 +156,7 @@ def test_what_is_no_tracker_is_refused(tmp_path: Path) -> None:
     assert _refused("mlfow") == known + "PATH.py:NAME"
     file = tmp_path / "mine.py"
     file.write_text("class Lean: ...\n\n\nclass Greedy:\n    def __init__(self, more): ...\n\n\nNUMBER = 1\n")
-    assert "must have the method started; docs/extending.md shows a tracker" in _refused(f"{file}:Lean")
+    assert "must have the method started; docs/how-to/tracker.md shows one" in _refused(f"{file}:Lean")
     assert "be a class that can be made without arguments: TypeError: " in _refused(f"{file}:Greedy")
     assert "be a class that can be made without arguments: TypeError: " in _refused(f"{file}:NUMBER")
 

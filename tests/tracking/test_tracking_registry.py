@@ -112,7 +112,7 @@ def test_ctrl_c_is_not_a_failure_of_a_tracker(tmp_path: Path) -> None:
 
 
 def test_the_pages_example_follows_a_run_and_its_resumption(tmp_path: Path, example: str) -> None:
-    """The tracker of docs/how-to/tracker.md, in a user's file, writes each round once and how the run ended."""
+    """The tracker of docs/how-to/tracker.md, writes each round once, then how the run ended."""
     file, folder = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(example, encoding="utf-8")
     folder.mkdir()

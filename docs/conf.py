@@ -12,7 +12,7 @@ author = "the fedbert authors"
 copyright = "2026, the fedbert authors"
 version = release = __version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "generated"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 exclude_patterns = ["_ext", "compression/*.json"]
 # The tables of compressions begin as they stand within a longer page.
 suppress_warnings = ["myst.header"]

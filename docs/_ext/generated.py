@@ -103,10 +103,18 @@ def _links_to_notebooks(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = re.sub(rf"\]\(((?:\.\./)*)\.\./{EXAMPLES}/", rf"](\1{EXAMPLES}/", source[0])
 
 
+def _plain_metrics(
+    app: Sphinx, what: str, name: str, found: object, options: object, lines: list[str]
+) -> None:
+    """Keep names as ndcg@10 in docstrings from being taken for addresses."""
+    lines[:] = [re.sub(r"(?<![`\w])(ndcg@\d+|hit@1)(?![`\w])", r"`\1`", line) for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("commands", Commands)
     app.add_directive("dictionary", Dictionary)
     app.connect("config-inited", _copy_notebooks)
+    app.connect("autodoc-process-docstring", _plain_metrics)
     app.connect("source-read", _links_to_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

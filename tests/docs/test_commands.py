@@ -4,6 +4,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -14,7 +15,6 @@ from fedbert.cli.run import gather
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.scenario import EXECUTION_KEYS, SCENARIO_KEYS, build
-from fedbert.settings import checked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ALL = [
@@ -61,17 +61,17 @@ def _check_fedbert(words: list[str]) -> None:
         _check_values(str(command.name), {name: value for name, value in values.items() if value})
 
 
-def _check_values(name: str, values: dict[str, object]) -> None:
+def _check_values(name: str, values: dict[str, Any]) -> None:
     values.pop("config", None)
     if name == "run":
         values.pop("resume", None)
         gather(None, values, bool(values.pop("quick", False)))
     elif name == "tradeoff":
         grid = {key: values.pop(key) for key in GridSettings.model_fields if key in values}
-        checked(GridSettings, grid)
+        GridSettings(**grid)
         build(values)
     elif name == "capacity":
-        checked(CapacitySettings, values)
+        CapacitySettings(**values)
 
 
 def _check_script(words: list[str]) -> None:

@@ -52,11 +52,18 @@ FILES: tuple[File, ...] = (
     File("grid.toml", _GRID, "the scenario of the grid, without epsilon and seed", _scenario_columns()),
     _file("capacity.json", _CAPACITY, "the forecast with the plan and the run it is from", planning.CAPACITY),
     _file("forecast.csv", _CAPACITY, "one row a figure of the forecast", planning.FORECAST),
+    _file(
+        "model.onnx, vocab.txt",
+        _COMPRESS,
+        "the int8 student and its vocabulary; heads/ has one file per task",
+    ),
     _file("manifest.json", _COMPRESS, "what a model is, how it was made, a hash a file", models.MANIFEST),
     _file("server.json", _COMPRESS, "the server's part of a model that runs start from", models.SERVER),
     _file("compression.json", _COMPRESS, "the record that the report is made of", models.COMPRESSION),
+    _file("report.md", _COMPRESS, "the tables of the report as Markdown"),
     _file("search.json", "compress search", "the shapes that were tried", models.SEARCH),
     _file("probe.json", "compress probe", "accuracy of linear probes", models.PROBE),
+    _file("host.toml", "profiles calibrate-host", "this machine as a class of phones; units are in the keys"),
     _file("host.csv", "profiles calibrate-host", "predicted and measured times, one row each", models.HOST),
 )
 """Every file with keys or columns, in the order of the reference page."""

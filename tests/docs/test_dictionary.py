@@ -14,6 +14,7 @@ from planning.planning_fakes import fake_run
 from reporting.example_compression import example_compression
 from written import ANY_NAME, declared, flat
 
+from fedbert.cli.capacity import FORECAST
 from fedbert.dictionary import FILES, LABELS, column_of, file_named, matches
 from fedbert.dictionary.columns import Column, parse
 from fedbert.federation.exchange import Event
@@ -22,7 +23,9 @@ from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.capacity import Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
 from fedbert.reporting.capacity.text import as_json, frame
+from fedbert.reporting.run import folder as run_files
 from fedbert.results import RunResult
 from fedbert.scenario import build
 
@@ -179,6 +182,13 @@ def test_the_rows_of_a_measured_host_are_described() -> None:
     with path.open(encoding="utf-8") as file:
         header = next(csv.reader(file))
     assert header == [column.name for column in file_named("host.csv").columns]
+
+
+def test_every_file_is_described() -> None:
+    """Whatever a run, a grid and a forecast write into their folders, and a model's folder holds, is named."""
+    known = {name.strip() for file in FILES for name in file.name.split(",")}
+    model = {path.name for name in ("default", "intents-tiny") for path in (models_folder() / name).iterdir()}
+    assert {*run_files.FILES, *GRID_FILES - {"cells"}, *FORECAST, *model - {"heads"}} <= known
 
 
 def test_names_are_said_once() -> None:

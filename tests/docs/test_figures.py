@@ -1,0 +1,95 @@
+"""Figures of the pages that are made in a moment are made again: sizes, accuracies, epsilons."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from pages import ROOT
+
+from fedbert.devices.fleet_shares import load_fleet
+from fedbert.ei_bert.artefact.artefact import download_bytes, load_artefact
+from fedbert.intervals import t_interval
+from fedbert.paths import models_folder
+from fedbert.privacy.gaussian import Gaussian
+from fedbert.privacy.mechanism import PrivacySettings
+from fedbert.recommendation.world import load_public
+
+TASKS = ("clinc150", "banking77", "hwu64")
+PAGES = {
+    name: (ROOT / name).read_text("utf-8") for name in ("README.md", "docs/ei_bert.md", "docs/privacy.md")
+}
+
+
+def _record(name: str) -> dict[str, Any]:
+    return dict(json.loads((ROOT / "docs" / "compression" / f"{name}.json").read_text("utf-8")))
+
+
+def _accuracy(name: str) -> str:
+    """Return the cells of a model's accuracies in per cent, with half a 95 % interval."""
+    found = []
+    for task in TASKS:
+        values = _record(name)["stages"][-1]["accuracy"][task]
+        whole = t_interval(100 * np.array(values))
+        assert whole.high is not None
+        found.append(f"{whole.value:.2f} ± {whole.high - whole.value:.2f}")
+    return " | ".join(found)
+
+
+@pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])
+@pytest.mark.parametrize("page", ["README.md", "docs/ei_bert.md"])
+def test_sizes_and_accuracies_are_those_of_files_and_records(page: str, name: str) -> None:
+    """The row of a model has the bytes of its folder, those of its download, and its record's accuracies."""
+    artefact = load_artefact(models_folder() / name)
+    sizes = f"{artefact.total_bytes:,} | {download_bytes(artefact):,}"
+    assert f"| `{name}`, int8, 3 seeds | {sizes} | {_accuracy(name)} |" in PAGES[page]
+
+
+def test_sizes_of_models_for_runs() -> None:
+    """README gives the bytes of the three models that runs start from."""
+    sizes = [
+        f"{load_artefact(models_folder() / name).total_bytes:,}" for name in ("default", "small", "tiny")
+    ]
+    assert f"| `default`, `small`, `tiny` | {', '.join(sizes)} |" in PAGES["README.md"]
+
+
+def _settings(epsilon: float, sampler: str, noise: float | None = None) -> PrivacySettings:
+    return PrivacySettings(
+        epsilon=epsilon,
+        delta=1e-6,
+        sampler=sampler,  # type: ignore[arg-type]
+        sampling_probability=0.1,
+        clip_norm=2.0,
+        rounds=12,
+        rounds_per_day=12,
+        devices=10_000,
+        noise_multiplier=noise,
+    )
+
+
+def test_the_table_of_epsilons_is_the_accountants() -> None:
+    """Noise multipliers and epsilons of the page of privacy come out of the mechanism again."""
+    for epsilon in (0.5, 1.0, 2.0, 4.0, 8.0):
+        made = Gaussian.make(_settings(epsilon, "poisson"))
+        daily = Gaussian.make(_settings(epsilon, "once-a-day"))
+        spent = {days: made.spent(12 * days) for days in (1, 30, 365)}
+        month, year = (
+            f"{spent[days][0].epsilon:.{digits}f} / {spent[days][-1].epsilon:.0f}"
+            for days, digits in ((30, 1), (365, 0))
+        )
+        row = (
+            f"| {epsilon:g} | {made.noise_multiplier:.2f} | {spent[1][-1].epsilon:.1f} | {month} | {year} "
+            f"| {daily.noise_multiplier:.2f} |"
+        )
+        assert row in PAGES["docs/privacy.md"]
+
+
+def test_counts() -> None:
+    """278 services of width 96 make the stated coordinates and bytes; there are 27 classes of phones."""
+    items = len(load_public("services", None).catalogue.texts)
+    coordinates = items * 96 + items + 20
+    assert f"{items} services of width 96 make {coordinates:,} coordinates, {4 * coordinates:,} bytes" in (
+        " ".join(PAGES["docs/privacy.md"].split())
+    )
+    devices = " ".join((ROOT / "docs" / "devices.md").read_text("utf-8").split())
+    assert f"There are {len(load_fleet())} classes of phones" in devices

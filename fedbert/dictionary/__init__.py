@@ -41,23 +41,25 @@ _RUN, _GRID, _CAPACITY, _COMPRESS = "run", "tradeoff", "capacity", "compress"
 
 FILES: tuple[File, ...] = (
     _file("run.json", _RUN, "the whole result; every other file of a run follows from it", run.RESULT),
-    _file("rounds.jsonl", _RUN, "one round a line, written as it ends", run.LINE),
-    _file("rounds.parquet", _RUN, "one row a round; counts by name are columns", run.ROUNDS_TABLE),
+    _file("rounds.jsonl", _RUN, "one round per line, written as it ends", run.LINE),
+    _file("rounds.parquet", _RUN, "one row per round; counts by name are columns", run.ROUNDS_TABLE),
     _file("devices.parquet", _RUN, "the first 1,000 devices of the fleet, one row each", run.DEVICES),
     File("scenario.toml", _RUN, "the settings of the run; --config reads it again", _scenario_columns()),
     _file("report.html", "run, tradeoff, capacity, compress", "the report for people; works without network"),
-    _file("cells.parquet", _GRID, "one row a run of the grid", planning.CELLS),
-    _file("frontier.parquet", _GRID, "one row a budget: means over seeds, with intervals", planning.FRONTIER),
+    _file("cells.parquet", _GRID, "one row per run of the grid", planning.CELLS),
+    _file(
+        "frontier.parquet", _GRID, "one row per budget: means over seeds, with intervals", planning.FRONTIER
+    ),
     _file("frontier.csv", _GRID, "the same as frontier.parquet", planning.FRONTIER),
     File("grid.toml", _GRID, "the scenario of the grid, without epsilon and seed", _scenario_columns()),
     _file("capacity.json", _CAPACITY, "the forecast with the plan and the run it is from", planning.CAPACITY),
-    _file("forecast.csv", _CAPACITY, "one row a figure of the forecast", planning.FORECAST),
+    _file("forecast.csv", _CAPACITY, "one row per figure of the forecast", planning.FORECAST),
     _file(
         "model.onnx, vocab.txt",
         _COMPRESS,
-        "the int8 student and its vocabulary; heads/ has one file per task",
+        "the int8 student, its vocabulary; heads/ has a file per task",
     ),
-    _file("manifest.json", _COMPRESS, "what a model is, how it was made, a hash a file", models.MANIFEST),
+    _file("manifest.json", _COMPRESS, "what a model is, how it was made, a hash per file", models.MANIFEST),
     _file("server.json", _COMPRESS, "the server's part of a model that runs start from", models.SERVER),
     _file("compression.json", _COMPRESS, "the record that the report is made of", models.COMPRESSION),
     _file("report.md", _COMPRESS, "the tables of the report as Markdown"),

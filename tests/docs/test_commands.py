@@ -45,20 +45,17 @@ def check(command: Command) -> None:
 def _check_fedbert(words: list[str]) -> None:
     """Check the words after ``fedbert``; a command that is only named, without its arguments, is right."""
     command: click.Command = fedbert
-    context = click.Context(command, info_name="fedbert")
-    while isinstance(command, click.Group):
-        if not words or words[0].startswith("-"):
-            break
-        name, words = words[0], words[1:]
-        found = command.get_command(context, name)
-        if found is None and words == []:
-            return  # a word of a sentence, as in `fedbert profiles`
-        assert found is not None, f"no command {name}"
-        command, context = found, click.Context(found, info_name=name, parent=context)
-    if not isinstance(command, click.Group) and words and "--help" not in words:
-        words = ["1" if word == "N" else word for word in words]
-        values = command.make_context(str(command.name), list(words), parent=context.parent).params
-        _check_values(str(command.name), {name: value for name, value in values.items() if value})
+    name, rest = "fedbert", ["1" if word == "N" else word for word in words if word != "..."]
+    context: click.Context | None = None
+    while rest and "--help" not in rest:
+        context = command.make_context(name, list(rest), parent=context)
+        if not isinstance(command, click.Group):
+            values = {key: value for key, value in context.params.items() if value}
+            _check_values(str(command.name), values)
+            return
+        found, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert inner is not None, words
+        name, command = str(found), inner
 
 
 def _check_values(name: str, values: dict[str, Any]) -> None:

@@ -185,7 +185,7 @@ def test_the_rows_of_a_measured_host_are_described() -> None:
 
 
 def test_every_file_is_described() -> None:
-    """Whatever a run, a grid and a forecast write into their folders, and a model's folder holds, is named."""
+    """Whatever a run, a grid and a forecast write, and whatever is in a model's folder, is named."""
     known = {name.strip() for file in FILES for name in file.name.split(",")}
     model = {path.name for name in ("default", "intents-tiny") for path in (models_folder() / name).iterdir()}
     assert {*run_files.FILES, *GRID_FILES - {"cells"}, *FORECAST, *model - {"heads"}} <= known

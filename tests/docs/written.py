@@ -41,5 +41,7 @@ def declared(kind: Any, path: Path = ()) -> Iterator[Path]:
         yield from declared(inner[0], (*path[:-1], f"{path[-1]}[]"))
     elif origin is dict and inner[1] is not Any:
         yield from declared(inner[1], (*path, ANY_NAME))
+    elif kind is Any:
+        return
     elif origin not in (dict, list) or (origin is list and inner[0] in (int, float, str)):
         yield path

@@ -33,7 +33,7 @@ def check(command: Command) -> None:
         _check_fedbert(words)
     elif program == "python":
         _check_script(words)
-    elif program == "make":
+    elif program == "make" and not words[0].startswith("-"):
         assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8"), words
     elif program == "pip":
         for extra in re.findall(r"fedbert\[([\w,]+)\]", " ".join(words)):

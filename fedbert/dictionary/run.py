@@ -179,6 +179,7 @@ model.sha256 | text | | measured | of release 0
 model.final_sha256 | text? | | measured | of the last release
 model.unreleased_sha256 | text? | | measured | of the server's student after the last round
 model.dim | int | | measured | width of a text vector
+model.vocabulary | int? | tokens | measured | tokens of the student; written by earlier versions
 model.parameters | int? | | measured | parameters of the student
 model.teacher.name | text? | | record | name of the teacher
 model.teacher.sha256 | text? | | record | of the teacher's weights

@@ -12,11 +12,20 @@ from pages import ROOT, Command, commands, pages
 
 from fedbert.cli.main import call, fedbert
 from fedbert.cli.run import gather
+from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.scenario import EXECUTION_KEYS, SCENARIO_KEYS, build
+from fedbert.settings import Settings
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+MODELS: dict[str, type[Settings]] = {
+    "capacity": CapacitySettings,
+    "make": CompressionSettings,
+    "search": SearchSettings,
+}
+"""Settings of the commands whose flags are all of one model."""
+
 ALL = [
     command for page in pages() for command in commands(str(page.relative_to(ROOT)), page.read_text("utf-8"))
 ]
@@ -67,8 +76,8 @@ def _check_values(name: str, values: dict[str, Any]) -> None:
         grid = {key: values.pop(key) for key in GridSettings.model_fields if key in values}
         GridSettings(**grid)
         build(values)
-    elif name == "capacity":
-        CapacitySettings(**values)
+    elif name in MODELS:
+        MODELS[name](**values)
 
 
 def _check_script(words: list[str]) -> None:
@@ -109,6 +118,7 @@ def test_there_are_commands() -> None:
         "fedbert simulate --devices 3",
         "fedbert tradeoff --seeds 0",
         "fedbert capacity --devices 0",
+        "fedbert compress make --data a.csv --size enormous",
         "python simulations/none.py --devices 3",
         "python benchmarks/gap.py --none",
         "make nothing",

@@ -2,7 +2,8 @@
 
 Every number is *measured* (really computed or timed here), *modelled* (predicted from profiles) or *proved*
 (epsilon under its assumptions); `LABELS` says which is which. Quality figures are means over evaluation
-sessions with 20 candidates each, unless their name says otherwise.
+sessions with 20 candidates each, unless their name says otherwise. What each key means, and its unit, is said
+in `fedbert.dictionary`.
 """
 
 import json
@@ -59,42 +60,41 @@ Metrics = TypedDict(
 RoundRow = TypedDict(
     "RoundRow",
     {
-        "round": int,  # 0 = the window before the first round
-        "hour": float,  # local hour at the round's end
-        # what users saw: every evaluation session of the window, default order where nothing was scored
+        "round": int,
+        "hour": float,
         "auc": float,
         "mrr": float,
         "ndcg@5": float,
         "ndcg@10": float,
         "hit@1": float,
-        "ndcg@10_low": float,  # 95 % interval, resampling texts
+        "ndcg@10_low": float,
         "ndcg@10_high": float,
-        "sessions": int,  # evaluation sessions in the window
-        "scored_ndcg@10": float | None,  # over the sessions that were scored in time
-        "control_ndcg@10": float | None,  # scored sessions of the control group (release 0)
-        "treated_ndcg@10": float | None,  # scored sessions of all other devices
-        "outcomes": dict[str, int],  # evaluation sessions by `OUTCOMES`
-        "epsilon": float | None,  # cumulative, amplified; None = not private
+        "sessions": int,
+        "scored_ndcg@10": float | None,
+        "control_ndcg@10": float | None,
+        "treated_ndcg@10": float | None,
+        "outcomes": dict[str, int],
+        "epsilon": float | None,
         "epsilon_unamplified": float | None,
-        "cohort": int,  # devices whose coin said yes
-        "eligible": int,  # of these: idle, charging, on a link that may send (scenario key metered)
-        "completed": int,  # of these: not late, not interrupted
-        "dropped": int,  # eligible - completed
-        "reported": int,  # of the completed: on the round's release, with clicks to report
-        "signal_release": int,  # the one release whose signals the round sums
-        "bytes_up": int,  # over the links, repeated attempts included
-        "bytes_down": int,  # the same
+        "cohort": int,
+        "eligible": int,
+        "completed": int,
+        "dropped": int,
+        "reported": int,
+        "signal_release": int,
+        "bytes_up": int,
+        "bytes_down": int,
         "downloads": int,
-        "installed": dict[str, int],  # devices by installed release, at the round's end
-        "server_ndcg@10": float,  # public validation texts, student of the server after the round
-        "released": int | None,  # number of the release made in this round
-        "gate": str,  # what the release gate said
-        "round_status": str,  # "updated" | "held: ..."
-        "loss": float | None,  # cross-distillation loss after the update
-        "participants": NotRequired[int],  # devices that tried to send a signal
-        "energy_mj_per_participant": NotRequired[float | None],  # all they spent in the round, mean of them
+        "installed": dict[str, int],
+        "server_ndcg@10": float,
+        "released": int | None,
+        "gate": str,
+        "round_status": str,
+        "loss": float | None,
+        "participants": NotRequired[int],
+        "energy_mj_per_participant": NotRequired[float | None],
         "wall_s": float,
-        "missing": NotRequired[int],  # devices of shards that gave no answer; only where there were any
+        "missing": NotRequired[int],
     },
 )
 
@@ -104,17 +104,16 @@ class TierRow(TypedDict):
 
     devices: int
     sessions: int
-    quality: Metrics  # as users saw it
+    quality: Metrics
     scored_quality: Metrics | None
-    outcomes: dict[str, int]  # by `OUTCOMES`; learning and evaluation sessions together
-    latency_ms: dict[str, float]  # p50 p90 p95 p99 of answered sessions, from fixed bins of 2 %
-    peak_memory_bytes: dict[str, float]  # p50 p90 p95 p99
-    energy_mj_per_session: float  # sessions that ran: scored or too slow
-    # what a device spends in a round in which it sends a signal, mean of those; None if there were none
+    outcomes: dict[str, int]
+    latency_ms: dict[str, float]
+    peak_memory_bytes: dict[str, float]
+    energy_mj_per_session: float
     energy_mj_per_round: NotRequired[float | None]
-    energy_mj_per_round_by: NotRequired[dict[str, float]]  # the same by `ENERGY_USES`
-    energy_mj_per_day_by: NotRequired[dict[str, float]]  # mean device of the tier, by `ENERGY_USES`
-    install_ms: float  # mean, background encoding of catalogue and history per installed release
+    energy_mj_per_round_by: NotRequired[dict[str, float]]
+    energy_mj_per_day_by: NotRequired[dict[str, float]]
+    install_ms: float
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float
@@ -124,23 +123,23 @@ class HourRow(TypedDict):
     """Figures of one local hour of the day (0..23), from the fleet's availability and traffic."""
 
     hour: int
-    idle: float  # shares of the fleet
+    idle: float
     charging: float
     unmetered: float
     eligible: float
-    sessions: float  # share of the day's sessions
+    sessions: float
 
 
 class ComparisonRow(TypedDict):
     """One ranking system on the same evaluation sessions, every session scored."""
 
-    id: NotRequired[str]  # `fedbert.comparison`
+    id: NotRequired[str]
     system: str
-    inputs: str  # which texts and habits it sees
+    inputs: str
     quality: Metrics
-    low: float  # 95 % interval of ndcg@10, resampling texts
+    low: float
     high: float
-    tiers: NotRequired[dict[str, Metrics]]  # the same sessions by tier of their device
+    tiers: NotRequired[dict[str, Metrics]]
 
 
 class Gap(TypedDict):
@@ -149,7 +148,7 @@ class Gap(TypedDict):
     release_0: float
     final: float
     pooled: float
-    closed: float | None  # (final - release_0) / (pooled - release_0); None if there is no gap
+    closed: float | None
     text_only_release_0: float
     text_only_final: float
     text_only_pooled: float
@@ -176,9 +175,9 @@ class BoundRow(TypedDict):
 class PrivacyRow(TypedDict):
     """The privacy of the run; `statement` is the one line for people."""
 
-    mode: str  # "none" | "central" | "local"
+    mode: str
     mechanism: NotRequired[str]
-    bounds: NotRequired[list[BoundRow]]  # weakest adversary first
+    bounds: NotRequired[list[BoundRow]]
     statement: str
     sampler: str
     sampling_probability: float
@@ -187,19 +186,19 @@ class PrivacyRow(TypedDict):
     delta: float
     epsilon: float | None
     epsilon_unamplified: float | None
-    assumptions: dict[str, str]  # "amplified", "unamplified", "unit"
+    assumptions: dict[str, str]
     projections: list[Projection]
 
 
 class VerifiedRow(TypedDict):
     """One device that was really run under a hard memory limit."""
 
-    device: int | None  # None = a budget drawn from the profile
+    device: int | None
     profile: str
     tokens: int
     budget_bytes: int
     predicted_bytes: int
-    predicted: str  # "fits" | "out of memory"
+    predicted: str
     seen: str
     agrees: bool
 
@@ -214,7 +213,7 @@ class DeviceErrorRow(TypedDict):
     within_10: float
     within_20: float
     within_30: float
-    asked: float | None  # median error that was aimed at
+    asked: float | None
     note: str
 
 
@@ -223,7 +222,7 @@ class DeviceErrors(TypedDict):
 
     made_by: str
     rows: list[DeviceErrorRow]
-    note: str | None  # said where the run's profiles are not the ones the errors are of
+    note: str | None
 
 
 def is_private(privacy: PrivacyRow) -> bool:
@@ -247,9 +246,9 @@ class WorldFacts(TypedDict):
     name: str
     items: int
     public_texts: int
-    private_texts: int  # learning sessions use them
+    private_texts: int
     evaluation_texts: int
-    users: NotRequired[int | None]  # None: as many as devices
+    users: NotRequired[int | None]
     note: str | None
 
 
@@ -257,15 +256,15 @@ ModelFacts = TypedDict(
     "ModelFacts",
     {
         "name": str,
-        "bytes": int,  # release 0, all files
-        "sha256": str,  # release 0
-        "final_sha256": NotRequired[str],  # the last release
-        "unreleased_sha256": NotRequired[str],  # the server's student at the end
+        "bytes": int,
+        "sha256": str,
+        "final_sha256": NotRequired[str],
+        "unreleased_sha256": NotRequired[str],
         "dim": int,
-        "vocabulary": NotRequired[int],  # written by earlier versions
+        "vocabulary": NotRequired[int],
         "parameters": NotRequired[int | None],
-        "teacher": Any,  # as the artefact's manifest names it
-        "public_validation_ndcg@10": NotRequired[float],  # release 0
+        "teacher": Any,
+        "public_validation_ndcg@10": NotRequired[float],
     },
 )
 
@@ -273,9 +272,9 @@ ModelFacts = TypedDict(
 class SecureSumRow(TypedDict):
     """What really running the masks of a few phones showed."""
 
-    devices_per_shard: int  # phones in each shard whose masks were run
+    devices_per_shard: int
     dropped: str
-    equal: bool | None  # whether the sums were equal; None where no two phones reported
+    equal: bool | None
 
 
 class TrafficRow(TypedDict):
@@ -283,7 +282,7 @@ class TrafficRow(TypedDict):
 
     bytes_per_report: int
     bytes_per_release: int
-    bytes_up: int  # repeated attempts included
+    bytes_up: int
     bytes_down: int
     upload_attempts: NotRequired[int]
     uploads_failed: NotRequired[int]
@@ -310,24 +309,24 @@ class ExecutionRow(TypedDict):
     backend: str
     shards: int
     resumed_rounds: int
-    masks_checked: NotRequired[int]  # phones whose masks were really run
+    masks_checked: NotRequired[int]
 
 
 class EventRow(TypedDict):
     """One thing that went wrong with a shard in a round."""
 
     round: int
-    shard: int  # -1: a node outside the run
+    shard: int
     text: str
 
 
 class Underway(TypedDict):
     """The part of ``run.json`` that a report of a run that has not ended is made of."""
 
-    scenario: dict[str, Any]  # the keys of `fedbert.scenario.Scenario`, all of them
+    scenario: dict[str, Any]
     rounds: list[RoundRow]
-    comparison: list[ComparisonRow]  # at the end only
-    gap: Gap | None  # at the end only
+    comparison: list[ComparisonRow]
+    gap: Gap | None
 
 
 class RunResult(Underway):
@@ -341,26 +340,25 @@ class RunResult(Underway):
     versions: dict[str, str]
     machine: NotRequired[MachineRecord]
     commit: str | None
-    status: str  # "finished" | "interrupted after round N"
+    status: str
     labels: dict[str, str]
     world: WorldFacts
     model: ModelFacts
     privacy: PrivacyRow
     tiers: dict[str, TierRow]
     hours: list[HourRow]
-    latency_histogram: dict[str, list[float]]  # "upper_ms" (bin edges) and counts by tier
-    memory_histogram: dict[str, list[float]]  # "upper_bytes" and counts by tier
+    latency_histogram: dict[str, list[float]]
+    memory_histogram: dict[str, list[float]]
     secure_sum: SecureSumRow
     traffic: TrafficRow
-    verified_devices: NotRequired[list[VerifiedRow]]  # with --verify-devices only
+    verified_devices: NotRequired[list[VerifiedRow]]
     totals: TotalsRow
     device_errors: NotRequired[DeviceErrors]
     execution: NotRequired[ExecutionRow]
     events: NotRequired[list[EventRow]]
-    timing_s: dict[str, float]  # by stage
+    timing_s: dict[str, float]
     wall_s: float
     peak_memory_bytes: int
-
 
 def run_bytes(result: RunResult) -> bytes:
     """Return the content of ``run.json``."""

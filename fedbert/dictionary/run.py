@@ -42,7 +42,7 @@ missing | int? | devices | measured | devices of shards that gave no answer; onl
 
 ROUND = f"""
 {_PLAIN_ROUND.strip()}
-outcomes.* | int | sessions | modelled | evaluation sessions by outcome
+outcomes.* | int | sessions | modelled | evaluation sessions: scored, too_slow, out_of_memory, no_release
 installed.* | int | devices | modelled | devices by installed release, at the end of the round
 """
 
@@ -53,7 +53,7 @@ crc32 | text | | record | checksum of the rest of the line
 
 ROUNDS_TABLE = f"""
 {_PLAIN_ROUND.strip()}
-outcomes: * | int | sessions | modelled | evaluation sessions by outcome
+outcomes: * | int | sessions | modelled | evaluation sessions: scored, too_slow, out_of_memory, no_release
 installed: * | int | devices | modelled | devices by installed release, at the end of the round
 """
 
@@ -76,12 +76,12 @@ tiers.*.sessions | int | sessions | modelled | evaluation sessions of the tier
 tiers.*.quality.* | float | 0..1 | measured | auc, mrr, ndcg@5, ndcg@10 and hit@1, as users saw them
 tiers.*.scored_quality.* | float? | 0..1 | measured | the same over the sessions that were scored in time
 tiers.*.outcomes.* | int | sessions | modelled | learning and evaluation sessions by outcome
-tiers.*.latency_ms.* | float? | ms | modelled | p50, p90, p95 and p99 of answered sessions
-tiers.*.peak_memory_bytes.* | float? | bytes | modelled | p50, p90, p95 and p99 of the feature's memory
+tiers.*.latency_ms.* | float | ms | modelled | p50, p90, p95, p99 of answered sessions, in bins of 2 %
+tiers.*.peak_memory_bytes.* | float | bytes | modelled | p50, p90, p95, p99 of memory, in bins of 2 %
 tiers.*.energy_mj_per_session | float | mJ | modelled | of sessions that ran: scored or too slow
 tiers.*.energy_mj_per_round | float? | mJ | modelled | of a device in a round in which it sends a signal
-tiers.*.energy_mj_per_round_by.* | float? | mJ | modelled | the same by use
-tiers.*.energy_mj_per_day_by.* | float? | mJ | modelled | of the mean device of the tier, per day, by use
+tiers.*.energy_mj_per_round_by.* | float? | mJ | modelled | the same by sessions, installs, uploads, downloads
+tiers.*.energy_mj_per_day_by.* | float? | mJ | modelled | of the tier's mean device per day, by the same
 tiers.*.install_ms | float | ms | modelled | encoding of catalogue and history, per installed release
 tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
@@ -91,7 +91,7 @@ tiers.*.device_ms_per_day | float | ms | modelled | computing time per device pe
 _PRIVACY = """
 privacy.mode | text | | setting | none, central or local: where the noise is added
 privacy.mechanism | text? | | setting | name of the mechanism
-privacy.bounds[].adversary | text | | proved | what the adversary sees
+privacy.bounds[].adversary | text | | proved | what the adversary sees; the weakest adversary comes first
 privacy.bounds[].unit | text | | proved | what two neighbouring fleets differ by
 privacy.bounds[].epsilon | float | | proved | bound over all rounds of the run
 privacy.bounds[].delta | float | | setting | chance that the bound does not hold
@@ -200,7 +200,7 @@ memory_histogram.upper_bytes | list | bytes | modelled | upper edges of the bins
 memory_histogram.* | list | sessions | modelled | sessions in each bin, by tier
 secure_sum.devices_per_shard | int | devices | setting | devices whose masks were really run
 secure_sum.dropped | text | | record | share of them that dropped out on purpose
-secure_sum.equal | bool | | measured | whether masked and plain sums were equal
+secure_sum.equal | bool? | | measured | whether masked and plain sums were equal; null: no two phones reported
 traffic.bytes_per_report | int | bytes | measured | size of one report
 traffic.bytes_per_release | int | bytes | measured | size of one release
 traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds
@@ -223,7 +223,7 @@ execution.shards | int? | | record | parts of the fleet
 execution.resumed_rounds | int? | rounds | record | rounds that an earlier process had finished
 execution.masks_checked | int? | devices | measured | devices whose masks were really run, all rounds
 events[].round | int | | record | round in which a shard failed
-events[].shard | int | | record | number of the shard
+events[].shard | int | | record | number of the shard; -1: a node that is none of the run's
 events[].text | text | | record | what happened, in one line
 timing_s.* | float | s | measured | time by stage
 wall_s | float | s | measured | time of the whole run

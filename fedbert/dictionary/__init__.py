@@ -51,6 +51,7 @@ FILES: tuple[File, ...] = (
         "frontier.parquet", _GRID, "one row per budget: means over seeds, with intervals", planning.FRONTIER
     ),
     _file("frontier.csv", _GRID, "the same as frontier.parquet", planning.FRONTIER),
+    _file("tradeoff.json", _GRID, "what the tables do not say, for `fedbert report`", planning.TRADEOFF),
     File("grid.toml", _GRID, "the scenario of the grid, without epsilon and seed", _scenario_columns()),
     _file("capacity.json", _CAPACITY, "the forecast with the plan and the run it is from", planning.CAPACITY),
     _file("forecast.csv", _CAPACITY, "one row per figure of the forecast", planning.FORECAST),

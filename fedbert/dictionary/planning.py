@@ -1,5 +1,7 @@
 """What is in the files of a trade-off grid and of a capacity forecast."""
 
+from fedbert.dictionary.run import DEVICE_ERRORS
+
 _KEYS = """
 signal | text | | setting | what a device sends
 privacy_mode | text | | setting | none, central or local: where the noise is added
@@ -76,14 +78,26 @@ run.seed | int | | record | its seed
 run.commit | text? | | record | its commit
 run.devices | int | devices | record | its devices
 run.days | float | days | record | its simulated days
+run.rounds | int | rounds | record | its rounds
 run.rounds_per_day | float | 1/day | record | its rounds per day
 run.releases_per_day | float | 1/day | measured | its releases per day
+run.sampling_probability | float | | setting | chance that a device joined a round of it
 run.release_bytes | float | bytes | measured | size of a release
 run.report_bytes | float | bytes | measured | size of a report
+run.tier_ndcg.* | list | nDCG@10 | measured | quality by tier, in the order of the report's columns
+{"".join(f"run.{line}" + chr(10) for line in DEVICE_ERRORS.strip().splitlines()).strip()}
 {"".join(f"forecasts[].{line}" + chr(10) for line in FORECAST.strip().splitlines()).strip()}
 rollout.hours | list | h | record | hours since the release
-rollout.share | list | share | modelled | share of the fetching devices that have it
+rollout.share | list | share | modelled | share of the fetching devices that have it, under the bandwidth cap
 rollout.low | list | share | modelled | lower end of the 95 % interval
 rollout.high | list | share | modelled | upper end of the same interval
-hours | list | h | record | local hours of the figures by hour
+rollout.without_cap.share | list | share | modelled | the same if every device that asks is served at once
+rollout.without_cap.low | list | share | modelled | lower end of the 95 % interval
+rollout.without_cap.high | list | share | modelled | upper end of the same interval
+"""
+
+TRADEOFF = f"""
+schema | int | | record | version of this file's shape
+command | text | | record | the command as it was typed
+{DEVICE_ERRORS.strip()}
 """

@@ -127,7 +127,7 @@ gap.text_only_pooled | float? | nDCG@10 | measured | the pooled-data bound from 
 gap.text_only_closed | float? | share | measured | share of the gap that was closed, from the text alone
 """
 
-_DEVICE_MODEL = """
+_VERIFIED = """
 verified_devices[].device | int? | | record | number of the device; null: a budget drawn from the profile
 verified_devices[].profile | text | | record | class of phone
 verified_devices[].tokens | int | tokens | measured | length of the text that was encoded
@@ -136,6 +136,9 @@ verified_devices[].predicted_bytes | int | bytes | modelled | peak that the mode
 verified_devices[].predicted | text | | modelled | "fits" or "out of memory"
 verified_devices[].seen | text | | measured | the same, as seen under a hard limit
 verified_devices[].agrees | bool | | measured | whether the two agree
+"""
+
+DEVICE_ERRORS = """
 device_errors.made_by | text? | | record | command that made the table
 device_errors.rows[].what | text | | record | set of measurements
 device_errors.rows[].label | text | | record | label of the row
@@ -217,7 +220,8 @@ totals.reports | int? | reports | modelled | reports that were summed
 totals.downloads | int? | | modelled | downloads that succeeded
 totals.devices_per_s | float | 1/s | measured | devices simulated per second, over all rounds
 totals.missing_device_rounds | int? | | measured | devices times rounds of shards that gave no answer
-{_DEVICE_MODEL.strip()}
+{_VERIFIED.strip()}
+{DEVICE_ERRORS.strip()}
 execution.backend | text? | | record | where the shards ran
 execution.shards | int? | | record | parts of the fleet
 execution.resumed_rounds | int? | rounds | record | rounds that an earlier process had finished

@@ -22,8 +22,9 @@ from fedbert.planning.capacity.capacity import Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
-from fedbert.reporting.capacity.text import as_json, frame
+from fedbert.reporting.capacity.record import CapacityRecord, frame, record_of
 from fedbert.reporting.run import folder as run_files
+from fedbert.reporting.tradeoff.folder import TradeoffRecord
 from fedbert.results import RunResult
 from fedbert.scenario import build
 
@@ -86,11 +87,16 @@ def _servers() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/server.json"))]
 
 
+def _tradeoff() -> list[dict[str, Any]]:
+    errors = fake_run(*build({"devices": 1_000}))["device_errors"]
+    return [{"schema": 1, "command": "a command", "device_errors": errors}]
+
+
 def _capacity() -> list[dict[str, Any]]:
     scenario, execution = build({"devices": 1_000})
     base = base_of(fake_run(scenario, execution))
     plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
-    return [json.loads(json.dumps(as_json(forecast(base, plan), "a command")))]
+    return [json.loads(json.dumps(record_of(forecast(base, plan), "a command")))]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,7 @@ def _capacity() -> list[dict[str, Any]]:
         ("manifest.json", _manifests),
         ("server.json", _servers),
         ("capacity.json", _capacity),
+        ("tradeoff.json", _tradeoff),
     ],
 )
 def test_a_json_file_is_described(name: str, contents: Callable[[], list[dict[str, Any]]]) -> None:
@@ -132,6 +139,16 @@ def test_a_run_is_described(run_folder: Path) -> None:
     assert (
         _never(columns, [*(path for path, _ in leaves), *(leaf.path for leaf in declared(RunResult))]) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("capacity.json", CapacityRecord), ("tradeoff.json", TradeoffRecord)],
+)
+def test_a_declared_file_is_described(name: str, kind: type) -> None:
+    """Every key that the type of a file declares is described."""
+    columns = file_named(name).columns
+    assert [path for path in declared(kind) if column_of(columns, path) is None] == []
 
 
 def test_rounds_are_described(run_folder: Path) -> None:

@@ -360,6 +360,7 @@ class RunResult(Underway):
     wall_s: float
     peak_memory_bytes: int
 
+
 def run_bytes(result: RunResult) -> bytes:
     """Return the content of ``run.json``."""
     return (json.dumps(result, indent=1, allow_nan=False) + "\n").encode("ascii")

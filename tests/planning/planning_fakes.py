@@ -33,6 +33,21 @@ ROUND: dict[str, Any] = {
 }
 """What a round says that no plan reads."""
 
+WORLD = {"items": 7, "public_texts": 1, "private_texts": 2, "evaluation_texts": 1, "note": None}
+
+MODEL = {"name": "invented", "bytes": RELEASE_BYTES, "sha256": "0" * 64, "dim": 8, "teacher": "invented"}
+
+TOTALS: dict[str, Any] = {
+    "secure_sum": {"devices_per_shard": 0, "dropped": "none", "equal": None},
+    "traffic": {
+        "bytes_per_report": REPORT_BYTES,
+        "bytes_per_release": RELEASE_BYTES,
+        "bytes_up": 1,
+        "bytes_down": 1,
+    },
+    "totals": {"sessions": 1, "scored": 1, "clicks": 1, "devices_per_s": 1.0},
+}
+
 PRIVACY: dict[str, Any] = {
     "statement": "invented",
     "sampler": "poisson",
@@ -105,8 +120,8 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
         "status": "finished",
         "labels": LABELS,
         "scenario": scenario.model_dump(mode="json"),
-        "world": {"name": scenario.world},
-        "model": {"name": "invented", "bytes": RELEASE_BYTES},
+        "world": WORLD | {"name": scenario.world},
+        "model": MODEL,
         "privacy": {
             **PRIVACY,
             "mode": "central" if private else "none",
@@ -189,9 +204,7 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
         },
         "latency_histogram": {},
         "memory_histogram": {},
-        "secure_sum": {},
-        "traffic": {},
-        "totals": {},
+        **TOTALS,
         "timing_s": {},
         "wall_s": 0.1,
         "peak_memory_bytes": 1,

@@ -10,9 +10,15 @@ _SHOWN = 200
 
 
 class FedbertError(Exception):
-    """A mistake in what fedbert was given; its text is one line for the person who can mend it."""
+    """A mistake in what fedbert was given; its text is one line for the person who can mend it.
+
+    Line ends within it, as a name in a user's file may have, become spaces.
+    """
 
     exit_code = 2
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.splitlines()))
 
 
 class RunStopped(FedbertError):

@@ -1,7 +1,7 @@
 """Reading what a command wrote as JSON: of the right shape, or one line that says what to do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -22,9 +22,14 @@ class RecordKind(Generic[T]):
     whose: str  # as in "a run's"
     folder: str  # as in "a finished run"
     again: str  # the next step, as in "run the scenario again"
-    shape: Callable[[], TypeAdapter[T]]  # cached by its maker: it is built when it is first needed
+    shape: Any  # the type that is T, for pydantic
     schema: int | None  # None where the record has no such key
     limit_bytes: int
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)  # built when a record is first read: --help needs none
 
 
 def load_record(kind: RecordKind[T], folder: Path) -> T:
@@ -54,7 +59,7 @@ def checked_record(kind: RecordKind[T], record: Any, path: Path) -> T:
     Further keys are left in it: a later version may have written them.
     """
     try:
-        kind.shape().validate_python(record, strict=True)
+        _adapter(kind.shape).validate_python(record, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"

@@ -7,11 +7,9 @@ in `fedbert.dictionary`.
 """
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired, get_args
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.files import write_bytes
@@ -380,17 +378,12 @@ def load_run(folder: Path) -> RunResult:
     return load_record(RUN, folder)
 
 
-@cache
-def _shape() -> TypeAdapter[RunResult]:
-    return TypeAdapter(RunResult)
-
-
 RUN: RecordKind[RunResult] = RecordKind(
     file=RUN_FILE,
     whose="a run's",
     folder="a finished run",
     again="run the scenario again",
-    shape=_shape,
+    shape=RunResult,
     schema=SCHEMA,
     limit_bytes=RUN_LIMIT_BYTES,
 )

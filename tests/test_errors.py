@@ -2,7 +2,7 @@
 
 import pickle
 
-from fedbert.errors import FedbertError, RunStopped, invalid
+from fedbert.errors import RunStopped, invalid
 
 
 def test_an_error_is_one_line_whatever_it_names() -> None:

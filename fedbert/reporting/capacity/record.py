@@ -2,12 +2,10 @@
 
 import math
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.intervals import Estimate
@@ -105,17 +103,12 @@ class CapacityRecord(TypedDict):
     rollout: RolloutRow
 
 
-@cache
-def _shape() -> TypeAdapter[CapacityRecord]:
-    return TypeAdapter(CapacityRecord)
-
-
 CAPACITY: RecordKind[CapacityRecord] = RecordKind(
     file=CAPACITY_FILE,
     whose="a forecast's",
     folder="a capacity forecast",
     again="run `fedbert capacity` again",
-    shape=_shape,
+    shape=CapacityRecord,
     schema=SCHEMA,
     limit_bytes=LIMIT_BYTES,
 )

@@ -5,10 +5,8 @@ missing. Accuracies are in [0, 1], one figure or one per seed; sizes are in byte
 their name says otherwise.
 """
 
-from functools import cache
 from typing import Any, Required
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.records import RecordKind
@@ -195,17 +193,12 @@ class CompressionRecord(TypedDict, total=False):
     targets: list[TargetRow]
 
 
-@cache
-def _shape() -> TypeAdapter[CompressionRecord]:
-    return TypeAdapter(CompressionRecord)
-
-
 COMPRESSION: RecordKind[CompressionRecord] = RecordKind(
     file=COMPRESSION_FILE,
     whose="a compression's",
     folder="a compression's report (NAME-report)",
     again="run `fedbert compress` again",
-    shape=_shape,
+    shape=CompressionRecord,
     schema=None,
     limit_bytes=LIMIT_BYTES,
 )

@@ -1,10 +1,7 @@
 """The report of a run that was stopped: what its finished rounds say, and that this is not all."""
 
 import shlex
-from functools import cache
 from pathlib import Path
-
-from pydantic import TypeAdapter
 
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_journal
@@ -30,17 +27,12 @@ SETTINGS = f"{CHECKPOINT}/scenario.toml"
 """Where a run that works keeps its settings."""
 
 
-@cache
-def _shape() -> TypeAdapter[list[RoundRow]]:
-    return TypeAdapter(list[RoundRow])
-
-
 KIND: RecordKind[list[RoundRow]] = RecordKind(
     file=ROUNDS,
     whose="a run's",
     folder="a run",
     again="go on with the run, or run the scenario again",
-    shape=_shape,
+    shape=list[RoundRow],
     schema=None,
     limit_bytes=0,
 )

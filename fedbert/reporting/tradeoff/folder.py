@@ -1,11 +1,9 @@
 """The files of a finished trade-off grid, and its report made again from them."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.errors import FedbertError
@@ -36,17 +34,12 @@ class TradeoffRecord(TypedDict):
     device_errors: DeviceErrors | None
 
 
-@cache
-def _shape() -> TypeAdapter[TradeoffRecord]:
-    return TypeAdapter(TradeoffRecord)
-
-
 KIND: RecordKind[TradeoffRecord] = RecordKind(
     file=TRADEOFF_FILE,
     whose="a trade-off's",
     folder="a finished trade-off grid",
     again="run `fedbert tradeoff` again: finished cells are kept",
-    shape=_shape,
+    shape=TradeoffRecord,
     schema=SCHEMA,
     limit_bytes=LIMIT_BYTES,
 )

@@ -32,7 +32,7 @@ class Scenario(Settings):
     devices: int = Field(default=10_000, ge=1, le=MAX_DEVICES, description="phones in the fleet")
     rounds: int = Field(default=12, ge=1, le=10_000, description="federation rounds")
     round_hours: float = Field(default=2.0, gt=0, le=HOURS_PER_DAY, description="hours between two rounds")
-    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="seed of every random number")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="seed of every random number but the noise")
 
     world: str = Field(
         default="services",
@@ -45,11 +45,13 @@ class Scenario(Settings):
     interactions: Path | None = Field(
         default=None, description="file (user, item, timestamp) of the interactions world"
     )
-    non_iid: float = Field(default=0.5, ge=0, le=100, description="how far tastes differ; 0 = all alike")
+    non_iid: float = Field(
+        default=0.5, ge=0, le=100, description="how far tastes differ between devices; 0: all alike"
+    )
     tier_correlation: float = Field(
         default=0.5, ge=0, le=5, description="how far tastes depend on the device tier"
     )
-    sessions_per_day: float = Field(default=4.0, gt=0, le=48, description="sessions a device and day")
+    sessions_per_day: float = Field(default=4.0, gt=0, le=48, description="sessions per device per day")
     evaluation_share: float = Field(
         default=0.5,
         gt=0,
@@ -134,7 +136,7 @@ class Scenario(Settings):
         default=32,
         ge=0,
         le=256,
-        description="devices a round whose pairwise masks are really run and compared",
+        description="devices per round whose pairwise masks are really run and compared",
     )
 
     @field_validator("items", "interactions", "profiles", "availability_trace", mode="before")
@@ -226,12 +228,12 @@ class Scenario(Settings):
 
     @property
     def learning_per_day(self) -> float:
-        """Mean learning sessions a device and day."""
+        """Mean learning sessions per device per day."""
         return self.sessions_per_day * (1 - self.evaluation_share)
 
     @property
     def evaluation_per_day(self) -> float:
-        """Mean evaluation sessions a device and day."""
+        """Mean evaluation sessions per device per day."""
         return self.sessions_per_day * self.evaluation_share
 
 
@@ -245,7 +247,7 @@ class Execution(Settings):
     backend: Literal["inprocess", "ray"] = Field(default="inprocess", description="where the shards run")
     ray_address: str | None = Field(default=None, description="address of a running Ray cluster")
     shards: int | None = Field(
-        default=None, ge=1, le=10_000, description="parts of the fleet; default: one a core"
+        default=None, ge=1, le=10_000, description="parts of the fleet; default: one per core"
     )
     output: Path | None = Field(
         default=None, description="the run folder; default runs/<world>-<devices>-<seed>"

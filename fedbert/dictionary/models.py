@@ -36,7 +36,7 @@ files.* | text | | record | hash of a file of the server's part
 _STAGES = """
 stages[].stage | text | | record | name of the stage
 stages[].bytes | int | bytes | measured | size of the model after the stage
-stages[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one a seed
+stages[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one per seed
 stages[].seconds | float? | s | measured | time of the stage
 stages[].note | text? | | record | what to know about the stage
 quantisation[].form | text | | record | bits of embeddings and weights
@@ -51,8 +51,8 @@ _ABLATION = """
 ablation.steps | int? | steps | setting | steps of each arm
 ablation.texts | int? | texts | record | labelled texts of each arm
 ablation.arms[].arm | text? | | setting | method
-ablation.arms[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one a seed
-ablation.arms[].seconds | list? | s | measured | time, one a seed
+ablation.arms[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one per seed
+ablation.arms[].seconds | list? | s | measured | time, one per seed
 ablation.reference | text? | | record | arm that the others are compared with
 ablation.differences[].arm | text? | | record | method
 ablation.differences[].task | text? | | record | task

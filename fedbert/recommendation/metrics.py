@@ -1,6 +1,6 @@
 """Ranking metrics out of histograms of the target item's rank among the candidates.
 
-One relevant item a session, so with rank r of n candidates: nDCG@k = 1 / log2(1 + r) if r <= k else 0;
+One relevant item per session, so with rank r of n candidates: nDCG@k = 1 / log2(1 + r) if r <= k else 0;
 MRR = 1 / r; hit@1 = (r = 1); AUC = (n - r) / (n - 1). A mean over sessions needs only
 how often each rank came, and such counts add up exactly over shards.
 """

@@ -1,4 +1,4 @@
-"""Which real user holds which phone: users' tastes made to go with the device tier, one user a device.
+"""Which real user holds which phone: users' tastes made to go with the device tier, one user per device.
 
 Modelled: no data at hand say what phone a user had. Users who lean to what many choose get cheap phones more
 often, users of rare items expensive ones. Devices are taken in groups of `GROUP`; within a group the users

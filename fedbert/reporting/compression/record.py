@@ -56,7 +56,7 @@ class ArmRow(Measured, total=False):
     """A method of the ablation."""
 
     arm: Required[str]
-    seconds: list[float]  # one a seed
+    seconds: list[float]  # one per seed
     bytes: float
     note: str
 

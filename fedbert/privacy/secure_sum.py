@@ -50,9 +50,7 @@ def neighbour_graph(
     number; from `len(parties) - 1` on the graph is complete.
     """
     if len(set(parties)) != len(parties):
-        raise FedbertError(
-            f"parties(={len(parties)} numbers) must be distinct; a device masks once per round"
-        )
+        raise FedbertError(f"parties(={len(parties)} numbers) must be distinct; each masks once per round")
     if any(not 0 <= party < 1 << _PARTY_BITS for party in parties):
         raise FedbertError("parties must be numbers >= 0 and < 2^48; use device or shard numbers")
     size = len(parties)

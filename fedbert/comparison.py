@@ -59,16 +59,18 @@ def _vectors(id_: str, name: str, inputs: str) -> System:
     return System(id_, name, inputs, header)
 
 
-def systems(unreleased: bool, pooled: bool = True) -> list[System]:
+def systems(unreleased: bool, pooled: bool = True, popularity: bool = True) -> list[System]:
     """Return the systems of a run.
 
     Args:
         unreleased: whether the server's student differs from the last release.
         pooled: whether the pooled-data bound was trained.
+        popularity: whether it is known which items are popular.
     """
     left_out = ({UNRELEASED} if not unreleased else set()) | ({POOLED} if not pooled else set())
+    by_popularity = System("popularity", "popularity", "popularity of the item", {"kind": "popularity"})
     found = [
-        System("popularity", "popularity", "popularity of the item", {"kind": "popularity"}),
+        *([by_popularity] if popularity else []),
         System("tfidf", "TF-IDF", "text of the session, name of the item", {"kind": "tfidf"}),
         System(
             "user",

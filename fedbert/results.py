@@ -7,6 +7,7 @@ in `fedbert.dictionary`.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NotRequired, get_args
 
@@ -238,6 +239,47 @@ def asked_errors(errors: DeviceErrors) -> list[DeviceErrorRow]:
     return [row for row in errors["rows"] if row["asked"] is not None]
 
 
+class TableRow(TypedDict):
+    """What was read of one of the user's own tables (`fedbert.user_tables.TableFacts`)."""
+
+    file: str
+    rows: int
+    separator: str | None  # None: Parquet
+    blank_lines: int
+    ignored_columns: Sequence[str]
+
+
+class LogRow(TypedDict):
+    """What was read of the user's own catalogue and log (`fedbert.recommendation.log_facts.LogFacts`)."""
+
+    items: TableRow
+    interactions: TableRow
+    has_popularity: bool
+    rows_used: int
+    rows_dropped: dict[str, int]  # by reason
+    ids_mended: dict[str, int]  # rows by what was passed over in their ids
+    users: int  # kept
+    users_dropped: int
+    users_evaluated: int
+    first: str  # dates, UTC
+    last: str
+    time_unit: str
+    split: str  # "date" | "own-time"
+    cut: str | None  # date; None where each user's own rows are cut
+    learning_share: float
+    min_rating: float | None
+
+
+class TraceRow(TypedDict):
+    """What was read of the user's own trace (`fedbert.devices.trace_facts.TraceFacts`)."""
+
+    table: TableRow
+    phones: int
+    days: int
+    days_of_phone: list[int]  # whole days that each phone is traced for, least first
+    observed_hours: float  # hours inside a row of any state, all phones
+
+
 class WorldFacts(TypedDict):
     """What the run's world holds; `note` is for plain sight."""
 
@@ -247,6 +289,9 @@ class WorldFacts(TypedDict):
     private_texts: int
     evaluation_texts: int
     users: NotRequired[int | None]
+    unknown_token_share: NotRequired[float]
+    read: NotRequired[LogRow]
+    trace: NotRequired[TraceRow]
     note: str | None
 
 

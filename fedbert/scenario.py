@@ -40,10 +40,18 @@ class Scenario(Settings):
         description="which users, items and texts: services, movietweetings, interactions, or my.py:name",
     )
     items: Path | None = Field(
-        default=None, description="catalogue file (item, text) of the interactions world"
+        default=None, description="catalogue file (item, text[, popularity]) of the interactions world"
     )
     interactions: Path | None = Field(
-        default=None, description="file (user, item, timestamp) of the interactions world"
+        default=None, description="file (user, item, timestamp[, rating]) of the interactions world"
+    )
+    split: Literal["date", "own-time"] = Field(
+        default="date",
+        description="where learning ends in the interactions world: at a date, or within each user's rows",
+    )
+    min_rating: float | None = Field(
+        default=None,
+        description="rating below which a row of interactions is no click; default: every row is one",
     )
     non_iid: float = Field(
         default=0.5, ge=0, le=100, description="how far tastes differ between devices; 0: all alike"
@@ -161,6 +169,10 @@ class Scenario(Settings):
             raise ValueError(
                 f"items and interactions belong to world 'interactions', not to {self.world!r}; "
                 "add --world interactions"
+            )
+        if not custom and (self.split != "date" or self.min_rating is not None):
+            raise ValueError(
+                f"split and min_rating belong to world 'interactions', not to {self.world!r}; leave them out"
             )
         if self.availability_trace is not None and self.availability != "default":
             raise ValueError(
@@ -306,8 +318,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("memory_budget_bytes", "deadline_ms", "threads", "verify_devices"),
     ),
     "world": (
-        *("world", "items", "interactions", "sessions_per_day", "evaluation_share", "history_length"),
-        *("non_iid", "tier_correlation"),
+        *("world", "items", "interactions", "split", "min_rating", "sessions_per_day", "evaluation_share"),
+        *("history_length", "non_iid", "tier_correlation"),
     ),
     "model": (
         *("model", "teacher", "update_steps", "student_learning_rate", "teacher_learning_rate", "precision"),

@@ -18,7 +18,8 @@ LAYERS = [
     {"scenario", "results", "comparison", "dictionary"},
     {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
     | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
-    | {"records", "settings", "interrupts", "display", "version"},
+    | {"records", "settings", "interrupts", "display", "version"}
+    | {"separated_text", "user_tables"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FREE = LAYERS[0] | LAYERS[-2] | LAYERS[-1]

@@ -25,7 +25,7 @@ class Progress(Protocol):
         """Say what came out of a round (0 = the window before the first)."""
 
     def note(self, text: str) -> None:
-        """Say in one line what went wrong and did not end the run."""
+        """Say in one line what was read, or what went wrong and did not end the run."""
 
     def finish(self) -> None:
         """Say nothing more; may be called twice."""

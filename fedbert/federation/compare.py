@@ -109,7 +109,9 @@ def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
         vectors[met] = _to_int8(encode(server.models, texts, "text"))
         arrays[f"{name}_texts"] = vectors
         arrays[f"{name}_items"] = _to_int8(encode(server.models, items, "item"))
-    run.systems = comparison.systems(unreleased, pooled is not None)
+    run.systems = comparison.systems(
+        unreleased, pooled is not None, run.world.public.catalogue.has_popularity
+    )
     return arrays
 
 

@@ -99,7 +99,9 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
 
 def load_scenario_world(scenario: Scenario) -> World:
     """Return the scenario's world: one of fedbert's, or one of the user's own file that passes its trial."""
-    world = load_world(scenario.world, scenario.items, scenario.interactions)
+    world = load_world(
+        scenario.world, scenario.items, scenario.interactions, scenario.split, scenario.min_rating
+    )
     if scenario.world not in WORLDS:
         from fedbert.recommendation import trial
 

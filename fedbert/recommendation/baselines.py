@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fedbert.recommendation.catalogue import PublicData
+from fedbert.recommendation.names import counts_anything
 
 # Weights in 2^-14: products of two unit vectors stay far within int64, and order is lost to no rounding.
 _UNIT = 2**14
@@ -51,6 +52,9 @@ def fit_tfidf(public: PublicData, texts: Sequence[str]) -> TfidfScorer:
         {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
         {"ngram_range": (3, 5), "analyzer": "char_wb"},
     ):
+        if not counts_anything(TfidfVectorizer(**options), names):  # emoji have no word
+            halves.append((sparse.csr_matrix((len(texts), 0)), sparse.csr_matrix((len(names), 0))))
+            continue
         features = TfidfVectorizer(**options).fit(names).get_feature_names_out()
         model = TfidfVectorizer(**options, vocabulary=list(features), sublinear_tf=True).fit(corpus)
         halves.append((model.transform(texts), model.transform(names)))

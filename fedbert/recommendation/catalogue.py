@@ -36,6 +36,11 @@ class Catalogue:
         """How many items there are."""
         return len(self.texts)
 
+    @property
+    def has_popularity(self) -> bool:
+        """Whether some items are more popular than others, so that an order by popularity says something."""
+        return bool(self.popularity.max() > self.popularity.min())
+
 
 @dataclass(frozen=True)
 class PublicData:

@@ -1,6 +1,7 @@
 """Which items have similar names: TF-IDF over the public item texts, and nothing else."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,20 @@ def name_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
-    joined = sparse.hstack([words.fit_transform(texts), letters.fit_transform(texts)])
+    joined = sparse.hstack([_fitted(words, texts), _fitted(letters, texts)])
     return sparse.csr_matrix(joined * np.sqrt(0.5))
+
+
+def _fitted(vectoriser: Any, texts: Sequence[str]) -> sparse.csr_matrix:
+    if not counts_anything(vectoriser, texts):
+        return sparse.csr_matrix((len(texts), 0))
+    return sparse.csr_matrix(vectoriser.fit_transform(texts))
+
+
+def counts_anything(vectoriser: Any, texts: Sequence[str]) -> bool:
+    """Return whether a text has a feature that `vectoriser` counts: it refuses to be fitted on none."""
+    analyse = vectoriser.build_analyzer()
+    return any(analyse(text) for text in texts)
 
 
 def nearest_by_name(texts: Sequence[str], count: int = NEIGHBOURS) -> NDArray[np.int32]:

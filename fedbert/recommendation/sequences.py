@@ -2,7 +2,8 @@
 
 A user's interactions in the order of time are a chain; a *step* is (the item before, the item after). Its
 text is the name of the item before, its target item the one after. All interactions are cut at one point in
-time: steps to an item before the cut are learning steps, the others evaluation steps. The earlier half of a
+time, or each user's at a point of their own: steps to an item before the cut are learning steps, the others
+evaluation steps. The earlier half of a
 user's learning steps is the history, the later half is what learning sessions on the clock draw from.
 """
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from fedbert.paths import data_folder
 from fedbert.randomness import ONCE, Purpose, generator
 from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
+from fedbert.recommendation.log_facts import LogFacts
 from fedbert.recommendation.sessions import (
     Block,
     Kind,
@@ -28,7 +30,7 @@ from fedbert.recommendation.sessions import (
 from fedbert.recommendation.tier_users import assign, lean_of
 
 LEARNING_SHARE = 0.8
-"""Share of all interactions, by time, that come before the cut."""
+"""Share of the interactions, by time, that come before the cut."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class SequenceWorld:
     """Users who go from one item to the next; text ids are item ids.
 
     `lean` [user] is how far a user leans to rare items (`tier_users`): who holds which phone goes by it.
+    `read` is what was read of the user's own files, None for a shipped world.
     """
 
     name: str
@@ -58,6 +61,7 @@ class SequenceWorld:
     learning: Steps
     evaluation: Steps
     lean: NDArray[np.float64]
+    read: LogFacts | None = None
 
     def user_of(self, block: Block) -> NDArray[np.int64]:
         """Return the user on each device: a permutation, repeated when devices outnumber users.

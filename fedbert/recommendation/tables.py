@@ -1,136 +1,230 @@
 """The world `interactions`: a catalogue and a click log out of a user's own CSV or Parquet files.
 
 items: columns ``item`` (any id), ``text`` (its written name) and, if the server knows it, ``popularity`` (any
-weight >= 0, public). interactions: ``user``, ``item``, ``timestamp`` (Unix seconds or ISO 8601); a ``rating``
-column may be there and is not used. Other columns are ignored. Every mistake is one `FedbertError`.
+weight >= 0, public). interactions: ``user``, ``item``, ``timestamp`` (Unix time or ISO 8601) and, for
+`min_rating`, ``rating``. Other columns are not used, and named in `LogFacts`. Ids are compared without blanks
+around them; ``7.0`` is ``7`` where only one of the two is an item. Every mistake is one `FedbertError`.
 """
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fedbert.errors import FedbertError, invalid
+from fedbert.errors import FedbertError
 from fedbert.recommendation.catalogue import NEIGHBOURS, PublicData, make_catalogue
+from fedbert.recommendation.log_facts import RATING, LogFacts
+from fedbert.recommendation.log_times import day, read_times
 from fedbert.recommendation.names import nearest_by_name
 from fedbert.recommendation.sequences import LEARNING_SHARE, SequenceWorld, make_sequence_world
 from fedbert.results import CANDIDATES
-from fedbert.table_files import bad_row, read_table, strings
+from fedbert.user_tables import TableFacts, UserTable, as_whole, read_table
 
 MIN_ITEMS = max(CANDIDATES, NEIGHBOURS + 1)
 """A session ranks CANDIDATES items, half of them drawn from the target item's neighbours."""
 
+Split = Literal["date", "own-time"]
+"""Where learning ends: at one date for all users, or at a place of each user's own."""
+
 
 def read_public(items: Path | None) -> PublicData:
     """Return the public part, out of the catalogue file alone. Raises `FedbertError` if it is wrong."""
-    return _catalogue(items)[0]
+    return _catalogue(items).public
 
 
-def load_interactions(items: Path | None, interactions: Path | None) -> SequenceWorld:
-    """Return the world of the two files. Raises `FedbertError` for each way they can be wrong."""
-    public, ids = _catalogue(items)
-    path = _given("interactions", interactions)
-    table = read_table("interactions", path, ("user", "item", "timestamp"))
-    names = strings(table["item"])
-    place = pc.index_in(names, value_set=pa.array(ids, pa.string()))
-    if place.null_count:
-        row = pc.index(pc.is_null(place), True).as_py()
-        raise bad_row(
-            path, row, "item", names[row].as_py(), "be an item of the items file", "add it or drop the row"
+def load_interactions(
+    items: Path | None, interactions: Path | None, split: Split = "date", min_rating: float | None = None
+) -> SequenceWorld:
+    """Return the world of the two files. Raises `FedbertError` for each way they can be wrong.
+
+    Args:
+        items: the catalogue.
+        interactions: the log.
+        split: 'date' ends learning at one time for all, 'own-time' after a share of each user's own rows.
+        min_rating: rows whose ``rating`` is lower are left out; None: every row is a click.
+    """
+    catalogue = _catalogue(items)
+    columns = ("user", "item", "timestamp")
+    wanted = (RATING,) if min_rating is not None else ()
+    table = read_table("interactions", _given("interactions", interactions), (*columns, *wanted))
+    mended: dict[str, int] = {}
+    item = _items(table, catalogue.ids, mended)
+    user = _users(table, mended)
+    times = read_times(table, "timestamp")
+    chosen = _liked(table, min_rating)
+    dropped = {"rated lower than --min-rating": len(user) - len(chosen)}
+    order = chosen[np.lexsort((chosen, times.unix_ms[chosen], user[chosen]))]
+    user, item, time = user[order], item[order], times.unix_ms[order]
+    # Numbered anew: users all of whose rows are rated lower have none.
+    user = np.unique(user, return_inverse=True)[1].astype(np.int64)
+    cut = int(np.sort(time)[int(LEARNING_SHARE * len(time))]) if split == "date" else None
+    learning = time < cut if cut is not None else _first_of_each(user)
+    world = make_sequence_world(catalogue.public, user, item, learning)
+    repeats = int(np.count_nonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1])))
+    used = sum(int(steps.count.sum()) for steps in (world.past, world.learning, world.evaluation))
+    used += world.users or 0
+    dropped["repeats of the row before"] = repeats
+    dropped["of users who are left out"] = len(user) - repeats - used
+    facts = LogFacts(
+        items=catalogue.facts,
+        interactions=table.facts,
+        has_popularity=catalogue.public.catalogue.has_popularity,
+        rows_used=used,
+        rows_dropped={reason: count for reason, count in dropped.items() if count},
+        ids_mended=mended,
+        users=world.users or 0,
+        users_dropped=int(user[-1]) + 1 - (world.users or 0),
+        users_evaluated=int(np.count_nonzero(world.evaluation.count)),
+        first=day(int(time.min())),
+        last=day(int(time.max())),
+        time_unit=times.unit if times.unit[0].isupper() or times.unit == "dates" else f"Unix {times.unit}",
+        split=split,
+        cut=None if cut is None else day(cut),
+        learning_share=LEARNING_SHARE,
+        min_rating=min_rating,
+    )
+    _refuse_without_evaluation(table, facts)
+    return replace(world, read=facts)
+
+
+def _refuse_without_evaluation(table: UserTable, facts: LogFacts) -> None:
+    """Raise FedbertError if nobody has two items to learn from, or nobody is left to evaluate on."""
+    first = f"the first {facts.learning_share:.0%}"
+    of = f"of the time, before {facts.cut}" if facts.cut else "of their own rows"
+    if facts.users == 0:
+        raise table.refused(f"have a user with two different items in {first} {of}", "give a longer log")
+    if facts.users_evaluated == 0:
+        rule = f"have a user to evaluate on: one of the {facts.users:,} who learn with a further item after"
+        if facts.cut is None:
+            raise table.refused(f"{rule} {first} {of}", "give a longer log")
+        came = f"{rule} the cut ({facts.cut}, {facts.learning_share:.0%} of all rows)"
+        raise table.refused(
+            came, "give a longer log, or --split own-time where each user came in one sitting"
         )
-    users = strings(table["user"])
-    empty = pc.index(pc.equal(pc.utf8_trim_whitespace(users), ""), True).as_py()
-    if empty >= 0:
-        raise bad_row(path, empty, "user", "", "name a user", "fill it in or drop the row")
-    time = _times(path, table["timestamp"])
-    user = np.unique(np.array(users.to_pylist()), return_inverse=True)[1].astype(np.int64)
-    item = np.asarray(place, np.int64)
-    cut = np.sort(time)[int(LEARNING_SHARE * len(time))]
-    order = np.lexsort((np.arange(len(time)), time, user))
-    world = make_sequence_world(public, user[order], item[order], (time < cut)[order])
-    if world.users == 0:
-        raise invalid(
-            "interactions",
-            str(path),
-            f"have a user with two different items in the first {LEARNING_SHARE:.0%} of the time",
-            "give a longer log",
-        )
-    return world
 
 
-def _catalogue(items: Path | None) -> tuple[PublicData, list[str]]:
-    path = _given("items", items)
-    table = read_table("items", path, ("item", "text"))
-    ids = strings(table["item"]).to_pylist()
-    texts = [" ".join(text.split()) for text in strings(table["text"]).to_pylist()]
+class _Catalogue(NamedTuple):
+    public: PublicData
+    ids: pa.Array
+    facts: TableFacts
+
+
+def _catalogue(items: Path | None) -> _Catalogue:
+    table = read_table("items", _given("items", items), ("item", "text"), ("popularity",))
+    ids = table.ids("item").values
+    texts = [" ".join(text.split()) for text in table.text("text").to_pylist()]
     seen: set[str] = set()
-    for row, (name, text) in enumerate(zip(ids, texts, strict=True)):
-        if not name.strip():
-            raise bad_row(path, row, "item", name, "not be empty", "give the item an id")
+    for row, (name, text) in enumerate(zip(ids.to_pylist(), texts, strict=True)):
+        if not name:
+            raise table.bad(row, "item", name, "not be empty", "give the item an id")
         if name in seen:
-            raise bad_row(path, row, "item", name, "be there once", "keep one of its rows")
+            raise table.bad(row, "item", name, "be there once", "keep one of its rows")
         if not text:
-            raise bad_row(path, row, "text", "", "not be empty", f"write a name for item {name!r}")
+            raise table.bad(row, "text", "", "not be empty", f"write a name for item {name!r}")
         seen.add(name)
     if len(ids) < MIN_ITEMS:
-        raise invalid(
-            "items", str(path), f"have at least {MIN_ITEMS} items (has {len(ids)})", "give a larger catalogue"
-        )
-    popularity, kind = _popularity(path, table)
+        raise table.refused(f"have at least {MIN_ITEMS} items (has {len(ids)})", "give a larger catalogue")
+    popularity, kind = _popularity(table)
     catalogue = make_catalogue(texts, popularity, nearest_by_name(texts))
     manifest = {"world": "interactions", "items": len(ids), "popularity": kind}
     general = np.full(len(texts), -1, np.int32)
     split = ("general",) * len(texts)
-    return PublicData("interactions", catalogue, catalogue.texts, general, split, manifest), ids
+    public = PublicData("interactions", catalogue, catalogue.texts, general, split, manifest)
+    return _Catalogue(public, ids, table.facts)
 
 
-def _popularity(path: Path, table: pa.Table) -> tuple[NDArray[np.float64], str]:
-    if "popularity" not in table.column_names:
-        return np.full(table.num_rows, 1.0 / table.num_rows), "equal: the items file has no popularity column"
-    column = strings(table["popularity"])
-    weights = np.empty(table.num_rows)
-    for row, value in enumerate(column.to_pylist()):
-        try:
-            weights[row] = float(value)
-        except ValueError:
-            weights[row] = np.nan
-        if not (np.isfinite(weights[row]) and weights[row] >= 0):
-            raise bad_row(
-                path, row, "popularity", value, "be a number >= 0", "use a count, or leave the column out"
-            )
-    if weights.sum() <= 0:
-        raise invalid("items", str(path), "have a popularity > 0 somewhere", "or leave the column out")
-    return weights / weights.sum(), "the items file's column, public"
+def _popularity(table: UserTable) -> tuple[NDArray[np.float64], str]:
+    rows = table.facts.rows
+    if "popularity" not in table:
+        return np.full(rows, 1.0 / rows), "equal: the items file has no popularity column"
+    weights = table.numbers("popularity")
+    good = np.isfinite(weights) & (weights >= 0)
+    if not good.all():
+        row = int(np.argmin(good))
+        value = table.shown("popularity")[row].as_py()
+        raise table.bad(row, "popularity", value, "be a number >= 0", "use a count, or leave the column out")
+    total = float(weights.sum())
+    if not 0 < total < np.inf:
+        raise table.refused("have a popularity > 0 somewhere, and a finite sum", "or leave the column out")
+    return weights / total, "the items file's column, public"
 
 
-def _times(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return timestamps as Unix seconds [n]."""
-    if pa.types.is_timestamp(column.type) and not column.null_count:
-        return np.asarray(column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64()))
-    values = strings(column)
-    try:
-        return np.asarray(values.cast(pa.int64()))
-    except pa.ArrowInvalid:
-        pass
-    seconds = np.empty(len(values), np.int64)
-    for row, value in enumerate(values.to_pylist()):
-        try:
-            seconds[row] = _seconds(value)
-        except (ValueError, OverflowError):
-            rule = "be Unix seconds or ISO 8601, as 1365029107 or 2013-04-03T22:45:07"
-            raise bad_row(path, row, "timestamp", value, rule, "mend or drop the row") from None
-    return seconds
+def _items(table: UserTable, ids: pa.Array, mended: dict[str, int]) -> NDArray[np.int64]:
+    """Return the place of each row's item in the catalogue `[row]`; `mended` takes what was passed over."""
+    found = table.ids("item")
+    place = pc.index_in(found.values, value_set=ids)
+    if found.with_blanks:
+        mended["item ids with blanks around them"] = found.with_blanks
+    if place.null_count:
+        whole = as_whole(ids)
+        if pc.count_distinct(whole).as_py() == len(ids):
+            before = place.null_count
+            place = pc.coalesce(place, pc.index_in(as_whole(found.values), value_set=whole))
+            if before > place.null_count:
+                mended["item ids written as decimals in one file alone"] = before - place.null_count
+    if place.null_count:
+        row = pc.index(pc.is_null(place), True).as_py()
+        value = found.values[row].as_py()
+        rule = f"be an item of the items file ({place.null_count:,} of {len(place):,} rows are of none)"
+        raise table.bad(row, "item", value, rule, _hint(value, ids.to_pylist()))
+    return np.asarray(place, np.int64)
 
 
-def _seconds(value: str) -> int:
-    try:
-        return int(float(value))
-    except ValueError:
-        moment = datetime.fromisoformat(value.strip())
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+def _hint(value: str, ids: list[str]) -> str:
+    """Return what to do about an id that is no item: the likeliest cause, if one shows."""
+    if not value:
+        return "fill it in or drop the row"
+    for name in ids:
+        if name.casefold() == value.casefold():
+            return f"it is {name!r} there: capitals count"
+        if name.lstrip("0") == value.lstrip("0"):
+            return f"it is {name!r} there: leading zeros count, so save ids as text"
+    return "add it or drop the row"
+
+
+def _users(table: UserTable, mended: dict[str, int]) -> NDArray[np.int64]:
+    """Return the number of each row's user `[row]`, in the order of their ids."""
+    found = table.ids("user")
+    empty = pc.index(found.values, "").as_py()
+    if empty >= 0:
+        raise table.bad(empty, "user", "", "name a user", "fill it in or drop the row")
+    whole = as_whole(found.values)
+    decimals = int(pc.sum(pc.not_equal(whole, found.values)).as_py() or 0)
+    if found.with_blanks:
+        mended["user ids with blanks around them"] = found.with_blanks
+    if decimals:
+        mended["user ids written as decimals"] = decimals
+    codes = whole.dictionary_encode()
+    place = np.unique(np.array(codes.dictionary.to_pylist()), return_inverse=True)[1]
+    numbers: NDArray[np.int64] = place.astype(np.int64)[np.asarray(codes.indices)]
+    return numbers
+
+
+def _liked(table: UserTable, min_rating: float | None) -> NDArray[np.int64]:
+    """Return the places of the rows that count as clicks."""
+    if min_rating is None:
+        return np.arange(table.facts.rows)
+    rating = table.numbers(RATING)
+    if np.isnan(rating).any():
+        row = int(np.argmax(np.isnan(rating)))
+        value = table.shown(RATING)[row].as_py()
+        raise table.bad(row, RATING, value, "be a number", "fill it in, or leave out --min-rating")
+    chosen = np.flatnonzero(rating >= min_rating)
+    if not len(chosen):
+        rule = f"have a row with a rating of at least {min_rating:g} (the highest is {rating.max():g})"
+        raise table.refused(rule, "lower --min-rating")
+    return chosen
+
+
+def _first_of_each(user: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether a row is in the first part of its user's; `user` is sorted."""
+    count = np.bincount(user)
+    place = np.arange(len(user)) - (np.cumsum(count) - count)[user]
+    return np.asarray(place < np.floor(LEARNING_SHARE * count)[user])
 
 
 def _given(name: str, path: Path | None) -> Path:

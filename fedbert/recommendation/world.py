@@ -83,15 +83,21 @@ class World(Protocol):
         """Return a block's sessions in a round; round 0 is the window before the clock."""
 
 
-def load_world(name: str, items: Path | None = None, interactions: Path | None = None) -> World:
+def load_world(
+    name: str,
+    items: Path | None = None,
+    interactions: Path | None = None,
+    split: str = "date",
+    min_rating: float | None = None,
+) -> World:
     """Return a world with its private part: one of `WORLDS`, or what ``my.py:load`` returns.
 
-    `items` and `interactions` are for the world 'interactions'. Raises `FedbertError` for an unknown name or
-    a file that is wrong.
+    All but `name` are for the world 'interactions'. Raises `FedbertError` for an unknown name or a file that
+    is wrong.
     """
     load = load_named(name, WORLDS, "world", "world")
     if name == "interactions":
-        files: World = load(items, interactions)
+        files: World = load(items, interactions, split, min_rating)
         return files
     _no_files(name, items, interactions)
     world: World = load() if name in WORLDS else Named("world", name, PAGE).made(load, NEEDED)

@@ -35,7 +35,7 @@ class Progress(Protocol):
         """Report a finished round."""
 
     def note(self, text: str) -> None:
-        """Say in one line what went wrong and did not end the run."""
+        """Say in one line what was read, or what went wrong and did not end the run."""
 
 
 class Quiet:
@@ -87,6 +87,7 @@ def run(
     from fedbert.federation.session import Session
     from fedbert.resume import RunStore
     from fedbert.simulation.summary import summarise
+    from fedbert.simulation.world_facts import lines_read
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
@@ -98,6 +99,8 @@ def run(
         progress.round_done(row, scenario.devices / max(row["wall_s"], 1e-9))
     progress.stage("loading teacher and student")
     session = Session.open(scenario)
+    for line in lines_read(session.environment):
+        progress.note(line)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
     session.lost_shards = execution.lost_shards or ("stop" if grid is None else "leave-out")
     session.signing_key = execution.signing_key

@@ -38,10 +38,10 @@ from fedbert.results import (
     SecureSumRow,
     TierRow,
     TrafficRow,
-    WorldFacts,
 )
 from fedbert.scenario import Scenario, anchored
 from fedbert.simulation.privacy_row import privacy_row
+from fedbert.simulation.world_facts import world_facts
 from fedbert.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:
@@ -180,22 +180,6 @@ def _histogram(table: NDArray[np.int64], edges: NDArray[np.float64], name: str) 
     }
 
 
-def _world_facts(session: Session) -> WorldFacts:
-    """Return what the report says of the world."""
-    world, scenario = session.world, session.scenario
-    evaluation = int(world.evaluation_text.sum())
-    reused = world.users is not None and world.users < scenario.devices
-    return {
-        "name": world.name,
-        "items": len(world.public.catalogue.texts),
-        "public_texts": len(world.public.texts),
-        "private_texts": len(world.texts) - evaluation,
-        "evaluation_texts": evaluation,
-        "users": world.users,
-        "note": world.reuse_note if reused else None,
-    }
-
-
 def device_sample(environment: Environment) -> "pd.DataFrame":
     """Return the first devices of the fleet, one row each, with units in the names."""
     import pandas as pd
@@ -276,7 +260,7 @@ def summarise(
         "status": "finished" if finished else f"interrupted after round {done}",
         "labels": dict(LABELS),
         "scenario": anchored(scenario).model_dump(mode="json"),
-        "world": _world_facts(session),
+        "world": world_facts(environment),
         "model": server.model_facts(state.server),
         "privacy": privacy_row(environment.mechanism, scenario, done),
         "rounds": rows,

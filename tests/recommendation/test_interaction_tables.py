@@ -94,7 +94,7 @@ def test_ids_keep_leading_zeros_and_may_be_numbers(tmp_path: Path) -> None:
     assert public.catalogue.items == 31
     table = pa.table({"item": list(range(25)), "text": [f"Name {number}" for number in range(25)]})
     pq.write_table(table, tmp_path / "items.parquet")
-    log = ["user,item,timestamp", *(f"1,{number % 25},{number}" for number in range(40))]
+    log = ["user,item,timestamp", *(f"1,{number % 25},{1_700_000_000 + number}" for number in range(40))]
     assert load(tmp_path / "items.parquet", write(tmp_path / "log.csv", log)).users == 1
 
 
@@ -117,7 +117,10 @@ def changed(lines: list[str], row: int, line: str) -> list[str]:
 
 
 ITEM_MISTAKES = {
-    "no text column": (["item,name", *ITEMS[1:]], r"must have a column 'text' \(has: item, name\)"),
+    "no text column": (
+        ["item,name", *ITEMS[1:]],
+        r"must have a column 'text' \(has: item, name; sep",
+    ),
     "two text columns": (
         ["item,text,text", *(line + ",x" for line in ITEMS[1:])],
         "must have one column 'text'",
@@ -131,7 +134,10 @@ ITEM_MISTAKES = {
         changed(ITEMS, 3, "n002,  "),
         "row 3, text.* must not be empty; write a name for item 'n002'",
     ),
-    "ragged": (changed(ITEMS, 3, "n002,a,b,c"), "must be a readable table"),
+    "ragged": (
+        changed(ITEMS, 3, "n002,a,b,c"),
+        r"must have 2 fields in each row, as its header has \(row 3 has 4\); quote fields that hold a comma",
+    ),
     "popularity": (
         ["item,text,popularity", *(line + ",1" for line in ITEMS[1:-1]), ITEMS[-1] + ",-2"],
         r"row 30, popularity\(='-2'\) must be a number >= 0",
@@ -179,7 +185,7 @@ CLICK_MISTAKES = {
     ),
     "no user": (changed(CLICKS, 6, ",n001,5,1"), "row 6, user.* must name a user"),
     "one item a user": (
-        ["user,item,timestamp", *(f"u{number},n001,{number}" for number in range(20))],
+        ["user,item,timestamp", *(f"u{number},n001,{1_700_000_000 + number}" for number in range(20))],
         "must have a user with two different items",
     ),
 }
@@ -205,7 +211,7 @@ def test_files_that_cannot_be_read_are_named(items: Path, clicks: Path, tmp_path
     with pytest.raises(FedbertError, match="needs --interactions FILE"):
         load(items, None)
     text = write(tmp_path / "items.txt", ITEMS)
-    with pytest.raises(FedbertError, match=r"must end in .csv or .parquet"):
+    with pytest.raises(FedbertError, match=r"must end in .csv, .tsv or .parquet"):
         load(text, clicks)
     broken = write(tmp_path / "items.parquet", ITEMS)
     with pytest.raises(FedbertError, match="must be a readable table"):

@@ -1,4 +1,4 @@
-"""Classification sets for compression: CSV or Parquet files of `text,label[,split]`, one task a file."""
+"""Classification sets for compression: tables of `text,label[,split]`, one task a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
+from fedbert.user_tables import TableFacts, UserTable, is_table, read_table
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-_SPLIT_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
+_SPLIT_NAMES: dict[str, Split] = {split: split for split in SPLITS}
+_SPLIT_NAMES |= {"val": "validation", "valid": "validation", "dev": "validation"}
 _TEST_EVERY = 5
 """Without a split column every fifth text of a label is held out as test."""
 
@@ -33,7 +33,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Task:
-    """One classification set. `labels` are its label names, sorted; `validation` may be empty."""
+    """One classification set. `labels` are its label names, sorted; `validation` may be empty.
+
+    `read` is what was read of its file; None for a set of no file.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -41,6 +44,7 @@ class Task:
     validation: Part
     test: Part
     sha256: str
+    read: TableFacts | None = None
 
     def part(self, split: Split) -> Part:
         """Return the texts of `split`."""
@@ -48,16 +52,16 @@ class Task:
 
 
 def load_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
-    """Read one task from each file; a folder stands for its .csv and .parquet files.
+    """Read one task from each file; a folder stands for its .csv, .tsv and .parquet files.
 
     Raises FedbertError in one line for a file, column, label or split that cannot be used.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix in (".csv", ".parquet"))
+            inside = sorted(file for file in path.iterdir() if is_table(file))
             if not inside:
-                raise FedbertError(f"data {path}: no .csv or .parquet file in this folder; give files")
+                raise FedbertError(f"data {path}: no .csv, .tsv or .parquet file in this folder; give files")
             files += inside
         else:
             files.append(path)
@@ -71,28 +75,18 @@ def load_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
 
 def load_task(path: Path) -> Task:
     """Read the task of one file; see `load_tasks`."""
-    table = _table(path)
-    for column in ("text", "label"):
-        if column not in table.columns:
-            found = ", ".join(map(str, table.columns[:6]))
-            raise FedbertError(
-                f"{path}: column {column} is missing (found {found}); name it in the first line"
-            )
-    rows = table[["text", "label"]].astype(object).where(table[["text", "label"]].notna(), "")
-    texts = [str(text).strip() for text in rows["text"]]
-    labels = [str(label).strip() for label in rows["label"]]
+    table = read_table("data", path, ("text", "label"), ("split",))
+    texts = [text.strip() for text in table.text("text").to_pylist()]
+    labels = table.ids("label").values.to_pylist()
     for name, values in (("text", texts), ("label", labels)):
-        empty = next((index for index, value in enumerate(values) if not value), None)
-        if empty is not None:
-            raise FedbertError(
-                f"{path}: {name} is empty in row {empty + 1} ({values.count('')} in all); fill or remove it"
-            )
+        if "" in values:
+            rule = f"not be empty ({values.count('')} of {len(values)} rows are)"
+            raise table.bad(values.index(""), name, "", rule, "fill it in or drop the row")
     names = tuple(sorted(set(labels)))
     if len(names) < 2:
-        raise FedbertError(
-            f"{path}: labels must be of at least 2 classes, found {len(names)}; check column label"
-        )
-    splits = _splits(path, table, labels)
+        rule = f"have labels of at least 2 classes (has {len(names)})"
+        raise table.refused(rule, "check column label")
+    splits = _splits(table, labels)
     place = {name: index for index, name in enumerate(names)}
     parts = {
         split: Part(
@@ -104,38 +98,29 @@ def load_task(path: Path) -> Task:
     for split in SPLITS:
         missing = sorted(set(range(len(names))) - set(parts[split].labels.tolist()))
         if missing and (split != "validation" or len(parts[split])):
-            raise FedbertError(
-                f"{path}: label {names[missing[0]]!r} has no text in split {split} "
-                f"({len(missing)} such); add texts or drop the label"
-            )
-    return Task(path.stem, names, parts["train"], parts["validation"], parts["test"], sha256_of(path))
+            rule = f"have a text of label {names[missing[0]]!r} in split {split} ({len(missing)} such labels)"
+            raise table.refused(rule, "add texts or drop the label")
+    return Task(
+        path.stem, names, parts["train"], parts["validation"], parts["test"], sha256_of(path), table.facts
+    )
 
 
-def _table(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FedbertError(
-            f"{path}: byte {error.start} is not UTF-8; save the file in that encoding"
-        ) from error
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise FedbertError(f"{path} cannot be read ({str(error).splitlines()[0][:100]})") from error
-    raise FedbertError(f"data {path}: must be a .csv or .parquet file of text,label[,split]")
-
-
-def _splits(path: Path, table: pd.DataFrame, labels: list[str]) -> list[str]:
-    if "split" in table.columns:
-        found = [_SPLIT_NAMES.get(str(value).strip(), str(value).strip()) for value in table["split"]]
-        wrong = next((value for value in found if value not in SPLITS), None)
-        if wrong is not None:
-            raise FedbertError(f"{path}: split {wrong!r} must be train, validation or test")
-        return found
+def _splits(table: UserTable, labels: list[str]) -> list[Split]:
+    if "split" in table:
+        return _named_splits(table)
     seen: dict[str, int] = {}
-    out = []
+    out: list[Split] = []
     for label in labels:
         seen[label] = seen.get(label, 0) + 1
         out.append("test" if seen[label] % _TEST_EVERY == 0 else "train")
     return out
+
+
+def _named_splits(table: UserTable) -> list[Split]:
+    found: list[Split] = []
+    for row, value in enumerate(table.text("split").to_pylist()):
+        split = _SPLIT_NAMES.get(value.strip())
+        if split is None:
+            raise table.bad(row, "split", value, "be train, validation or test", "mend the row")
+        found.append(split)
+    return found

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +18,16 @@ from hypothesis import strategies as st
 from fedbert.devices.availability_trace import State, Trace, read_trace, states_at
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.devices.profiles import read_table as read_profile
+from fedbert.ei_bert.teaching.tasks import load_task
 from fedbert.errors import FedbertError
 from fedbert.files import Journal, read_journal, read_json, read_text, read_toml
-from fedbert.recommendation.tables import load_interactions
-from fedbert.table_files import read_table, strings
+from fedbert.recommendation.tables import Split, load_interactions
+from fedbert.user_tables import read_table
 
 one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 """The folder of a test serves all its examples: each writes its file anew."""
 
-CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\ufeff"), max_size=12)
+CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\ufeff"), max_size=12)
 """Texts of a CSV's cell: whatever UTF-8 has, quotes, commas and line ends too."""
 
 NAMES = st.text("abcdefghij_", min_size=1, max_size=6)
@@ -33,27 +35,56 @@ NAMES = st.text("abcdefghij_", min_size=1, max_size=6)
 Reader = Callable[[Path], Any]
 
 
-def _csv(rows: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+def _csv(rows: list[list[str]], separator: str = ",", end: str = "\n") -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator=end).writerows(rows)
     return text.getvalue()
 
 
 @one_folder
-@given(data=st.data(), columns=st.lists(NAMES, min_size=1, max_size=4, unique=True), mark=st.booleans())
+@given(
+    data=st.data(),
+    columns=st.lists(NAMES, min_size=1, max_size=4, unique=True),
+    mark=st.booleans(),
+    separator=st.sampled_from(",;\t"),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+)
 def test_a_table_comes_back_as_it_was_written(
-    tmp_path: Path, data: st.DataObject, columns: list[str], mark: bool
+    tmp_path: Path, data: st.DataObject, columns: list[str], mark: bool, separator: str, end: str
 ) -> None:
     """Every cell of a CSV is the text that was written: leading zeros, spaces, quotes, line ends, 'NaN'."""
     cell = CELLS | st.sampled_from(["007", " 1 ", "NaN", "", "null", '"', "a,b", "x\ny"])
     width = len(columns)
     rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), min_size=1, max_size=6))
     path = tmp_path / "table.csv"
-    path.write_text(("\ufeff" if mark else "") + _csv([columns, *rows]), encoding="utf-8")
+    path.write_bytes((("\ufeff" if mark else "") + _csv([columns, *rows], separator, end)).encode())
     table = read_table("items", path, columns)
-    assert table.column_names == columns
+    assert table.data.column_names == columns
+    assert (table.facts.rows, table.facts.blank_lines, table.facts.ignored_columns) == (len(rows), 0, ())
     for place, name in enumerate(columns):
-        assert strings(table[name]).to_pylist() == [row[place] for row in rows]
+        assert table.text(name).to_pylist() == [row[place] for row in rows]
+
+
+@one_folder
+@given(rows=st.lists(st.lists(st.text('ab ,;\t"\n\r', max_size=5), min_size=2, max_size=2), min_size=1))
+def test_no_row_is_lost(tmp_path: Path, rows: list[list[str]]) -> None:
+    """Rows without quotes around them: each line is a row or a blank line, or the file is refused."""
+    path = tmp_path / "table.csv"
+    lines = ["item,text", *(",".join(row) for row in rows)]
+    path.write_bytes("\n".join(lines).encode())
+    try:
+        table = read_table("items", path, ("item", "text"))
+    except FedbertError as error:
+        assert "\n" not in str(error)
+        return
+    cells = [*table.shown("item").to_pylist(), *table.text("text").to_pylist()]
+    inside = sum(_breaks(cell) for cell in cells)
+    below = _breaks(path.read_bytes().decode().rstrip("\r\n"))
+    assert below <= table.facts.rows + table.facts.blank_lines + inside
+
+
+def _breaks(text: str) -> int:
+    return len(re.findall(r"\r\n|\r|\n", text))
 
 
 def _interactions(path: Path) -> object:
@@ -65,6 +96,8 @@ READERS: dict[str, tuple[str, Reader]] = {
     "parquet": ("t.parquet", lambda path: read_table("items", path, ("item", "text"))),
     "world": ("w.csv", _interactions),
     "trace": ("a.csv", read_trace),
+    "trace, Parquet": ("a.parquet", read_trace),
+    "task": ("k.tsv", load_task),
     "text": ("t.txt", read_text),
     "TOML": ("t.toml", read_toml),
     "JSON": ("t.json", read_json),
@@ -75,7 +108,8 @@ READERS: dict[str, tuple[str, Reader]] = {
 FRAGMENTS = st.lists(
     st.sampled_from(
         (
-            *(b"item,text", b"device_id,start,end,state", b"\n", b"\r", b",", b'"', b"\xff", b"\0"),
+            *(b"item,text", b"device_id,start,end,state", b"text\tlabel", b"\xef\xbb\xbf", b";", b"\t"),
+            *(b"\n", b"\r", b",", b'"', b"\xff", b"\0"),
             *(b"[a]", b"=", b"{", b"}", b"PAR1", b"1e999", b"nan", b"-1", b"0x", b"idle", b"a = 1"),
             *(b'{"a":1', b',"crc32":"00000000"}'),
         )
@@ -109,7 +143,10 @@ TRACE_ROWS = st.tuples(st.sampled_from("abc"), st.integers(0, 47), st.sampled_fr
 @one_folder
 @given(st.lists(TRACE_ROWS, min_size=1, unique=True))
 def test_a_trace_says_what_its_rows_say(tmp_path: Path, rows: list[tuple[str, int, State]]) -> None:
-    """Of rows of one hour each, in any order, a device is in a state in just the hours that have a row."""
+    """Of rows of one hour each, in any order, a device is in a state in just the hours that have a row.
+
+    Outside its own days, from the first with a row to the last, these repeat.
+    """
     path = tmp_path / "trace.csv"
     lines = [f"{device},{hour},{hour + 1},{state}" for device, hour, state in rows]
     path.write_text("\n".join(["device_id,start,end,state", *lines]) + "\n", encoding="utf-8")
@@ -118,9 +155,12 @@ def test_a_trace_says_what_its_rows_say(tmp_path: Path, rows: list[tuple[str, in
     assert (trace.devices, trace.days) == (len(names), max(hour for _, hour, _ in rows) // 24 + 1)
     said = set(rows)
     for number, name in enumerate(names):
+        days = [hour // 24 for device, hour, _ in rows if device == name]
+        own_days = max(days) - min(days) + 1
         for hour in range(24 * trace.days):
             found = _states(trace, number, hour)
-            here = {state for state in State if (name, hour, state) in said}
+            own = 24 * min(days) + (hour - 24 * min(days)) % (24 * own_days)
+            here = {state for state in State if (name, own, state) in said}
             assert found.charging == (State.CHARGING in here)
             assert found.idle == (State.IDLE in here and State.IN_USE not in here)
             linked = State.OFFLINE not in here
@@ -176,18 +216,19 @@ def test_settings_come_back_from_toml_and_json(tmp_path: Path, values: dict[str,
 
 
 CELL = CELLS | st.sampled_from(
-    ["1e999", "nan", "-1", "9" * 30, "0x1", "2013-04-03", "10000-01-01", "i3", "", " 7 "]
+    ["1e999", "nan", "-1", "9" * 30, "0x1", "2013-04-03", "10000-01-01", "i3", "", " 7 ", "1.0"]
 )
-GOOD_TIMES = st.integers(-(2**62), 2**62).map(str)
+GOOD_TIMES = st.integers(631_152_000, 4_102_444_799).map(str) | st.integers(-(2**62), 2**62).map(str)
 
 
 @one_folder
 @given(
     popularity=CELL | st.sampled_from(["", "0", "1.5"]),
     clicks=st.lists(st.tuples(CELL, st.integers(0, 24), CELL | GOOD_TIMES), min_size=1, max_size=8),
+    split=st.sampled_from(["date", "own-time"]),
 )
 def test_any_cells_make_a_world_or_one_line(
-    tmp_path: Path, popularity: str, clicks: list[tuple[str, int, str]]
+    tmp_path: Path, popularity: str, clicks: list[tuple[str, int, str]], split: Split
 ) -> None:
     """Good items, and clicks with any user and time: a world, or one line that says what is wrong."""
     items, log = tmp_path / "items.csv", tmp_path / "clicks.csv"
@@ -196,9 +237,14 @@ def test_any_cells_make_a_world_or_one_line(
     cells = [[user, f"i{item}", time] for user, item, time in clicks]
     log.write_text(_csv([["user", "item", "timestamp"], *cells]), encoding="utf-8")
     try:
-        assert load_interactions(items, log).users
+        world = load_interactions(items, log, split)
     except FedbertError as error:
         assert "\n" not in str(error)
+        return
+    assert world.users
+    assert world.read is not None
+    assert world.read.interactions.rows == len(clicks)
+    assert world.read.rows_used + sum(world.read.rows_dropped.values()) == len(clicks)
 
 
 @one_folder

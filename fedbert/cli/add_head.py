@@ -6,6 +6,7 @@ import click
 
 from fedbert.cli.command import Command
 from fedbert.cli.options import given, options_from
+from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
 
@@ -13,9 +14,8 @@ from fedbert.errors import FedbertError, invalid
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.pretrained import EiBert, model_folder
-    from fedbert.ei_bert.teaching.tasks import load_tasks
 
-    tasks = load_tasks([asked.data])
+    tasks = read_tasks([asked.data])
     if len(tasks) != 1:
         raise FedbertError(f"data {asked.data}: must be one file, found {len(tasks)}; add one head at a time")
     task, folder = tasks[0], model_folder(asked.model)

@@ -12,6 +12,7 @@ from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
+from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.errors import invalid
@@ -42,7 +43,6 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     from fedbert.ei_bert.compression.public_text import general_sentences
     from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
     from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
-    from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.folder import write_compression
@@ -51,12 +51,12 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         import fedbert.ei_bert.hf  # noqa: F401  # an export that cannot be made is said before the training
 
     plan, threads = asked.task_plan(), asked.threads_used
-    tasks = load_tasks(asked.data)
+    tasks = read_tasks(asked.data)
     wanted = Asked(
         title=asked.output.name,
         seeds=tuple(range(asked.seed, asked.seed + asked.seeds)),
         with_ablation=asked.ablation,
-        held_out=load_tasks(asked.probe) if asked.probe else (),
+        held_out=read_tasks(asked.probe) if asked.probe else (),
         command=command_line(),
     )
     sentences, sources = general_sentences(asked.public or data_folder(), asked.general_text)
@@ -116,12 +116,11 @@ def _search(**flags: Any) -> None:
     from fedbert.ei_bert.compression.public_text import general_sentences
     from fedbert.ei_bert.compression.shape_search import search_shapes
     from fedbert.ei_bert.compression.tasks_goal import Inputs
-    from fedbert.ei_bert.teaching.tasks import load_tasks
     from fedbert.ei_bert.teaching.teacher import load_teacher
 
     plan = TaskPlan(budget_bytes=asked.budget_bytes, precision=asked.precision)
     sentences, sources = general_sentences(data_folder(), None)
-    tasks = load_tasks(asked.data)
+    tasks = read_tasks(asked.data)
     inputs = Inputs(load_teacher(asked.teacher), tasks, sentences, sources)
     with Screen() as screen:
         rows = search_shapes(inputs, plan, asked.steps, asked.work, screen, asked.threads_used)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.cli.command import Command
 from fedbert.cli.options import given, options_from
+from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import ProbeSettings
 from fedbert.errors import invalid
 
@@ -19,10 +20,9 @@ def _probe(**flags: Any) -> None:
     output, seed = asked.output, asked.seed
     if output is not None and output.is_dir():
         raise invalid("output", str(output), "be a file", "name one in that folder")
-    from fedbert.ei_bert.teaching.tasks import load_tasks
 
     # What is cheap to check comes first: files, then the student, then the teacher.
-    tasks = load_tasks(asked.data)
+    tasks = read_tasks(asked.data)
 
     from rich.console import Console
 

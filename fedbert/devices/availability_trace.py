@@ -30,7 +30,7 @@ from fedbert.devices.trace_facts import TraceFacts
 from fedbert.errors import FedbertError
 from fedbert.randomness import ONCE, Purpose
 from fedbert.units import HOURS_PER_DAY, MS_PER_HOUR
-from fedbert.user_tables import UserTable, read_table
+from fedbert.user_tables import UserTable, as_whole, read_table
 
 NAME = "availability_trace"
 COLUMNS = ("device_id", "start", "end", "state")
@@ -169,7 +169,7 @@ def _plain(hours: np.float64) -> float:
 
 def _devices(table: UserTable) -> tuple[Integers, NDArray[np.object_]]:
     """Return the number of each row's device `[row]` and the ids `[device]`, in order of the ids."""
-    ids = pd.Series(table.ids("device_id").values.to_pylist(), dtype=object)
+    ids = pd.Series(as_whole(table.ids("device_id").values).to_pylist(), dtype=object)
     empty = np.flatnonzero(ids == "")
     if len(empty):
         raise table.bad(int(empty[0]), "device_id", "", "not be empty", "name the device or drop the row")

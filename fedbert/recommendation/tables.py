@@ -27,6 +27,9 @@ from fedbert.user_tables import TableFacts, UserTable, as_whole, read_table
 MIN_ITEMS = max(CANDIDATES, NEIGHBOURS + 1)
 """A session ranks CANDIDATES items, half of them drawn from the target item's neighbours."""
 
+_MISSING = ("nan", "NaN", "NaT", "None", "NULL", "null", "<NA>")
+"""What other programs write for a missing id: taken as a name, it would be the busiest user."""
+
 Split = Literal["date", "own-time"]
 """Where learning ends: at one date for all users, or at a place of each user's own."""
 
@@ -192,6 +195,11 @@ def _users(table: UserTable, mended: dict[str, int]) -> NDArray[np.int64]:
     empty = pc.index(found.values, "").as_py()
     if empty >= 0:
         raise table.bad(empty, "user", "", "name a user", "fill it in or drop the row")
+    missing = pc.is_in(found.values, value_set=pa.array(_MISSING, found.values.type))
+    if pc.any(missing).as_py():
+        row, value = pc.index(missing, True).as_py(), pc.filter(found.values, missing)[0].as_py()
+        rule = f"name a user ({pc.sum(missing).as_py():,} rows have such a word for a missing value)"
+        raise table.bad(row, "user", value, rule, "fill it in or drop the row")
     whole = as_whole(found.values)
     decimals = int(pc.sum(pc.not_equal(whole, found.values)).as_py() or 0)
     if found.with_blanks:

@@ -14,6 +14,9 @@ from fedbert.devices.availability_trace import State, read_trace, states_at, tra
 from fedbert.errors import FedbertError
 from fedbert.randomness import Purpose
 
+SPANS = (("a", 0, 6), ("b", 0, 0), ("c", 2, 2))
+"""Three phones, and the first and last day of each."""
+
 GOOD = """device_id,start,end,state
 phone-a,21.5,31,charging
 phone-a,0,48,unmetered
@@ -254,3 +257,18 @@ def test_parquet_values_of_wrong_types_are_named(tmp_path: Path) -> None:
         pd.DataFrame(good | {column: values}).to_parquet(tmp_path / "t.parquet")
         with pytest.raises(FedbertError, match=rf"t\.parquet row [12], {column}\(="):
             read_trace(tmp_path / "t.parquet")
+
+
+def test_phones_of_different_spans_repeat_their_own_days(tmp_path: Path) -> None:
+    """Phones of days 0 to 6, of day 0 and of day 2: each is as available outside its days as within."""
+    rows = [f"{phone},{24 * first},{24 * (last + 1)},idle" for phone, first, last in SPANS]
+    path = write(tmp_path, "\n".join(["device_id,start,end,state", *rows, "c,50,51,charging"]) + "\n")
+    facts = read_trace(path).facts
+    assert (facts.phones, facts.days, facts.days_of_phone) == (3, 7, (1, 1, 7))
+    assert facts.observed_hours == 24 * 9
+    for hour in range(0, 24 * 7, 5):
+        assert all("i" in flags(path, phone, hour) for phone in range(3))
+        assert ("c" in flags(path, 2, hour)) == (hour % 24 == 2)
+    lines = facts.lines()
+    assert "3 phones over 7 days, observed for 1 to 7 days each (median 1); rows cover 100% of it" in lines[0]
+    assert lines[1].startswith("2 of 3 phones are observed for less than 7 days")

@@ -184,6 +184,10 @@ CLICK_MISTAKES = {
         r"row 9, timestamp\(='inf'\) must be Unix seconds",
     ),
     "no user": (changed(CLICKS, 6, ",n001,5,1"), "row 6, user.* must name a user"),
+    "a word for no user": (
+        changed(CLICKS, 6, "nan,n001,5,1"),
+        r"row 6, user\(='nan'\) must name a user \(1 ",
+    ),
     "one item a user": (
         ["user,item,timestamp", *(f"u{number},n001,{1_700_000_000 + number}" for number in range(20))],
         "must have a user with two different items",

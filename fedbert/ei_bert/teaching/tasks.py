@@ -48,7 +48,11 @@ class Task:
 
     def part(self, split: Split) -> Part:
         """Return the texts of `split`."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        return dict(self.parts())[split]
+
+    def parts(self) -> tuple[tuple[Split, Part], ...]:
+        """Return the three splits by name."""
+        return (("train", self.train), ("validation", self.validation), ("test", self.test))
 
 
 def load_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:

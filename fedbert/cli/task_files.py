@@ -1,0 +1,22 @@
+"""Sets of texts that a command is given: read, with a line on what was read of each file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from fedbert.ei_bert.teaching.tasks import Task
+
+
+def read_tasks(paths: Sequence[Path]) -> "tuple[Task, ...]":
+    """Return the tasks in `paths`, and say what was read of them; raises as `teaching.tasks.load_tasks`."""
+    from fedbert.ei_bert.teaching.tasks import load_tasks
+
+    tasks = load_tasks(paths)
+    for task in tasks:
+        if task.read is not None:
+            parts = ", ".join(f"{len(part):,} {name}" for name, part in task.parts() if len(part))
+            click.echo(f"{task.read.line()}; {len(task.labels)} labels, texts: {parts}")
+    return tasks

@@ -23,6 +23,8 @@ MOST_ROWS = 200_000_000
 
 _HEADER_LETTERS = 1_000_000
 _ROWS_AT_A_TIME = 65_536
+_SPREADSHEET_HINT = re.compile(r"\Asep=[,;\t](\r\n|\r|\n|\Z)", re.IGNORECASE)
+"""A first line that some spreadsheets write: it names the separator, which the header shows as well."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -43,6 +45,7 @@ def decoded(setting: str, path: Path, content: bytes) -> str:
     if (place := text.find("\0")) >= 0:
         rule = f"hold no NUL (line {_line(text[:place])} has one)"
         raise invalid(setting, str(path), rule, "save it as UTF-8 text")
+    text = _SPREADSHEET_HINT.sub("", text, count=1)
     if not text.strip():
         raise invalid(setting, str(path), "not be empty", "fill it")
     return text

@@ -74,6 +74,11 @@ def test_what_is_no_table_is_refused_with_its_row(tmp_path: Path, content: str |
     assert "\n" not in str(caught.value)
 
 
+def test_a_spreadsheet_s_hint_is_no_header(tmp_path: Path) -> None:
+    """A first line `sep=;` names the separator; the header is below it."""
+    assert _rows(_read(tmp_path / "t.csv", "sep=;\r\nitem;text\r\na;one, two\r\nb;three\r\n")) == ROWS
+
+
 def test_line_breaks_and_commas_of_a_text_are_text(tmp_path: Path) -> None:
     """A quoted cell may hold line breaks and separators; a quote may follow a blank."""
     table = _read(tmp_path / "t.csv", 'item,text\na,"one\ntwo, three"\nb, "x, ""y"""\n')

@@ -7,7 +7,6 @@ in `fedbert.dictionary`.
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NotRequired, get_args
 
@@ -244,9 +243,9 @@ class TableRow(TypedDict):
 
     file: str
     rows: int
-    separator: str | None  # None: Parquet
+    separator: str | None
     blank_lines: int
-    ignored_columns: Sequence[str]
+    ignored_columns: list[str]
 
 
 class LogRow(TypedDict):
@@ -256,16 +255,16 @@ class LogRow(TypedDict):
     interactions: TableRow
     has_popularity: bool
     rows_used: int
-    rows_dropped: dict[str, int]  # by reason
-    ids_mended: dict[str, int]  # rows by what was passed over in their ids
-    users: int  # kept
+    rows_dropped: dict[str, int]
+    ids_mended: dict[str, int]
+    users: int
     users_dropped: int
     users_evaluated: int
-    first: str  # dates, UTC
+    first: str
     last: str
     time_unit: str
-    split: str  # "date" | "own-time"
-    cut: str | None  # date; None where each user's own rows are cut
+    split: str
+    cut: str | None
     learning_share: float
     min_rating: float | None
 
@@ -276,8 +275,8 @@ class TraceRow(TypedDict):
     table: TableRow
     phones: int
     days: int
-    days_of_phone: list[int]  # whole days that each phone is traced for, least first
-    observed_hours: float  # hours inside a row of any state, all phones
+    days_of_phone: list[int]
+    observed_hours: float
 
 
 class WorldFacts(TypedDict):

@@ -4,9 +4,11 @@ The one reader of worlds, traces and sets of texts (of CSV with `separated_text`
 or turned into text on the way: what was read or passed over is in `TableFacts`, or has its row named.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,9 @@ from numpy.typing import NDArray
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, read_bytes
 from fedbert.separated_text import MOST_ROWS, SEPARATORS, decoded, read_header, read_rows
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -47,6 +52,11 @@ class TableFacts:
         if self.ignored_columns:
             found += f"; not used: {columns_named(self.ignored_columns)}"
         return found
+
+
+def as_json(facts: "DataclassInstance") -> Any:
+    """Return what was read, a dataclass, in the plain types of JSON."""
+    return json.loads(json.dumps(asdict(facts)))
 
 
 def columns_named(columns: Sequence[str]) -> str:

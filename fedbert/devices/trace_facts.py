@@ -1,12 +1,12 @@
 """What was read of a user's own trace, for run.json and in words."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import cast
 
 from fedbert.results import TraceRow
 from fedbert.units import HOURS_PER_DAY
-from fedbert.user_tables import TableFacts
+from fedbert.user_tables import TableFacts, as_json
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TraceFacts:
 
     def row(self) -> TraceRow:
         """Return the facts as run.json has them."""
-        return cast(TraceRow, asdict(self))
+        return cast(TraceRow, as_json(self))
 
     def lines(self) -> tuple[str, ...]:
         """Return the facts as lines for people."""

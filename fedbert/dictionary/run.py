@@ -175,6 +175,40 @@ world.public_texts | int | texts | measured | texts that the server has
 world.private_texts | int | texts | measured | texts of learning sessions, which only phones have
 world.evaluation_texts | int | texts | measured | texts of evaluation sessions
 world.users | int? | users | measured | users of the world; null: as many as devices
+world.unknown_token_share | float? | 0..1 | measured | tokens of its texts that release 0 does not know
+world.read.items.file | text? | | record | name of the file
+world.read.items.rows | int? | rows | measured | all rows of the file
+world.read.items.separator | text? | | measured | comma, tab or semicolon; null: Parquet
+world.read.items.blank_lines | int? | lines | measured | blank lines, which are no rows
+world.read.items.ignored_columns | list? | | measured | columns that nothing uses
+world.read.interactions.file | text? | | record | name of the file
+world.read.interactions.rows | int? | rows | measured | all rows of the file
+world.read.interactions.separator | text? | | measured | comma, tab or semicolon; null: Parquet
+world.read.interactions.blank_lines | int? | lines | measured | blank lines, which are no rows
+world.read.interactions.ignored_columns | list? | | measured | columns that nothing uses
+world.read.has_popularity | bool? | | measured | whether the catalogue says which items are popular
+world.read.rows_used | int? | rows | measured | rows that make up the kept users' histories
+world.read.rows_dropped.* | int? | rows | measured | rows left out, by reason
+world.read.ids_mended.* | int? | rows | measured | rows whose ids were taken as the same, by what differs
+world.read.users | int? | users | measured | users kept
+world.read.users_dropped | int? | users | measured | users without two different items before the cut
+world.read.users_evaluated | int? | users | measured | users with something after the cut
+world.read.first | text? | UTC | measured | date of the first row
+world.read.last | text? | UTC | measured | date of the last row
+world.read.time_unit | text? | | measured | unit that the times were found in
+world.read.split | text? | | setting | "date", or "own-time": each user's own rows are cut
+world.read.cut | text? | UTC | measured | date of the cut; null with "own-time"
+world.read.learning_share | float? | 0..1 | setting | share of the rows, by time, before the cut
+world.read.min_rating | float? | | setting | rows rated lower are left out; null: every row is a click
+world.trace.table.file | text? | | record | name of the file
+world.trace.table.rows | int? | rows | measured | all rows of the file
+world.trace.table.separator | text? | | measured | comma, tab or semicolon; null: Parquet
+world.trace.table.blank_lines | int? | lines | measured | blank lines, which are no rows
+world.trace.table.ignored_columns | list? | | measured | columns that nothing uses
+world.trace.phones | int? | phones | measured | phones in the trace
+world.trace.days | int? | days | measured | days from the start of the trace to the end of its last row
+world.trace.days_of_phone | list? | days | measured | from each phone's first row to its last, least first
+world.trace.observed_hours | float? | h | measured | hours inside a row of any state, all phones
 world.note | text? | | record | said where users are reused
 model.name | text | | setting | model that the run starts from
 model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest

@@ -1,10 +1,10 @@
 """What was read of a user's own catalogue and log, for run.json and in words."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast
 
 from fedbert.results import LogRow
-from fedbert.user_tables import TableFacts
+from fedbert.user_tables import TableFacts, as_json
 
 RATING = "rating"
 """Column of a log that `min_rating` goes by."""
@@ -36,7 +36,7 @@ class LogFacts:
 
     def row(self) -> LogRow:
         """Return the facts as run.json has them."""
-        return cast(LogRow, asdict(self))
+        return cast(LogRow, as_json(self))
 
     def lines(self) -> tuple[str, ...]:
         """Return the facts as lines for people, each complete in itself."""

@@ -16,7 +16,8 @@ from fedbert.reporting.tradeoff.page import render
 from fedbert.results import DeviceErrors
 from fedbert.run_folder import holding
 from fedbert.scenario import Scenario, build, read_toml
-from fedbert.table_files import parquet_bytes, read_table
+from fedbert.table_files import parquet_bytes
+from fedbert.user_tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,5 +88,6 @@ def _scenario(folder: Path) -> Scenario:
 def _frame(path: Path, columns: list[str]) -> "pd.DataFrame":
     if not path.is_file():
         raise FedbertError(f"{path} must exist; {KIND.again}")
-    frame: pd.DataFrame = read_table("folder", path, columns).to_pandas()
+    others = read_table("folder", path, columns).facts.ignored_columns
+    frame: pd.DataFrame = read_table("folder", path, columns, others).data.to_pandas()
     return frame

@@ -26,6 +26,8 @@ def checked(world: World, named: Named) -> World:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise named.refused("have a tuple of one text or more as texts")
     named.array("evaluation_text", world.evaluation_text, np.bool_, (len(texts),))
+    if not world.evaluation_text.any():
+        raise named.refused("mark a text in evaluation_text: without one nothing is evaluated")
     if public.catalogue.items < CANDIDATES:
         raise named.refused(f"have at least {CANDIDATES} items, of which a session shows as many")
     named.array("public.item", public.item, np.int32, (len(public.texts),))

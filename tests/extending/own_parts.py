@@ -142,6 +142,11 @@ WORLDS = {
         "def Bad():\n    return Dishes(load().public, texts=())\n",
         "must have a tuple of one text or more as texts",
     ),
+    "nothing to evaluate on": (
+        "class Bad(Dishes):\n    def __init__(self):\n        super().__init__(load().public)\n"
+        "    evaluation_text = property(lambda self: np.zeros(len(self.texts), np.bool_))\n",
+        "must mark a text in evaluation_text: without one nothing is evaluated",
+    ),
     "evaluation texts that are not marked": (
         "class Bad(Dishes):\n    def __init__(self):\n        super().__init__(load().public)\n"
         "    def sessions(self, block, round_, kind):\n"

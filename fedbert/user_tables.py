@@ -44,7 +44,7 @@ class TableFacts:
 
     def line(self) -> str:
         """Return the file in words: rows, separator and what was passed over."""
-        found = f"{self.file}: {self.rows:,} row{'s' * (self.rows != 1)}"
+        found = f"{in_words(self.file)}: {self.rows:,} row{'s' * (self.rows != 1)}"
         if self.separator not in (None, "comma"):
             found += f" separated by {self.separator}s"
         if self.blank_lines:
@@ -59,9 +59,16 @@ def as_json(facts: "DataclassInstance") -> Any:
     return json.loads(json.dumps(asdict(facts)))
 
 
+def in_words(name: str) -> str:
+    """Return a name out of a user's file for a line of text: printable, and at most 40 letters."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in name[:200])
+    short = " ".join(plain.split())
+    return short if len(short) <= 40 else f"{short[:37]}..."
+
+
 def columns_named(columns: Sequence[str]) -> str:
     """Return columns in words, the first eight by name."""
-    names = ", ".join(name or "(without a name)" for name in columns[:8])
+    names = ", ".join(in_words(name) or "(without a name)" for name in columns[:8])
     more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
     return f"column{'s' * (len(columns) != 1)} {names}{more}"
 
@@ -87,6 +94,11 @@ class UserTable:
     def __contains__(self, column: str) -> bool:
         return column in self.data.column_names
 
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return in_words(self.path.name)
+
     def row_number(self, row: int) -> int:
         """Return the number of a row as a person counts it: from 1 below the header, blank lines too."""
         number = row
@@ -98,7 +110,7 @@ class UserTable:
 
     def bad(self, row: int, column: str, value: object, rule: str, next_step: str) -> FedbertError:
         """Return the error for one value; `row` is counted from 0."""
-        return invalid(f"{self.path.name} row {self.row_number(row)}, {column}", value, rule, next_step)
+        return invalid(f"{self.name} row {self.row_number(row)}, {column}", value, rule, next_step)
 
     def refused(self, rule: str, next_step: str) -> FedbertError:
         """Return the error for the whole file."""
@@ -244,7 +256,7 @@ def _used(
     used = [*columns, *(column for column in optional if column in header)]
     for column in used:
         if column not in header:
-            found = ", ".join(header[:12]) + (", ..." if len(header) > 12 else "")
+            found = ", ".join(in_words(name) for name in header[:12]) + (", ..." if len(header) > 12 else "")
             rule = f"have a column {column!r} (has: {found}{separated})"
             raise invalid(setting, str(path), rule, "rename or add it")
         if header.count(column) > 1:

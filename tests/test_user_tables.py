@@ -101,6 +101,14 @@ def test_columns_that_nothing_uses_are_named(tmp_path: Path) -> None:
     assert "not used: column genre" in table.facts.line()
 
 
+def test_names_of_columns_stay_in_one_line(tmp_path: Path) -> None:
+    """A name with a line break, and one of 500 letters, are shown in words and cut."""
+    table = _read(tmp_path / "t.csv", f'item,text,"a\nb",{"x" * 500}\na,one,1,2\n')
+    assert table.facts.line() == f"t.csv: 1 row; not used: columns a b, {'x' * 37}..."
+    with pytest.raises(FedbertError, match=r"\(has: name, a b, x{37}\.\.\.; sep"):
+        _read(tmp_path / "t.csv", f'name,"a\nb",{"x" * 500}\na,1,2\n')
+
+
 def test_bytes_and_dictionaries_of_parquet_are_text(tmp_path: Path) -> None:
     """A column of UTF-8 bytes, or one that is coded by a dictionary, is read as the text it stands for."""
     table = pa.table(

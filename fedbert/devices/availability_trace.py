@@ -208,6 +208,6 @@ def _refuse_overlaps(
     if len(early):
         row, before = (table.row_number(int(rows[early[0] + step])) for step in (1, 0))
         raise FedbertError(
-            f"{table.path.name} row {row}: {state} of device {ids[rows[early[0] + 1]]!r} must not overlap "
+            f"{table.name} row {row}: {state} of device {ids[rows[early[0] + 1]]!r} must not overlap "
             f"row {before}; join or cut the two"
         )

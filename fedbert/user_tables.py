@@ -112,6 +112,12 @@ class UserTable:
         """Return the error for one value; `row` is counted from 0."""
         return invalid(f"{self.name} row {self.row_number(row)}, {column}", value, rule, next_step)
 
+    def bad_number(self, row: int, column: str, rule: str, next_step: str) -> FedbertError:
+        """Return the error for what is no number, or none that may be; a decimal comma is named."""
+        value = self.shown(column)[row].as_py()
+        comma = value.count(",") == 1 and value.replace(",", "").strip().isdigit()
+        return self.bad(row, column, value, rule, "write fractions with a point" if comma else next_step)
+
     def refused(self, rule: str, next_step: str) -> FedbertError:
         """Return the error for the whole file."""
         return invalid(self.setting, str(self.path), rule, next_step)

@@ -183,9 +183,8 @@ def _hours(table: UserTable, name: str) -> Floats:
     good = np.isfinite(hours) & (hours >= 0) & (hours <= MAX_HOURS)
     if not good.all():
         row = int(np.argmin(good))
-        value = table.shown(name)[row].as_py()
         rule = f"be a number from 0 to {MAX_HOURS:,.0f}, hours since local midnight of the first day"
-        raise table.bad(row, name, value, rule, "fill it in, or turn timestamps into hours")
+        raise table.bad_number(row, name, rule, "fill it in, or turn timestamps into hours")
     return hours
 
 

@@ -148,8 +148,7 @@ def _popularity(table: UserTable) -> tuple[NDArray[np.float64], str]:
     good = np.isfinite(weights) & (weights >= 0)
     if not good.all():
         row = int(np.argmin(good))
-        value = table.shown("popularity")[row].as_py()
-        raise table.bad(row, "popularity", value, "be a number >= 0", "use a count, or leave the column out")
+        raise table.bad_number(row, "popularity", "be a number >= 0", "use a count, or leave the column out")
     total = float(weights.sum())
     if not 0 < total < np.inf:
         raise table.refused("have a popularity > 0 somewhere, and a finite sum", "or leave the column out")
@@ -217,10 +216,10 @@ def _liked(table: UserTable, min_rating: float | None) -> NDArray[np.int64]:
     if min_rating is None:
         return np.arange(table.facts.rows)
     rating = table.numbers(RATING)
-    if np.isnan(rating).any():
-        row = int(np.argmax(np.isnan(rating)))
-        value = table.shown(RATING)[row].as_py()
-        raise table.bad(row, RATING, value, "be a number", "fill it in, or leave out --min-rating")
+    good = np.isfinite(rating)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise table.bad_number(row, RATING, "be a number", "fill it in, or leave out --min-rating")
     chosen = np.flatnonzero(rating >= min_rating)
     if not len(chosen):
         rule = f"have a row with a rating of at least {min_rating:g} (the highest is {rating.max():g})"

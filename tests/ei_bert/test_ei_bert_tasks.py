@@ -104,3 +104,29 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     same = [_write(folder / "set.csv", ROWS, ["text", "label"]) for folder in (tmp_path, tmp_path / "empty")]
     with pytest.raises(FedbertError, match="two files are named set"):
         load_tasks(same)
+
+
+def test_a_spreadsheet_s_set_is_read(tmp_path: Path) -> None:
+    """Tabs, carriage returns, a .TSV, and a column that nothing uses, which is named; a folder has it too."""
+    lines = ["text\tlabel\tnote", *(f"{text}\t{label}\tx" for text, label in ROWS)]
+    (tmp_path / "set.TSV").write_bytes("\r".join(lines).encode())
+    (task,) = load_tasks([tmp_path])
+    assert (len(task.train), len(task.test)) == (8, 2)
+    assert task.read is not None
+    assert task.read.line() == "set.TSV: 10 rows separated by tabs; not used: column note"
+
+
+def test_labels_and_texts_are_not_made_up(tmp_path: Path) -> None:
+    """Whole numbers are labels by their digits; numbers are no texts, a missing label is refused by row."""
+    good = {"text": [text for text, _ in ROWS], "label": [label == "a" for _, label in ROWS]}
+    pd.DataFrame(good | {"label": [int(one) for one in good["label"]]}).to_parquet(tmp_path / "n.parquet")
+    assert load_task(tmp_path / "n.parquet").labels == ("0", "1")
+    for column, values, message in (
+        ("text", list(range(10)), "must have text in column 'text' (has int64)"),
+        ("label", [None, *["a", "b"] * 4, "a"], "row 1, label(='') must not be empty"),
+        ("label", good["label"], "must have ids in column 'label' (has bool)"),
+    ):
+        pd.DataFrame(good | {column: values}).to_parquet(tmp_path / "t.parquet")
+        with pytest.raises(FedbertError) as caught:
+            load_task(tmp_path / "t.parquet")
+        assert message in str(caught.value)

@@ -123,6 +123,10 @@ def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_
     )
 
 
+SPECIALS = 2
+"""Tokens of each text that are none of its words: one marks its role, one its end."""
+
+
 @dataclass
 class Environment:
     """The unchanging surroundings of the shards in one process."""
@@ -172,15 +176,27 @@ class Environment:
         return self.encoded(self.release_0)
 
     @cached_property
+    def _counts(self) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:
+        """Tokens and unknown tokens of the private texts and of the catalogue's; each is read once."""
+        encoder, catalogue = self.encoded_0.encoder, self.world.public.catalogue.texts
+        read = (encoder.counts(self.world.texts), encoder.counts(catalogue, "item"))
+        return tuple((tokens.astype(np.int64), unknown.astype(np.int64)) for tokens, unknown in read)
+
+    @cached_property
     def text_tokens(self) -> NDArray[np.int64]:
         """Tokens of each private text, `[text]`; all releases share one vocabulary."""
-        return self.encoded_0.encoder.token_counts(self.world.texts).astype(np.int64)
+        return self._counts[0][0]
 
     @cached_property
     def catalogue_tokens(self) -> int:
         """Tokens of the whole catalogue, which a phone encodes when it installs a release."""
-        counts = self.encoded_0.encoder.token_counts(self.world.public.catalogue.texts, "item")
-        return int(counts.astype(np.int64).sum())
+        return int(self._counts[1][0].sum())
+
+    @cached_property
+    def unknown_token_share(self) -> float:
+        """Share of the words' tokens, of texts and catalogue, that release 0 does not know, 0..1."""
+        tokens = sum(int(read.sum()) - SPECIALS * len(read) for read, _ in self._counts)
+        return sum(int(unknown.sum()) for _, unknown in self._counts) / max(tokens, 1)
 
     @cached_property
     def evaluation_index(self) -> NDArray[np.int64]:

@@ -7,17 +7,6 @@ from fedbert.results import WorldFacts
 UNKNOWN_SHARE_LIMIT = 0.1
 """Share of tokens that release 0 cannot read, above which a run says that its text figures mean little."""
 
-_SPECIALS = 2
-"""Tokens of each text that are none of its words: one marks its role, one its end."""
-
-
-def unknown_token_share(environment: Environment) -> float:
-    """Return which share of the tokens of all texts and names release 0 does not know, 0..1."""
-    world, encoder = environment.world, environment.encoded_0.encoder
-    texts = list(dict.fromkeys((*world.public.catalogue.texts, *world.texts)))
-    tokens = int(encoder.token_counts(texts).sum(dtype=int)) - _SPECIALS * len(texts)
-    return float(encoder.unknown_counts(texts).sum(dtype=int)) / max(tokens, 1)
-
 
 def world_facts(environment: Environment) -> WorldFacts:
     """Return what the report says of the world, and what was read of the user's own files."""
@@ -31,7 +20,7 @@ def world_facts(environment: Environment) -> WorldFacts:
         "private_texts": len(world.texts) - evaluation,
         "evaluation_texts": evaluation,
         "users": world.users,
-        "unknown_token_share": unknown_token_share(environment),
+        "unknown_token_share": environment.unknown_token_share,
         "note": world.reuse_note if reused else None,
     }
     if isinstance(world, SequenceWorld) and world.read is not None:
@@ -49,7 +38,7 @@ def lines_read(environment: Environment) -> tuple[str, ...]:
         lines += world.read.lines()
     if trace is not None:
         lines += trace.facts.lines()
-    share = unknown_token_share(environment)
+    share = environment.unknown_token_share
     if share > UNKNOWN_SHARE_LIMIT:
         lines.append(
             f"warning: {share:.0%} of the tokens of this world's texts are unknown to the model: its "

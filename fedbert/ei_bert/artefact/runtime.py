@@ -100,11 +100,21 @@ class Int8Encoder:
             with ThreadPoolExecutor(self._threads) as pool:
                 list(pool.map(run, reversed(pieces)))
 
+    def counts(
+        self, texts: Sequence[str], role: Role = "text"
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Return how many tokens the model reads of each text, and how many of these are `[UNK]`, `[text]`.
+
+        Specials are among the tokens, what is truncated is not.
+        """
+        rows, unknown = self._tokens.rows(texts, role), self._tokens.unknown
+        found = np.array([(len(row), row.count(unknown)) for row in rows], np.int16).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
     def token_counts(self, texts: Sequence[str], role: Role = "text") -> NDArray[np.int16]:
         """Return how many tokens the model reads of each text, specials included and truncated, `[text]`."""
-        return np.fromiter((len(row) for row in self._tokens.rows(texts, role)), np.int16, len(texts))
+        return self.counts(texts, role)[0]
 
     def unknown_counts(self, texts: Sequence[str]) -> NDArray[np.int16]:
         """Return how many tokens of each text are `[UNK]`, `[text]`."""
-        unknown = self._tokens.unknown
-        return np.fromiter((row.count(unknown) for row in self._tokens.rows(texts)), np.int16, len(texts))
+        return self.counts(texts)[1]

@@ -100,6 +100,6 @@ def comparison(result: RunResult) -> Section | None:
             Panel("All metrics", "measured", table_html(cells, columns, align="llrrrrrr"), wide=True),
         ),
         lead="A recommender can look clever by repeating habits. Here every system ranks the same "
-        "evaluation sessions, and all of them are scored. The text model stands beside popularity, "
-        "word matching and a model of the user alone.",
+        "evaluation sessions, and all of them are scored. The text model stands beside word matching, a "
+        "model of the user alone and, where it is known, popularity.",
     )

@@ -6,6 +6,9 @@ from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, facts_html, figure_html, panels_html
 from fedbert.results import RunResult, Underway
 
+READ = ("read", "trace")
+"""Keys of the world's facts on what was read of the user's own files."""
+
 
 def timing_figure(result: RunResult) -> Any:
     """Seconds by stage of the run."""
@@ -38,7 +41,11 @@ def world_and_model(result: RunResult) -> Section:
         "World and model",
         None,
         panels_html(
-            Panel("World", "measured", facts_html(text.facts(result["world"], omit=("note",)))),
+            Panel("World", "measured", facts_html(text.facts(result["world"], omit=("note", *READ)))),
+            *(
+                Panel(title, "measured", facts_html(read), "As read from your own files.")
+                for title, read in _read(result)
+            ),
             Panel("Model", "measured", facts_html(text.facts(result["model"]))),
             Panel("Totals", "measured", facts_html(text.facts(result["totals"])), wide=True)
             if result["totals"]
@@ -46,6 +53,17 @@ def world_and_model(result: RunResult) -> Section:
         ),
         text.sentence(str(result["world"].get("note") or "")),
     )
+
+
+def _read(result: RunResult) -> list[tuple[str, dict[str, str]]]:
+    """Return what was read of each of the user's own files, by the name of its panel."""
+    world = result["world"]
+    found = []
+    if "read" in world:
+        found.append(("Catalogue and log", text.facts(world["read"])))
+    if "trace" in world:
+        found.append(("Trace of phones", text.facts(world["trace"])))
+    return found
 
 
 def scenario(result: Underway, file: str = "scenario.toml") -> Section:

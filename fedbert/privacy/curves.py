@@ -119,7 +119,7 @@ def renyi_epsilon(noise_multiplier: float, q: float, rounds: int, delta: float) 
             high = second
         else:
             low = first
-    return min(*found, at(low), at((low + high) // 2), at(high))
+    return min([*found, at(low), at((low + high) // 2), at(high)])
 
 
 def least_renyi_epsilon(delta: float) -> float:

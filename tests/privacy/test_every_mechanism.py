@@ -171,7 +171,7 @@ def test_an_epsilon_is_that_of_the_textbook() -> None:
 
 
 def test_an_event_is_accounted_for_at_the_edges() -> None:
-    """A tiny delta and a small epsilon are bounded as closely as a Gaussian's exact curve, not as infinite."""
+    """A tiny delta and a small epsilon are bounded closely, as a Gaussian's exact curve shows."""
     import dp_accounting
 
     tiny = dp_accounting.GaussianDpEvent(4.0)

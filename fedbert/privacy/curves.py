@@ -124,7 +124,7 @@ def renyi_epsilon(noise_multiplier: float, q: float, rounds: int, delta: float) 
 
 def least_renyi_epsilon(delta: float) -> float:
     """Return the epsilon below which the best Renyi order at `delta` is larger than any that is tried."""
-    return -2 * math.log(delta) / 2**_LARGEST_ORDER_BITS
+    return -2 * math.log(delta) / (1 << _LARGEST_ORDER_BITS)
 
 
 @lru_cache(maxsize=4096)

@@ -168,7 +168,9 @@ def test_control_group_does_not_count_as_behind() -> None:
 @pytest.mark.parametrize("release_every", [12, 100])
 def test_a_run_without_a_fetched_release_is_refused(release_every: int) -> None:
     """No release, or one in the last round that nobody could fetch, leaves nothing to fit the roll-out to."""
-    with pytest.raises(FedbertError, match=r"no release that a device fetched .* use more rounds or a smaller"):
+    with pytest.raises(
+        FedbertError, match=r"no release that a device fetched .* use more rounds or a smaller"
+    ):
         base(release_every=release_every)
 
 

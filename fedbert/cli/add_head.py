@@ -1,5 +1,6 @@
 """``fedbert compress add-head``: a new task on a frozen student, from a file of texts and labels."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,9 +12,16 @@ from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
 
 
+def _refuse_filled(folder: Path) -> None:
+    """Raise FedbertError if `folder` holds anything: an artefact is written over nothing unasked."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise invalid("output", str(folder), "be empty or not exist", "add --overwrite or choose another")
+
+
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.pretrained import EiBert, model_folder
+    from fedbert.ei_bert.teaching.splits import leak_line
 
     tasks = read_tasks([asked.data])
     if len(tasks) != 1:
@@ -21,19 +29,31 @@ def _add_head(**flags: Any) -> None:
     task, folder = tasks[0], model_folder(asked.model)
     if asked.output is None and str(folder) != asked.model:
         raise invalid("output", None, "be given for a shipped model", "it is not changed in place")
+    target = asked.output or folder
+    if asked.output is not None and not asked.overwrite and target.resolve() != folder.resolve():
+        _refuse_filled(target)
     bert = EiBert.from_pretrained(folder, budget_bytes=asked.budget_bytes)
+    replaced = bert.head(task.name) if task.name in bert.tasks else None
+    if replaced is not None and not asked.overwrite:
+        raise FedbertError(
+            f"head {task.name}: {asked.model} has one of that name, of {len(replaced.labels)} labels; name "
+            "the file after another task, or add --overwrite to replace it"
+        )
     before = bert.artefact.total_bytes
     labels = [task.labels[index] for index in task.train.labels.tolist()]
     head = bert.fit_head(task.train.texts, labels, task.name, asked.seed)
-    target = asked.output or folder
     bert.save(target)
     added = bert.artefact.total_bytes - before
     click.echo(f"{target}: head {head.task} of {len(head.labels)} labels, {added:+,} bytes")
+    if replaced is not None:
+        click.echo(f"replaced: the head {task.name} of {len(replaced.labels)} labels")
     if len(task.test):
         guessed = bert.classify(task.test.texts, task.name)
         wanted = [task.labels[index] for index in task.test.labels.tolist()]
         right = sum(mine == theirs for mine, theirs in zip(guessed, wanted, strict=True))
         click.echo(f"accuracy on {len(wanted):,} test texts: {100 * right / len(wanted):.1f} %")
+        if line := leak_line(task.name, task.train.texts, task.test.texts):
+            click.echo(line)
     click.echo(f"all files: {bert.artefact.total_bytes:,} bytes, sha256 {bert.artefact.sha256}")
 
 

@@ -239,6 +239,43 @@ def test_the_add_head_command(data: Path, tmp_path: Path, capsys: pytest.Capture
     assert (folder / "model.onnx").read_bytes() == shipped
 
 
+def test_a_head_is_replaced_only_when_asked(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A task's head, and another folder's files, stay as they are without --overwrite; then it is said."""
+    folder = tmp_path / "model"
+    asked = ["--data", str(data)]
+    assert report_errors(add_head, [*asked, "--model", "default", "--output", str(folder)]) == 0
+    head = folder / "heads" / "topic.safetensors"
+    before = head.read_bytes()
+    capsys.readouterr()
+    again = [*asked, "--model", str(folder), "--seed", "1"]
+    assert report_errors(add_head, again) == 2
+    assert "has one of that name, of 2 labels" in capsys.readouterr().err
+    assert report_errors(add_head, [*again, "--output", str(tmp_path / "copy")]) == 2
+    assert not (tmp_path / "copy").exists()
+    assert report_errors(add_head, [*asked, "--model", "default", "--output", str(folder)]) == 2
+    assert "must be empty or not exist; add --overwrite" in capsys.readouterr().err
+    assert head.read_bytes() == before
+    assert report_errors(add_head, [*again, "--overwrite"]) == 0
+    assert "replaced: the head topic of 2 labels" in capsys.readouterr().out
+
+
+def test_test_texts_in_train_are_said(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many of the test texts were trained on stands beside the accuracy, and in a probe's figures."""
+    rows = pd.read_csv(data)
+    train = rows[rows["split"] == "train"]
+    leaky = pd.concat([train.assign(split="train"), train.iloc[::2].assign(split="test")])
+    leaky.to_csv(tmp_path / "leaky.csv", index=False)
+    flags = ["--model", "default", "--data", str(tmp_path / "leaky.csv"), "--output", str(tmp_path / "m")]
+    assert report_errors(add_head, flags) == 0
+    texts = len(train.iloc[::2])
+    assert f"leaky: {texts} of {texts} test texts are also in train" in capsys.readouterr().out
+    encode = EiBert.from_pretrained(tmp_path / "m").encode
+    found = compare(encode, encode, load_task(tmp_path / "leaky.csv"))
+    assert found.as_dict()["test_in_train"] == texts
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

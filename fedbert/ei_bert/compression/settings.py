@@ -227,5 +227,6 @@ class HeadSettings(Settings):
     data: Path = Field(description=f"{_SETS.split(', or')[0]}; its name is the task's")
     model: str = Field(description="folder of an artefact, or the name of a shipped one")
     output: Path | None = Field(None, description="folder to write; default: the model's own")
+    overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")

@@ -21,7 +21,7 @@ def _refuse_filled(folder: Path) -> None:
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.pretrained import EiBert, model_folder
-    from fedbert.ei_bert.teaching.splits import leak_line
+    from fedbert.ei_bert.teaching.splits import evidence_lines
 
     tasks = read_tasks([asked.data])
     if len(tasks) != 1:
@@ -52,7 +52,7 @@ def _add_head(**flags: Any) -> None:
         wanted = [task.labels[index] for index in task.test.labels.tolist()]
         right = sum(mine == theirs for mine, theirs in zip(guessed, wanted, strict=True))
         click.echo(f"accuracy on {len(wanted):,} test texts: {100 * right / len(wanted):.1f} %")
-        if line := leak_line(task.name, task.train.texts, task.test.texts):
+        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
             click.echo(line)
     click.echo(f"all files: {bert.artefact.total_bytes:,} bytes, sha256 {bert.artefact.sha256}")
 

@@ -43,7 +43,7 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     from fedbert.ei_bert.compression.public_text import general_sentences
     from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
     from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
-    from fedbert.ei_bert.teaching.splits import leak_line
+    from fedbert.ei_bert.teaching.splits import evidence_lines
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.folder import write_compression
@@ -61,7 +61,7 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         command=command_line(),
     )
     for task in (*tasks, *wanted.held_out):
-        if line := leak_line(task.name, task.train.texts, task.test.texts):
+        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
             click.echo(line)
     sentences, sources = general_sentences(asked.public or data_folder(), asked.general_text)
     goal = TasksGoal(Inputs(load_teacher(asked.teacher), tasks, sentences, sources), plan)

@@ -29,7 +29,7 @@ def _probe(**flags: Any) -> None:
     from fedbert.ei_bert.compression.probe import compare, student_encoder, teacher_encoder
     from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.pretrained import model_folder
-    from fedbert.ei_bert.teaching.splits import leak_line
+    from fedbert.ei_bert.teaching.splits import evidence_lines
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
 
@@ -44,7 +44,7 @@ def _probe(**flags: Any) -> None:
             found.append(compare(encode, teacher_encoder(stock), task, seed))
     _show(console, found, folder.name, stock.name)
     for task in tasks:
-        if line := leak_line(task.name, task.train.texts, task.test.texts):
+        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
             console.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         whole = {

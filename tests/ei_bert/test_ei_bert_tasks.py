@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fedbert.ei_bert.teaching.splits import held_out, leak_line, leaked
+from fedbert.ei_bert.teaching.splits import evidence_lines, held_out, leaked
 from fedbert.ei_bert.teaching.tasks import load_task, load_tasks
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder
@@ -46,8 +46,11 @@ def test_test_texts_in_train_are_counted() -> None:
     train = ["What's my balance?", "caf\u00e9", "??", "\u0915\u093f"]
     test = ["whats MY  balance", "cafe", "!!", "\u0915\u0940", "Caf\u00c9.", "balance"]
     assert leaked(train, test) == 2
-    assert leak_line("set", train, test).startswith("set: 2 of 6 test texts are also in train")
-    assert leak_line("set", train, ["other"]) == ""
+    assert evidence_lines("set", train, test)[0].startswith("set: 2 of 6 test texts are also in train")
+    assert evidence_lines("set", train, ["other"]) == []
+    assert evidence_lines("set", train, ["one", "One.", "two"]) == [
+        "set: 1 of 3 test texts are duplicates (same words), so accuracy rests on 2"
+    ]
 
 
 def test_the_shipped_sets_leaks_are_known() -> None:

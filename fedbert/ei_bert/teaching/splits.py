@@ -47,12 +47,21 @@ def leaked(train: Iterable[str], test: Iterable[str]) -> int:
     return sum(text_key(text) in known for text in test)
 
 
-def leak_line(name: str, train: Sequence[str], test: Sequence[str]) -> str:
-    """Return the sentence about the test texts that are also in `train`; empty if there is none."""
-    count = leaked(train, test)
-    if not count:
-        return ""
-    return (
-        f"{name}: {count:,} of {len(test):,} test texts are also in train (same words), so accuracy on them "
-        "is no evidence; leave them out for a fair figure"
-    )
+def evidence_lines(name: str, train: Sequence[str], test: Sequence[str]) -> list[str]:
+    """Return what stands beside an accuracy on `test`: texts that are also in `train`, and duplicates.
+
+    A sentence each, none if neither is the case.
+    """
+    lines = []
+    if count := leaked(train, test):
+        lines.append(
+            f"{name}: {count:,} of {len(test):,} test texts are also in train (same words), so accuracy on "
+            "them is no evidence; leave them out for a fair figure"
+        )
+    distinct = len({text_key(text) for text in test})
+    if distinct < len(test):
+        lines.append(
+            f"{name}: {len(test) - distinct:,} of {len(test):,} test texts are duplicates (same words), so "
+            f"accuracy rests on {distinct:,}"
+        )
+    return lines

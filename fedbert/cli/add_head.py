@@ -1,21 +1,15 @@
 """``fedbert compress add-head``: a new task on a frozen student, from a file of texts and labels."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from fedbert.cli.command import Command
+from fedbert.cli.kept import refuse_filled
 from fedbert.cli.options import given, options_from
 from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
-
-
-def _refuse_filled(folder: Path) -> None:
-    """Raise FedbertError if `folder` holds anything: an artefact is written over nothing unasked."""
-    if folder.is_dir() and any(folder.iterdir()):
-        raise invalid("output", str(folder), "be empty or not exist", "add --overwrite or choose another")
 
 
 def _add_head(**flags: Any) -> None:
@@ -31,7 +25,7 @@ def _add_head(**flags: Any) -> None:
         raise invalid("output", None, "be given for a shipped model", "it is not changed in place")
     target = asked.output or folder
     if asked.output is not None and not asked.overwrite and target.resolve() != folder.resolve():
-        _refuse_filled(target)
+        refuse_filled(target)
     bert = EiBert.from_pretrained(folder, budget_bytes=asked.budget_bytes)
     replaced = bert.head(task.name) if task.name in bert.tasks else None
     if replaced is not None and not asked.overwrite:

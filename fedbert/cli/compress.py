@@ -10,6 +10,7 @@ import click
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
+from fedbert.cli.kept import refuse_filled, refuse_present
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
 from fedbert.cli.task_files import read_tasks
@@ -28,6 +29,8 @@ def _make(**flags: Any) -> None:
     for name in ("output", "server_output", "transformers_output", "work"):
         if (folder := getattr(asked, name)) is not None:
             check_writable(folder, name)
+            if name != "work" and not asked.overwrite:
+                refuse_filled(folder, name)
     if asked.data:
         check_writable(_report_folder(asked.output))
         _make_for_tasks(asked)
@@ -114,6 +117,8 @@ def _search(**flags: Any) -> None:
     asked = SearchSettings(**given(flags))
     if asked.output.is_dir():
         raise invalid("output", str(asked.output), "be a file, not a folder", "choose another --output")
+    if not asked.overwrite:
+        refuse_present(asked.output)
     check_writable(asked.output.parent)
     check_writable(asked.work, "work")
     from fedbert.ei_bert.compression.plan import TaskPlan
@@ -152,7 +157,7 @@ class _OptionsToMake(Group):
 
 _GROUPS = {
     "goal": ("data", "size", "budget_bytes", "fast"),
-    "output": ("output", "server_output", "transformers_output", "search_record", "work"),
+    "output": ("output", "server_output", "transformers_output", "search_record", "work", "overwrite"),
     "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim"),
     "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
     "texts": ("teacher", "public", "general_text", "probe"),

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fedbert.cli.command import Command
+from fedbert.cli.kept import refuse_present
 from fedbert.cli.options import given, options_from
 from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import ProbeSettings
@@ -20,6 +21,8 @@ def _probe(**flags: Any) -> None:
     output, seed = asked.output, asked.seed
     if output is not None and output.is_dir():
         raise invalid("output", str(output), "be a file", "name one in that folder")
+    if output is not None and not asked.overwrite:
+        refuse_present(output)
 
     # What is cheap to check comes first: files, then the student, then the teacher.
     tasks = read_tasks(asked.data)

@@ -15,6 +15,7 @@ from sklearn.metrics import f1_score
 
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import report_errors
+from fedbert.cli.compress import compress
 from fedbert.cli.probe import probe as probe_command
 from fedbert.ei_bert.artefact.heads import STRENGTHS
 from fedbert.ei_bert.compression.probe import (
@@ -259,6 +260,34 @@ def test_a_head_is_replaced_only_when_asked(
     assert head.read_bytes() == before
     assert report_errors(add_head, [*again, "--overwrite"]) == 0
     assert "replaced: the head topic of 2 labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("make", ["--output", "old"]),
+        ("make", ["--output", "new", "--transformers-output", "old"]),
+        ("search", ["--output", "old/notes.json"]),
+        ("probe", ["--output", "old/notes.json"]),
+    ],
+)
+def test_what_is_there_is_kept_unless_asked(
+    command: str,
+    flags: list[str],
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder with anything in it, or a file that is there, is refused before any work, and stays."""
+    monkeypatch.chdir(data.parent)
+    Path("old").mkdir()
+    Path("old/notes.json").write_text("mine")
+    assert report_errors(compress, [command, "--data", data.name, *flags]) == 2
+    said = capsys.readouterr().err
+    assert "add --overwrite or choose another" in said
+    assert said.count("\n") == 1
+    assert Path("old/notes.json").read_text() == "mine"
+    assert sorted(path.name for path in Path().iterdir()) == ["old", "topic.csv"]
 
 
 def test_test_texts_in_train_are_said(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

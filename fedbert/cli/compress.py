@@ -103,6 +103,8 @@ def _make_for_catalogue(asked: CompressionSettings) -> None:
 
     output = asked.output
     server = asked.server_output or output.with_name(f"{output.name}-server")
+    if not asked.overwrite:
+        refuse_filled(server, "server_output")
     public = load_public_text(asked.public or data_folder(), asked.general_text)
     goal = CatalogueGoal(public, load_teacher(asked.teacher), asked.catalogue_plan())
     with Screen() as screen:

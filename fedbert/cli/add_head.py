@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from fedbert.cli.command import Command
+from fedbert.cli.kept import refuse_filled
 from fedbert.cli.options import given, options_from
 from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import HeadSettings
@@ -14,6 +15,7 @@ from fedbert.errors import FedbertError, invalid
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.pretrained import EiBert, model_folder
+    from fedbert.ei_bert.teaching.splits import evidence_lines
 
     tasks = read_tasks([asked.data])
     if len(tasks) != 1:
@@ -21,19 +23,31 @@ def _add_head(**flags: Any) -> None:
     task, folder = tasks[0], model_folder(asked.model)
     if asked.output is None and str(folder) != asked.model:
         raise invalid("output", None, "be given for a shipped model", "it is not changed in place")
+    target = asked.output or folder
+    if asked.output is not None and not asked.overwrite and target.resolve() != folder.resolve():
+        refuse_filled(target)
     bert = EiBert.from_pretrained(folder, budget_bytes=asked.budget_bytes)
+    replaced = bert.head(task.name) if task.name in bert.tasks else None
+    if replaced is not None and not asked.overwrite:
+        raise FedbertError(
+            f"head {task.name}: {asked.model} has one of that name, of {len(replaced.labels)} labels; name "
+            "the file after another task, or add --overwrite to replace it"
+        )
     before = bert.artefact.total_bytes
     labels = [task.labels[index] for index in task.train.labels.tolist()]
     head = bert.fit_head(task.train.texts, labels, task.name, asked.seed)
-    target = asked.output or folder
     bert.save(target)
     added = bert.artefact.total_bytes - before
     click.echo(f"{target}: head {head.task} of {len(head.labels)} labels, {added:+,} bytes")
+    if replaced is not None:
+        click.echo(f"replaced: the head {task.name} of {len(replaced.labels)} labels")
     if len(task.test):
         guessed = bert.classify(task.test.texts, task.name)
         wanted = [task.labels[index] for index in task.test.labels.tolist()]
         right = sum(mine == theirs for mine, theirs in zip(guessed, wanted, strict=True))
         click.echo(f"accuracy on {len(wanted):,} test texts: {100 * right / len(wanted):.1f} %")
+        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+            click.echo(line)
     click.echo(f"all files: {bert.artefact.total_bytes:,} bytes, sha256 {bert.artefact.sha256}")
 
 

@@ -10,6 +10,7 @@ import click
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
+from fedbert.cli.kept import refuse_filled, refuse_present
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
 from fedbert.cli.task_files import read_tasks
@@ -28,6 +29,8 @@ def _make(**flags: Any) -> None:
     for name in ("output", "server_output", "transformers_output", "work"):
         if (folder := getattr(asked, name)) is not None:
             check_writable(folder, name)
+            if name != "work" and not asked.overwrite:
+                refuse_filled(folder, name)
     if asked.data:
         check_writable(_report_folder(asked.output))
         _make_for_tasks(asked)
@@ -43,6 +46,7 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     from fedbert.ei_bert.compression.public_text import general_sentences
     from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
     from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
+    from fedbert.ei_bert.teaching.splits import evidence_lines
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.folder import write_compression
@@ -59,6 +63,9 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         held_out=read_tasks(asked.probe) if asked.probe else (),
         command=command_line(),
     )
+    for task in (*tasks, *wanted.held_out):
+        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+            click.echo(line)
     sentences, sources = general_sentences(asked.public or data_folder(), asked.general_text)
     goal = TasksGoal(Inputs(load_teacher(asked.teacher), tasks, sentences, sources), plan)
     searched = None if asked.search_record is None else _search_rows(asked.search_record)
@@ -96,6 +103,8 @@ def _make_for_catalogue(asked: CompressionSettings) -> None:
 
     output = asked.output
     server = asked.server_output or output.with_name(f"{output.name}-server")
+    if not asked.overwrite:
+        refuse_filled(server, "server_output")
     public = load_public_text(asked.public or data_folder(), asked.general_text)
     goal = CatalogueGoal(public, load_teacher(asked.teacher), asked.catalogue_plan())
     with Screen() as screen:
@@ -110,6 +119,8 @@ def _search(**flags: Any) -> None:
     asked = SearchSettings(**given(flags))
     if asked.output.is_dir():
         raise invalid("output", str(asked.output), "be a file, not a folder", "choose another --output")
+    if not asked.overwrite:
+        refuse_present(asked.output)
     check_writable(asked.output.parent)
     check_writable(asked.work, "work")
     from fedbert.ei_bert.compression.plan import TaskPlan
@@ -148,7 +159,7 @@ class _OptionsToMake(Group):
 
 _GROUPS = {
     "goal": ("data", "size", "budget_bytes", "fast"),
-    "output": ("output", "server_output", "transformers_output", "search_record", "work"),
+    "output": ("output", "server_output", "transformers_output", "search_record", "work", "overwrite"),
     "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim"),
     "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
     "texts": ("teacher", "public", "general_text", "probe"),

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fedbert.cli.command import Command
+from fedbert.cli.kept import refuse_present
 from fedbert.cli.options import given, options_from
 from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import ProbeSettings
@@ -20,6 +21,8 @@ def _probe(**flags: Any) -> None:
     output, seed = asked.output, asked.seed
     if output is not None and output.is_dir():
         raise invalid("output", str(output), "be a file", "name one in that folder")
+    if output is not None and not asked.overwrite:
+        refuse_present(output)
 
     # What is cheap to check comes first: files, then the student, then the teacher.
     tasks = read_tasks(asked.data)
@@ -29,6 +32,7 @@ def _probe(**flags: Any) -> None:
     from fedbert.ei_bert.compression.probe import compare, student_encoder, teacher_encoder
     from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.pretrained import model_folder
+    from fedbert.ei_bert.teaching.splits import evidence_lines
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
 
@@ -42,6 +46,9 @@ def _probe(**flags: Any) -> None:
         with console.status(f"{task.name}: {len(task.train):,} + {len(task.test):,} texts"):
             found.append(compare(encode, teacher_encoder(stock), task, seed))
     _show(console, found, folder.name, stock.name)
+    for task in tasks:
+        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+            console.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         whole = {
             "model": folder.name,

@@ -129,13 +129,15 @@ def _lines(profile: "DeviceProfile") -> list[str]:
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> int:
     """Check the profiles, the links and the fleets of FOLDER; the exit code is 2 if anything is wrong."""
-    from fedbert.devices.fleet_shares import check_folder
+    from fedbert.devices.fleet_shares import check_folder, notes
 
     problems = check_folder(folder)
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
     if not problems:
         click.echo(f"{folder}: all profiles, links and fleets are good")
+        for note in notes(folder):
+            click.echo(f"note: {note}")
     return 2 if problems else 0
 
 

@@ -14,10 +14,12 @@ from fedbert.devices.profiles import (
     SHARE_TOLERANCE,
     DeviceProfile,
     Table,
+    adds_up,
     load_profiles,
     raise_first,
     read_profiles,
     read_table,
+    scaled,
 )
 from fedbert.paths import profiles_folder
 
@@ -26,7 +28,7 @@ DEFAULT_FLEET = "global"
 
 
 class FleetShares(Table):
-    """A fleet: `shares` of its phones by class, adding up to 1, and where they are from."""
+    """A fleet: `shares` of its phones by class, adding up to 1 within `SHARE_TOLERANCE`, and their source."""
 
     description: str = Field(min_length=1)
     shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
@@ -35,9 +37,16 @@ class FleetShares(Table):
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         total = sum(self.shares.values())
-        if abs(total - 1) > SHARE_TOLERANCE:
-            raise ValueError(f"shares must add up to 1 (within 1e-6), not {total:.9g}; change the shares")
+        if not adds_up(total):
+            raise ValueError(
+                f"shares must add up to 1 (within {SHARE_TOLERANCE:g}), not {total:.9g}; change the shares"
+            )
         return self
+
+    @property
+    def scaled(self) -> dict[str, float]:
+        """The shares by class, scaled to add up to 1."""
+        return dict(zip(self.shares, scaled(list(self.shares.values())), strict=True))
 
 
 def fleet_file(folder: Path, fleet: str) -> Path:
@@ -70,12 +79,34 @@ def load_fleet(folder: Path | None = None, fleet: str = DEFAULT_FLEET) -> tuple[
 
 
 def check_folder(folder: Path) -> list[str]:
-    """Return every problem of the profiles, the links and the fleets in `folder`, a line each."""
+    """Return every problem of the profiles, the links and the fleets in `folder`, a line each.
+
+    A folder without any fleet has one: no run can draw its phones.
+    """
     profiles, problems = read_profiles(folder)
     problems = problems + check_links(folder)
-    for name in fleet_names(folder):
+    names = fleet_names(folder)
+    if profiles and not names:
+        problems.append(
+            f"fleet: {folder.name}/{FLEETS_FOLDER} must hold a fleet, such as {DEFAULT_FLEET}.toml, and has "
+            "none; write one, or give each run another with --fleet FILE.toml"
+        )
+    for name in names:
         problems += _read_fleet(folder, fleet_file(folder, name), name, profiles)[1]
     return problems
+
+
+def notes(folder: Path) -> list[str]:
+    """Return what a run with a good `folder` has to know, a line each: --fleet needed, shares scaled."""
+    names = fleet_names(folder)
+    found = []
+    if DEFAULT_FLEET not in names:
+        found.append(f"no fleet {DEFAULT_FLEET} here: a run needs --fleet {names[0]}")
+    for name in names:
+        table, _ = read_table(fleet_file(folder, name), FleetShares)
+        if table is not None and table.scaled != table.shares:
+            found.append(f"fleet {name}: shares add up to {sum(table.shares.values()):.6g}, scaled to 1")
+    return found
 
 
 def _read_fleet(
@@ -96,4 +127,4 @@ def _read_fleet(
         "list them with: fedbert profiles list"
         for name in unknown
     ]
-    return table.shares, problems
+    return table.scaled, problems

@@ -12,7 +12,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from fedbert.devices.fleet import Floats
-from fedbert.devices.profiles import LINKS_FILE, Milliwatts, Table, check_sources, read_table
+from fedbert.devices.plausible import (
+    MEDIAN_KBIT_PER_S,
+    WIDEST_SPREAD,
+    Milliwatts,
+    RoundTripMilliseconds,
+)
+from fedbert.devices.profiles import LINKS_FILE, Table, check_sources, read_table
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder
 
@@ -35,7 +41,7 @@ class Link(Table):
     downlink_p90_kbit_per_s: float = Field(ge=1, le=1e7)
     transfer_sigma: float = Field(ge=0, le=3)
     uplink_ratio: float = Field(gt=0, le=2)
-    rtt_ms: float = Field(gt=0, le=10_000)
+    rtt_ms: RoundTripMilliseconds
     failure_probability: float = Field(ge=0, lt=1)
     receive_mw: Milliwatts
     transmit_mw: Milliwatts
@@ -45,6 +51,11 @@ class Link(Table):
         if not self.downlink_p10_kbit_per_s < self.downlink_p50_kbit_per_s < self.downlink_p90_kbit_per_s:
             raise ValueError(
                 "must rise: downlink_p10_kbit_per_s < downlink_p50_kbit_per_s < downlink_p90_kbit_per_s"
+            )
+        if self.downlink_p90_kbit_per_s >= WIDEST_SPREAD * self.downlink_p10_kbit_per_s:
+            raise ValueError(
+                f"downlink_p90_kbit_per_s must be less than {WIDEST_SPREAD:,g} times "
+                "downlink_p10_kbit_per_s; write both in kbit/s"
             )
         return self
 
@@ -60,6 +71,13 @@ class Links(Table):
 
     @model_validator(mode="after")
     def _sourced(self) -> Self:
+        for kind, (low, high) in MEDIAN_KBIT_PER_S.items():
+            median = getattr(self, kind).downlink_p50_kbit_per_s
+            if not low <= median < high:
+                raise ValueError(
+                    f"{kind}.downlink_p50_kbit_per_s(={median:g}) must be from {low:,g} to below {high:,g}; "
+                    "correct the value or its unit"
+                )
         check_sources(self.model_dump(exclude={"sources"}), self.sources)
         return self
 

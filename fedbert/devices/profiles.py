@@ -10,6 +10,22 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fedbert.devices.plausible import (
+    LEAST_FREE_BYTES,
+    BatteryMah,
+    ElementGops,
+    FlashBytesPerSecond,
+    FloatGmacs,
+    Int8Gmacs,
+    LoadMilliseconds,
+    MemoryBytesPerSecond,
+    Milliwatts,
+    OperatorMicroseconds,
+    ProductMicroseconds,
+    RamBytes,
+    RunMicroseconds,
+    StorageBytes,
+)
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_toml
 from fedbert.paths import profiles_folder
@@ -18,13 +34,24 @@ from fedbert.results import TIERS, Tier
 LINKS_FILE = "links.toml"
 """The file beside the profiles that describes the links (`links.py`)."""
 
-SHARE_TOLERANCE = 1e-6
+SHARE_TOLERANCE = 0.01
+"""How far from 1 shares may add up, as rounded ones do; they are then scaled to 1."""
+
+# Within it shares are taken as they are: their last digits are those of the file.
+_EXACT_SHARES = 1e-9
 
 NORMAL_P90 = 1.2815515655446004
 """The 90th percentile of a standard normal variable."""
 
-Milliwatts = Annotated[float, Field(gt=0, le=20_000)]
-_Bytes = Annotated[int, Field(ge=10_000, le=10**12)]
+_Bytes = Annotated[int, Field(ge=LEAST_FREE_BYTES, le=10**12)]
+
+# What more there is to say to who leaves a range: the ways in that there are, or that there is none.
+_HINTS = {
+    "battery_mah": "a board on the mains cannot be modelled as such: give the battery of the phone it stands "
+    "for, and leave the figures of the battery aside",
+    "ram_bytes": "write it in bytes",
+    "storage_bytes": "write it in bytes; a larger disk counts as 3.9e12",
+}
 
 
 class Table(BaseModel):
@@ -50,16 +77,16 @@ class Core(Table):
     product wakes the others (else neither: more threads change nothing).
     """
 
-    int8_gmacs_per_s: float = Field(gt=0, le=2_000)
-    float_gmacs_per_s: float = Field(gt=0, le=2_000)
-    memory_bytes_per_s: float = Field(ge=1e7, le=1e12)
-    overhead_us_per_operator: float = Field(ge=0, le=10_000)
+    int8_gmacs_per_s: Int8Gmacs
+    float_gmacs_per_s: FloatGmacs
+    memory_bytes_per_s: MemoryBytesPerSecond
+    overhead_us_per_operator: OperatorMicroseconds
     power_mw: Milliwatts
-    element_gops_per_s: float | None = Field(default=None, gt=0, le=2_000)
-    overhead_us_per_product: float | None = Field(default=None, ge=0, le=10_000)
-    overhead_us_per_run: float | None = Field(default=None, ge=0, le=100_000)
+    element_gops_per_s: ElementGops | None = None
+    overhead_us_per_product: ProductMicroseconds | None = None
+    overhead_us_per_run: RunMicroseconds | None = None
     parallel_share: float | None = Field(default=None, ge=0, le=1)
-    wake_us_per_product: float | None = Field(default=None, ge=0, le=10_000)
+    wake_us_per_product: ProductMicroseconds | None = None
 
 
 class FreeMemory(Table):
@@ -84,12 +111,15 @@ class FreeMemory(Table):
 class Load(Table):
     """What a cold start costs beside moving the weights."""
 
-    fixed_ms: float = Field(ge=0, le=10_000)
-    flash_bytes_per_s: float = Field(ge=1e6, le=1e11)
+    fixed_ms: LoadMilliseconds
+    flash_bytes_per_s: FlashBytesPerSecond
 
 
 class Radios(Table):
-    """Shares of the phones of this class by their cellular link; they add up to 1. Wi-Fi is there for all."""
+    """Shares of the phones of this class by their cellular link. Wi-Fi is there for all.
+
+    They add up to 1 within `SHARE_TOLERANCE` and are scaled to it.
+    """
 
     three_g: float = Field(ge=0, le=1)
     lte: float = Field(ge=0, le=1)
@@ -98,13 +128,22 @@ class Radios(Table):
     @property
     def shares(self) -> tuple[float, float, float]:
         """The shares in the order of the cellular kinds of `links.LINK_KINDS`."""
-        return self.three_g, self.lte, self.five_g
+        three_g, lte, five_g = scaled([self.three_g, self.lte, self.five_g])
+        return three_g, lte, five_g
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        total = sum(self.shares)
-        if abs(total - 1) > SHARE_TOLERANCE:
-            raise ValueError(f"three_g, lte and five_g must add up to 1, not {total:.6g}; change the shares")
+        total = self.three_g + self.lte + self.five_g
+        if total == 0:
+            raise ValueError(
+                "three_g, lte and five_g must add up to 1, not 0; a tablet without a cellular link cannot be "
+                "modelled as such: give it that of the phone it stands for"
+            )
+        if not adds_up(total):
+            raise ValueError(
+                f"three_g, lte and five_g must add up to 1 (within {SHARE_TOLERANCE:g}), not {total:.6g}; "
+                "change the shares"
+            )
         return self
 
 
@@ -120,9 +159,9 @@ class DeviceProfile(Table):
     share: float = Field(default=0.0, ge=0, le=1)
     year: int = Field(ge=2007, le=2100)
     soc: str = Field(min_length=1)
-    ram_bytes: int = Field(ge=250_000_000, le=10**11)
-    storage_bytes: int = Field(ge=10**9, le=10**13)
-    battery_mah: float = Field(ge=200, le=30_000)
+    ram_bytes: RamBytes
+    storage_bytes: StorageBytes
+    battery_mah: BatteryMah
     battery_voltage_v: float = Field(ge=2.5, le=12)
     clusters: list[Cluster] = Field(min_length=1, max_length=8)
     big_core: Core
@@ -153,6 +192,17 @@ class DeviceProfile(Table):
 
 
 _Model = TypeVar("_Model", bound=Table)
+
+
+def adds_up(total: float) -> bool:
+    """Return whether shares that come to `total` may be scaled to 1; the limit itself is within."""
+    return abs(total - 1) <= SHARE_TOLERANCE + _EXACT_SHARES
+
+
+def scaled(shares: list[float]) -> list[float]:
+    """Return `shares` divided by their sum, or as they are if that is 1 but for the rounding of the file."""
+    total = sum(shares)
+    return shares if abs(total - 1) <= _EXACT_SHARES else [share / total for share in shares]
 
 
 def check_sources(values: dict[str, Any], sources: dict[str, str]) -> None:
@@ -239,7 +289,7 @@ def _problem(file: str, error: dict[str, Any]) -> str:
     rule = message.removeprefix("Input should be ").removeprefix("a valid ")
     value = error["input"]
     shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
-    return f"{file}: {key}(={shown}) must be {rule}; correct the value or its unit"
+    return f"{file}: {key}(={shown}) must be {rule}; {_HINTS.get(key, 'correct the value or its unit')}"
 
 
 def _number_keys(values: dict[str, Any], prefix: str = "") -> list[str]:

@@ -2,7 +2,8 @@
 without torch; a new task is a head fitted on frozen vectors, saved beside the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,10 @@ class EiBert:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of `texts`, `[text, dim]`: the same bits alone and in any batch.
 
-        They are the mean hidden states of a pooled student, else of unit length.
+        They are the mean hidden states of a pooled student, else of unit length. Raises FedbertError, by its
+        place, for what is no text.
         """
-        if isinstance(texts, str):
-            raise invalid("texts", texts, "be a list of texts", "put the text into a list")
-        return self._encoder.vectors(texts)
+        return self._encoder.vectors(_checked(texts, "texts"))
 
     def probabilities(self, texts: Sequence[str], task: str) -> NDArray[np.float64]:
         """Return the probabilities of the labels of `task`, `[text, class]`; each row sums to 1."""
@@ -91,8 +91,10 @@ class EiBert:
     ) -> Head:
         """Fit the head of `task` on `texts` and their `labels`, add it and return it; the encoder stays.
 
-        See `heads.fit_head` for `strength` and the errors, `add_head` for the budget.
+        See `heads.fit_head` for `strength` and the errors, `encode` for what is no text or label, `add_head`
+        for the budget.
         """
+        texts, labels = _checked(texts, "texts"), _checked(labels, "labels")
         if len(texts) != len(labels):
             raise FedbertError(f"head {task}: {len(texts)} texts must have as many labels, not {len(labels)}")
         names = sorted(set(labels))
@@ -131,6 +133,21 @@ class EiBert:
     def save(self, folder: Path | str) -> None:
         """Write encoder, heads and manifest into `folder`, each whole or not at all, the manifest last."""
         save_artefact(self.artefact, Path(folder))
+
+
+def _checked(texts: Iterable[str], name: str) -> list[str]:
+    """Return `texts` as a list; raises FedbertError, naming place and type, for the first that is no text."""
+    one = name.removesuffix("s")
+    if isinstance(texts, str | bytes | Mapping | AbstractSet) or not isinstance(texts, Iterable):
+        kind = type(texts).__name__
+        raise FedbertError(f"{name} (a {kind}) must be a list of {name}; put a single {one} into a list")
+    found = list(texts)
+    for place, text in enumerate(found):
+        if not isinstance(text, str):
+            raise FedbertError(f"{name}[{place}] (a {type(text).__name__}) must be a {one} (str); correct it")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise FedbertError(f"{name}[{place}] must be Unicode, and has half a surrogate pair; correct it")
+    return found
 
 
 def model_folder(model: Path | str) -> Path:

@@ -4,31 +4,49 @@ import math
 from typing import TYPE_CHECKING
 
 from fedbert.errors import FedbertError
+from fedbert.privacy.curves import LEAST_LOSS_DELTA
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
+
+# Steps of the loss. The fine ones cost as much as they are finer, so they are for few and small losses.
+_INTERVAL, _FINE_INTERVAL = 1e-4, 1e-5
+_SMALL_EPSILON = 0.02
 
 
 def epsilon_of(event: "DpEvent", delta: float) -> float:
     """Return epsilon at `delta` (0 < delta < 1) of adding or removing one device; inf for no privacy.
 
-    Composed as a privacy loss distribution. Raises FedbertError that names the type of an event, or of a part
-    of one, for which no accountant stands behind the figure.
+    Composed as a privacy loss distribution, on a finer grid for a small epsilon; by Renyi divergences at a
+    delta that it does not resolve. Raises FedbertError that names the type of an
+    event, or of a part of one, for which no accountant stands behind the figure.
     """
     import dp_accounting
     from dp_accounting.pld import PLDAccountant
+    from dp_accounting.rdp import RdpAccountant
 
     if isinstance(event, dp_accounting.NonPrivateDpEvent):
         return math.inf
-    accountant = PLDAccountant(dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE)
-    try:
+    relation = dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE
+
+    def by_loss(interval: float) -> float:
+        accountant = PLDAccountant(relation, value_discretization_interval=interval)
         accountant.compose(event)
+        return float(accountant.get_epsilon(delta)) if delta >= LEAST_LOSS_DELTA else math.inf
+
+    try:
+        found = by_loss(_INTERVAL)
+        if found < _SMALL_EPSILON:
+            found = min(found, by_loss(_FINE_INTERVAL))
     except dp_accounting.UnsupportedEventError as error:
         raise FedbertError(
             f"mechanism: no accountant covers {_innermost(event)} ({_reason(error)}); "
             "describe it by other events"
         ) from None
-    return float(accountant.get_epsilon(delta))
+    divergences = RdpAccountant(neighboring_relation=relation)
+    if math.isinf(found) and divergences.supports(event):
+        found = float(divergences.compose(event).get_epsilon(delta))
+    return found
 
 
 def _innermost(event: "DpEvent") -> str:

@@ -4,21 +4,24 @@ The guarantee is for one *device*: the neighbouring relation is add-or-remove-on
 contributions. A round adds Gaussian noise of standard deviation `noise_multiplier * clip_norm` to a sum in
 which each device has a norm of at most `clip_norm`.
 
-* Amplified: the Poisson-subsampled Gaussian mechanism, composed over the rounds as a privacy loss
-  distribution (PLD; Koskela et al. 2020, Doroshenko et al. 2022) by ``dp-accounting``, rounded up.
-* Unamplified: the Gaussian mechanism, whose composition over n rounds is one with multiplier z / sqrt(n); its
-  exact curve is theorem 8 of Balle and Wang 2018, "Improving the Gaussian mechanism".
+* Amplified: the Poisson-subsampled Gaussian mechanism, composed over the rounds; the least of the bounds in
+  `curves.py`.
+* Unamplified: the Gaussian mechanism, whose composition over n rounds is one with multiplier z / sqrt(n).
 """
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from fedbert.errors import FedbertError, invalid
-
-if TYPE_CHECKING:
-    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+from fedbert.privacy.curves import (
+    LEAST_LOSS_DELTA,
+    gaussian_epsilon,
+    least_renyi_epsilon,
+    loss_epsilon,
+    loss_interval,
+    renyi_epsilon,
+)
 
 Mode = Literal["none", "central"]
 Sampler = Literal["poisson", "once-a-day"]
@@ -32,13 +35,15 @@ _SMALLEST_MULTIPLIER = 1e-3
 # A quarter of the 1e-3 that `calibrate` promises: the last interval of the search is no wider.
 _RELATIVE_STEP = 2.5e-4
 
-# Steps of the loss: with them epsilons are within a ten-thousandth of those on a grid eight times as fine.
-_COARSEST_INTERVAL = 1e-3
-_FINEST_INTERVAL = 1e-4
-_COMPOSITION_ERROR = 2e-4
+# What is asked for and what is spent may differ by so much (relative), never above.
+CALIBRATION_TOLERANCE = 1e-3
 
-# Most points of a grid: a calibration composes dozens of times.
-_LARGEST_GRID = 40_000
+# Narrowest interval of the search: epsilon is no longer a smooth function of less.
+_NARROWEST_STEP = 1e-9
+
+# Smaller ones are lost in the rounding of double precision.
+_LEAST_EPSILON = 1e-6
+_LEAST_DELTA = 1e-100
 
 # Rounds a day may be a rounded quotient: a round that starts a day must not fall into the one before.
 _DAY_SLACK = 1e-9
@@ -102,6 +107,8 @@ def validate(plan: PrivacyPlan, devices: int | None = None) -> PrivacyPlan:
 def _validate_delta(delta: float, devices: int | None) -> None:
     if not 0 < delta < 1:
         raise invalid("delta", delta, "be > 0 and < 1", "1e-6 suits a fleet of up to 100,000 devices")
+    if delta < _LEAST_DELTA:
+        raise invalid("delta", delta, f"be >= {_LEAST_DELTA:g}, the least that can be accounted for")
     if devices is not None and devices < 1:
         raise invalid("devices", devices, "be >= 1")
     if devices is not None and delta >= 1 / devices:
@@ -133,8 +140,13 @@ def epsilon(plan: PrivacyPlan, rounds: int) -> float:
         return math.inf
     if plan.sampler != "poisson" or plan.sampling_probability == 1:
         return epsilon_unamplified(plan, rounds)
-    interval = _interval(max(rounds, plan.rounds), plan.noise_multiplier, plan.sampling_probability)
-    return _sampled_epsilon(plan.noise_multiplier, plan.sampling_probability, rounds, plan.delta, interval)
+    z, q = plan.noise_multiplier, plan.sampling_probability
+    by_loss = loss_epsilon(z, q, rounds, plan.delta, loss_interval(max(rounds, plan.rounds), z, q))
+    unamplified = epsilon_unamplified(plan, rounds)
+    # The loss distribution is the tighter of the two wherever it holds: the other's work is saved.
+    if plan.delta >= LEAST_LOSS_DELTA and math.isfinite(by_loss):
+        return min(by_loss, unamplified)
+    return min(by_loss, unamplified, renyi_epsilon(z, q, rounds, plan.delta))
 
 
 def epsilon_unamplified(plan: PrivacyPlan, rounds: int) -> float:
@@ -150,31 +162,6 @@ def epsilon_unamplified(plan: PrivacyPlan, rounds: int) -> float:
     return gaussian_epsilon(plan.noise_multiplier / math.sqrt(times), plan.delta)
 
 
-def gaussian_delta(noise_multiplier: float, epsilon: float) -> float:
-    """Return delta of one Gaussian mechanism at `epsilon` >= 0 (Balle and Wang 2018, theorem 8)."""
-    from scipy.special import log_ndtr
-
-    half, shift = 0.5 / noise_multiplier, epsilon * noise_multiplier
-    first, second = float(log_ndtr(half - shift)), float(log_ndtr(-half - shift))
-    return max(0.0, -math.exp(first) * math.expm1(min(0.0, epsilon + second - first)))
-
-
-def gaussian_epsilon(noise_multiplier: float, delta: float) -> float:
-    """Return the smallest epsilon >= 0 of one Gaussian mechanism at `delta`, to 1e-9 and never below."""
-    if gaussian_delta(noise_multiplier, 0.0) <= delta:
-        return 0.0
-    low, high = 0.0, 1.0
-    while gaussian_delta(noise_multiplier, high) > delta:
-        low, high = high, 2 * high
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        if gaussian_delta(noise_multiplier, middle) > delta:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
 def calibrate(
     target_epsilon: float,
     delta: float,
@@ -188,9 +175,9 @@ def calibrate(
 ) -> PrivacyPlan:
     """Return the plan with the least noise multiplier for which `rounds` rounds stay within `target_epsilon`.
 
-    The multiplier is at most 1e-3 (relative) above the least, and never below it: `epsilon(plan, rounds)` is
-    <= `target_epsilon`. Raises FedbertError for a target that is not a number > 0, a delta that is not in
-    (0, 1) or not < 1/`devices`, or a target out of reach.
+    `epsilon(plan, rounds)` is <= `target_epsilon` and at least 0.999 of it; the multiplier is at most 1e-3
+    (relative) above the least. Raises FedbertError for a target that is not a number > 0, a delta that is not
+    in (0, 1) or not < 1/`devices`, or, with the range that works, for a target out of reach.
     """
     if not (target_epsilon > 0 and math.isfinite(target_epsilon)):
         raise invalid(
@@ -201,46 +188,54 @@ def calibrate(
         devices,
     )
 
-    def spends_too_much(multiplier: float) -> bool:
-        return epsilon(replace(plan, noise_multiplier=multiplier), rounds) > target_epsilon
+    def spent(multiplier: float) -> float:
+        return epsilon(replace(plan, noise_multiplier=multiplier), rounds)
 
-    high = 1.0
-    while spends_too_much(high):
-        high *= 2
-        if high > _LARGEST_MULTIPLIER:
-            raise FedbertError(
-                f"epsilon(={target_epsilon!r}) is out of reach in {rounds} rounds, delta {delta!r}; raise it"
-            )
+    least = _least_epsilon(plan)
+    if target_epsilon < least:
+        raise _out_of_reach(target_epsilon, plan, least, spent(_SMALLEST_MULTIPLIER))
+    high, spent_high = 1.0, spent(1.0)
+    while spent_high > target_epsilon:
+        if high >= _LARGEST_MULTIPLIER:
+            raise _out_of_reach(target_epsilon, plan, spent_high, spent(_SMALLEST_MULTIPLIER))
+        high = min(2 * high, _LARGEST_MULTIPLIER)
+        spent_high = spent(high)
     low = high / 2
-    while low > _SMALLEST_MULTIPLIER and not spends_too_much(low):
-        low, high = low / 2, low
-    while high > low * (1 + _RELATIVE_STEP):
+    while (spent_low := spent(low)) <= target_epsilon:
+        if low <= _SMALLEST_MULTIPLIER:
+            raise _out_of_reach(target_epsilon, plan, least, spent_low)
+        high, spent_high = low, spent_low
+        low = max(low / 2, _SMALLEST_MULTIPLIER)
+    least_spent = target_epsilon * (1 - CALIBRATION_TOLERANCE)
+    while high > low * (1 + _RELATIVE_STEP) or spent_high < least_spent:
         middle = math.sqrt(low * high)
-        if spends_too_much(middle):
+        if high <= low * (1 + _NARROWEST_STEP):
+            raise _out_of_reach(target_epsilon, plan, spent_high, spent_high)
+        found = spent(middle)
+        if found > target_epsilon:
             low = middle
         else:
-            high = middle
+            high, spent_high = middle, found
     return replace(plan, noise_multiplier=high)
 
 
-def _interval(rounds: int, noise_multiplier: float, q: float) -> float:
-    """Grid step of the loss: a composition's error grows like rounds * step^2, its work like 1 / step."""
-    step = min(_COARSEST_INTERVAL, math.sqrt(_COMPOSITION_ERROR / rounds), max(_FINEST_INTERVAL, 0.1 * q))
-    unsampled_loss = 0.5 / noise_multiplier**2 + 10 / noise_multiplier
-    widest_loss = max(0.0, unsampled_loss + math.log(q))
-    return max(step, widest_loss / _LARGEST_GRID)
+def _least_epsilon(plan: PrivacyPlan) -> float:
+    """Return the least epsilon that the accounting of `plan` resolves."""
+    if plan.delta >= LEAST_LOSS_DELTA or plan.sampler != "poisson" or plan.sampling_probability == 1:
+        return _LEAST_EPSILON
+    return max(_LEAST_EPSILON, least_renyi_epsilon(plan.delta))
 
 
-@lru_cache(maxsize=64)
-def _one_round(noise_multiplier: float, q: float, interval: float) -> "PrivacyLossDistribution":
-    from dp_accounting.pld import privacy_loss_distribution
-
-    return privacy_loss_distribution.from_gaussian_mechanism(
-        noise_multiplier, value_discretization_interval=interval, sampling_prob=q
-    )
-
-
-@lru_cache(maxsize=4096)
-def _sampled_epsilon(noise_multiplier: float, q: float, rounds: int, delta: float, interval: float) -> float:
-    composed = _one_round(noise_multiplier, q, interval).self_compose(rounds)
-    return float(composed.get_epsilon_for_delta(delta))
+def _out_of_reach(target: float, plan: PrivacyPlan, least: float, most: float) -> FedbertError:
+    """Return the refusal of a budget that no noise comes to, with the epsilons that some noise does."""
+    where = f"in {plan.rounds} rounds at delta {plan.delta:g} and sampling rate {plan.sampling_probability:g}"
+    if most <= _LEAST_EPSILON:
+        return FedbertError(
+            f"epsilon(={target!r}) is out of reach: {where} delta alone covers every round and no epsilon is "
+            "spent; choose a smaller delta"
+        )
+    if least == most:
+        works, step = f"{least:.6g} is the nearest that works", "ask for that"
+    else:
+        works, step = f"it must be from {least:.3g} to {most:.3g}", "choose one within"
+    return FedbertError(f"epsilon(={target!r}) is out of reach: {where} {works}; {step}")

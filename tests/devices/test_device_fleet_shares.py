@@ -1,6 +1,7 @@
 """Fleets: the shipped ones, one's own, and one clear line for each way a fleet can be wrong."""
 
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_a_fleet_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"shares": {KIRIN: 0.5, PIXEL: 0.4}}, "mine.toml: shares must add up to 1 (within 1e-6), not 0.9"),
+        ({"shares": {KIRIN: 0.5, PIXEL: 0.4}}, "mine.toml: shares must add up to 1 (within 0.01), not 0.9"),
         ({"shares": {KIRIN: 1.5, PIXEL: -0.5}}, f"mine.toml: shares.{KIRIN}(=1.5) must be less than"),
         ({"shares": {KIRIN: 0.0, PIXEL: 1.0}}, f"mine.toml: shares.{KIRIN}(=0.0) must be greater than 0"),
         ({"shares": {"kirin_9000": 1.0}}, "mine.toml: shares.kirin_9000 must name a profile of"),
@@ -82,6 +83,32 @@ def test_a_wrong_fleet_gets_one_line(change: dict[str, Any], line: str, tmp_path
     assert str(raised.value).startswith(line)
     assert "\n" not in str(raised.value)
     assert any(problem.startswith(line) for problem in check_folder(folder))
+
+
+def test_rounded_shares_are_scaled(tmp_path: Path) -> None:
+    """Shares that add up to .99 are divided by it, and checking says so; further off they are refused."""
+    folder = own_folder(tmp_path, GOOD | {"shares": {KIRIN: 0.33, PIXEL: 0.66}})
+    assert [profile.share for profile in load_fleet(folder, "mine")] == pytest.approx([1 / 3, 2 / 3])
+    answer = CliRunner().invoke(profiles, ["check", str(folder)])
+    assert "note: fleet mine: shares add up to 0.99, scaled to 1" in answer.output
+
+
+def test_shares_that_add_up_are_taken_as_they_are() -> None:
+    """The shipped fleet, whose shares are rounded to 13 digits, keeps every bit of its file."""
+    fleet = tomllib.loads((profiles_folder() / "fleets" / "global.toml").read_text(encoding="utf-8"))
+    assert [profile.share for profile in load_fleet()] == list(fleet["shares"].values())
+
+
+def test_checking_says_what_a_run_would_refuse(tmp_path: Path) -> None:
+    """Without any fleet no run can start: an error. Without the default one it needs --fleet: a note."""
+    folder = own_folder(tmp_path, GOOD)
+    answer = CliRunner().invoke(profiles, ["check", str(folder)])
+    assert "note: no fleet global here: a run needs --fleet mine" in answer.output
+    shutil.rmtree(folder / "fleets")
+    assert len(check_folder(folder)) == 1
+    assert "must hold a fleet, such as global.toml, and has none; write one" in check_folder(folder)[0]
+    with pytest.raises(FedbertError, match="must be a fleet of"):
+        load_fleet(folder)
 
 
 def test_an_unknown_fleet_names_those_that_are_there(tmp_path: Path) -> None:

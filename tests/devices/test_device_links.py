@@ -1,6 +1,7 @@
 """links.toml: the shipped one follows from its sources, and every wrong key gets one clear line."""
 
 import math
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,13 @@ def test_an_unknown_key_is_refused(path: tuple[str, ...], tmp_path: Path) -> Non
     assert found == [f"links.toml: {'.'.join(path)}(=5.0) must be a known key; correct its name or unit"]
 
 
+@pytest.mark.parametrize("path", [p for p in PATHS if p[1].split("_")[-1] in ("s", "ms", "mw")], ids=".".join)
+@pytest.mark.parametrize("factor", [1_000, 0.001])
+def test_a_unit_of_another_thousand_is_refused(path: tuple[str, str], factor: float, tmp_path: Path) -> None:
+    """Mbit/s or bit/s for kbit/s, seconds for milliseconds and watts for milliwatts leave their range."""
+    assert problems(tmp_path, path, GOOD[path[0]][path[1]] * factor)
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("downlink_p10_kbit_per_s", 9e6), ("downlink_p90_kbit_per_s", 1.0)]
 )
@@ -112,11 +120,12 @@ def test_the_command_checks_links_too(tmp_path: Path) -> None:
     """`fedbert profiles check` lists the problems of links.toml after those of the profiles."""
     for file in profiles_folder().glob("*.toml"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(profiles_folder() / "fleets", tmp_path / "fleets")
     assert "are good" in CliRunner().invoke(profiles, ["check", str(tmp_path)]).output
     problems(tmp_path, ("lte", "rtt_ms"), -1.0)
     answer = CliRunner().invoke(profiles, ["check", str(tmp_path)], standalone_mode=False)
     assert answer.return_value == 2
-    assert "error: links.toml: lte.rtt_ms(=-1.0) must be greater than 0" in answer.output
+    assert "error: links.toml: lte.rtt_ms(=-1.0) must be greater than or equal to 1" in answer.output
 
 
 def test_the_shipped_file_follows_from_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

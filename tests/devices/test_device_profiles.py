@@ -10,7 +10,7 @@ from device_helpers import changed
 
 from fedbert.devices.fleet_shares import check_folder
 from fedbert.devices.links import LINK_KINDS
-from fedbert.devices.profiles import load_profiles, read_profiles
+from fedbert.devices.profiles import Radios, load_profiles, read_profiles
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder
 from fedbert.results import TIERS
@@ -101,6 +101,51 @@ def test_an_absurd_number_is_refused(path: tuple[str | int, ...], tmp_path: Path
     assert any(f"{dotted(path)}(=1000000000000000) must be less than" in line for line in found)
 
 
+WITH_UNIT = [path for path in NUMBERS if path[0] != "radios" and path[-1] not in ("parallel_share", "year")]
+
+
+@pytest.mark.parametrize("path", WITH_UNIT, ids=dotted)
+@pytest.mark.parametrize("factor", [1_000, 0.001])
+def test_a_unit_of_another_thousand_is_refused(
+    path: tuple[str | int, ...], factor: float, tmp_path: Path
+) -> None:
+    """Watts for milliwatts, megabytes for bytes, seconds for milliseconds: no key takes them."""
+    value: Any = GOOD
+    for part in path:
+        value = value[part]
+    wrong = type(value)(value * factor)
+    assert problems(tmp_path, changed(GOOD, path, wrong))
+
+
+def test_a_cost_of_zero_is_left_out(tmp_path: Path) -> None:
+    """An overhead of 0 says that the cost is not modelled, and is no wrong unit."""
+    table = changed(GOOD, ("big_core", "overhead_us_per_operator"), 0.0)
+    (tmp_path / "phone.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    assert read_profiles(tmp_path)[1] == []
+
+
+def test_what_has_no_battery_or_cellular_link_is_told_the_limit(tmp_path: Path) -> None:
+    """A board on the mains and a tablet without a modem get a line that says what to give instead."""
+    board = problems(tmp_path, changed(GOOD, ("battery_mah",), 0.0))
+    assert "battery_mah(=0.0) must be greater than or equal to 200; a board on the mains cannot" in board[0]
+    no_modem = GOOD | {"radios": {"three_g": 0.0, "lte": 0.0, "five_g": 0.0}}
+    assert "a tablet without a cellular link cannot be modelled as such" in problems(tmp_path, no_modem)[0]
+
+
+def test_a_large_tablet_is_let_in(tmp_path: Path) -> None:
+    """A battery of 11,200 mAh and 16 GB of memory are within the ranges."""
+    table = changed(changed(GOOD, ("battery_mah",), 11_200.0), ("ram_bytes",), 16 * 10**9)
+    (tmp_path / "tablet.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    assert read_profiles(tmp_path)[1] == []
+
+
+def test_rounded_radios_are_scaled() -> None:
+    """Shares that add up to .999 are divided by it; those that add up to 1 are taken as they are."""
+    thirds = Radios(three_g=0.333, lte=0.333, five_g=0.333)
+    assert thirds.shares == pytest.approx((1 / 3, 1 / 3, 1 / 3), rel=1e-12)
+    assert Radios(three_g=0.1, lte=0.9, five_g=0.0).shares == (0.1, 0.9, 0.0)
+
+
 @pytest.mark.parametrize("path", FIELDS, ids=dotted)
 def test_a_wrong_type_is_refused(path: tuple[str | int, ...], tmp_path: Path) -> None:
     """A number given as text, or a text given as a number, is refused and never converted."""
@@ -137,7 +182,7 @@ def test_an_unknown_tier_is_refused(tmp_path: Path) -> None:
         (
             ("radios", "lte"),
             0.5,
-            "radios: three_g, lte and five_g must add up to 1, not 0.6; change the shares",
+            "radios: three_g, lte and five_g must add up to 1 (within 0.01), not 0.6; change the shares",
         ),
         (("ram_bytes",), 250_000_000, "free_memory.p90_bytes(=300000000) must be <= ram_bytes"),
         (("sources", "ram_bytes"), None, "sources.'ram_bytes' must say where it is from"),

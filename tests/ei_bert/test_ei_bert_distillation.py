@@ -27,6 +27,7 @@ from fedbert.ei_bert.teaching.task_losses import Terms, relative_error
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
+from fedbert.errors import FedbertError
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
 LABELS = np.array([0, 1, 0, 0, 1])
@@ -180,6 +181,23 @@ def test_remixed_texts_take_words_of_their_own_group() -> None:
     assert all(set(text.split()) <= own[groups[index]] for text, index in zip(made, source, strict=True))
     assert all(made)
     assert len(set(made)) > 60
+
+
+def test_remixed_texts_are_never_a_test_text() -> None:
+    """What would have a test text's words becomes a text of its group; the other texts stay as they are."""
+    texts, groups = ["Pay my bill", "my bill", "hello there", "pay it"], np.array([0, 0, 1, 0])
+    plain, source = remixed(texts, groups, 300, 3)
+    made, same = remixed(texts, groups, 300, 3, never=["my BILL!", "bill"])
+    hit = [text.casefold() in ("my bill", "bill") for text in plain]
+    assert any(hit)
+    assert not any(text.casefold() in ("my bill", "bill") for text in made)
+    assert [old for old, bad in zip(plain, hit, strict=True) if not bad] == [
+        new for new, bad in zip(made, hit, strict=True) if not bad
+    ]
+    assert {new for new, bad in zip(made, hit, strict=True) if bad} <= {"Pay my bill", "pay it"}
+    assert np.array_equal(source, same)
+    with pytest.raises(FedbertError, match="every training text is also a test text"):
+        remixed(["my bill"], np.zeros(1, np.int64), 20, 0, never=["My bill."])
 
 
 def test_near_words_are_those_of_least_angle(guide: Teacher) -> None:

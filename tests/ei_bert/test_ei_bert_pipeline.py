@@ -190,7 +190,7 @@ def test_general_text_is_read_and_vouched_for(tmp_path: Path, data: Path) -> Non
         (["search", "--data", "none.csv", "--precision", "half"], "precision(='half')"),
         (["--ablation"], "--ablation needs tasks"),
         (["--seeds", "2"], "--seeds needs tasks"),
-        (["--data", "nowhere.csv"], "nowhere.csv cannot be read"),
+        (["--data", "nowhere.csv"], "data(='nowhere.csv') must be a file"),
         (["--general-text", "nowhere.txt"], "nowhere.txt"),
         (["--no-such-flag"], "--no-such-flag"),
     ],

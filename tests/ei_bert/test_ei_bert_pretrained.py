@@ -5,8 +5,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -190,3 +192,38 @@ def test_heads_keep_their_names() -> None:
     head = EiBert(make(POOLED)).fit_head(TEXTS, LABELS, "topic", strength=0.1)
     assert isinstance(head, Head)
     assert head.labels == ("bank", "music")
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (["a song", None], r"texts\[1\] \(a NoneType\) must be a text"),
+        (["a song", float("nan")], r"texts\[1\] \(a float\) must be a text"),
+        ([b"a song"], r"texts\[0\] \(a bytes\) must be a text"),
+        (["a", ["song"]], r"texts\[1\] \(a list\) must be a text"),
+        (["a", "\ud800"], r"texts\[1\] must be Unicode"),
+        (b"a song", r"texts \(a bytes\) must be a list of texts"),
+        ({"a": 1}, r"texts \(a dict\) must be a list of texts"),
+        (None, r"texts \(a NoneType\) must be a list of texts"),
+        (7, r"texts \(a int\) must be a list of texts"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_place(pooled: Artefact, texts: Any, line: str) -> None:
+    """Every way in names the first that is no text, its place and its type; labels have the same rule."""
+    model = EiBert(pooled)
+    model.add_head(quantise_head(np.ones((32, 2)), [0, 0], ("x", "y"), "t"))
+    for call in (model.encode, lambda t: model.classify(t, "t"), lambda t: model.probabilities(t, "t")):
+        with pytest.raises(FedbertError, match=line):
+            call(texts)
+    with pytest.raises(FedbertError, match=line):
+        model.fit_head(texts, LABELS, "u")
+    with pytest.raises(FedbertError, match=line.replace("text", "label")):
+        model.fit_head(TEXTS, texts, "u")
+
+
+def test_any_sequence_of_texts_will_do(pooled: Artefact) -> None:
+    """A tuple, an array and a column of a table give the vectors of a list."""
+    model = EiBert(pooled)
+    wanted = model.encode(TEXTS)
+    for texts in (tuple(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=range(100, 124))):
+        assert np.array_equal(model.encode(texts), wanted)

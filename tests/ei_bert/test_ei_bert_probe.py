@@ -15,6 +15,7 @@ from sklearn.metrics import f1_score
 
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import report_errors
+from fedbert.cli.compress import compress
 from fedbert.cli.probe import probe as probe_command
 from fedbert.ei_bert.artefact.heads import STRENGTHS
 from fedbert.ei_bert.compression.probe import (
@@ -237,6 +238,71 @@ def test_the_add_head_command(data: Path, tmp_path: Path, capsys: pytest.Capture
     assert model.classify(["freeze my card", "play a track"], "topic") == ["bank", "music"]
     shipped = (models_folder() / "default" / "model.onnx").read_bytes()
     assert (folder / "model.onnx").read_bytes() == shipped
+
+
+def test_a_head_is_replaced_only_when_asked(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A task's head, and another folder's files, stay as they are without --overwrite; then it is said."""
+    folder = tmp_path / "model"
+    asked = ["--data", str(data)]
+    assert report_errors(add_head, [*asked, "--model", "default", "--output", str(folder)]) == 0
+    head = folder / "heads" / "topic.safetensors"
+    before = head.read_bytes()
+    capsys.readouterr()
+    again = [*asked, "--model", str(folder), "--seed", "1"]
+    assert report_errors(add_head, again) == 2
+    assert "has one of that name, of 2 labels" in capsys.readouterr().err
+    assert report_errors(add_head, [*again, "--output", str(tmp_path / "copy")]) == 2
+    assert not (tmp_path / "copy").exists()
+    assert report_errors(add_head, [*asked, "--model", "default", "--output", str(folder)]) == 2
+    assert "must be empty or not exist; add --overwrite" in capsys.readouterr().err
+    assert head.read_bytes() == before
+    assert report_errors(add_head, [*again, "--overwrite"]) == 0
+    assert "replaced: the head topic of 2 labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("make", ["--output", "old"]),
+        ("make", ["--output", "new", "--transformers-output", "old"]),
+        ("search", ["--output", "old/notes.json"]),
+        ("probe", ["--output", "old/notes.json"]),
+    ],
+)
+def test_what_is_there_is_kept_unless_asked(
+    command: str,
+    flags: list[str],
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder with anything in it, or a file that is there, is refused before any work, and stays."""
+    monkeypatch.chdir(data.parent)
+    Path("old").mkdir()
+    Path("old/notes.json").write_text("mine")
+    assert report_errors(compress, [command, "--data", data.name, *flags]) == 2
+    said = capsys.readouterr().err
+    assert "add --overwrite or choose another" in said
+    assert said.count("\n") == 1
+    assert Path("old/notes.json").read_text() == "mine"
+    assert sorted(path.name for path in Path().iterdir()) == ["old", "topic.csv"]
+
+
+def test_test_texts_in_train_are_said(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many of the test texts were trained on stands beside the accuracy, and in a probe's figures."""
+    rows = pd.read_csv(data)
+    train = rows[rows["split"] == "train"]
+    leaky = pd.concat([train.assign(split="train"), train.iloc[::2].assign(split="test")])
+    leaky.to_csv(tmp_path / "leaky.csv", index=False)
+    flags = ["--model", "default", "--data", str(tmp_path / "leaky.csv"), "--output", str(tmp_path / "m")]
+    assert report_errors(add_head, flags) == 0
+    texts = len(train.iloc[::2])
+    assert f"leaky: {texts} of {texts} test texts are also in train" in capsys.readouterr().out
+    encode = EiBert.from_pretrained(tmp_path / "m").encode
+    found = compare(encode, encode, load_task(tmp_path / "leaky.csv"))
+    assert found.as_dict()["test_in_train"] == texts
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fedbert.ei_bert.teaching.splits import evidence_lines, held_out, leaked
 from fedbert.ei_bert.teaching.tasks import load_task, load_tasks
 from fedbert.errors import FedbertError
+from fedbert.paths import data_folder
 
 ROWS = [(f"text {index} of {label}", label) for label in ("b", "a") for index in range(5)]
 
@@ -23,6 +25,39 @@ def test_without_splits_every_fifth_text_of_a_label_is_test(tmp_path: Path) -> N
     assert task.test.texts == ("text 4 of b", "text 4 of a")
     assert task.test.labels.tolist() == [1, 0]
     assert (len(task.train), len(task.validation)) == (8, 0)
+
+
+def test_equal_texts_stay_on_one_side(tmp_path: Path) -> None:
+    """Without a split column a text of the same words goes where its equal went, so nothing leaks."""
+    rows = [(f"{text}{mark}", label) for text, label in ROWS for mark in ("", "!", " ")]
+    task = load_task(_write(tmp_path / "set.csv", rows, ["text", "label"]))
+    assert (len(task.train), len(task.test)) == (24, 6)
+    assert leaked(task.train.texts, task.test.texts) == 0
+    assert held_out(["a", "b", "c", "d", "e", "A.", "E?"], ["x"] * 6 + ["y"]) == [
+        *["train"] * 4,
+        "test",
+        "train",
+        "test",
+    ]
+
+
+def test_test_texts_in_train_are_counted() -> None:
+    """Case, punctuation and spaces make no other text; accents, words and signs alone do."""
+    train = ["What's my balance?", "caf\u00e9", "??", "\u0915\u093f"]
+    test = ["whats MY  balance", "cafe", "!!", "\u0915\u0940", "Caf\u00c9.", "balance"]
+    assert leaked(train, test) == 2
+    assert evidence_lines("set", train, test)[0].startswith("set: 2 of 6 test texts are also in train")
+    assert evidence_lines("set", train, ["other"]) == []
+    assert evidence_lines("set", train, ["one", "One.", "two"]) == [
+        "set: 1 of 3 test texts are duplicates (same words), so accuracy rests on 2"
+    ]
+
+
+def test_the_shipped_sets_leaks_are_known() -> None:
+    """Of the test texts that the shipped students are scored on, so many are in train."""
+    tasks = load_tasks([data_folder() / "intents"])
+    counts = {task.name: leaked(task.train.texts, task.test.texts) for task in tasks}
+    assert counts == {"banking77": 26, "clinc150": 26, "hwu64": 4}
 
 
 def test_splits_are_read_by_their_usual_names(tmp_path: Path) -> None:

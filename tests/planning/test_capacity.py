@@ -165,12 +165,13 @@ def test_control_group_does_not_count_as_behind() -> None:
     assert fetch.after[0].sum() == 2.0
 
 
-def test_run_without_a_release_still_forecasts() -> None:
-    """Without a release in the run a device fetches at its unmetered share an hour, with the model spread."""
-    run = base(release_every=100)
-    draws = draw_inputs(run, 0.2, 0)
-    assert draws.fetch_rate[0, 0] == pytest.approx(0.6)
-    assert draws.fetch_rate[1:, 0].std() > 0.02
+@pytest.mark.parametrize("release_every", [12, 100])
+def test_a_run_without_a_fetched_release_is_refused(release_every: int) -> None:
+    """No release, or one in the last round that nobody could fetch, leaves nothing to fit the roll-out to."""
+    with pytest.raises(
+        FedbertError, match=r"no release that a device fetched .* use more rounds or a smaller"
+    ):
+        base(release_every=release_every)
 
 
 def test_fill_chance_is_binomial_without_spread() -> None:

@@ -7,17 +7,16 @@ from itertools import pairwise
 import pytest
 
 from fedbert.errors import FedbertError
-from fedbert.privacy import accounting
+from fedbert.privacy import curves
 from fedbert.privacy.accounting import (
     PrivacyPlan,
     calibrate,
     epsilon,
     epsilon_unamplified,
-    gaussian_delta,
-    gaussian_epsilon,
     not_private,
     validate,
 )
+from fedbert.privacy.curves import gaussian_delta, gaussian_epsilon, log_moment, renyi_epsilon
 
 
 def plan(z: float, q: float, rounds: int, delta: float, sampler: str = "poisson") -> PrivacyPlan:
@@ -106,16 +105,16 @@ def test_same_noise_for_a_month_and_a_year() -> None:
 
 def test_a_run_is_accounted_with_little_work() -> None:
     """Calibration, every round's epsilons and the projections of a run need at most 32 privacy losses."""
-    accounting._one_round.cache_clear()
-    accounting._sampled_epsilon.cache_clear()
+    curves._one_round.cache_clear()
+    curves._composed_epsilon.cache_clear()
     found = calibrate(2.0, 1e-6, sampling_probability=0.11, rounds=12, clip_norm=2.0, devices=10_000)
     for rounds in range(13):
         epsilon(found, rounds)
         epsilon_unamplified(found, rounds)
     for days in (1, 30, 365):
         epsilon(found, 12 * days)
-    assert accounting._one_round.cache_info().misses <= 32
-    assert accounting._sampled_epsilon.cache_info().misses <= 32 + 13 + 3
+    assert curves._one_round.cache_info().misses <= 32
+    assert curves._composed_epsilon.cache_info().misses <= 32 + 13 + 3
 
 
 def test_without_noise_nothing_is_promised() -> None:
@@ -142,6 +141,86 @@ def test_a_target_out_of_reach_is_refused() -> None:
     """A budget that no noise can meet ends with one line, not with a loop."""
     with pytest.raises(FedbertError, match="out of reach"):
         calibrate(1e-12, 1e-30, sampling_probability=1.0, rounds=100, clip_norm=1.0)
+
+
+@pytest.mark.parametrize(
+    ("target", "delta", "q", "rounds", "low", "high"),
+    [
+        (2.0, 1e-15, 0.1, 12, 2.2, 2.4),  # Renyi orders up to 63 alone: 2.32
+        (2.0, 1e-30, 0.1, 12, 3.1, 3.4),
+        (0.001, 1e-6, 0.1, 12, 800.0, 900.0),  # without sampling 9,100
+        (0.001, 1e-15, 0.1, 12, 2_000.0, 2_400.0),
+        (2.0, 1e-12, 0.1, 12, 1.95, 2.02),
+        (300.0, 1e-6, 0.5, 1, 0.03, 0.06),
+    ],
+)
+def test_a_budget_at_the_edge_is_spent_and_not_wasted(
+    target: float, delta: float, q: float, rounds: int, low: float, high: float
+) -> None:
+    """Noise is in proportion at tiny deltas, small and large epsilons: at least .999 of each is spent."""
+    found = calibrate(target, delta, sampling_probability=q, rounds=rounds, clip_norm=1.0)
+    assert low < found.noise_multiplier < high
+    assert 0.999 * target <= epsilon(found, rounds) <= target
+
+
+@pytest.mark.parametrize(
+    ("target", "delta", "q", "message"),
+    [
+        (1e-4, 1e-15, 0.1, r"out of reach: .* it must be from 0\.0005\d+ to .*; choose one within"),
+        (1e-7, 1e-6, 0.1, r"out of reach: .* it must be from 1e-06 to "),
+        (2.0, 0.01, 0.001, r"delta alone covers every round and no epsilon is spent; choose a smaller delta"),
+        (2.0, 1e-101, 0.1, r"delta\(=1e-101\) must be >= 1e-100"),
+    ],
+)
+def test_what_cannot_be_accounted_for_is_refused_with_what_can(
+    target: float, delta: float, q: float, message: str
+) -> None:
+    """Where no bound comes close to the asked epsilon the call is refused, with the range that works."""
+    with pytest.raises(FedbertError, match=message):
+        calibrate(target, delta, sampling_probability=q, rounds=1, clip_norm=1.0)
+
+
+@pytest.mark.parametrize(
+    ("z", "q", "rounds", "delta"), [(2.32, 0.1, 12, 1e-15), (1.0, 0.01, 1000, 1e-13), (24.0, 0.01, 12, 1e-14)]
+)
+def test_renyi_agrees_with_the_library(z: float, q: float, rounds: int, delta: float) -> None:
+    """The best whole order gives the epsilon of dp-accounting's Renyi accountant over the same orders."""
+    import dp_accounting
+    from dp_accounting.rdp import RdpAccountant
+
+    orders = [*range(2, 65), *(round(64 * 1.02**k) for k in range(1, 250))]
+    library = RdpAccountant(orders)
+    sampled = dp_accounting.PoissonSampledDpEvent(q, dp_accounting.GaussianDpEvent(z))
+    library.compose(dp_accounting.SelfComposedDpEvent(sampled, rounds))
+    assert renyi_epsilon(z, q, rounds, delta) == pytest.approx(library.get_epsilon(delta), rel=1e-3)
+
+
+def test_a_moment_is_that_of_the_likelihood_ratio() -> None:
+    """The third moment of one round is the integral of the ratio's cube under the noise alone."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    z, q = 1.5, 0.2
+    cube = quad(
+        lambda x: norm.pdf(x, 0, z) * (1 - q + q * math.exp((2 * x - 1) / (2 * z * z))) ** 3, -20, 25
+    )[0]
+    assert math.exp(log_moment(z, q, 3)) == pytest.approx(cube, rel=1e-9)
+
+
+@pytest.mark.parametrize(("z", "q", "rounds", "delta"), [(844.0, 0.1, 12, 1e-6), (0.2, 0.001, 1, 1e-6)])
+def test_the_grid_is_fine_enough_for_the_budget(z: float, q: float, rounds: int, delta: float) -> None:
+    """Epsilon is within .1 % of that on a grid eight times as fine, at small and at large losses."""
+    step = curves.loss_interval(rounds, z, q)
+    found = curves.loss_epsilon(z, q, rounds, delta, step)
+    assert found == pytest.approx(curves.loss_epsilon(z, q, rounds, delta, step / 8), rel=1e-3)
+
+
+def test_one_sampled_round_has_its_closed_form() -> None:
+    """One sampled round's epsilon is log(1 + q (e^e - 1)) of the plain one's e at delta / q (removal)."""
+    z, q, delta = 0.2, 0.001, 1e-6
+    plain = gaussian_epsilon(z, delta / q)
+    expected = math.log1p(q * math.expm1(plain))
+    assert epsilon(plan(z, q, 1, delta), 1) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(

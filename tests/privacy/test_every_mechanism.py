@@ -1,5 +1,6 @@
 """Every mechanism, fedbert's own and the worked example's, keeps every rule; broken ones are caught."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -13,6 +14,7 @@ from fedbert.errors import FedbertError
 from fedbert.parts import MECHANISMS
 from fedbert.plugins import load_named
 from fedbert.privacy.accountant import epsilon_of
+from fedbert.privacy.curves import gaussian_epsilon
 from fedbert.privacy.gaussian import Gaussian
 from fedbert.privacy.mechanism import Bound, PrivacySettings
 from fedbert.privacy.sampling import cohort
@@ -166,3 +168,13 @@ def test_an_epsilon_is_that_of_the_textbook() -> None:
     """One Gaussian with multiplier 1 at delta 1e-5 has epsilon 4.38 (Balle and Wang 2018); no noise none."""
     assert epsilon_of(dp_accounting.GaussianDpEvent(1.0), 1e-5) == pytest.approx(4.377, abs=2e-3)
     assert epsilon_of(dp_accounting.NonPrivateDpEvent(), 1e-5) == np.inf
+
+
+def test_an_event_is_accounted_for_at_the_edges() -> None:
+    """A tiny delta and a small epsilon are bounded closely, as a Gaussian's exact curve shows."""
+    import dp_accounting
+
+    tiny = dp_accounting.GaussianDpEvent(4.0)
+    assert gaussian_epsilon(4.0, 1e-15) < epsilon_of(tiny, 1e-15) < 1.1 * gaussian_epsilon(4.0, 1e-15)
+    small = dp_accounting.SelfComposedDpEvent(dp_accounting.GaussianDpEvent(10_000.0), 12)
+    assert epsilon_of(small, 1e-6) == pytest.approx(gaussian_epsilon(10_000 / math.sqrt(12), 1e-6), rel=0.01)

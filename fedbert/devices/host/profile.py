@@ -15,6 +15,8 @@ from fedbert.units import significant
 
 # Larger than the read-ahead of any system, small enough for three reads in a moment.
 _FLASH_BYTES = 32_000_000
+# A profile takes no more; what a phone stores is less by far.
+_MOST_STORAGE_BYTES = 3_900_000_000_000
 _POWER_MW, _BATTERY_MAH, _VOLTAGE_V = 5_000.0, 4_500.0, 3.85
 _WIDEST_FIRST = ("avx512_vnni", "avx512f", "avx_vnni", "avx2", "asimddp", "asimd")
 
@@ -104,7 +106,7 @@ def host_profile(fitted: CoreConstants, load_ms: float, flash: float) -> DeviceP
         "year": time.localtime().tm_year,
         "soc": processor(),
         "ram_bytes": int(memory.total),
-        "storage_bytes": int(psutil.disk_usage("/").total),
+        "storage_bytes": min(int(psutil.disk_usage("/").total), _MOST_STORAGE_BYTES),
         "battery_mah": _BATTERY_MAH,
         "battery_voltage_v": _VOLTAGE_V,
         "clusters": [{"core": platform.machine(), "count": min(cores(), 16), "clock_ghz": clock_ghz()}],

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.artefact.heads import choose_strength, fit_linear
 from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.pretrained import EiBert
+from fedbert.ei_bert.teaching.splits import leaked
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.teacher import Teacher, sentence_vectors
 from fedbert.errors import FedbertError
@@ -48,7 +49,10 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A student's and its teacher's probes on one task; `retention`'s 95 % interval is `low` .. `high`."""
+    """A student's and its teacher's probes on one task; `retention`'s 95 % interval is `low` .. `high`.
+
+    `test_in_train` counts the test texts that were trained on (`splits.leaked`).
+    """
 
     task: str
     classes: int
@@ -59,6 +63,7 @@ class Comparison:
     retention: float
     low: float
     high: float
+    test_in_train: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """Return the figures by name, rounded to 4 digits, as they are written to a file."""
@@ -67,6 +72,7 @@ class Comparison:
             "classes": self.classes,
             "train_texts": self.train_texts,
             "test_texts": self.test_texts,
+            "test_in_train": self.test_in_train,
             "student": _figures(self.student),
             "teacher": _figures(self.teacher),
             "retention": round(self.retention, 4),
@@ -156,8 +162,9 @@ def compare(student: Encode, teacher: Encode, task: Task, seed: int = 0) -> Comp
     parts = (task.train.texts, task.train.labels, task.test.texts, task.test.labels)
     mine, theirs = probe(student, *parts, seed), probe(teacher, *parts, seed)
     ratio, low, high = retention(mine.correct, theirs.correct, seed)
+    seen = leaked(task.train.texts, task.test.texts)
     return Comparison(
-        task.name, len(task.labels), len(task.train), len(task.test), mine, theirs, ratio, low, high
+        task.name, len(task.labels), len(task.train), len(task.test), mine, theirs, ratio, low, high, seen
     )
 
 

@@ -5,14 +5,17 @@ Distillation matches two functions, so any text on which they should agree will 
 by exchanging words for near ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from fedbert.ei_bert.model import streams
+from fedbert.ei_bert.teaching.splits import text_key
 from fedbert.ei_bert.teaching.teacher import Teacher
+from fedbert.errors import FedbertError
 from fedbert.randomness import Purpose, generator
 
 # Shares of a text's words that are exchanged for any, dropped, or exchanged for near ones. Enough that the
@@ -54,14 +57,18 @@ def remixed(
     count: int,
     seed: int,
     near: Neighbours | None = None,
+    never: Iterable[str] = (),
 ) -> tuple[list[str], NDArray[np.int64]]:
     """Return `count` new texts and the text each began as, `[count]`.
 
     Of four texts, one has a quarter of its words exchanged for words of other texts of its group, one is the
     beginning of it and the end of another of its group, one a part of it, and one lacks some words and has
     two neighbours swapped. `groups` `[text]` says which texts may mix (a task's, say). With `near` two texts
-    more in six have words exchanged for near ones.
+    more in six have words exchanged for near ones. A text that would have the words of one of `never`, the
+    test texts, is the text it began as instead, or the next of the group that has other words. Raises
+    FedbertError if a whole group is in `never`.
     """
+    forbidden = {text_key(text) for text in never}
     draw = generator(seed, Purpose.SAMPLE, streams.REMIXED_TEXTS)
     words = [text.split() for text in texts]
     members = {int(group): np.flatnonzero(groups == group) for group in np.unique(groups)}
@@ -89,8 +96,20 @@ def remixed(
                 made[at], made[at + 1] = made[at + 1], made[at]
         else:
             made = [_nearby(draw, word, near or {}) for word in first]
-        out.append(" ".join((made or first)[:_LONGEST_WORDS]))
+        new = " ".join((made or first)[:_LONGEST_WORDS])
+        if forbidden and text_key(new) in forbidden:
+            new = _allowed(texts, among, index, forbidden)
+        out.append(new)
     return out, source.astype(np.int64)
+
+
+def _allowed(texts: Sequence[str], among: NDArray[np.intp], index: int, forbidden: AbstractSet[str]) -> str:
+    """Return the first text of the group from `index` on, round its end, whose words are not forbidden."""
+    start = int(np.searchsorted(among, index))
+    for place in np.roll(among, -start):
+        if text_key(texts[int(place)]) not in forbidden:
+            return texts[int(place)]
+    raise FedbertError("data: every training text is also a test text; give others for training")
 
 
 def _word(draw: np.random.Generator, words: Sequence[Sequence[str]], among: NDArray[np.intp]) -> str:

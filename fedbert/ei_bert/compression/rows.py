@@ -8,13 +8,14 @@ from typing import Any, NotRequired, TypedDict
 
 
 class TaskRow(TypedDict):
-    """A task: its name, and how many labels and texts of each split it has."""
+    """A task: its name, its labels and texts by split, and how many of the test texts are in train."""
 
     name: str
     labels: int
     train: int
     validation: int
     test: int
+    test_in_train: NotRequired[int]
 
 
 class TeacherRow(TypedDict):

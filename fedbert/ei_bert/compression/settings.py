@@ -87,6 +87,7 @@ class CompressionSettings(Training):
     )
     size: Size = Field("default", description="preset: 1.91 MB, 1 MB or 0.5 MB")
     output: Path = Field(Path("runs/model"), description="folder of the artefact that phones fetch")
+    overwrite: bool = Field(False, description="replace what is in the folders that are written")
     budget_bytes: int | None = Field(None, ge=1, description=f"limit of all files together; {_OF_SIZE}")
     layers: int | None = Field(
         None, ge=LAYERS[0], le=LAYERS[1], description=f"passes through a layer; {_OF_SIZE}"
@@ -203,6 +204,7 @@ class SearchSettings(Training):
 
     data: tuple[Path, ...] = Field(description=f"{_SETS}; repeat for several tasks")
     output: Path = Field(Path("runs/search.json"), description="file of the record, .json")
+    overwrite: bool = Field(False, description="replace the file if it is there")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of all files together")
     steps: int = Field(500, ge=1, le=MAX_STEPS, description="steps of pre-distillation for each shape")
 
@@ -217,6 +219,7 @@ class ProbeSettings(Settings):
     )
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty, and of intervals")
     output: Path | None = Field(None, description="file for the figures, as JSON")
+    overwrite: bool = Field(False, description="replace the file if it is there")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
     threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of encoders")
 
@@ -227,5 +230,6 @@ class HeadSettings(Settings):
     data: Path = Field(description=f"{_SETS.split(', or')[0]}; its name is the task's")
     model: str = Field(description="folder of an artefact, or the name of a shipped one")
     output: Path | None = Field(None, description="folder to write; default: the model's own")
+    overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")

@@ -50,6 +50,7 @@ from fedbert.ei_bert.compression.tasks_stages import (
 from fedbert.ei_bert.model.bert import Body
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.splits import leaked
 from fedbert.ei_bert.teaching.tasks import Task
 
 
@@ -202,6 +203,7 @@ def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Ask
                 "train": len(task.train),
                 "validation": len(task.validation),
                 "test": len(task.test),
+                "test_in_train": leaked(task.train.texts, task.test.texts),
             }
             for task in goal.tasks
         ],

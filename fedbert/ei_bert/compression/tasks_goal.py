@@ -91,6 +91,10 @@ class TasksGoal:
 
     # --- texts ---
 
+    def _test_texts(self) -> list[str]:
+        """Return the test texts of all tasks: no text that is made may be one."""
+        return [text for task in self.tasks for text in task.test.texts]
+
     def texts(self) -> list[str]:
         """Return training texts of all tasks, then general sentences."""
         return [*joined(self.tasks)[0], *self.inputs.sentences]
@@ -107,12 +111,12 @@ class TasksGoal:
         """Return training texts, general sentences, and texts made of both; like mixes with like alone."""
         basis = self.texts()
         groups = np.concatenate([joined(self.tasks)[1], np.full(len(self.inputs.sentences), _NO_TASK)])
-        whole = [*basis, *remixed(basis, groups, self.plan.remixed_texts, SEED)[0]]
+        whole = [*basis, *remixed(basis, groups, self.plan.remixed_texts, SEED, never=self._test_texts())[0]]
         return Pool(whole, np.zeros(len(whole)))
 
     def pool_key(self) -> Mapping[str, Any]:
-        """Return how many texts are made."""
-        return {"remixed": self.plan.remixed_texts}
+        """Return how many texts are made, and that none is a test text."""
+        return {"remixed": self.plan.remixed_texts, "without_test": True}
 
     @cached_property
     def task_texts(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
@@ -123,7 +127,7 @@ class TasksGoal:
         """
         texts, task, label = joined(self.tasks)
         near = neighbours(self.teacher, texts)
-        made, source = remixed(texts, task, self.plan.cross_texts, SEED, near)
+        made, source = remixed(texts, task, self.plan.cross_texts, SEED, near, self._test_texts())
         unknown = np.full(len(made), _NO_LABEL)
         return [*texts, *made], np.concatenate([task, task[source]]), np.concatenate([label, unknown])
 

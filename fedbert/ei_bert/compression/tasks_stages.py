@@ -101,7 +101,7 @@ def tuned_states(pipeline: TaskPipeline, tuned: Tuned) -> tuple[Tensor, Done]:
         save_tensors(goal.states(tuned.teacher, texts, pipeline.reporter.progress), folder / "states.pt")
         return {"texts": len(texts)}
 
-    chosen = {"remixed": goal.plan.cross_texts, "precision": goal.plan.precision}
+    chosen = {"remixed": goal.plan.cross_texts, "without_test": True, "precision": goal.plan.precision}
     done = pipeline.stage("states", {**goal.key(), **chosen, "tuned": tuned.done.sha256}, make)
     return load_tensors(done.folder / "states.pt"), done
 

@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.teaching.splits import Split, held_out
 from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
 from fedbert.user_tables import TableFacts, UserTable, is_table, read_table
 
-Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _SPLIT_NAMES: dict[str, Split] = {split: split for split in SPLITS}
 _SPLIT_NAMES |= {"val": "validation", "valid": "validation", "dev": "validation"}
-_TEST_EVERY = 5
-"""Without a split column every fifth text of a label is held out as test."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def load_task(path: Path) -> Task:
     if len(names) < 2:
         rule = f"have labels of at least 2 classes (has {len(names)})"
         raise table.refused(rule, "check column label")
-    splits = _splits(table, labels)
+    splits = _splits(table, texts, labels)
     place = {name: index for index, name in enumerate(names)}
     parts = {
         split: Part(
@@ -109,15 +106,10 @@ def load_task(path: Path) -> Task:
     )
 
 
-def _splits(table: UserTable, labels: list[str]) -> list[Split]:
+def _splits(table: UserTable, texts: list[str], labels: list[str]) -> list[Split]:
     if "split" in table:
         return _named_splits(table)
-    seen: dict[str, int] = {}
-    out: list[Split] = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        out.append("test" if seen[label] % _TEST_EVERY == 0 else "train")
-    return out
+    return held_out(texts, labels)
 
 
 def _named_splits(table: UserTable) -> list[Split]:

@@ -100,7 +100,10 @@ def read_base_run(folder: Path) -> BaseRun:
 
 
 def base_of(result: RunResult) -> BaseRun:
-    """Return the forecast's view of `result`; raises FedbertError if it is unfinished or too small."""
+    """Return the forecast's view of `result`.
+
+    Raises FedbertError if it is unfinished or too small, or if no device fetched a release in it.
+    """
     if result["status"] != "finished":
         raise FedbertError(
             f"run {result['name']!r} must be finished (it says {result['status']!r}); run it to its end first"
@@ -113,6 +116,16 @@ def base_of(result: RunResult) -> BaseRun:
         )
     scenario = result["scenario"]
     round_hours = float(scenario["round_hours"])
+    fetch = _fetch_windows(
+        result["rounds"], int(scenario["devices"]), float(scenario["control_share"]), round_hours
+    )
+    # The roll-out rests on the rate of fetching: without any it would be a guess with an interval.
+    if fetch.fetched.sum() < 1:
+        raise FedbertError(
+            f"run {result['name']!r} has no release that a device fetched ({len(rounds)} rounds, a release "
+            f"every {scenario['release_every']}), so no roll-out to forecast from; use more rounds or a "
+            "smaller --release-every"
+        )
     days = len(rounds) * round_hours / HOURS_PER_DAY
     devices = int(scenario["devices"])
     windows = np.array([window_hours(row["hour"], round_hours) for row in rounds])
@@ -137,7 +150,7 @@ def base_of(result: RunResult) -> BaseRun:
         eligible=np.array([row["eligible"] for row in hours], np.float64),
         unmetered=np.array([row["unmetered"] for row in hours], np.float64),
         session_share=np.array([row["sessions"] for row in hours], np.float64),
-        fetch=_fetch_windows(result["rounds"], devices, float(scenario["control_share"]), round_hours),
+        fetch=fetch,
         cohort=np.array([row["cohort"] for row in rounds], np.float64),
         cohort_eligible=np.array([row["eligible"] for row in rounds], np.float64),
         completed=completed,

@@ -119,11 +119,9 @@ def fit_fetching(
     With rates gamma distributed over devices with relative variance v (Vaupel, Manton and Stallard 1979),
     the share still behind after an exposure L = f x sum of hours x unmetered is (1 + v L)^(-1/v). Maximum
     likelihood of the binomial counts on a grid; rows after the first are fitted to windows drawn again with
-    replacement. Without a release in the run f is 1 and v almost 0.
+    replacement. `base_run.base_of` sees to it that there is a window, and a fetch in one.
     """
     windows = len(fetch.behind)
-    if windows == 0:
-        return np.ones(rows), np.full(rows, _FRAILTIES[0])
     start = _FACTORS[:, None] * (fetch.before @ unmetered)[None, :]  # [factor, window]
     end = _FACTORS[:, None] * (fetch.after @ unmetered)[None, :]
     v = _FRAILTIES[:, None, None]

@@ -25,13 +25,14 @@ class Measured(TypedDict, total=False):
 
 
 class TaskRow(TypedDict, total=False):
-    """A task: how many labels it has, and texts in each split."""
+    """A task: how many labels it has, texts in each split, and test texts that are in train."""
 
     name: str
     labels: int
     train: int
     validation: int
     test: int
+    test_in_train: int
 
 
 class TeacherRow(Measured, total=False):

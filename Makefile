@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# Each worker trains on its own two threads; more workers than cores slow each other down.
+# Each worker trains on two threads of its own: those that wait sleep, so that two workers share two cores.
 WORKERS ?= 2
 SOURCES := pyproject.toml constraints.txt
 
@@ -23,7 +23,7 @@ test: $(VENV)/.test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 docs: $(VENV)/.test-installed
 	$(BIN)/python -m sphinx -b html -q -W --keep-going -E -d build/doctrees docs build/site

@@ -38,9 +38,10 @@ def grid(folder: Path, simulate: Any, epsilons: list[str], seeds: int = 1, **fla
     run_tradeoff(GridSettings(**asked), {"devices": "100", "rounds": "4"} | flags, None, simulate)
 
 
-def heed_ctrl_c() -> None:
-    """Let a child heed SIGINT even where a background shell had this process ignore it."""
+def heed_signals() -> None:
+    """Let a child heed SIGINT and SIGHUP even where a background shell had this process ignore them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_plan_covers_budgets_and_seeds() -> None:
@@ -207,7 +208,7 @@ def _started(tmp_path: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        preexec_fn=heed_signals,
         start_new_session=True,
     )
     deadline = time.monotonic() + 60

@@ -22,7 +22,7 @@ def fit_table(
     """
     used = set(timings.core) | {cluster.core for profile in profiles for cluster in profile.clusters}
     lines = [
-        "| core | SoCs | rows | float MAC/cycle | int8 MAC/cycle | dense weights GB/s | cycles an operator "
+        "| core | SoCs | rows | float MAC/cycle | int8 MAC/cycle | dense weights GB/s | cycles per operator "
         "| p of threads | median error in the fit |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

@@ -174,6 +174,8 @@ def read_bytes(path: Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
     Raises:
         UnreadableFile: if it is missing, no regular file, larger, or cannot be read.
     """
+    if "\0" in str(path):  # Python's own words for it differ from version to version
+        raise UnreadableFile(path, "hold no NUL", "check the path")
     try:
         # Without O_NONBLOCK, opening a pipe waits for its writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))

@@ -1,13 +1,14 @@
 """fedbert in Python: run a scenario, read its tables, save and load run folders."""
 
 import html
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedbert.errors import FedbertError
+from fedbert.errors import FedbertError, invalid
 from fedbert.files import reason
 from fedbert.results import Gap, PrivacyRow, RunResult, load_run
 from fedbert.resume import can_be_resumed, finish
@@ -135,8 +136,11 @@ def run(
     scenario, execution = scenario or Scenario(), execution or Execution()
     place = Path(folder) if folder is not None else execution.output
     if place is None:
+        if execution.trackers:
+            raise invalid("trackers", execution.trackers, "come with a folder", "give run one")
         return _simulated(scenario, execution, progress)
     from fedbert.reporting.run.folder import prepare_folder, write_run_folder
+    from fedbert.tracking.registry import open_trackers
 
     try:
         resume = place.is_dir() and can_be_resumed(place)
@@ -144,26 +148,26 @@ def run(
             reserve(place)
         else:
             prepare_folder(place, execution.overwrite)
-        out = _simulated(scenario, execution, progress, place, resume)
-        write_run_folder(out.result, out.devices, place)
-        if out.finished:
-            finish(place)
+        trackers = open_trackers(execution.trackers, warnings.warn)
+        try:
+            out = _simulated(scenario, execution, progress, folder=place, resume=resume, trackers=trackers)
+            write_run_folder(out.result, out.devices, place)
+            if out.finished:
+                finish(place)
+            trackers.finished(out.result)
+        finally:
+            trackers.stopped("the run was stopped")
     finally:
         release(place)
     return out
 
 
-def _simulated(
-    scenario: Scenario,
-    execution: Execution,
-    progress: bool,
-    folder: Path | None = None,
-    resume: bool = False,
-) -> Run:
+def _simulated(scenario: Scenario, execution: Execution, progress: bool, **where: Any) -> Run:
+    """Run the simulation, shown or silently; `where` are its folder, whether it goes on, and trackers."""
     from fedbert.cli.run_progress import RunProgress
     from fedbert.simulation.simulate import run as simulate
 
-    where: dict[str, Any] = {"command": _call(scenario), "folder": folder, "resume": resume}
+    where["command"] = _call(scenario)
     if not progress:
         output = simulate(scenario, execution, **where)
         return Run(output.result, output.devices)

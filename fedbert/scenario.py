@@ -229,11 +229,6 @@ class Scenario(Settings):
         return self.model_copy(update={"noise_seed": None})
 
     @property
-    def private(self) -> bool:
-        """Whether the run has a privacy budget."""
-        return self.epsilon is not None
-
-    @property
     def rounds_per_day(self) -> float:
         """Rounds in 24 hours."""
         return HOURS_PER_DAY / self.round_hours

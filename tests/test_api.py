@@ -74,6 +74,23 @@ def test_a_folder_that_lacks_a_run_is_one_line(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+def test_trackers_follow_a_run_from_python(tmp_path: Path) -> None:
+    """A tracker of the execution gets every round; without a folder for it the run is refused."""
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n"
+        "    def started(self, scenario, folder, resumed_rounds): self.said = folder / 'said.txt'\n"
+        "    def round(self, row): self.said.open('a').write(f'{row[\"round\"]}\\n')\n"
+        "    def finished(self, result): self.said.open('a').write(result['status'])\n"
+        "    def stopped(self, why): pass\n"
+    )
+    how = fedbert.Execution(trackers=(f"{tmp_path / 'mine.py'}:Mine",))
+    with pytest.raises(fedbert.FedbertError, match=r"^trackers\(=.* must come with a folder"):
+        fedbert.run(fedbert.Scenario.quick(), how)
+    scenario = fedbert.Scenario.quick(devices=60, rounds=1, model="tiny")
+    fedbert.run(scenario, how, folder=tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "said.txt").read_text().split() == ["0", "1", "finished"]
+
+
 def test_import_is_light_and_typed() -> None:
     """import fedbert loads nothing heavy, dir() shows the doors, and the package says that it is typed."""
     code = (

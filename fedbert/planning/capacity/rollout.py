@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedbert.intervals import Array
-from fedbert.units import BITS_PER_BYTE, S_PER_DAY
+from fedbert.units import BITS_PER_BYTE
 
 STEP_MINUTES = 5
 STEPS_PER_HOUR = 60 // STEP_MINUTES
@@ -112,8 +112,3 @@ def time_to_share(rollout: Rollout, devices: float, share: float) -> Array:
     low, high = rollout.reached[rows, before], rollout.reached[rows, first]
     part = np.where(high > low, (share * devices - low) / np.where(high > low, high - low, 1.0), 0.0)
     return np.where(enough.any(axis=1), (before + np.clip(part, 0, 1)) / STEPS_PER_HOUR, np.inf)
-
-
-def daily_bits_per_s(bytes_a_day: float) -> float:
-    """Return the mean bandwidth of `bytes_a_day`."""
-    return bytes_a_day * BITS_PER_BYTE / S_PER_DAY

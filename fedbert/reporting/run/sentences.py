@@ -1,7 +1,7 @@
 """The sentences that answer for a whole run."""
 
 from fedbert.reporting.parts import text
-from fedbert.results import RoundRow, RunResult, Underway
+from fedbert.results import RunResult, Underway
 
 METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
 
@@ -32,11 +32,6 @@ def scored_share(result: RunResult) -> float | None:
     total = sum(sum(each.values()) for each in counts)
     scored = sum(count for each in counts for name, count in each.items() if name == SCORED)
     return scored / total if total else None
-
-
-def last_round(result: RunResult) -> RoundRow | None:
-    """Return the newest row of the run, None if not even the first window was finished."""
-    return result["rounds"][-1] if result["rounds"] else None
 
 
 def finished(result: RunResult) -> bool:

@@ -99,7 +99,7 @@ class Scenario(Settings):
     signal: str = Field(
         default="prototypes",
         min_length=1,
-        description="what a device sends: prototypes, or my.py:Name of your own",
+        description="what a device sends: prototypes, public (nothing), or my.py:Name of your own",
     )
     mechanism: str = Field(
         default="gaussian",
@@ -263,6 +263,10 @@ class Execution(Settings):
     checkpoint_every: int = Field(
         default=1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
     )
+    cache: Path | None = Field(
+        default=None,
+        description="folder that keeps the pooled-data bound for later runs of equal clicks; default: none",
+    )
     signing_key: Path | None = Field(
         default=None,
         description="the server's private key, to sign the orders of a deployment (fedbert keys)",
@@ -327,7 +331,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("epsilon", "delta", "mechanism", "sampler", "sampling_probability", "over_selection", "clip_norm"),
         *("min_reports", "noise_seed"),
     ),
-    "computing": ("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key"),
+    "computing": (
+        *("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key", "cache"),
+    ),
     "output": ("output", "overwrite", "checkpoint_every", "trackers"),
 }
 """The settings by what they are about, as ``run --help`` shows them; each is in one group."""
@@ -392,8 +398,9 @@ def _whole(spec: str) -> str:
 
 def _anchored_how(execution: Execution) -> Execution:
     changed: dict[str, Any] = {"trackers": tuple(_whole(spec) for spec in execution.trackers)}
-    if execution.signing_key is not None:
-        changed["signing_key"] = execution.signing_key.absolute()
+    for key in ("signing_key", "cache"):
+        if getattr(execution, key) is not None:
+            changed[key] = getattr(execution, key).absolute()
     return execution.model_copy(update=changed)
 
 

@@ -12,6 +12,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact, pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
 from fedbert.federation.pooled import pooled_bound
+from fedbert.federation.pooled_cache import bound_key, kept_or_trained
 from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session, same_for_all
@@ -50,7 +51,10 @@ def _pooled(run: Session) -> Artefact:
     }
     round_ = run.scenario.rounds + 1
     sums = _replay(run, round_, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
-    return pooled_bound(run.server, run.scenario, sums["pooled_sums"], sums["pooled_clicks"])
+    asked = run.server, run.scenario, sums["pooled_sums"], sums["pooled_clicks"]
+    if run.cache is None:
+        return pooled_bound(*asked)
+    return kept_or_trained(run.cache, bound_key(*asked), lambda: pooled_bound(*asked))
 
 
 def _replay(

@@ -7,6 +7,8 @@ from fedbert.units import MJ_PER_J, format_bytes
 
 NONE = "–"
 NOT_PRIVATE = "not private"
+FIVE_DIGITS = 9_999.5
+"""From here on a number has five digits when it is written as a whole number."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -68,7 +70,7 @@ def milliseconds(value: float | None) -> str:
 def energies(values: Iterable[float | None]) -> list[str]:
     """Return millijoules that stand together in one unit: mJ, or J if one of them has five digits in mJ."""
     listed = list(values)
-    joules = any(value is not None and round(abs(value)) >= 10_000 for value in listed)
+    joules = any(value is not None and abs(value) >= FIVE_DIGITS for value in listed)
     if joules:
         return [NONE if value is None else f"{significant(value / MJ_PER_J)} J" for value in listed]
     return [NONE if value is None else f"{significant(value)} mJ" for value in listed]

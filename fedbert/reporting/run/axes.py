@@ -45,6 +45,10 @@ def stacked_shares(bars: list[str], parts: dict[str, tuple[str, list[float]]], a
         )
     figure.update_layout(
         barmode="stack",
+        uniformtext={
+            "minsize": 11,
+            "mode": "hide",
+        },  # plotly shrinks what does not fit until none can read it
         legend={"traceorder": "normal"},
         xaxis={"title": {"text": axis}, "tickformat": ".0%", "range": [0, 1]},
         yaxis={

@@ -106,10 +106,9 @@ def memory_figure(result: RunResult) -> Any:
         figure.add_vline(x=budget / MEGABYTE, line={"color": theme.RUST, "width": 1.6, "dash": "dash"})
         figure.add_annotation(
             x=budget / MEGABYTE,
-            y=0.96,
+            y=1,
             yref="paper",
-            xanchor="right",
-            xshift=-6,
+            yanchor="bottom",
             showarrow=False,
             text=f"budget {budget / MEGABYTE:g} MB",
             font={"color": theme.RUST, "size": 12},
@@ -117,21 +116,32 @@ def memory_figure(result: RunResult) -> Any:
     # At least a tenth of the value is shown, so that a distance of nothing does not fill the chart.
     low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
     beside = max(0.08 * (high - low), 0.05 * high)
+    start, end = max(0.0, low - beside), high + beside
     figure.update_layout(
         barmode="stack",
         bargap=0,
-        legend={"traceorder": "normal"},
+        legend={"traceorder": "normal", "y": 1.08},
+        margin={"t": 64},
         xaxis={
             "title": {"text": "peak memory of the feature, MB"},
-            "range": [max(0.0, low - beside), high + beside],
+            "range": [start, end],
+            # Plotly's own ticks stand at the bars, and one bar would leave one tick.
+            "tick0": 0,
+            "dtick": _round_step((end - start) / 4),
         },
         yaxis={"title": {"text": "sessions"}, "tickformat": "~s"},
     )
     return figure
 
 
+def _round_step(rough: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, the nearest below `rough`."""
+    power: float = 10.0 ** math.floor(math.log10(rough))
+    return next(step * power for step in (5, 2, 1) if step * power <= rough or step == 1)
+
+
 def headroom_text(result: RunResult, tier: str) -> str | None:
-    """Return how far a tier's largest peak is from the budget; None without a budget or a session.
+    """Return a tier's largest peak and how far it is from the budget; None without a budget or a session.
 
     Peaks are known by bins: up to the upper edge of the last one with a session.
     """
@@ -142,16 +152,20 @@ def headroom_text(result: RunResult, tier: str) -> str | None:
         return None
     left = budget - edges[last - 1]
     word = "left" if left >= 0 else "too much"
-    return f"{tier} {text.size(edges[last - 1])}, {text.size(abs(left))} ({abs(left) / budget:.1%}) {word}"
+    return f"{text.size(edges[last - 1])}, {text.size(abs(left))} ({abs(left) / budget:.1%}) {word}"
 
 
 def memory_sentence(result: RunResult) -> str:
     """Return the largest peak of each tier and its distance to the budget; empty without a budget."""
-    found = [words for tier in result["tiers"] if (words := headroom_text(result, tier))]
-    if not found:
+    tiers: dict[str, list[str]] = {}
+    for tier in result["tiers"]:
+        if words := headroom_text(result, tier):
+            tiers.setdefault(words, []).append(tier)
+    if not tiers:
         return ""
     budget = text.size(result["scenario"].get("memory_budget_bytes"))
-    return f"Largest peak against the budget of {budget}: {'; '.join(found)}."
+    found = "; ".join(f"{', '.join(names)} {words}" for words, names in tiers.items())
+    return f"Largest peak (upper edge of its bin) against the budget of {budget}: {found}."
 
 
 def latency_and_memory(result: RunResult) -> Section | None:

@@ -47,8 +47,16 @@ def server_figure(result: Underway) -> Any:
         name="released to devices",
         hovertemplate="release %{text}: %{y:.3f}<extra>round %{x}</extra>",
     )
+    seen = [value for row in rounds if (value := row["server_ndcg@10"]) is not None] or [0.0]
+    room = max(0.004, max(seen) - min(seen))
     figure.update_layout(
-        xaxis=axis_of_rounds(rounds), yaxis={"title": {"text": "nDCG@10, public texts"}, "tickformat": ".3f"}
+        xaxis=axis_of_rounds(rounds),
+        yaxis={
+            "title": {"text": "nDCG@10, public texts"},
+            "tickformat": ".3f",
+            # plotly leaves no room for the number above the topmost release
+            "range": [min(seen) - 0.06 * room, max(seen) + 0.16 * room],
+        },
     )
     return figure
 

@@ -1,7 +1,7 @@
-"""How far off the device model is, for people: the chapter of every report, and one line for the terminal."""
+"""How far off the device model is, for people: a chapter of a run's report, a line elsewhere."""
 
 from fedbert.reporting.parts import text
-from fedbert.reporting.parts.page import Cell, Section, table_html
+from fedbert.reporting.parts.page import Cell, Section, table_html, text_html
 from fedbert.results import DeviceErrorRow, DeviceErrors, asked_errors
 
 TITLE = "How far off the device model is"
@@ -57,6 +57,14 @@ def device_errors_section(errors: DeviceErrors | None) -> Section | None:
         " ".join(part for part in (errors.get("note"), SCOPE, made) if part),
         LEAD,
     )
+
+
+def device_errors_reference(errors: DeviceErrors | None, where: str) -> Section | None:
+    """Return the chapter of a report that rests on runs: the medians in a line, and `where` the table is."""
+    line = device_errors_line(errors)
+    if line is None:
+        return None
+    return Section(TITLE, "measured", text_html(f"{line} The whole table is in {where}."))
 
 
 def _row_words(row: DeviceErrorRow) -> str:

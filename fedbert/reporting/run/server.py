@@ -3,7 +3,15 @@
 from typing import Any
 
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import Underway
 
@@ -28,14 +36,27 @@ def server_figure(result: Underway) -> Any:
         x=[row["round"] for row in released],
         y=[row["server_ndcg@10"] for row in released],
         mode="markers+text",
-        marker={"size": 13, "color": theme.TEAL, "symbol": "diamond", "line": {"color": "#fff", "width": 2}},
+        marker={
+            "size": 13,
+            "color": theme.TEAL,
+            "symbol": "diamond",
+            "line": {"color": theme.PAPER, "width": 2},
+        },
         text=[str(row["released"]) for row in released],
         textposition="top center",
         name="released to devices",
         hovertemplate="release %{text}: %{y:.3f}<extra>round %{x}</extra>",
     )
+    seen = [value for row in rounds if (value := row["server_ndcg@10"]) is not None] or [0.0]
+    room = max(0.004, max(seen) - min(seen))
     figure.update_layout(
-        xaxis=axis_of_rounds(rounds), yaxis={"title": {"text": "nDCG@10, public texts"}, "tickformat": ".3f"}
+        xaxis=axis_of_rounds(rounds),
+        yaxis={
+            "title": {"text": "nDCG@10, public texts"},
+            "tickformat": ".3f",
+            # plotly leaves no room for the number above the topmost release
+            "range": [min(seen) - 0.06 * room, max(seen) + 0.16 * room],
+        },
     )
     return figure
 
@@ -83,7 +104,16 @@ def releases(result: Underway) -> Section | None:
         ]
         for row in rounds
     ]
-    columns = ["round", "signals of release", "reports", "round", "loss", "nDCG@10 public", "gate", "release"]
+    columns = [
+        "round",
+        "signals of release",
+        "reports",
+        "outcome",
+        "loss",
+        "public nDCG@10",
+        "gate",
+        "release",
+    ]
     return Section(
         "What the server learned and released",
         None,
@@ -101,7 +131,10 @@ def releases(result: Underway) -> Section | None:
             Panel(
                 "Rounds and the gate's decisions",
                 "measured",
-                table_html(rows, columns, align="llrlrrlr"),
+                folded_html(
+                    f"Every round: reports, loss, the gate and the release ({len(rows)} rows)",
+                    table_html(rows, columns, align="llrlrrlr"),
+                ),
                 wide=True,
             ),
         ),

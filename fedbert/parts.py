@@ -14,7 +14,7 @@ WORLDS = {
 
 SIGNALS = {
     "prototypes": "fedbert.signals.prototypes.signal:Prototypes",
-    "public": "fedbert.signals.public:Public",
+    "public": "fedbert.signals.prototypes.public:Public",
 }
 """Classes with the shape of `signals.signal.Signal`."""
 

@@ -1,4 +1,4 @@
-"""``fedbert tradeoff``: the same scenario for each signal, mechanism, epsilon and seed, and their frontier."""
+"""``fedbert tradeoff``: one scenario for each signal, mechanism, epsilon and seed, and their frontier."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -3,7 +3,7 @@
 import numpy as np
 from signal_examples import example_clicks
 
-from fedbert.signals.public import Public
+from fedbert.signals.prototypes.public import Public
 from fedbert.signals.signal import NoisySum
 
 ITEMS, DIM, TEXTS = 7, 5, 12

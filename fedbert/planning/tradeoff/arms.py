@@ -12,7 +12,7 @@ from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.scenario import Scenario, build
 
 PUBLIC = "public"
-"""The signal of the arm without signals (`fedbert.signals.public`)."""
+"""The signal of the arm without signals (`fedbert.signals.prototypes.public`)."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ _SHOWN_VERSIONS = (
     "onnxruntime",
     "transformers",
     "dp-accounting",
+    "pld-accounting",
     "numpy",
     "pandas",
     "scipy",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact, pack, unpack
 from fedbert.errors import FedbertError
+from fedbert.federation.pooled import Pooled
 from fedbert.federation.server import TRAINING_THREADS, Server
 from fedbert.files import UnreadableFile, read_bytes, write_bytes
 from fedbert.machine import machine_record
@@ -28,16 +29,15 @@ LIMIT_BYTES = 16_000_000
 """Largest file that is taken for a kept artefact; one is 1.91 MB."""
 
 
-def bound_key(
-    server: Server, scenario: Scenario, vector_sums: NDArray[np.int64], clicks: NDArray[np.int64]
-) -> str:
+def bound_key(server: Server, scenario: Scenario, pooled: Pooled) -> str:
     """Return the digest of all that decides the bound, as 64 hexadecimal digits."""
     public = server.public
     plain = {
         "settings": vars(server.settings),
-        "rounds": scenario.rounds,
+        "rounds": pooled.rounds,
+        "of": scenario.rounds,
         "seed": scenario.seed,
-        "devices": scenario.devices,
+        "devices": pooled.devices,
         "sources": source_digest(),
         "versions": versions(),
         "machine": machine_record(scenario.precision, TRAINING_THREADS),
@@ -45,7 +45,11 @@ def bound_key(
         "texts": [public.catalogue.texts, public.texts, public.item.tolist(), public.split],
     }
     found = hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode())
-    arrays: dict[str, NDArray[Any]] = {**server.models.start, "sums": vector_sums, "clicks": clicks}
+    arrays: dict[str, NDArray[Any]] = {
+        **server.models.start,
+        "sums": pooled.vector_sums,
+        "clicks": pooled.clicks,
+    }
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype.str} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())

@@ -62,6 +62,12 @@ def plan(
         for epsilon in epsilons
     ]
     arms.insert(0, {"signal": PUBLIC, "mechanism": (mechanisms or (scenario.mechanism,))[0], "epsilon": None})
+    # An arm without noise has none to scale.
+    free = {"noise_cohort": None}
     return [
-        Cell(build(values | arm | {"seed": scenario.seed + step})[0]) for step in range(seeds) for arm in arms
+        Cell(
+            build(values | arm | (free if arm["epsilon"] is None else {}) | {"seed": scenario.seed + step})[0]
+        )
+        for step in range(seeds)
+        for arm in arms
     ]

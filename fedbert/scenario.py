@@ -135,7 +135,7 @@ class Scenario(Settings):
         default=None,
         ge=1,
         le=10**10,
-        description="phones whose noise this fleet gets: it shows what so many would reach, and protects none",
+        description="phones whose noise this fleet gets: it shows what so many would reach, protects none",
     )
     clip_norm: float = Field(default=2.0, gt=0, le=1000, description="largest norm of one device's signal")
     clicks_per_report: int = Field(default=8, ge=1, le=64, description="newest clicks that make up a signal")

@@ -41,7 +41,7 @@ def test_targets_do_not_depend_on_the_sum() -> None:
     layout = signal.layout(ITEMS, DIM)
     start = signal.start(layout, view)
     found = [
-        signal.learn(layout, start, NoisySum(1, 0, np.array([value]), 3.0, 10.0), view)[1]
+        signal.learn(layout, start, NoisySum(1, 0, np.array([value]), 3.0, 10.0, 3.0), view)[1]
         for value in (0.0, 1e6)
     ]
     assert np.array_equal(found[0].vectors, found[1].vectors)
@@ -54,7 +54,7 @@ def test_targets_follow_a_release_into_its_space() -> None:
     signal, view = Public(), _View()
     layout = signal.layout(ITEMS, DIM)
     memory, first = signal.learn(
-        layout, signal.start(layout, view), NoisySum(1, 0, np.zeros(1), 1.0, 9.0), view
+        layout, signal.start(layout, view), NoisySum(1, 0, np.zeros(1), 1.0, 9.0, 1.0), view
     )
-    _, second = signal.learn(layout, memory, NoisySum(2, 1, np.zeros(1), 1.0, 9.0), view)
+    _, second = signal.learn(layout, memory, NoisySum(2, 1, np.zeros(1), 1.0, 9.0, 1.0), view)
     assert np.allclose(np.roll(first.vectors, 1, axis=1), second.vectors, atol=1e-5)

@@ -7,6 +7,7 @@ the same updates from public texts alone. No update at all needs no run: release
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.scenario import Scenario, build
@@ -54,7 +55,7 @@ def plan(
     scenario's own. The arm `public` comes first at each seed. Raises FedbertError where one is out of range.
     """
     values = scenario.model_dump()
-    arms = [
+    arms: list[dict[str, Any]] = [
         {"signal": signal, "mechanism": mechanism, "epsilon": epsilon}
         for signal in (signals or (scenario.signal,))
         if signal != PUBLIC
@@ -62,12 +63,9 @@ def plan(
         for epsilon in epsilons
     ]
     arms.insert(0, {"signal": PUBLIC, "mechanism": (mechanisms or (scenario.mechanism,))[0], "epsilon": None})
-    # An arm without noise has none to scale.
-    free = {"noise_cohort": None}
+    for arm in arms:
+        if arm["epsilon"] is None:  # no noise, none to scale
+            arm["noise_cohort"] = None
     return [
-        Cell(
-            build(values | arm | (free if arm["epsilon"] is None else {}) | {"seed": scenario.seed + step})[0]
-        )
-        for step in range(seeds)
-        for arm in arms
+        Cell(build(values | arm | {"seed": scenario.seed + step})[0]) for step in range(seeds) for arm in arms
     ]

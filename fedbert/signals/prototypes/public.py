@@ -55,5 +55,7 @@ class Public:
     ) -> tuple[Memory, Targets]:
         """Return the memory in the round's space, and the targets of public texts; the sum is not read."""
         silent = layout.silent
-        nothing = NoisySum(noisy.round, noisy.release, np.zeros(silent.size), 0.0, noisy.expected_reports)
+        nothing = NoisySum(
+            noisy.round, noisy.release, np.zeros(silent.size), 0.0, noisy.expected_reports, 0.0
+        )
         return Prototypes().learn(silent, memory, nothing, view)

@@ -55,7 +55,8 @@ class Public:
     ) -> tuple[Memory, Targets]:
         """Return the memory in the round's space, and the targets of public texts; the sum is not read."""
         silent = layout.silent
-        nothing = NoisySum(
+        size, expected = silent.size, noisy.expected_reports
+        nothing = NoisySum(noisy.round, noisy.release, np.zeros(size), 0.0, expected, 0.0)
             noisy.round, noisy.release, np.zeros(silent.size), 0.0, noisy.expected_reports, 0.0
         )
         return Prototypes().learn(silent, memory, nothing, view)

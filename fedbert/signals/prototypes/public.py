@@ -57,6 +57,4 @@ class Public:
         silent = layout.silent
         size, expected = silent.size, noisy.expected_reports
         nothing = NoisySum(noisy.round, noisy.release, np.zeros(size), 0.0, expected, 0.0)
-            noisy.round, noisy.release, np.zeros(silent.size), 0.0, noisy.expected_reports, 0.0
-        )
         return Prototypes().learn(silent, memory, nothing, view)

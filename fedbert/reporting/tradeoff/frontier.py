@@ -153,8 +153,8 @@ def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
         )
     shown = [(label, name) for label, name in AXES if not private[name].isna().any()]
     if len(shown) > 1:
-        figure.update_layout(updatemenus=[_switch(shown, arms, len(levels))], margin={"t": 96})
-    figure.update_xaxes(title="epsilon (log scale)", type="log")
+        figure.update_layout(updatemenus=[_switch(shown, arms, len(levels))], margin={"t": 128})
+    figure.update_xaxes(title="epsilon (log scale)", type="log", dtick="D2", tickformat="~g")
     figure.update_yaxes(title=title)
     return figure
 
@@ -185,7 +185,7 @@ def _switch(shown: Sequence[tuple[str, str]], arms: Sequence["pd.DataFrame"], le
         "type": "dropdown",
         "x": 0,
         "xanchor": "left",
-        "y": 1.02,
+        "y": 1.16,  # above the legend
         "yanchor": "bottom",
         "buttons": [
             {
@@ -214,7 +214,7 @@ def against_epsilon(frontier: "pd.DataFrame") -> list[Section]:
                 Panel(
                     f"Final {title} by epsilon",
                     None,
-                    figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon.")
+                    figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon.", 420)
                     + folded_html("The same as a table", _table(frontier, columns)),
                     wide=True,
                 )

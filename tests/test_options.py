@@ -10,6 +10,7 @@ from pydantic import Field
 from fedbert.cli.main import load_command
 from fedbert.cli.options import choices, given, metavar, options_from
 from fedbert.errors import FedbertError
+from fedbert.planning.budget.settings import BudgetSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.scenario import EXECUTION_KEYS, GROUPS, SCENARIO_KEYS, Scenario
@@ -96,6 +97,7 @@ def test_every_setting_of_a_run_is_in_one_group() -> None:
             "tradeoff",
             (SCENARIO_KEYS - {"epsilon", "pooled_bound", "budget"}) | {*GridSettings.model_fields, "config"},
         ),
+        ("budget", set(BudgetSettings.model_fields)),
         ("capacity", set(CapacitySettings.model_fields)),
     ],
 )
@@ -118,7 +120,7 @@ def test_without_a_command_there_is_help(command: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "tradeoff", "capacity", "report", "profiles", "keys", "env", "compress"]
+    "command", ["run", "tradeoff", "budget", "capacity", "report", "profiles", "keys", "env", "compress"]
 )
 def test_help_is_plain(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No backslash, no line over 80 columns."""

@@ -1,4 +1,4 @@
-"""The command line: ``fedbert run | tradeoff | capacity | compress | report | profiles | keys | env``.
+"""The command line: ``fedbert run | tradeoff | budget | capacity | compress | report | profiles | ...``.
 
 Each sub-command is imported when it is asked for, so that ``--help`` answers at once.
 """
@@ -15,6 +15,7 @@ from fedbert.version import __version__
 _COMMANDS = {
     "run": "simulate a fleet, round by round",
     "tradeoff": "privacy against quality, over seeds",
+    "budget": "noise, loss and fleet size for an epsilon over some days",
     "capacity": "what a large fleet takes to serve",
     "compress": "make a student from a teacher",
     "report": "write the report of a command's folder again",

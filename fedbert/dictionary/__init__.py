@@ -37,7 +37,7 @@ def _file(name: str, written_by: str, text: str, table: str = "") -> File:
     return File(name, written_by, text, parse(table))
 
 
-_RUN, _GRID, _CAPACITY, _COMPRESS = "run", "tradeoff", "capacity", "compress"
+_RUN, _GRID, _BUDGET, _CAPACITY, _COMPRESS = "run", "tradeoff", "budget", "capacity", "compress"
 
 FILES: tuple[File, ...] = (
     _file("run.json", _RUN, "the whole result; every other file of a run follows from it", run.RESULT),
@@ -45,7 +45,11 @@ FILES: tuple[File, ...] = (
     _file("rounds.parquet", _RUN, "one row per round; counts by name are columns", run.ROUNDS_TABLE),
     _file("devices.parquet", _RUN, "the first 1,000 devices of the fleet, one row each", run.DEVICES),
     File("scenario.toml", _RUN, "the settings of the run; --config reads it again", _scenario_columns()),
-    _file("report.html", "run, tradeoff, capacity, compress", "the report for people; works without network"),
+    _file(
+        "report.html",
+        "run, tradeoff, budget, capacity, compress",
+        "the report for people; works without network",
+    ),
     _file("cells.parquet", _GRID, "one row per run of the grid", planning.CELLS),
     _file(
         "frontier.parquet", _GRID, "one row per budget: means over seeds, with intervals", planning.FRONTIER
@@ -53,6 +57,7 @@ FILES: tuple[File, ...] = (
     _file("frontier.csv", _GRID, "the same as frontier.parquet", planning.FRONTIER),
     _file("tradeoff.json", _GRID, "what the tables do not say, for `fedbert report`", planning.TRADEOFF),
     File("grid.toml", _GRID, "the scenario of the grid, without epsilon and seed", _scenario_columns()),
+    _file("budget.json", _BUDGET, "the plan, and the measured arms that it reads", planning.BUDGET),
     _file("capacity.json", _CAPACITY, "the forecast with the plan and the run it is from", planning.CAPACITY),
     _file("forecast.csv", _CAPACITY, "one row per figure of the forecast", planning.FORECAST),
     _file(

@@ -106,6 +106,70 @@ rollout.without_cap.low | list | share | modelled | lower end of the 95 % interv
 rollout.without_cap.high | list | share | modelled | upper end of the same interval
 """
 
+_READING = """
+value | float? | -1..1 | measured | difference in nDCG@10, read at the planned noise; missing: not measured
+low | float? | -1..1 | measured | lower end of the 95 % interval; missing: not known
+high | float? | -1..1 | measured | upper end of the same interval
+seeds | int? | | record | the fewest seeds of the arms that it is read from
+why | text | | record | why there is no figure; empty where there is one
+"""
+
+
+def _within(name: str, table: str) -> str:
+    """Return a table's lines as those of the keys inside `name`."""
+    return "\n".join(f"{name}.{line}" for line in table.strip().splitlines())
+
+
+BUDGET = f"""
+schema | int | | record | version of this file's shape
+command | text | | record | the command as it was typed
+plan.epsilon | float | | setting | privacy budget of all the days together
+plan.days | int | days | setting | days that the budget is for
+plan.delta | float? | | setting | delta as asked for; missing: 1e-6 or less, by the fleet
+plan.devices | int | devices | setting | size of the fleet
+plan.round_hours | float | h | setting | hours between two rounds
+plan.sampling_probability | float | | setting | chance that a device joins a round, over-selection included
+plan.release_every | int | rounds | setting | rounds between two releases
+plan.available_share | float | share | modelled | of those that join a round, reports in time; mean over a day
+plan.signal | text | | setting | the signal whose differences are read
+delta | float | | setting | chance that the guarantee does not hold, for this fleet
+rounds | int | rounds | setting | rounds of the whole budget
+chosen | text? | | modelled | mechanism with the least noise of the first day's mean, participation seen
+frontier_rounds | int? | rounds | record | rounds of the frontier's runs; missing: no frontier
+planned[].mechanism | text | | setting | how sums are made private
+planned[].participation | text | | setting | whether the adversary sees who takes part: seen, or not seen
+planned[].adversary | text | | record | the same in words
+planned[].noise_multiplier | float | | proved | least noise that keeps the budget, over the clip norm
+planned[].epsilon | float | | proved | epsilon of the whole budget's rounds with it
+planned[].epsilon_1_days | float | | proved | epsilon of a day of the same noise
+planned[].epsilon_30_days | float | | proved | epsilon of 30 days
+planned[].epsilon_365_days | float | | proved | epsilon of 365 days
+planned[].cycle_rounds | int | rounds | setting | rounds up to the first release
+planned[].cycle_epsilon | float | | proved | epsilon of these rounds
+planned[].round_reports | float | reports | modelled | reports expected in a round
+planned[].cycle_reports | float | reports | modelled | reports expected up to the first release
+planned[].day_noise | float? | clip norms | modelled | noise of the mean, a coordinate, of the first day
+planned[].horizon_noise | float? | clip norms | modelled | the same of all rounds of the budget
+planned[].frontier_noise | float? | clip norms | modelled | the same of as many rounds as the frontier's runs
+{_within("planned[].loss", _READING)}
+{_within("planned[].gain", _READING)}
+planned[].free.devices | int? | devices | modelled | fleet from which no loss against no privacy is resolved
+{_within("planned[].free", _READING)}
+refused[].mechanism | text | | setting | a mechanism that the budget is out of reach of
+refused[].participation | text | | setting | against which adversary
+refused[].why | text | | record | why
+arms[].frontier | text | | record | folder of the grid
+arms[].signal | text | | setting | what a device sends
+arms[].mechanism | text | | setting | how sums are made private
+arms[].epsilon | float | | proved | epsilon of the run, participation seen
+arms[].devices | int | devices | record | phones that were run
+arms[].noise_devices | int | devices | record | phones whose noise they had
+arms[].seeds | int | | record | runs of the arm
+arms[].noise | float | clip norms | modelled | noise of the mean, a coordinate, over the run
+arms[].loss | list | -1..1 | measured | nDCG@10 minus that of no privacy: value, low, high
+arms[].gain | list | -1..1 | measured | nDCG@10 minus that of public texts alone: value, low, high
+"""
+
 TRADEOFF = f"""
 schema | int | | record | version of this file's shape
 command | text | | record | the command as it was typed

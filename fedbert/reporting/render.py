@@ -8,6 +8,7 @@ from fedbert.errors import invalid
 from fedbert.run_folder import CHECKPOINT, recover
 
 MARKS = {
+    "budget": ("budget.json",),
     "capacity": ("capacity.json",),
     "compression": ("compression.json",),
     "tradeoff": ("grid.toml",),
@@ -31,8 +32,8 @@ def kind_of(folder: Path) -> str:
     raise invalid(
         "folder",
         str(folder),
-        "hold run.json, rounds.jsonl, grid.toml, capacity.json or compression.json",
-        "name the folder of a run, a trade-off, a forecast or a compression (NAME-report)",
+        "hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json or compression.json",
+        "name the folder of a run, a trade-off, a plan, a forecast or a compression (NAME-report)",
     )
 
 

@@ -13,6 +13,7 @@ from pages import ROOT, Command, commands, pages
 from fedbert.cli.main import call, fedbert
 from fedbert.cli.run import gather
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
+from fedbert.planning.budget.settings import BudgetSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.scenario import EXECUTION_KEYS, SCENARIO_KEYS, build
@@ -20,6 +21,7 @@ from fedbert.settings import Settings
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MODELS: dict[str, type[Settings]] = {
+    "budget": BudgetSettings,
     "capacity": CapacitySettings,
     "make": CompressionSettings,
     "search": SearchSettings,
@@ -117,6 +119,7 @@ def test_there_are_commands() -> None:
         "fedbert run --devices none",
         "fedbert simulate --devices 3",
         "fedbert tradeoff --seeds 0",
+        "fedbert budget --days 0",
         "fedbert capacity --devices 0",
         "fedbert compress make --data a.csv --size enormous",
         "python simulations/none.py --devices 3",

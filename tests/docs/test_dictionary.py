@@ -1,7 +1,9 @@
 """The data dictionary describes what the commands write: no key is missing, none is too many."""
 
 import csv
+import dataclasses
 import json
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,19 +11,24 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from planning.budget_examples import example_plan
 from planning.planning_fakes import fake_run
 from reporting.example_compression import example_compression
 from written import ANY_NAME, declared, flat
 
+from fedbert.cli.budget import OWN as BUDGET_FILES
 from fedbert.cli.capacity import FORECAST
 from fedbert.dictionary import FILES, LABELS, column_of, file_named, matches
 from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
+from fedbert.planning.budget.plan import Refused
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.capacity import Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
+from fedbert.reporting.budget.record import BudgetRecord
+from fedbert.reporting.budget.record import record_of as record_of_plan
 from fedbert.reporting.capacity.record import CapacityRecord, frame, record_of
 from fedbert.reporting.run import folder as run_files
 from fedbert.reporting.tradeoff.folder import TradeoffRecord
@@ -92,6 +99,13 @@ def _tradeoff() -> list[dict[str, Any]]:
     return [{"schema": 1, "command": "a command", "device_errors": errors}]
 
 
+def _budget() -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        found = example_plan(Path(folder) / "grid")
+    found = dataclasses.replace(found, refused=(Refused("poisson", "seen", "out of reach"),))
+    return [json.loads(json.dumps(record_of_plan(found, "a command")))]
+
+
 def _capacity() -> list[dict[str, Any]]:
     scenario, execution = build({"devices": 1_000})
     base = base_of(fake_run(scenario, execution))
@@ -105,6 +119,7 @@ def _capacity() -> list[dict[str, Any]]:
         ("compression.json", _compressions),
         ("manifest.json", _manifests),
         ("server.json", _servers),
+        ("budget.json", _budget),
         ("capacity.json", _capacity),
         ("tradeoff.json", _tradeoff),
     ],
@@ -143,7 +158,7 @@ def test_a_run_is_described(run_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("capacity.json", CapacityRecord), ("tradeoff.json", TradeoffRecord)],
+    [("budget.json", BudgetRecord), ("capacity.json", CapacityRecord), ("tradeoff.json", TradeoffRecord)],
 )
 def test_a_declared_file_is_described(name: str, kind: type) -> None:
     """Every key that the type of a file declares is described."""
@@ -215,7 +230,13 @@ def test_every_file_is_described() -> None:
     """Whatever a run, a grid and a forecast write, and whatever is in a model's folder, is named."""
     known = {name.strip() for file in FILES for name in file.name.split(",")}
     model = {path.name for name in ("default", "intents-tiny") for path in (models_folder() / name).iterdir()}
-    assert {*run_files.FILES, *GRID_FILES - {"cells", "shared"}, *FORECAST, *model - {"heads"}} <= known
+    assert {
+        *run_files.FILES,
+        *GRID_FILES - {"cells", "shared"},
+        *FORECAST,
+        *BUDGET_FILES,
+        *model - {"heads"},
+    } <= known
 
 
 def test_names_are_said_once() -> None:

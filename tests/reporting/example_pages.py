@@ -1,16 +1,20 @@
-"""The four reports of invented results, as pages for the tests of layout."""
+"""The five reports of invented results, as pages for the tests of layout."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from example_compression import example_compression
 from example_run import DEVICE_ERRORS, VERIFIED, example_run
 from planning import planning_fakes as fakes
+from planning.budget_examples import example_plan
 
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import plan
+from fedbert.reporting.budget.page import render as budget_page
 from fedbert.reporting.capacity.page import render as capacity_page
 from fedbert.reporting.compression.page import compression_html
 from fedbert.reporting.run.page import render_report
@@ -44,6 +48,12 @@ def capacity() -> str:
     return capacity_page(forecast(base, plan_), "fedbert capacity")
 
 
+def budget() -> str:
+    """Return the page of a privacy plan with a measured loss and one that was not measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        return budget_page(example_plan(Path(folder) / "grid"), "fedbert budget")
+
+
 def compression() -> str:
     """Return the page of a compression; two of its names are as long as a figure shows."""
     record = example_compression()
@@ -55,6 +65,7 @@ def compression() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "run": run,
     "tradeoff": tradeoff,
+    "budget": budget,
     "capacity": capacity,
     "compression": compression,
 }

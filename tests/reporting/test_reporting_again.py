@@ -10,11 +10,14 @@ import pytest
 from example_compression import example_compression
 from example_run import example_run
 from planning import planning_fakes as fakes
+from planning.budget_examples import grid_folder
 
+from fedbert.cli.budget import run_budget
 from fedbert.cli.capacity import run_capacity
 from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.files import Journal, write_text
+from fedbert.planning.budget.settings import BudgetSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.reporting.compression.folder import write_compression
@@ -39,6 +42,16 @@ def capacity(folder: Path) -> None:
     run_capacity(CapacitySettings(release_mbit_per_s=1.0, output=folder), fakes.fake_run)
 
 
+def budget(folder: Path) -> None:
+    """Write a plan's folder, with a loss that was measured and one that was not."""
+    grid = grid_folder(folder.parent / "grid", (0.5, 1.0, 2.0))
+    run_budget(
+        BudgetSettings(
+            epsilon=3, days=1, devices=1_000, mechanisms="daily tree", frontiers=(grid,), output=folder
+        )
+    )
+
+
 def compression(folder: Path) -> None:
     """Write the report folder of a compression."""
     write_compression(example_compression(), folder)
@@ -47,6 +60,7 @@ def compression(folder: Path) -> None:
 KINDS = {
     "run": (run, "run.json"),
     "tradeoff": (tradeoff, "tradeoff.json"),
+    "budget": (budget, "budget.json"),
     "capacity": (capacity, "capacity.json"),
     "compression": (compression, "compression.json"),
 }
@@ -98,7 +112,10 @@ def test_folders_of_nobody_are_refused(tmp_path: Path, capsys: pytest.CaptureFix
     for folder, rule in (
         (tmp_path / "nowhere", "must be a folder that exists; check the path"),
         (tmp_path / "thesis.txt", "must be a folder that exists; check the path"),
-        (tmp_path, "must hold run.json, rounds.jsonl, grid.toml, capacity.json or compression.json; name"),
+        (
+            tmp_path,
+            "must hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json or compression.json;",
+        ),
     ):
         assert call("report", [str(folder)]) == 2
         assert re.fullmatch(rf"error: folder\(=[^\n]*{re.escape(rule)}[^\n]*\n", capsys.readouterr().err)

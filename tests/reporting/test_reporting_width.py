@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from example_run import VERIFIED, example_run
 from planning import planning_fakes as fakes
+from planning.budget_examples import example_plan
 from rich.console import Console
 
 from fedbert.cli.main import call
@@ -20,6 +21,7 @@ from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.reporting.budget.terminal import terminal_tables as budget_tables
 from fedbert.reporting.capacity.terminal import terminal_tables as capacity_tables
 from fedbert.reporting.run.terminal import print_summary
 from fedbert.reporting.tradeoff.terminal import terminal_tables as tradeoff_tables
@@ -64,6 +66,12 @@ def test_the_tables_of_a_capacity_plan_fit() -> None:
     text = printed(capacity_tables(forecast(base, plan_)))
     check(text, "egress, one release to all devices", "19.10 PB", "total QPS, p99", "not within 7 days")
     assert re.search(r"aggregator additions, burst +\S+ billion/s +\S+ to \S+ billion/s\n", text)
+
+
+def test_the_tables_of_a_privacy_plan_fit(tmp_path: Path) -> None:
+    """Intervals and reasons; a difference that was measured stands whole."""
+    found = example_plan(tmp_path / "grid")
+    check(printed(budget_tables(found)), "tree (seen) not measured: no private arm")
 
 
 def test_the_table_of_probes_fits() -> None:

@@ -1,0 +1,49 @@
+"""The tables that end ``fedbert budget``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fedbert.planning.budget.plan import BudgetPlan
+from fedbert.reporting.budget.tables import COST, NOISE, SPENT, cost_rows, noise_rows, spent_rows
+from fedbert.reporting.budget.text import answer, how_to_measure, reasons
+from fedbert.reporting.parts.terminal import block, dim, new_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def terminal_tables(plan: BudgetPlan) -> list["RenderableType"]:
+    """Return what the command prints: the answer, what is spent, the noise, and the cost or how to get it."""
+    delta = plan.question.delta_of(plan.question.devices)
+    share = plan.question.available_share
+    blocks: list[RenderableType] = [
+        answer(plan),
+        block(
+            "Epsilon of the planned noise",
+            "proved",
+            dim(f"delta {delta:.0e}; a cycle: the rounds up to the first release"),
+            _table(SPENT, spent_rows(plan)),
+        ),
+        block(
+            "Noise of the mean",
+            "modelled",
+            dim(f"in clip norms a coordinate; {100 * share:.0f}% of those that join report in time"),
+            _table(NOISE, noise_rows(plan)),
+        ),
+    ]
+    blocks += [f"{row.mechanism}, participation {row.participation}: {row.why}" for row in plan.refused]
+    if plan.measured_rounds is None:
+        blocks.append(how_to_measure(plan))
+    else:
+        note = dim(f"nDCG@10 at this noise of the mean after {plan.measured_rounds} rounds, 95% intervals")
+        blocks.append(block("What it costs", "measured", note, _table(COST, cost_rows(plan))))
+        blocks += reasons(plan)
+    return [part for each in blocks for part in ("", each)] + [""]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    table = new_table(*columns, left=2)
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import planning_fakes as fakes
+from planning import planning_fakes as fakes
 
 from fedbert.planning.budget.backwards import plan
 from fedbert.planning.budget.plan import BudgetPlan

@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import planning_fakes as fakes
 import pytest
-from budget_examples import SCENARIO, grid_folder
+from planning import planning_fakes as fakes
+from planning.budget_examples import SCENARIO, grid_folder
 
 from fedbert.planning.budget.account import calibrated
 from fedbert.planning.budget.backwards import plan

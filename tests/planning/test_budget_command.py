@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from budget_examples import example_plan, grid_folder
+from planning.budget_examples import example_plan, grid_folder
 
 from fedbert.cli.main import call
 from fedbert.reporting.budget.record import plan_of, record_of

@@ -12,8 +12,8 @@ from planning.budget_examples import example_plan
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
-from fedbert.planning.tradeoff.grid import plan
 from fedbert.reporting.budget.page import render as budget_page
 from fedbert.reporting.capacity.page import render as capacity_page
 from fedbert.reporting.compression.page import compression_html

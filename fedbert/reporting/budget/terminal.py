@@ -37,8 +37,8 @@ def terminal_tables(plan: BudgetPlan) -> list["RenderableType"]:
         blocks.append(how_to_measure(plan))
     else:
         note = dim(f"nDCG@10 at this noise of the mean after {plan.measured_rounds} rounds, 95% intervals")
-        blocks.append(block("What it costs", "measured", note, _table(COST, cost_rows(plan))))
-        blocks += reasons(plan)
+        table = _table(COST, cost_rows(plan))
+        blocks.append(block("What it costs", "measured", note, table, *reasons(plan)))
     return [part for each in blocks for part in ("", each)] + [""]
 
 

@@ -150,7 +150,8 @@ def reasons(plan: BudgetPlan) -> list[str]:
     found: dict[str, dict[str, None]] = {}
     for row in plan.rows:
         name = f"{row.accounted.mechanism} ({row.accounted.participation})"
-        for what, reading in ((NOT_MEASURED, row.loss), (NOT_MEASURED, row.gain), (NOT_KNOWN, row.free)):
-            if reading.why and not (what == NOT_KNOWN and reading.why == row.loss.why):
-                found.setdefault(f"{what}: {reading.why}", {})[name] = None
+        difference_why = row.loss.why or row.gain.why
+        for what, why in ((NOT_MEASURED, difference_why), (NOT_KNOWN, row.free.why)):
+            if why and not (what == NOT_KNOWN and why == difference_why):
+                found.setdefault(f"{what}: {why}", {})[name] = None
     return [f"{', '.join(names)} {reason}" for reason, names in found.items()]

@@ -48,6 +48,7 @@ def question(**values: Any) -> Question:
         "round_hours": 2.0,
         "sampling_probability": 0.1,
         "release_every": 3,
+        "availability": "always",
         "available_share": 1.0,
         "signal": "prototypes",
     }
@@ -199,7 +200,7 @@ def test_the_fleet_that_loses_nothing_by_hand() -> None:
 
 def test_no_fleet_is_named_from_what_does_not_say() -> None:
     """Where even the least noise costs, or with one seed, there is no such fleet."""
-    assert fleet(ARMS).why.startswith("the least noise measured costs -0.002")
+    assert fleet(ARMS).why.startswith("even the least noise measured is resolved: -0.002")
     assert fleet([arm(0.01, -0.002, NAN, NAN, seeds=1)]).why.startswith("one seed")
     assert fleet([]).devices is None
 

@@ -33,6 +33,15 @@ def test_a_plan_without_a_frontier(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "report:" not in out
 
 
+def test_the_command_that_measures_is_of_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its runs are a day of the plan's rounds, with the plan's fleet; what is as by default is left out."""
+    flags = "--days 365 --round-hours 4 --availability always --devices 50000 --mechanisms daily"
+    assert call("budget", flags.split()) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--noise-cohort 50000 --round-hours 4.0 --rounds 6 --availability always --output" in out
+    assert "--epsilons 0.042 0.084 0.34 1.3 5.4 none" in out
+
+
 def test_a_plan_with_a_frontier_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The table says what was measured; budget.json and report.html lie in the folder, an earlier plan there
     is replaced only on demand, and anything else never.
@@ -61,7 +70,10 @@ def test_a_plan_with_a_frontier_is_written(capsys: pytest.CaptureFixture[str], t
         ("--epsilon 0", r"epsilon\(=.0.\) must be greater than 0"),
         ("--epsilon nan", r"epsilon\(="),
         ("--days 0", r"days\(="),
-        ("--days 3650 --round-hours 0.01", r"days\(=3650\) must make at most 100,000 rounds"),
+        (
+            "--days 1 --round-hours 0.01",
+            r"round_hours\(=0.01\) must be >= 0.073: 365 days",
+        ),
         ("--delta 0.5", r"delta\(=0.5\) must be < 1/devices"),
         ("--delta 1e-200", r"delta\(=1e-200\) must be >="),
         ("--mechanisms hope", r"mechanisms.* must be one of .*\(not 'hope'\)"),
@@ -81,7 +93,7 @@ def test_frontiers_that_do_not_fit_are_one_line(tmp_path: Path, capsys: pytest.C
     grid = grid_folder(tmp_path / "grid", (1.0, 2.0))
     other = grid_folder(tmp_path / "other", (1.0,), update_steps=9)
     said = refused(capsys, "--frontier", str(grid), "--frontier", str(other))
-    assert "update_steps is 9 there, 4 here" in said
+    assert "its update_steps is 9, not 4" in said
     said = refused(capsys, "--frontier", str(grid), "--round-hours", "1")
     assert "round_hours(=1.0) must be the frontier's (2.0)" in said
     said = refused(capsys, "--frontier", str(grid), "--signal", "votes")

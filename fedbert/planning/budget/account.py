@@ -87,7 +87,7 @@ def _account(mechanism: Mechanism, place: int, participation: Participation, que
         return mechanism.spent(rounds)[place].epsilon
 
     # No release is made before anything is opened.
-    cycle = question.release_every
+    cycle = min(question.release_every, question.rounds)
     while cycle < question.rounds and not mechanism.gathered(cycle):
         cycle += 1
     reports = question.devices * mechanism.round_rate * question.available_share

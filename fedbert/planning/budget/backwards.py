@@ -7,6 +7,7 @@ from fedbert.planning.budget.account import accounts, calibrated, settings_of
 from fedbert.planning.budget.measured import Measured, read_frontiers
 from fedbert.planning.budget.noise import available_share, mean_noise
 from fedbert.planning.budget.plan import (
+    HORIZON_DAYS,
     Accounted,
     BudgetPlan,
     FreeFleet,
@@ -20,6 +21,10 @@ from fedbert.planning.budget.reading import LARGEST_FLEET, free_fleet, read
 from fedbert.planning.budget.settings import BudgetSettings
 from fedbert.privacy.mechanism import Mechanism
 from fedbert.scenario import DEFAULTS
+from fedbert.units import HOURS_PER_DAY
+
+MOST_ROUNDS = 120_000
+"""A year of rounds of five minutes. A correlated mechanism's cost is a sum over days and rounds."""
 
 _NO_FRONTIER = "no frontier was given"
 
@@ -66,14 +71,14 @@ def _question(asked: BudgetSettings, measured: Measured | None) -> Question:
             rule = f"be the frontier's ({value!r}), whose losses are read"
             raise invalid(key, wanted, rule, "leave it out, or measure a frontier at it")
     chosen = {key: value if (wanted := getattr(asked, key)) is None else wanted for key, value in own.items()}
-    model = chosen.pop("availability")
+    _refuse_too_many(chosen["round_hours"], asked.days)
     if measured is not None:
         share = measured.available_share
         if not any(arm.signal == asked.signal for arm in measured.arms):
             has = ", ".join(sorted({arm.signal for arm in measured.arms})) or "none"
             raise invalid("signal", asked.signal, f"have a private arm in the frontier (has: {has})")
     else:
-        share = available_share(chosen["round_hours"], model)
+        share = available_share(chosen["round_hours"], chosen["availability"])
     return Question(
         epsilon=asked.epsilon,
         days=asked.days,
@@ -83,6 +88,15 @@ def _question(asked: BudgetSettings, measured: Measured | None) -> Question:
         signal=asked.signal,
         **chosen,
     )
+
+
+def _refuse_too_many(round_hours: float, days: int) -> None:
+    """Refuse rounds that nobody could wait for the accounting of."""
+    longest = max(days, *HORIZON_DAYS)
+    least = longest * HOURS_PER_DAY / MOST_ROUNDS
+    if round_hours < least:
+        rule = f"be >= {least:.3g}: {longest} days are planned with at most {MOST_ROUNDS:,} rounds"
+        raise invalid("round_hours", round_hours, rule, "plan with longer rounds")
 
 
 def _row(name: str, place: int, accounted: Accounted, question: Question, measured: Measured | None) -> Row:

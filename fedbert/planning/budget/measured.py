@@ -74,7 +74,7 @@ def _refuse_other(folder: Path, first: Scenario, other_folder: Path, other: Scen
             raise invalid(
                 "frontier",
                 str(other_folder),
-                f"be of the scenario of {folder} ({key} is {others[key]!r} there, {value!r} here)",
+                f"be of the scenario of {folder} (its {key} is {others[key]!r}, not {value!r})",
                 "plan with one of them",
             )
 

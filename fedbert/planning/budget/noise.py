@@ -10,6 +10,7 @@ from fedbert.devices.availability import Model, availability, interruptions
 from fedbert.devices.availability_trace import Trace
 from fedbert.privacy.accounting import rounds_of_day
 from fedbert.privacy.mechanism import Mechanism
+from fedbert.units import HOURS_PER_DAY
 
 _SAMPLE = 20_000
 _MOST_TRACE_DAYS = 14
@@ -22,7 +23,7 @@ def available_share(round_hours: float, model: Model, trace: Trace | None = None
     """
     if model == "always":
         return 1.0
-    devices, period = DeviceRange(0, 0, _SAMPLE), rounds_of_day(24 / round_hours)
+    devices, period = DeviceRange(0, 0, _SAMPLE), rounds_of_day(HOURS_PER_DAY / round_hours)
     days = range(1, 2) if trace is None else range(min(trace.days, _MOST_TRACE_DAYS))
     shares = [
         np.mean(

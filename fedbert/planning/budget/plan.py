@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fedbert.units import HOURS_PER_DAY
+
 HORIZON_DAYS = (1, 30, 365)
 """Days after which the epsilon of the planned noise is said, beside those of the budget."""
 
@@ -21,13 +23,14 @@ class Question:
     round_hours: float
     sampling_probability: float  # over-selection included
     release_every: int
+    availability: str  # the model of when phones can take part
     available_share: float  # of those that join a round, mean over a day: it reports in time. Modelled
     signal: str
 
     @property
     def rounds_per_day(self) -> float:
         """Rounds in 24 hours."""
-        return 24 / self.round_hours
+        return HOURS_PER_DAY / self.round_hours
 
     @property
     def rounds(self) -> int:

@@ -67,7 +67,7 @@ def free_arm(arms: Sequence[MeasuredArm]) -> MeasuredArm | str:
         found = arm
     if found is None:
         least = known[0]
-        return f"the least noise measured costs {_said(least, lambda each: each.loss)}"
+        return f"even the least noise measured is resolved: {_said(least, lambda each: each.loss)}"
     return found
 
 

@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from fedbert.budget import LARGEST_EPSILON, LONGEST_DAYS
@@ -15,8 +15,6 @@ from fedbert.settings import Settings
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 10_000_000_000
-MOST_ROUNDS = 100_000
-"""A correlated mechanism's cost is a sum over days and rounds: more would take minutes."""
 
 
 class BudgetSettings(Settings):
@@ -86,13 +84,3 @@ class BudgetSettings(Settings):
             if (problem := path_problem(str(folder))) is not None:
                 raise PydanticCustomError("text", "Input should {problem}", {"problem": problem})
         return folders
-
-    @model_validator(mode="after")
-    def _countable(self) -> Self:
-        rounds = self.days * HOURS_PER_DAY / (self.round_hours or DEFAULTS.round_hours)
-        if rounds > MOST_ROUNDS:
-            raise ValueError(
-                f"days(={self.days}) must make at most {MOST_ROUNDS:,} rounds (makes {rounds:,.0f}); "
-                "plan for fewer days or longer round_hours"
-            )
-        return self

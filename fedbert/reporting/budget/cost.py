@@ -38,7 +38,7 @@ def _fleets(plan: BudgetPlan) -> str:
 
 
 def _figure(plan: BudgetPlan) -> Any:
-    """Return the measured arms with intervals, a line a mechanism, and each planned noise as a mark."""
+    """Return the measured arms with intervals, a colour a mechanism, and each planned noise as a mark."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -59,9 +59,9 @@ def _figure(plan: BudgetPlan) -> Any:
                 "thickness": 1.4,
                 "width": 4,
             },
-            mode="lines+markers",
+            mode="markers",
             name=name,
-            line={"color": colour},
+            marker={"color": colour},
             hovertemplate=f"{name}<br>noise %{{x:.3g}}: %{{y:+.3f}}<extra></extra>",
         )
         planned = [row for row in plan.rows if row.accounted.mechanism == name and row.loss.value is not None]

@@ -56,7 +56,7 @@ def _cards(plan: BudgetPlan) -> list[Card]:
             "Mechanism",
             accounted.mechanism,
             "least noise of the first day's mean, participation seen",
-            "proved",
+            "modelled",
         ),
         Card(
             "Noise multiplier",

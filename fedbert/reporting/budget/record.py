@@ -36,6 +36,7 @@ class QuestionRow(TypedDict):
     round_hours: float
     sampling_probability: float
     release_every: int
+    availability: str
     available_share: float
     signal: str
 

@@ -1,7 +1,8 @@
 """The tables of a privacy plan, as text: for the page and for the terminal."""
 
 from fedbert.planning.budget.plan import HORIZON_DAYS, BudgetPlan
-from fedbert.reporting.budget.text import count, difference, epsilon, fleet, noise
+from fedbert.reporting.budget.text import count, difference, fleet, noise
+from fedbert.reporting.parts.text import significant
 
 WHO = ("mechanism", "participation")
 SPENT = (
@@ -20,8 +21,8 @@ def spent_rows(plan: BudgetPlan) -> list[list[str]]:
         [
             *(row.accounted.mechanism, row.accounted.participation),
             f"{row.accounted.noise_multiplier:.4g}",
-            *(epsilon(value) for value in row.accounted.horizons),
-            epsilon(row.accounted.cycle_epsilon),
+            *(significant(value) for value in row.accounted.horizons),
+            significant(row.accounted.cycle_epsilon),
         ]
         for row in plan.rows
     ]

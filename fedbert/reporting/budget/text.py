@@ -2,7 +2,9 @@
 
 from fedbert.planning.budget.plan import HORIZON_DAYS, BudgetPlan, FreeFleet, Question, Reading, Row
 from fedbert.planning.tradeoff.epsilons import MAX_EPSILON, epsilon_text
+from fedbert.privacy.accounting import rounds_of_day
 from fedbert.reporting.parts import text
+from fedbert.scenario import DEFAULTS
 
 NOT_MEASURED, NOT_KNOWN = "not measured", "not known"
 LEAST_COHORT = 2_000
@@ -10,7 +12,8 @@ LEAST_COHORT = 2_000
 
 HOW_TO_MEASURE = (
     "To read what this costs in nDCG@10, measure a frontier and name its folder with --frontier: fedbert "
-    "tradeoff --mechanisms {mechanism} --epsilons {epsilons} none --noise-cohort {devices} --output FOLDER. "
+    "tradeoff --mechanisms {mechanism} --epsilons {epsilons} none --noise-cohort {devices}{more} "
+    "--output FOLDER. "
     "Its runs are of a day, so its epsilons are those of a day."
 )
 LEAST_EPSILON = 1e-6
@@ -54,11 +57,6 @@ ASSUMPTIONS = (
 def noise(value: float | None) -> str:
     """Return a noise of the mean with three digits; a dash where nothing is opened."""
     return text.NONE if value is None else f"{value:.3g}"
-
-
-def epsilon(value: float) -> str:
-    """Return an epsilon with three digits."""
-    return f"{value:.3g}"
 
 
 def count(value: float) -> str:
@@ -137,7 +135,20 @@ def how_to_measure(plan: BudgetPlan) -> str:
         mechanism=accounted.mechanism,
         epsilons=" ".join(dict.fromkeys(_asked(step * day) for step in EPSILON_STEPS)),
         devices=max(LEAST_COHORT, plan.question.devices),
+        more=_scenario_flags(plan.question),
     )
+
+
+def _scenario_flags(question: Question) -> str:
+    """Return the flags that make the runs of a grid a day of the plan's rounds; none for the defaults."""
+    flags = {
+        "round-hours": (question.round_hours, DEFAULTS.round_hours),
+        "rounds": (rounds_of_day(question.rounds_per_day), DEFAULTS.rounds),
+        "sampling-probability": (question.sampling_probability, DEFAULTS.sampling_probability),
+        "release-every": (question.release_every, DEFAULTS.release_every),
+        "availability": (question.availability, DEFAULTS.availability),
+    }
+    return "".join(f" --{name} {value}" for name, (value, usual) in flags.items() if value != usual)
 
 
 def _asked(epsilon: float) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
+from fedbert.recommendation.shown import ShownFacts
 from fedbert.results import LogRow
 from fedbert.user_tables import TableFacts, as_json
 
@@ -14,7 +15,8 @@ RATING = "rating"
 class LogFacts:
     """Rows, users and times of a log, and of its catalogue; dates are in UTC.
 
-    rows_dropped and ids_mended count rows by reason. cut is None where each user's own rows are cut.
+    rows_dropped and ids_mended count rows by reason. cut is None where each user's own rows are cut. shown is
+    None where no column says what users chose from.
     """
 
     items: TableFacts
@@ -33,6 +35,7 @@ class LogFacts:
     cut: str | None
     learning_share: float
     min_rating: float | None
+    shown: ShownFacts | None = None
 
     def row(self) -> LogRow:
         """Return the facts as run.json has them."""
@@ -54,6 +57,8 @@ class LogFacts:
                 f"column {RATING} is not used: every row counts as a click; "
                 "--min-rating X leaves out the rows below X"
             )
+        if self.shown is not None:
+            lines.append(self.shown.line())
         if mended := _counted(self.ids_mended):
             lines.append(f"ids taken as the same: {mended}")
         where = f"cut at {self.cut}" if self.cut else "each user's own rows are cut"

@@ -12,6 +12,23 @@ RATING = "rating"
 
 
 @dataclass(frozen=True)
+class CatalogueFacts:
+    """Rows of a catalogue, and whether it says which items are popular."""
+
+    items: TableFacts
+    has_popularity: bool
+
+    def line(self) -> str:
+        """Return the facts as a line for people."""
+        popularity = (
+            ""
+            if self.has_popularity
+            else "; no popularity given: candidates are drawn evenly, and nothing is ranked by popularity"
+        )
+        return f"{self.items.line()}{popularity}"
+
+
+@dataclass(frozen=True)
 class LogFacts:
     """Rows, users and times of a log, and of its catalogue; dates are in UTC.
 
@@ -43,13 +60,8 @@ class LogFacts:
 
     def lines(self) -> tuple[str, ...]:
         """Return the facts as lines for people, each complete in itself."""
-        popularity = (
-            ""
-            if self.has_popularity
-            else "; no popularity given: candidates are drawn evenly, and nothing is ranked by popularity"
-        )
         lines = [
-            f"{self.items.line()}{popularity}",
+            CatalogueFacts(self.items, self.has_popularity).line(),
             f"{self.interactions.line()}; from {self.first} to {self.last} ({self.time_unit})",
         ]
         if self.min_rating is None and RATING in self.interactions.ignored_columns:

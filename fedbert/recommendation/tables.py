@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fedbert.errors import FedbertError
 from fedbert.recommendation.catalogue import NEIGHBOURS, PublicData, make_catalogue
 from fedbert.recommendation.item_ids import ItemIds
-from fedbert.recommendation.log_facts import RATING, LogFacts
+from fedbert.recommendation.log_facts import RATING, CatalogueFacts, LogFacts
 from fedbert.recommendation.log_times import day, read_times
 from fedbert.recommendation.names import nearest_by_name
 from fedbert.recommendation.sequences import LEARNING_SHARE, SequenceWorld, make_sequence_world
@@ -40,6 +40,12 @@ Split = Literal["date", "own-time"]
 def read_public(items: Path | None) -> PublicData:
     """Return the public part, out of the catalogue file alone. Raises `FedbertError` if it is wrong."""
     return _catalogue(items).public
+
+
+def read_catalogue(items: Path | None) -> CatalogueFacts:
+    """Return what a run reads of the catalogue file. Raises `FedbertError` if it is wrong."""
+    found = _catalogue(items)
+    return CatalogueFacts(found.facts, found.public.catalogue.has_popularity)
 
 
 def load_interactions(
@@ -231,7 +237,7 @@ def _first_of_each(user: NDArray[np.int64], ranked: NDArray[np.bool_]) -> NDArra
     part.
     """
     count = np.bincount(user, ranked).astype(np.int64)
-    before = np.cumsum(ranked) - ranked  # ranked rows of all users before this one
+    before: NDArray[np.int64] = np.cumsum(ranked) - ranked  # ranked rows of all users before this one
     place = before - (np.cumsum(count) - count)[user]
     most = np.floor(LEARNING_SHARE * count)[user]
     return np.asarray(np.where(ranked, place < most, place <= most))

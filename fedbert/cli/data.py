@@ -78,6 +78,8 @@ def mind(folders: tuple[Path, ...], **flags: Any) -> int:
 
 def _write(read: "Callable[[], PublishedLog]", output: Path, public_users: float, overwrite: bool) -> int:
     """Read a set and write its world, all of it or nothing; the folder is held before anything is read."""
+    import shlex
+
     from fedbert.errors import invalid
     from fedbert.output_folder import foreign_check, write_together
     from fedbert.recommendation.published.world_files import (
@@ -107,10 +109,8 @@ def _write(read: "Callable[[], PublishedLog]", output: Path, public_users: float
     if warning := too_few(found):
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{output}: {ITEMS} and {INTERACTIONS} written")
-    click.echo(
-        f"next: fedbert run --world interactions --items {output / ITEMS} "
-        f"--interactions {output / INTERACTIONS}"
-    )
+    files = ["--items", str(output / ITEMS), "--interactions", str(output / INTERACTIONS)]
+    click.echo(f"next: {shlex.join(['fedbert', 'run', '--world', 'interactions', *files])}")
     return 0
 
 

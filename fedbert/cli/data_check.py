@@ -36,7 +36,7 @@ def lines_on(files: Sequence[Path], settings: Mapping[str, object]) -> list[str]
         if file.is_dir() or file.suffix.lower() == ".toml":
             lines += _profile_lines(file)
             continue
-        kind = _kind(file)
+        kind = kind_of(file)
         if kind is TEXTS:
             lines += _text_lines(file)
         elif kind in found:
@@ -47,7 +47,7 @@ def lines_on(files: Sequence[Path], settings: Mapping[str, object]) -> list[str]
     return lines + _run_lines(found, settings)
 
 
-def _kind(file: Path) -> _Kind:
+def kind_of(file: Path) -> _Kind:
     """Return what a table is by its columns; raises FedbertError if it is nothing, or two things."""
     headers = read_headers(SETTING, file)
     fitting = [kind for kind in KINDS if any(set(kind.columns) <= set(header) for header in headers)]

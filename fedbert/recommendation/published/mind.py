@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fedbert.errors import invalid
 from fedbert.recommendation.log_times import FIRST, LAST, day
-from fedbert.recommendation.published.files import SETTING, published_file, read_fields
+from fedbert.recommendation.published.files import FOLDER, published_file, read_fields
 from fedbert.recommendation.published.world_files import PublishedLog
 from fedbert.user_tables import UserTable
 
@@ -61,7 +61,7 @@ def read_mind(folders: Sequence[Path]) -> PublishedLog:
     Raises FedbertError in one line for what is wrong with them.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise invalid(SETTING, str(folders[-1]), "be named once", "name each part of the set once")
+        raise invalid(FOLDER, str(folders[-1]), "be named once", "name each part of the set once")
     files = [published_file(folder, SETS) for folder in folders]
     items = _news([read_fields(news, "\t", _NEWS) for _, news in files])
     ids = items["item"].combine_chunks()
@@ -70,7 +70,7 @@ def read_mind(folders: Sequence[Path]) -> PublishedLog:
     user = pa.concat_arrays([_users(part) for part in parts])
     clicks = _joined([_clicks(part, ids) for part in parts], [part.facts.rows for part in parts])
     if not len(clicks.row):
-        raise invalid(SETTING, str(folders[0]), "hold an impression with a click", "give train or dev")
+        raise invalid(FOLDER, str(folders[0]), "hold an impression with a click", "give train or dev")
     history = _histories(parts, ids, user, time, np.unique(clicks.row))
     begins = int(time.min())
     # The files give no times of the history: one second apart, before all impressions.

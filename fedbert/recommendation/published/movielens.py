@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fedbert.recommendation.log_times import day, read_times
-from fedbert.recommendation.published.files import SETTING, published_file, read_fields
+from fedbert.recommendation.published.files import FILE, published_file, read_fields
 from fedbert.recommendation.published.world_files import PublishedLog
 from fedbert.user_tables import UserTable, read_table
 
@@ -42,8 +42,8 @@ def read_movielens(folder: Path) -> PublishedLog:
         if ratings_file.suffix == ".dat":
             ratings, films = read_fields(ratings_file, "::", _RATINGS), read_fields(films_file, "::", _FILMS)
         else:
-            ratings = read_table(SETTING, ratings_file, _RATINGS)
-            films = read_table(SETTING, films_file, _FILMS)
+            ratings = read_table(FILE, ratings_file, _RATINGS)
+            films = read_table(FILE, films_file, _FILMS)
         genres = [cell.split("|") for cell in films.text("genres").to_pylist()]
     items = _films(films, genres)
     log = _log(ratings, films.name, items["item"].combine_chunks())

@@ -161,7 +161,7 @@ def _print_table(title: str, result: dict[str, Any]) -> None:
     print(f"\n{title}: {sessions:,} evaluation sessions of {users:,} users")
     print("| system | inputs | nDCG@10 | 95 % interval |\n|---|---|---|---|")
     for row in result["comparison"]:
-        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        interval = "none" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
         print(f"| {row['system']} | {row['inputs']} | {row['quality']['ndcg@10']:.3f} | {interval} |")
     print(flush=True)
 

@@ -118,7 +118,8 @@ def _refuse_without_evaluation(table: UserTable, facts: LogFacts) -> None:
         rule = f"have a user to evaluate on: one of the {facts.users:,} who learn with a further item after"
         if facts.cut is None:
             raise table.refused(f"{rule} {first} {of}", "give a longer log")
-        came = f"{rule} the cut ({facts.cut}, {facts.learning_share:.0%} of all rows)"
+        rows = "all rows" if facts.shown is None else "the rows with a list"
+        came = f"{rule} the cut ({facts.cut}, {facts.learning_share:.0%} of {rows})"
         raise table.refused(
             came, "give a longer log, or --split own-time where each user came in one sitting"
         )

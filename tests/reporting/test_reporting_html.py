@@ -238,6 +238,7 @@ def test_latency_names_its_engine_and_how_far_others_are() -> None:
     assert "on the slowest, in an example engine." in page
     assert "; an example engine" in page
     assert "a third engine" in page
+    assert "Times are predicted for an example engine." in page
     result = example_run()
     result["device_errors"] = {**DEVICE_ERRORS, "engine": None, "note": OWN_PROFILES}
     own = render_report(result)

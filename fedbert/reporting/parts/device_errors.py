@@ -61,7 +61,7 @@ def device_errors_section(errors: DeviceErrors | None) -> Section | None:
         "measured",
         table,
         " ".join(part for part in (errors.get("note"), SCOPE, made) if part),
-        LEAD,
+        f"{LEAD} Times are predicted for {engine}." if (engine := engine_name(errors)) else LEAD,
     )
 
 

@@ -15,7 +15,6 @@ from fedbert.reporting.parts.page import (
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import Underway
 
-
 NAMED_RELEASES = 8
 """With more releases their names would take half of the chart."""
 

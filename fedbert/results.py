@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
+from fedbert.evidence import EvidenceRow
 from fedbert.files import write_bytes
 from fedbert.machine import MachineRecord
 from fedbert.records import RecordKind, load_record
@@ -60,17 +61,25 @@ RoundRow = TypedDict(
     {
         "round": int,
         "hour": float,
-        "auc": float,
-        "mrr": float,
-        "ndcg@5": float,
-        "ndcg@10": float,
-        "hit@1": float,
-        "ndcg@10_low": float,
-        "ndcg@10_high": float,
+        "auc": float | None,
+        "mrr": float | None,
+        "ndcg@5": float | None,
+        "ndcg@10": float | None,
+        "hit@1": float | None,
+        "ndcg@10_low": float | None,
+        "ndcg@10_high": float | None,
         "sessions": int,
+        "users": NotRequired[int | None],
+        "texts": NotRequired[int],
         "scored_ndcg@10": float | None,
         "control_ndcg@10": float | None,
+        "control_ndcg@10_low": NotRequired[float | None],
+        "control_ndcg@10_high": NotRequired[float | None],
+        "control_sessions": NotRequired[int],
         "treated_ndcg@10": float | None,
+        "treated_ndcg@10_low": NotRequired[float | None],
+        "treated_ndcg@10_high": NotRequired[float | None],
+        "treated_sessions": NotRequired[int],
         "outcomes": dict[str, int],
         "epsilon": float | None,
         "epsilon_unamplified": float | None,
@@ -84,7 +93,7 @@ RoundRow = TypedDict(
         "bytes_down": int,
         "downloads": int,
         "installed": dict[str, int],
-        "server_ndcg@10": float,
+        "server_ndcg@10": float | None,
         "released": int | None,
         "gate": str,
         "round_status": str,
@@ -107,11 +116,11 @@ class TierRow(TypedDict):
     outcomes: dict[str, int]
     latency_ms: dict[str, float]
     peak_memory_bytes: dict[str, float]
-    energy_mj_per_session: float
+    energy_mj_per_session: float | None
     energy_mj_per_round: NotRequired[float | None]
     energy_mj_per_round_by: NotRequired[dict[str, float]]
     energy_mj_per_day_by: NotRequired[dict[str, float]]
-    install_ms: float
+    install_ms: float | None
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float
@@ -135,13 +144,19 @@ class ComparisonRow(TypedDict):
     system: str
     inputs: str
     quality: Metrics
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    sessions: NotRequired[int]
+    users: NotRequired[int | None]
+    texts: NotRequired[int]
     tiers: NotRequired[dict[str, Metrics]]
 
 
 class Gap(TypedDict):
-    """What the signals won, by the int8 student on all evaluation sessions: full scoring."""
+    """What the signals won, by the int8 student on all evaluation sessions: full scoring.
+
+    A share `closed` is None where the gap is small against its error (`Figures` has the reason).
+    """
 
     release_0: float
     final: float
@@ -151,6 +166,76 @@ class Gap(TypedDict):
     text_only_final: float
     text_only_pooled: float
     text_only_closed: float | None
+
+
+class Figures(TypedDict):
+    """Differences in nDCG@10 on the same evaluation sessions, and shares of the gap, with their evidence.
+
+    won: final release minus release 0. gap: pooled-data bound minus release 0. closed: won / gap. All from
+    text, history and user model, or from the text alone.
+    """
+
+    won: EvidenceRow
+    gap: EvidenceRow
+    closed: EvidenceRow
+    text_only_won: EvidenceRow
+    text_only_gap: EvidenceRow
+    text_only_closed: EvidenceRow
+
+
+class BaselineRow(TypedDict):
+    """The final release against one baseline on the same sessions, both from all that they see.
+
+    difference: final release minus baseline. pooled: pooled-data bound minus baseline.
+    """
+
+    id: str
+    system: str
+    ndcg: float
+    difference: EvidenceRow
+    pooled: EvidenceRow
+
+
+class ArmsRow(TypedDict):
+    """Treated devices against the control group, scored sessions from `first_round` on."""
+
+    first_round: int | None
+    treated: EvidenceRow
+    control: EvidenceRow
+    difference: EvidenceRow
+
+
+class HeldRow(TypedDict):
+    """Rounds that were held for one reason."""
+
+    rounds: list[int]
+    reason: str
+    advice: str
+
+
+class Said(TypedDict):
+    """The findings in sentences; an empty one has nothing to say."""
+
+    won: str
+    delivery: str
+    gap: str
+    arms: str
+    baselines: str
+    held: str
+
+
+class Findings(TypedDict):
+    """What a run shows and what it does not; `interval` says what its intervals are of."""
+
+    interval: str
+    figures: Figures
+    final: float | None
+    release_0: float | None
+    pooled: float | None
+    baselines: list[BaselineRow]
+    arms: ArmsRow
+    held: list[HeldRow]
+    said: Said
 
 
 class Projection(TypedDict):
@@ -336,7 +421,7 @@ ModelFacts = TypedDict(
         "vocabulary": NotRequired[int],
         "parameters": NotRequired[int | None],
         "teacher": Any,
-        "public_validation_ndcg@10": NotRequired[float],
+        "public_validation_ndcg@10": NotRequired[float | None],
     },
 )
 
@@ -367,7 +452,7 @@ class TotalsRow(TypedDict):
 
     sessions: int
     scored: int
-    scored_share: NotRequired[float]
+    scored_share: NotRequired[float | None]
     clicks: int
     reports: NotRequired[int]
     downloads: NotRequired[int]
@@ -399,6 +484,7 @@ class Underway(TypedDict):
     rounds: list[RoundRow]
     comparison: list[ComparisonRow]
     gap: Gap | None
+    findings: NotRequired[Findings]
 
 
 class RunResult(Underway):

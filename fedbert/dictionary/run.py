@@ -1,23 +1,31 @@
 """What is in the files of a run folder. Quality: mean over evaluation sessions, 20 candidates each."""
 
 _METRICS = """
-auc | float | 0..1 | measured | area under the ROC curve, as users saw it
-mrr | float | 0..1 | measured | mean reciprocal rank of the target item, as users saw it
-ndcg@5 | float | 0..1 | measured | nDCG over the first five places, as users saw it
-ndcg@10 | float | 0..1 | measured | nDCG over the first ten places, as users saw it
-hit@1 | float | 0..1 | measured | share of sessions whose first place is the target item, as users saw it
+auc | float? | 0..1 | measured | area under the ROC curve, as users saw it; null: no session
+mrr | float? | 0..1 | measured | mean reciprocal rank of the target item, as users saw it
+ndcg@5 | float? | 0..1 | measured | nDCG over the first five places, as users saw it
+ndcg@10 | float? | 0..1 | measured | nDCG over the first ten places, as users saw it
+hit@1 | float? | 0..1 | measured | share of sessions whose first place is the target item, as users saw it
 """
 
 _PLAIN_ROUND = f"""
 round | int | | record | number of the round; 0 is the window before the first round
 hour | float | h | setting | local hour at the end of the round
 {_METRICS.strip()}
-ndcg@10_low | float | 0..1 | measured | lower end of the 95 % interval, resampling texts
-ndcg@10_high | float | 0..1 | measured | upper end of the same interval
+ndcg@10_low | float? | 0..1 | measured | lower end of the 95 % interval, null: too few
+ndcg@10_high | float? | 0..1 | measured | upper end of the same interval
 sessions | int | sessions | modelled | evaluation sessions in the round
+users | int? | users | measured | real users that they are of; null: as many as devices
+texts | int? | texts | measured | distinct texts that they are with
 scored_ndcg@10 | float? | 0..1 | measured | over the sessions that were scored in time
 control_ndcg@10 | float? | 0..1 | measured | scored sessions of the control group, which stays on release 0
+control_ndcg@10_low | float? | 0..1 | measured | lower end of its 95 % interval; null: too few
+control_ndcg@10_high | float? | 0..1 | measured | upper end of the same interval
+control_sessions | int? | sessions | modelled | scored sessions of the control group
 treated_ndcg@10 | float? | 0..1 | measured | scored sessions of all other devices
+treated_ndcg@10_low | float? | 0..1 | measured | lower end of its 95 % interval; null: too few
+treated_ndcg@10_high | float? | 0..1 | measured | upper end of the same interval
+treated_sessions | int? | sessions | modelled | scored sessions of all other devices
 epsilon | float? | | proved | spent so far, against who sees releases and noisy sums; null: not private
 epsilon_unamplified | float? | | proved | spent so far, against who also sees which devices take part
 cohort | int | devices | modelled | devices that were drawn for the round
@@ -29,7 +37,7 @@ signal_release | int | | record | the release whose signals the round sums
 bytes_up | int | bytes | modelled | sent by devices, repeated attempts included
 bytes_down | int | bytes | modelled | fetched by devices, repeated attempts included
 downloads | int | | modelled | downloads of a release that succeeded
-server_ndcg@10 | float | 0..1 | measured | the server's student after the round, on public validation texts
+server_ndcg@10 | float? | 0..1 | measured | the server's student on public validation texts; null: none
 released | int? | | measured | number of the release made in this round; null: none
 gate | text | | measured | what the release gate said
 round_status | text | | measured | "updated", or why the round was held
@@ -78,11 +86,11 @@ tiers.*.scored_quality.* | float? | 0..1 | measured | the same over the sessions
 tiers.*.outcomes.* | int | sessions | modelled | learning and evaluation sessions by outcome
 tiers.*.latency_ms.* | float | ms | modelled | p50, p90, p95, p99 of answered sessions, in bins of 2 %
 tiers.*.peak_memory_bytes.* | float | bytes | modelled | p50, p90, p95, p99 of memory, in bins of 2 %
-tiers.*.energy_mj_per_session | float | mJ | modelled | of sessions that ran: scored or too slow
+tiers.*.energy_mj_per_session | float? | mJ | modelled | of sessions that ran: scored or too slow
 tiers.*.energy_mj_per_round | float? | mJ | modelled | of a device in a round in which it sends a signal
 tiers.*.energy_mj_per_round_by.* | float? | mJ | modelled | the same by sessions, installs, uploads, downloads
 tiers.*.energy_mj_per_day_by.* | float? | mJ | modelled | of the tier's mean device per day, by the same
-tiers.*.install_ms | float | ms | modelled | encoding of catalogue and history, per installed release
+tiers.*.install_ms | float? | ms | modelled | encoding of catalogue and history, per installed release
 tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
@@ -114,17 +122,70 @@ comparison[].id | text? | | record | name of the system in code
 comparison[].system | text | | record | name of the system in reports
 comparison[].inputs | text | | record | texts and habits that it sees
 comparison[].quality.* | float | 0..1 | measured | the five metrics, every evaluation session scored
-comparison[].low | float | 0..1 | measured | lower end of the 95 % interval of ndcg@10, resampling texts
-comparison[].high | float | 0..1 | measured | upper end of the same interval
+comparison[].low | float? | 0..1 | measured | lower end of the 95 % interval of ndcg@10; null: too few
+comparison[].high | float? | 0..1 | measured | upper end of the same interval
+comparison[].sessions | int? | sessions | modelled | evaluation sessions that all systems rank
+comparison[].users | int? | users | measured | real users that they are of; null: as many as devices
+comparison[].texts | int? | texts | measured | distinct texts that they are with
 comparison[].tiers.*.* | float? | 0..1 | measured | the five metrics by device tier
 gap.release_0 | float? | nDCG@10 | measured | release 0, scored from text, history and user model
 gap.final | float? | nDCG@10 | measured | the final release
 gap.pooled | float? | nDCG@10 | measured | the pooled-data bound
-gap.closed | float? | share | measured | (final - release 0) / (pooled - release 0); null: there is no gap
+gap.closed | float? | share | measured | (final - release 0) / (pooled - release 0); null: see findings
 gap.text_only_release_0 | float? | nDCG@10 | measured | release 0 from the text alone
 gap.text_only_final | float? | nDCG@10 | measured | the final release from the text alone
 gap.text_only_pooled | float? | nDCG@10 | measured | the pooled-data bound from the text alone
 gap.text_only_closed | float? | share | measured | share of the gap that was closed, from the text alone
+"""
+
+_EVIDENCE = (
+    ("value", "float?", "", "the figure; null: there is none"),
+    ("low", "float?", "", "lower end of its 95 % interval; null: too little for one"),
+    ("high", "float?", "", "upper end of the same interval"),
+    ("sessions", "int?", "sessions", "evaluation sessions that carry it"),
+    ("users", "int?", "users", "real users that they are of; null: as many as devices, or not counted"),
+    ("texts", "int?", "texts", "distinct texts that they are with; null: not counted"),
+    ("absent", "text?", "", "why there is no figure"),
+)
+
+
+def _evidence(path: str, unit: str, meaning: str) -> str:
+    """Return the lines of a figure with its evidence (`fedbert.evidence.EvidenceRow`)."""
+    return "\n".join(
+        f"{path}.{key} | {kind} | {own or unit} | measured | {meaning}: {text}"
+        for key, kind, own, text in _EVIDENCE
+    )
+
+
+_FINDINGS = f"""
+findings.interval | text? | | record | what the intervals are of, as in "95% interval, resampling texts"
+{_evidence("findings.figures.won", "nDCG@10", "final release minus release 0, same sessions")}
+{_evidence("findings.figures.gap", "nDCG@10", "pooled-data bound minus release 0")}
+{_evidence("findings.figures.closed", "share", "won / gap")}
+{_evidence("findings.figures.text_only_won", "nDCG@10", "final minus release 0 from the text alone")}
+{_evidence("findings.figures.text_only_gap", "nDCG@10", "pooled minus release 0 from the text alone")}
+{_evidence("findings.figures.text_only_closed", "share", "won / gap from the text alone")}
+findings.final | float? | nDCG@10 | measured | the final release, every session scored
+findings.release_0 | float? | nDCG@10 | measured | release 0, every session scored
+findings.pooled | float? | nDCG@10 | measured | the pooled-data bound, every session scored
+findings.baselines[].id | text | | record | name of the baseline in code
+findings.baselines[].system | text | | record | name of the baseline in reports
+findings.baselines[].ndcg | float | nDCG@10 | measured | the baseline, every session scored
+{_evidence("findings.baselines[].difference", "nDCG@10", "final release minus baseline, same sessions")}
+{_evidence("findings.baselines[].pooled", "nDCG@10", "pooled-data bound minus baseline")}
+findings.arms.first_round | int? | | measured | first round that began with a new release on a device
+{_evidence("findings.arms.treated", "nDCG@10", "scored sessions of treated devices from that round on")}
+{_evidence("findings.arms.control", "nDCG@10", "the same of the control group")}
+{_evidence("findings.arms.difference", "nDCG@10", "treated minus control")}
+findings.held[].rounds | list | | measured | rounds that were held for one reason
+findings.held[].reason | text | | measured | the reason
+findings.held[].advice | text | | record | flags to change; empty: none helps
+findings.said.won | text? | | measured | what the model won, in words
+findings.said.delivery | text? | | measured | quality as users saw it, first window and last round
+findings.said.gap | text? | | measured | what share of the gap was closed, or why none is given
+findings.said.arms | text? | | measured | whether treated devices and the control group differ
+findings.said.baselines | text? | | measured | baselines that the final release is not shown to beat
+findings.said.held | text? | | measured | rounds that were held, why, and what to change
 """
 
 _VERIFIED = """
@@ -246,6 +307,7 @@ hours[].unmetered | float | share | modelled | share on an unmetered link
 hours[].eligible | float | share | modelled | share that may take part in a round
 hours[].sessions | float | share | modelled | share of the day's sessions
 {_COMPARISON.strip()}
+{_FINDINGS.strip()}
 latency_histogram.upper_ms | list | ms | modelled | upper edges of the bins
 latency_histogram.* | list | sessions | modelled | sessions in each bin, by tier
 memory_histogram.upper_bytes | list | bytes | modelled | upper edges of the bins

@@ -23,6 +23,7 @@ from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
+from fedbert.recommendation.clusters import Places, places_of
 from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
 from fedbert.signals.report import ReportLayout, report_layout
@@ -208,6 +209,11 @@ class Environment:
         return index
 
     @cached_property
+    def places(self) -> Places:
+        """What evaluation sessions are counted by."""
+        return places_of(self.world)
+
+    @cached_property
     def largest_cohort(self) -> int:
         """Reports that the sum's range is made for; a round that exceeds it is held."""
         return largest_cohort(self.scenario.devices, self.mechanism.round_rate)
@@ -252,7 +258,7 @@ def share(environment: Environment) -> None:
     with _LOCK:
         forget()
         _ = environment.text_tokens, environment.catalogue_tokens
-        _ = environment.layout, environment.evaluation_index
+        _ = environment.layout, environment.evaluation_index, environment.places
         _ENVIRONMENTS[_key(environment.scenario, environment.release_0)] = environment
 
 

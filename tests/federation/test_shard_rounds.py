@@ -89,7 +89,7 @@ def test_phones_that_run_alone_give_the_same_order(environment: Environment, rel
         expected[environment.evaluation_index[sessions.text[s]], rank] += 1
     fits = report.truth["ranks"].sum(axis=(0, 1, 3))
     # Sessions that were not scored show the default order; all others must agree with the phone alone.
-    differing = int(np.abs(report.truth["text_ranks"] - expected).sum()) // 2
+    differing = int(np.abs(report.truth["cluster_ranks"] - expected).sum()) // 2
     assert differing <= int(fits[1:].sum())
     assert fits[0] > 4 * int(fits[1:].sum())
     assert fits[0] > 20
@@ -101,7 +101,7 @@ def test_evaluation_leaves_no_trace(environment: Environment) -> None:
     state = shard.start()
     before = {name: array.copy() for name, array in state.arrays().items()}
     report, _ = shard.run_round(state, RoundOrder(0, 0, 0), {0: environment.encoded_0})
-    assert report.truth["text_ranks"].sum() > 0
+    assert report.truth["cluster_ranks"].sum() > 0
     assert not report.server["signal"].any()
     for name, array in state.arrays().items():
         assert np.array_equal(array, before[name]), name
@@ -150,9 +150,7 @@ def test_dense_vectors_are_the_sum(environment: Environment) -> None:
     shard, releases, order = Shard(environment, 0, 48), {0: environment.encoded_0}, RoundOrder(1, 0, 0)
     report, _ = shard.run_round(shard.start(), order, releases)
     ((rows, phones),) = shard.blocks()
-    block = BlockRound(
-        phones, rows, shard.start(), order, releases, r.empty_truth(len(report.truth["text_ranks"]))
-    )
+    block = BlockRound(phones, rows, shard.start(), order, releases, r.empty_truth(environment.places))
     for kind in (Kind.EVALUATION, Kind.LEARNING):
         block.sessions(kind)
     block.contribute()

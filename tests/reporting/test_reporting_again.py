@@ -122,7 +122,8 @@ def test_a_run_that_was_stopped_has_a_page_of_its_rounds(tmp_path: Path) -> None
     assert "This run did not finish." in header
     assert "5 of 12 rounds" in header
     assert f"fedbert run --resume {tmp_path}" in header
-    assert "went from nDCG@10 0.780 to 0.837" in header
+    assert "nDCG@10 was 0.780 (95% interval 0.774 to 0.786) before the first round" in header
+    assert "0.837 (95% interval 0.831 to 0.843) in round 5" in header
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "Quality",
         "What it reveals",

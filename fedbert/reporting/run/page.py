@@ -36,6 +36,13 @@ def _alerts(result: RunResult) -> list[str]:
                 "Add --epsilon to see what privacy costs.",
             )
         )
+    said = sentences.said(result)
+    for title, sentence in (
+        ("A baseline is not beaten.", said["baselines"]),
+        ("Rounds were held.", said["held"]),
+    ):
+        if sentence:
+            alerts.append(alert_html(title, sentence))
     missing = sentences.missing_sentence(result)
     if missing:
         alerts.append(alert_html("Devices are missing.", missing))

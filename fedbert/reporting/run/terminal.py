@@ -33,9 +33,16 @@ def print_summary(
     console = Console(file=out, width=width, highlight=False, markup=False)
     console.print()
     console.print(sentences.headline(result), style="bold")
-    gap = sentences.gap_sentence(result)
-    if gap:
-        console.print(gap)
+    said = sentences.said(result)
+    for sentence, style in (
+        (said["baselines"], "bold red"),
+        (said["held"], "bold red"),
+        (said["gap"], ""),
+        (said["delivery"], ""),
+        (said["arms"], ""),
+    ):
+        if sentence:
+            console.print(sentence, style=style)
     if not sentences.finished(result):
         console.print(text.sentence(result["status"]), style="bold red")
     missing = sentences.missing_sentence(result)
@@ -75,7 +82,7 @@ def _quality(result: RunResult) -> Any:
     after = f"  after round {rounds[-1]['round']}"
     for name, row in (("as users saw it, before", rounds[0]), (after, rounds[-1])):
         table.add_row(
-            name, text.number(row["ndcg@10"]), f"{row['ndcg@10_low']:.3f} to {row['ndcg@10_high']:.3f}"
+            name, _figure(row["ndcg@10"], "no session"), text.between(row["ndcg@10_low"], row["ndcg@10_high"])
         )
     if result["comparison"]:
         table.add_section()
@@ -85,9 +92,14 @@ def _quality(result: RunResult) -> Any:
         table.add_row(
             f"  {name}",
             text.number(system["quality"]["ndcg@10"]),
-            f"{system['low']:.3f} to {system['high']:.3f}",
+            text.between(system["low"], system["high"]),
         )
-    return block(sentences.METRIC_IN_FULL, "measured", table)
+    note = f"{sentences.interval_label(result)}. {sentences.carried_sentence(result)}".strip()
+    return block(sentences.METRIC_IN_FULL, "measured", dim(note), table)
+
+
+def _figure(value: float | None, missing: str) -> str:
+    return missing if value is None else text.number(value)
 
 
 def _tier_quality(result: RunResult) -> Any:

@@ -120,7 +120,7 @@ def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
     reserve(folder, check)
     if overwrite:
         # The tables go as the scenario comes, all at once; cells of another scenario are never taken up.
-        output.write_together(folder, {GRID_FILE: text.encode()}, OWN - {GRID_FILE, CELLS})
+        output.write_together(folder, {GRID_FILE: text.encode()}, sorted(OWN - {GRID_FILE, CELLS}))
         output.remove_folder(folder / CELLS)
     else:
         output.remove_temporary(folder / CELLS)

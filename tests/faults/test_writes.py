@@ -111,7 +111,9 @@ def _forecast(place: Path, devices: int) -> None:
     flags = ["--devices", str(devices), "--output", str(place / "c"), "--from", str(place / "base")]
     with (
         mock.patch("fedbert.reporting.capacity.folder.render", lambda *given: f"<html>{devices}"),
-        mock.patch("fedbert.planning.capacity.forecast.forecast", lambda base, plan: _FORECASTS[plan.devices]),
+        mock.patch(
+            "fedbert.planning.capacity.forecast.forecast", lambda base, plan: _FORECASTS[plan.devices]
+        ),
         mock.patch("fedbert.cli.capacity.console_for_tables", mock.MagicMock()),
     ):
         _call("capacity", *flags, "--overwrite")

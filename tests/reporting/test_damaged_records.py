@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,20 @@ import pytest
 from reporting.example_run import example_run
 
 from fedbert.cli.main import call
+from fedbert.errors import FedbertError
 
 HUGE = 10**400
 """A whole number that no double holds."""
 
-REPLACEMENTS: tuple[Any, ...] = (None, "x", [], {}, -1, HUGE, True, [1], "\ud800")
+CHANGES: tuple[Any, ...] = ("gone", None, "x", [], {}, -1, HUGE, True, [1], "\ud800")
+"""What becomes of a key: it goes, or has another value."""
+
+ALL = os.environ.get("FEDBERT_FUZZ") == "1"
+"""Whether every key meets all of them (`make fuzz`), or one of them, in turn."""
+
+
+def _read(base: Any, plan: Any) -> None:
+    raise FedbertError("the run was read")
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -41,29 +51,27 @@ def _changed(run: Any, path: tuple[Any, ...], change: Any) -> Any:
     return again
 
 
-@pytest.mark.parametrize("command", ["report", "capacity", "resume"])
+@pytest.mark.parametrize("command", ["report", "capacity"])
 def test_every_key_gone_or_replaced_is_one_line(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each key of a run's record is damaged in one way after another: exit code 2 and one line, or it is read.
 
-    Pages are not drawn: `test_reporting_html.py` draws them.
+    Pages are drawn by `make fuzz` only, which takes minutes.
     """
     monkeypatch.chdir(tmp_path)
+    if not ALL:
+        monkeypatch.setattr("fedbert.reporting.run.folder.render_report", lambda result: "")
     monkeypatch.setattr("fedbert.reporting.run.folder.parquet_bytes", lambda frame: b"")
-    monkeypatch.setattr("fedbert.planning.capacity.forecast.forecast", lambda base, plan: 1 / 0)
+    monkeypatch.setattr("fedbert.planning.capacity.forecast.forecast", _read)
     run = json.loads(json.dumps(example_run()))
-    words = {
-        "report": ["report", "r"],
-        "capacity": ["capacity", "--from", "r", "--output", "c"],
-        "resume": ["run", "--resume", "r"],
-    }[command]
+    words = {"report": ["report", "r"], "capacity": ["capacity", "--from", "r", "--output", "c"]}[command]
     Path("r").mkdir()
     for number, path in enumerate(_places(run)):
-        for change in ("gone", REPLACEMENTS[number % len(REPLACEMENTS)]):
+        for change in CHANGES if ALL else (CHANGES[number % len(CHANGES)],):
             Path("r/run.json").write_text(json.dumps(_changed(run, path, change)))
             code = call(words[0], words[1:])
             lines = capsys.readouterr().err.splitlines()
             what = f"{path} = {change!r}: {lines}"
-            assert code in (0, 2) or "ZeroDivisionError" in lines[0], what
+            assert code in (0, 2), what
             assert len(lines) == (code != 0), what

@@ -16,11 +16,11 @@ from typing import Any
 from unittest import mock
 
 import pandas as pd
-from planning import planning_fakes as fakes
 import pytest
+from faults.writes import Written, fail_each
+from planning import planning_fakes as fakes
 from reporting.example_compression import example_compression
 from reporting.example_run import example_run
-from faults.writes import Written, fail_each
 
 from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff

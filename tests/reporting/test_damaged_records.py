@@ -55,7 +55,7 @@ def _changed(run: Any, path: tuple[Any, ...], change: Any) -> Any:
 def test_every_key_gone_or_replaced_is_one_line(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each key of a run's record is damaged in one way after another: exit code 2 and one line, or it is read.
+    """Each key of a run's record is damaged in its turn: exit code 2 and one line, or it is read.
 
     Pages are drawn by `make fuzz` only, which takes minutes.
     """

@@ -1,4 +1,4 @@
-"""A file of rows that survive a crash one by one: each line, with a checksum, is on the disk before the next."""
+"""A file of rows that survive a crash one by one: each is on the disk, with a checksum, before the next."""
 
 import json
 import os

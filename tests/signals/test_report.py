@@ -89,10 +89,10 @@ def test_a_signal_that_is_not_clipped_does_not_leave() -> None:
 
 def test_devices_without_clicks_add_nothing() -> None:
     """No device, no click slot, or empty slots only: the sum is zero."""
-    layout, vectors = example_layout(), example_clicks(1).vectors
+    layout, example = example_layout(), example_clicks(1)
     for devices, slots in ((0, 4), (3, 0), (3, 4)):
         text = np.zeros((devices, slots), np.int32)
-        clicks = Clicks(vectors, text, text - 1, (text - 1).astype(np.int8))
+        clicks = Clicks(example.vectors, text, text - 1, (text - 1).astype(np.int8), example.items)
         total = report_sum(SIGNAL, layout, clicks)
         assert total.shape == (layout.size,)
         assert not total.any()

@@ -113,6 +113,10 @@ def delta_reports(layout: DeltaLayout, clicks: Clicks) -> DeltaReports:
     clicked = (clicks.item >= 0) & (clicks.text >= 0)
     device = np.nonzero(clicked)[0]
     item, text = clicks.item[clicked], clicks.text[clicked]
+    if not len(item):
+        nothing = np.zeros(0, np.int64)
+        empty = np.zeros((0, layout.dim), np.int64)
+        return DeltaReports(layout, len(clicks.item), nothing, nothing, empty)
     # Many phones send one text: its chances are found once.
     texts, which = np.unique(text, return_inverse=True)
     vectors = clicks.vectors[texts]

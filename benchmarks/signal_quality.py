@@ -195,7 +195,7 @@ def main() -> None:
         ndcg(unit, targets / np.linalg.norm(targets, axis=1, keepdims=True), *judged)
         for targets in (names, pooled)
     )
-    print(f"judged on {flags.judge} texts: names {low:.4f}  pooled {high:.4f}")
+    print(f"judged on {flags.judge} texts: names {low:.4f}  pooled {high:.4f}", flush=True)
     histories = []
     for seed in range(flags.first_seed, flags.first_seed + flags.seeds):
         devices = DeviceRange(seed, 0, flags.devices)

@@ -21,7 +21,8 @@ from fedbert.devices.profiles import DeviceProfile
 from fedbert.devices.profiles import read_table as read_profile
 from fedbert.ei_bert.teaching.tasks import load_task
 from fedbert.errors import FedbertError
-from fedbert.files import Journal, read_journal, read_json, read_text, read_toml
+from fedbert.files import read_json, read_text, read_toml
+from fedbert.journal import Journal, read_journal
 from fedbert.recommendation.published.mind import read_mind
 from fedbert.recommendation.published.movielens import read_movielens
 from fedbert.recommendation.tables import Split, load_interactions

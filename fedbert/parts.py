@@ -12,7 +12,10 @@ WORLDS = {
 }
 """Functions that return a `recommendation.world.World`."""
 
-SIGNALS = {"prototypes": "fedbert.signals.prototypes.signal:Prototypes"}
+SIGNALS = {
+    "delta": "fedbert.signals.delta.signal:Delta",
+    "prototypes": "fedbert.signals.prototypes.signal:Prototypes",
+}
 """Classes with the shape of `signals.signal.Signal`."""
 
 MECHANISMS = {"gaussian": "fedbert.privacy.gaussian:Gaussian"}

@@ -99,7 +99,7 @@ class Scenario(Settings):
     signal: str = Field(
         default="prototypes",
         min_length=1,
-        description="what a device sends: prototypes, or my.py:Name of your own",
+        description="what a device sends: prototypes, delta, or my.py:Name of your own",
     )
     mechanism: str = Field(
         default="gaussian",

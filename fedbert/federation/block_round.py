@@ -230,7 +230,7 @@ class BlockRound:
         release.ensure(text)
         ranked_here = state.release[where][chosen] == self.order.signal_release
         rank = np.where(ranked_here, state.rank[where][chosen], -1).astype(np.int8)
-        return Clicks(release.vectors, text, state.item[where][chosen], rank)
+        return Clicks(release.vectors, text, state.item[where][chosen], rank, release.items)
 
     def dense_sample(self, most: int) -> NDArray[np.int64]:
         """Return the vectors of the first `most` reporting devices, for the shard's own check of masks."""

@@ -375,6 +375,9 @@ class _View:
     def names(self) -> NDArray[np.float32]:
         return self.server.encoded(self.releases[0].artefact).items
 
+    def items(self, release: int) -> NDArray[np.float32]:
+        return self.server.encoded(self.releases[release].artefact).items
+
     @property
     def text_items(self) -> NDArray[np.int64]:
         return np.asarray(self.server.public_items, np.int64)

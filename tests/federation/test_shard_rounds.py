@@ -1,5 +1,6 @@
 """A shard's rounds: any split gives the same sums, and a phone that runs alone gives the same scores."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,8 @@ from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import Shard
+from fedbert.parts import SIGNALS
+from fedbert.plugins import load_named
 from fedbert.randomness import Purpose, uniforms
 from fedbert.recommendation.scorer import FULL, USER_TABLE
 from fedbert.recommendation.sessions import Kind
@@ -39,10 +42,13 @@ def _run(environment: Environment, edges: list[int]) -> tuple[list[dict[str, Any
     return totals, states
 
 
+@pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("edges", [[0, 1, 2, 47, 48], [0, 7, 14, 21, 28, 35, 42, 48]])
-def test_any_split_gives_the_same_sums(environment: Environment, edges: list[int]) -> None:
-    """The reports of uneven shards add up to the report of one shard, to the last bit."""
+def test_any_split_gives_the_same_sums(environment: Environment, edges: list[int], name: str) -> None:
+    """Whatever the signal, the reports of uneven shards add up to that of one shard, to the last bit."""
+    environment = replace(environment, signal=load_named(name, SIGNALS, "signal", "signal")())
     whole, _ = _run(environment, [0, 48])
+    assert any(part["signal"].any() for part in whole)
     parts, _ = _run(environment, edges)
     for one, many in zip(whole, parts, strict=True):
         assert one.keys() == many.keys()

@@ -52,10 +52,12 @@ def read_underway(folder: Path) -> tuple[Scenario, Underway]:
     """
     path = folder / ROUNDS
     try:
-        rows = read_journal(path).rows
+        journal = read_journal(path)
     except UnreadableFile as error:
         raise error.of("rounds", str(path)) from None
-    if not rows:
+    rows = journal.rows
+    # An empty file is of a run that was stopped in its first window, which has settings to show.
+    if not rows and path.stat().st_size:
         raise FedbertError(f"{path} must hold a whole round, and has none; {KIND.again}")
     if not any((folder / name).is_file() for name in (SETTINGS, "scenario.toml")):
         raise FedbertError(f"{folder / SETTINGS} must exist beside {ROUNDS}; run the scenario again")

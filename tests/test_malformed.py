@@ -138,7 +138,7 @@ CASES: dict[str, Row] = {
     "world without items": ("run --world interactions", None, "must come with items and interactions"),
     "address without its backend": ("run --ray-address 127.0.0.1:1", None, "must come with backend 'ray'"),
     "more reports than remembered": ("run --clicks-per-report 20", None, "must be <= history_length"),
-    "unknown signal": ("run --signal votes", None, "signal(='votes') must be one of prototypes"),
+    "unknown signal": ("run --signal votes", None, "signal(='votes') must be one of"),
     "unknown tracker": ("run --tracker paper", None, "tracker"),
     "resume and a setting": ("run --resume {} --devices 5", _folder(scenario__toml=""), "must be left out"),
     # -- scenario files

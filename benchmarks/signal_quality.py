@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.paths import models_folder
 from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS
+from fedbert.paths import models_folder
 from fedbert.plugins import load_named
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import decode, largest_cohort

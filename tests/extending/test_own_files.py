@@ -187,7 +187,8 @@ def test_a_world_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: 
         ),
         (
             ["--mechanism", "hope"],
-            "mechanism(='hope') must be one of allocated, correlated, daily, poisson, tree; or name a mechanism of your own",
+            "mechanism(='hope') must be one of allocated, correlated, daily, poisson, tree; or name a "
+            "mechanism of your own",
         ),
     ],
 )

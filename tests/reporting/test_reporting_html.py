@@ -87,7 +87,7 @@ def test_not_private_is_in_plain_sight() -> None:
 
 
 def test_both_epsilons_stand_with_their_assumptions_and_projections() -> None:
-    """Against who sees who took part and who does not, this run and after 1, 30 and 365 days, each with what it assumes."""
+    """With participation seen and not, this run and after 1, 30 and 365 days, each with what it assumes."""
     page = _markup(render_report(example_run()))
     rows = re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", page, re.S)
     cells = {

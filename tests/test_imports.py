@@ -17,7 +17,7 @@ LAYERS = [
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results", "comparison", "dictionary"},
     {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
-    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
+    | {"randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version"}
     | {"separated_text", "user_tables"},
 ]

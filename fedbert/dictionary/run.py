@@ -107,9 +107,9 @@ privacy.assumptions.* | text | | proved | what each epsilon assumes, and the uni
 privacy.projections[].days | int | days | setting | horizon
 privacy.projections[].epsilon | float | | proved | the same noise and rounds, up to the horizon
 privacy.projections[].epsilon_unamplified | float | | proved | the same against the stronger adversary
-privacy.release_cycle.rounds | int | rounds | setting | rounds up to the first release that can be made
-privacy.release_cycle.epsilon | float | | proved | of these rounds, against who sees releases and noisy sums
-privacy.release_cycle.epsilon_unamplified | float | | proved | the same against the stronger adversary
+privacy.release_cycle.rounds | int? | rounds | setting | rounds up to the first release that can be made
+privacy.release_cycle.epsilon | float? | | proved | of these rounds, against who sees releases and noisy sums
+privacy.release_cycle.epsilon_unamplified | float? | | proved | the same against the stronger adversary
 privacy.budget | text? | | setting | EPSILON/DAYS that the run may spend; missing: no limit
 """
 

@@ -16,7 +16,8 @@ LAYERS = [
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
     {"scenario", "results", "comparison", "dictionary"},
-    {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
+    {"files", "journal", "table_files", "commits", "run_folder", "output_folder", "provenance"}
+    | {"plugins", "parts"}
     | {"randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version"}
     | {"separated_text", "user_tables"},

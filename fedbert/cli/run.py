@@ -13,8 +13,8 @@ from fedbert.cli.options import Grouped, given, options_from
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code
 from fedbert.provenance import command_line
-from fedbert.results import RunResult
-from fedbert.resume import can_be_resumed, saved_settings
+from fedbert.results import RUN_FILE, RunResult
+from fedbert.resume import can_be_resumed, not_begun, saved_settings
 from fedbert.run_folder import release, reserve, reserve_next
 from fedbert.scenario import Execution, Scenario
 
@@ -87,7 +87,7 @@ def work(
     The folder is reserved first. `grid` is a Flower Grid to run on, if it is not to be started here.
     """
     from fedbert.cli.run_progress import RunProgress
-    from fedbert.reporting.run.folder import prepare_folder
+    from fedbert.reporting.run.folder import FINISHED, prepare_folder
     from fedbert.tracking.registry import open_trackers
 
     folder = resume or execution.output or default_folder(scenario)
@@ -97,6 +97,8 @@ def work(
         reserve(resume)
     try:
         if resume is not None and not can_be_resumed(folder):
+            if not any((folder / name).exists() for name in (RUN_FILE, FINISHED)):
+                raise not_begun(folder)
             click.echo(f"the run in {folder} is finished; there is nothing to resume")
             return 0
         progress = RunProgress()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fedbert.errors import invalid
 from fedbert.provenance import commit, versions
 from fedbert.results import RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
@@ -92,6 +93,8 @@ def run(
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
+    if execution.signing_key is not None:
+        _check_key(execution.signing_key, deployed=grid is not None)
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
@@ -185,6 +188,16 @@ def _rounds(
         state, _ = step(session, state, store.keep if store.due(round_) else None)
         on_round(state)
     compare(session, state, progress.stage)
+
+
+def _check_key(path: Path, deployed: bool) -> None:
+    """Raise FedbertError unless orders can be signed with the key in `path`, and go to other machines."""
+    from fedbert.federation.signing import load_private_key
+
+    load_private_key(path)
+    if not deployed:
+        rule = "be left out of a run on this machine: its orders go nowhere"
+        raise invalid("signing_key", str(path), rule, "it is for a deployment (docs/deployment.md)")
 
 
 def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:

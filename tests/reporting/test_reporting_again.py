@@ -14,7 +14,8 @@ from planning import planning_fakes as fakes
 from fedbert.cli.capacity import run_capacity
 from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff
-from fedbert.files import Journal, write_text
+from fedbert.files import write_text
+from fedbert.journal import Journal
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.reporting.compression.folder import write_compression

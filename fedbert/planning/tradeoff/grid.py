@@ -119,9 +119,12 @@ def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
 
     reserve(folder, check)
     if overwrite:
-        output.empty_folder(folder, OWN)
-    output.remove_temporary(folder / CELLS)
-    write_text(folder / GRID_FILE, text)
+        # The tables go as the scenario comes, all at once; cells of another scenario are never taken up.
+        output.write_together(folder, {GRID_FILE: text.encode()}, sorted(OWN - {GRID_FILE, CELLS}))
+        output.remove_folder(folder / CELLS)
+    else:
+        output.remove_temporary(folder / CELLS)
+        write_text(folder / GRID_FILE, text)
 
 
 def _refuse_other(folder: Path, text: str) -> None:

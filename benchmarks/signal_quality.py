@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.parts import SIGNALS
+from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS, SIGNALS
 from fedbert.paths import models_folder
 from fedbert.plugins import load_named
-from fedbert.privacy.gaussian import Gaussian
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import decode, largest_cohort
 from fedbert.randomness import ONCE, Purpose, generator, uniforms
@@ -40,7 +39,7 @@ from fedbert.recommendation.sessions import (
 )
 from fedbert.results import CANDIDATES
 from fedbert.signals.report import report_layout, report_sum
-from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, NoisySum, Signal
+from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, NoisySum, Signal, Targets
 
 ROUNDS_PER_DAY = 12.0
 NON_IID = 1.0
@@ -137,15 +136,23 @@ def learnt(
     )
     memory, first = signal.start(layout.signal, view), view.names
     rank = np.zeros(history.item.shape, np.int8)
+    targets, opened = Targets(view.names, np.zeros(len(view.names), np.float32)), list[int]()
+    pending = np.zeros(layout.size)
     for number in range(1, settings.rounds + 1):
         joins, release = mechanism.joins(devices, number), len(view.released) - 1
         items = np.rint(view.items(release) * INT8_UNIT_LENGTH).astype(np.int8)
         joined = Clicks(vectors, history.text[joins], history.item[joins], rank[joins], items)
-        total = decode(report_sum(signal, layout, joined), layout.scale)
-        noisy, _ = layout.split(total + mechanism.on_sum(devices.seed, number, layout.size))
-        expected = mechanism.round_rate * devices.count
+        pending += decode(report_sum(signal, layout, joined), layout.scale)
+        gathered = mechanism.gathered(number)
+        if not gathered:
+            continue
+        opened.append(number)
+        noisy, _ = layout.split(pending + mechanism.on_sum(devices.seed, number, layout.size))
+        pending = np.zeros(layout.size)
+        expected = gathered * mechanism.round_rate * devices.count
+        sigmas = mechanism.total_sigma([number]), mechanism.total_sigma(opened)
         memory, targets = signal.learn(
-            layout.signal, memory, NoisySum(number, release, noisy, mechanism.sigma, expected), view
+            layout.signal, memory, NoisySum(number, release, noisy, sigmas[0], expected, sigmas[1]), view
         )
         if number % release_every == 0:
             trust = FOLLOWED * targets.weights[:, None]
@@ -166,6 +173,7 @@ def main() -> None:
     parser.add_argument("--sampling-probability", type=float, default=0.1)
     parser.add_argument("--clicks", type=int, default=8)
     parser.add_argument("--clip-norms", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--mechanism", choices=list(MECHANISMS), default=DEFAULT_MECHANISM)
     parser.add_argument("--epsilons", nargs="+", default=["none", "8", "2", "1"])
     parser.add_argument("--judge", choices=["evaluation", "learning"], default="evaluation")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -204,13 +212,13 @@ def main() -> None:
         whole = clicked_history(world, block, ClickModel())
         newest = Requests(whole.text[:, -flags.clicks :], whole.item[:, -flags.clicks :])
         histories.append((devices, newest))
+    kind = load_named(flags.mechanism, MECHANISMS, "mechanism", "mechanism")
     for word in flags.epsilons:
         for clip_norm in flags.clip_norms:
-            mechanism = Gaussian.make(
+            mechanism = kind.make(
                 PrivacySettings(
                     epsilon=None if word == "none" else float(word),
                     delta=1e-6,
-                    sampler="poisson",
                     sampling_probability=flags.sampling_probability,
                     clip_norm=clip_norm,
                     rounds=flags.rounds,

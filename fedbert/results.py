@@ -255,6 +255,14 @@ class BoundRow(TypedDict):
     delta: float
 
 
+class CycleRow(TypedDict):
+    """Epsilon of the rounds between two releases, as if there were no others."""
+
+    rounds: int
+    epsilon: float
+    epsilon_unamplified: float
+
+
 class PrivacyRow(TypedDict):
     """The privacy of the run; `statement` is the one line for people."""
 
@@ -262,7 +270,7 @@ class PrivacyRow(TypedDict):
     mechanism: NotRequired[str]
     bounds: NotRequired[list[BoundRow]]
     statement: str
-    sampler: str
+    sampler: NotRequired[str]  # in results of before mechanisms said who joins
     sampling_probability: float
     noise_multiplier: float | None
     clip_norm: float
@@ -271,6 +279,8 @@ class PrivacyRow(TypedDict):
     epsilon_unamplified: float | None
     assumptions: dict[str, str]
     projections: list[Projection]
+    release_cycle: NotRequired[CycleRow]
+    budget: NotRequired[str]
 
 
 class VerifiedRow(TypedDict):
@@ -499,6 +509,7 @@ class RunResult(Underway):
     machine: NotRequired[MachineRecord]
     commit: str | None
     status: str
+    ended: NotRequired[str]
     labels: dict[str, str]
     world: WorldFacts
     model: ModelFacts

@@ -18,7 +18,7 @@ LAYERS = [
     {"scenario", "results", "comparison", "findings", "dictionary"},
     {"files", "journal", "table_files", "commits", "run_folder", "output_folder", "provenance"}
     | {"plugins", "parts"}
-    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
+    | {"randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version"}
     | {"separated_text", "user_tables", "evidence"},
 ]

@@ -91,8 +91,10 @@ class _System:
         )
 
 
-def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeader], arrays: Arrays) -> Arrays:
-    """Return counts of the target item's rank over all rounds' evaluation sessions.
+def replay(
+    environment: Environment, shard: Shard, systems: Sequence[SystemHeader], rounds: int, arrays: Arrays
+) -> Arrays:
+    """Return counts of the target item's rank over the evaluation sessions of rounds 1 .. `rounds`.
 
     ``ranks`` is int32 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
     ``text_sessions`` int32 `[evaluation text]` and ``user_sessions`` int32 `[user]` count the sessions.
@@ -106,7 +108,7 @@ def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeade
     by_text, by_user = np.zeros(places.texts, np.int32), np.zeros(places.users, np.int32)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
-        for round_ in range(1, environment.scenario.rounds + 1):
+        for round_ in range(1, rounds + 1):
             sessions = world.sessions(phones.block, round_, Kind.EVALUATION)
             text = environment.evaluation_index[sessions.text]
             user = None if phones.user is None else phones.user[sessions.device]

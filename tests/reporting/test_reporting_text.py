@@ -75,7 +75,8 @@ def test_headline_has_quality_cost_and_privacy() -> None:
         "10,000 phones: on the same 20,000 sessions with 9,000 texts the final release ranks at nDCG@10 "
         "0.880 and release 0 at 0.820: the model won +0.060 (95% interval +0.055 to +0.065, resampling "
         "texts); it costs a phone 0.0035 to 0.022% of its battery per day (extrapolated); what it reveals is "
-        "bounded by epsilon 9.25 where participation is seen, 2 where it is not."
+        "bounded by epsilon 9.25 per device where participation is seen (9.25 in a day, 90 in 30 days, "
+        "700 in 365 days), 2 where it is not."
     )
     assert sentences.headline(example_run(private=False)).endswith("nothing bounds what it reveals.")
 

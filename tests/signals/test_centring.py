@@ -61,7 +61,7 @@ def _after(signal: Signal, rounds: list[tuple[int, int]]) -> np.ndarray:
         clicks = Clicks(vectors, text, item, np.zeros(item.shape, np.int8), stored).take(slice(0, devices))
         own, _ = layout.split(decode(report_sum(signal, layout, clicks), layout.scale))
         memory, targets = signal.learn(
-            layout.signal, memory, NoisySum(number, release, own, 0.0, 100.0), view
+            layout.signal, memory, NoisySum(number, release, own, 0.0, 100.0, 0.0), view
         )
     return targets.vectors
 

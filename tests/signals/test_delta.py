@@ -152,11 +152,11 @@ def test_the_server_steps_against_the_mean_gradient() -> None:
     layout, view = SIGNAL.layout(2, 2), _two_items()
     start = SIGNAL.start(layout, view)
     total = np.array([-2.0, -4.0, 0.0, 0.0])
-    memory, targets = SIGNAL.learn(layout, start, NoisySum(1, 0, total, 0.0, 20.0), view)
+    memory, targets = SIGNAL.learn(layout, start, NoisySum(1, 0, total, 0.0, 20.0, 0.0), view)
     assert targets.vectors == pytest.approx(np.array([[math.sqrt(0.5), math.sqrt(0.5)], [0.0, 1.0]]))
     assert targets.weights.tolist() == [1.0, 0.0]
     assert not start["steps"].any()
-    memory, targets = SIGNAL.learn(layout, memory, NoisySum(2, 1, 0 * total, 0.0, 20.0), view)
+    memory, targets = SIGNAL.learn(layout, memory, NoisySum(2, 1, 0 * total, 0.0, 20.0, 0.0), view)
     assert targets.vectors == pytest.approx(
         np.array([[-math.sqrt(0.5), math.sqrt(0.5)], [-1.0, 0.0]]), abs=1e-6
     )
@@ -170,10 +170,10 @@ def test_weights_say_how_much_of_the_way_is_no_noise() -> None:
     layout = SIGNAL.layout(items, dim)
     memory = SIGNAL.start(layout, view)
     noise = rng.normal(0, 3.0, layout.size)
-    _, loud = SIGNAL.learn(layout, memory, NoisySum(1, 0, noise, 3.0, 100.0), view)
+    _, loud = SIGNAL.learn(layout, memory, NoisySum(1, 0, noise, 3.0, 100.0, 3.0), view)
     assert loud.weights.mean() < 0.12
     way = math.sqrt(3) * 3.0 * np.ones(layout.size)
-    _, clear = SIGNAL.learn(layout, memory, NoisySum(1, 0, way + noise, 3.0, 100.0), view)
+    _, clear = SIGNAL.learn(layout, memory, NoisySum(1, 0, way + noise, 3.0, 100.0, 3.0), view)
     assert clear.weights.mean() == pytest.approx(0.75, abs=0.03)
 
 
@@ -189,7 +189,7 @@ def test_steps_lead_to_where_the_texts_are() -> None:
         stored = np.rint(127 * vectors).astype(np.int8)
         clicks = Clicks(truth, item, item, np.zeros(item.shape, np.int8), stored)
         own, _ = layout.split(decode(report_sum(SIGNAL, layout, clicks), layout.scale))
-        memory, targets = SIGNAL.learn(layout.signal, memory, NoisySum(number, 0, own, 0.0, 600.0), view)
+        memory, targets = SIGNAL.learn(layout.signal, memory, NoisySum(number, 0, own, 0.0, 600.0, 0.0), view)
         vectors = targets.vectors
     before, after = ((matrix * truth / 127).sum(1) for matrix in (names / 127, vectors))
     assert (after > before + 0.2).all()

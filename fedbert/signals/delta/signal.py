@@ -51,7 +51,6 @@ class Delta:
         return {
             "names": names,
             "steps": np.zeros_like(names),
-            "variance": np.asarray(0.0),
             "space": np.asarray(0),
         }
 
@@ -70,11 +69,11 @@ class Delta:
         rows, signs = sketch(layout)
         gradient = noisy.values.reshape(layout.rows, layout.dim)[rows] * signs[:, None]
         steps = steps - rate * gradient
-        variance = float(memory["variance"]) + (rate * noisy.sigma) ** 2
+        # Of the total: noise of several rounds may be correlated, so variances of steps do not add up.
+        variance = (rate * noisy.total_sigma) ** 2
         after = {
             "names": names,
             "steps": steps,
-            "variance": np.asarray(variance),
             "space": np.asarray(noisy.release),
         }
         return after, _targets(names, steps, variance)

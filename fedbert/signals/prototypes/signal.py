@@ -58,7 +58,7 @@ class Prototypes:
             turn = rotation(view.texts(space), view.texts(noisy.release))
             evidence, centres, names = rotated(evidence, turn), turned(centres, turn), names @ turn
         before = float(evidence.counts.sum())
-        evidence = add_round(evidence, layout, noisy.values, noisy.sigma, noisy.expected_reports)
+        evidence = add_round(evidence, layout, noisy.values, noisy.total_sigma, noisy.expected_reports)
         taken = None
         if layout.centre:
             clicks = clicks_of_round(

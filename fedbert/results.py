@@ -265,11 +265,30 @@ class DeviceErrorRow(TypedDict):
     note: str
 
 
+class EngineRow(TypedDict):
+    """Measured over predicted time in one engine and precision: smallest, median, largest over `rows`."""
+
+    engine: str
+    precision: str
+    networks: str
+    devices: str
+    label: str
+    rows: int
+    factor_low: float
+    factor_median: float
+    factor_high: float
+
+
 class DeviceErrors(TypedDict):
-    """How far off the device model is (`fedbert.devices.errors_table`)."""
+    """How far off the device model is (`fedbert.devices.errors_table`), and the engine it predicts.
+
+    `engine` is null for profiles of a run's own, which say so in their sources.
+    """
 
     made_by: str
+    engine: NotRequired[str | None]
     rows: list[DeviceErrorRow]
+    engines: NotRequired[list[EngineRow]]
     note: str | None
 
 

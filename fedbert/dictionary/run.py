@@ -168,6 +168,7 @@ verified_devices[].agrees | bool | | measured | whether the two agree
 
 DEVICE_ERRORS = """
 device_errors.made_by | text? | | record | command that made the table
+device_errors.engine | text? | | record | engine whose times are predicted; null: profiles of the run's own
 device_errors.rows[].what | text | | record | set of measurements
 device_errors.rows[].label | text | | record | label of the row
 device_errors.rows[].rows | int | | measured | number of measurements
@@ -177,6 +178,15 @@ device_errors.rows[].within_20 | float | share | measured | share of rows within
 device_errors.rows[].within_30 | float | share | measured | share of rows within 30 %
 device_errors.rows[].asked | float? | share | setting | median error that was aimed at
 device_errors.rows[].note | text | | record | what to know about the row
+device_errors.engines[].engine | text | | record | engine that was timed
+device_errors.engines[].precision | text | | record | int8, half or float
+device_errors.engines[].networks | text | | record | networks that were timed
+device_errors.engines[].devices | text | | record | phones or boards, and threads, that they were timed on
+device_errors.engines[].label | text | | record | label of the row
+device_errors.engines[].rows | int | | measured | number of measurements
+device_errors.engines[].factor_low | float | ratio | measured | smallest measured over predicted time
+device_errors.engines[].factor_median | float | ratio | measured | median of it
+device_errors.engines[].factor_high | float | ratio | measured | largest of it
 device_errors.note | text? | | record | where the run's profiles are not those of the table
 """
 

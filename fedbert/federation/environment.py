@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.cost_model import CostModel, count_operations
-from fedbert.devices.fleet_shares import load_fleet
+from fedbert.devices.fleet_shares import read_fleet
 from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact.artefact import Artefact, unpack
@@ -141,6 +141,7 @@ class Environment:
     signal: Signal
     mechanism: Mechanism
     trace: Trace | None = None
+    profile_notes: tuple[str, ...] = ()
 
     @classmethod
     def create(
@@ -150,7 +151,7 @@ class Environment:
 
         `noise_multiplier` is what the mechanism was calibrated to elsewhere; None calibrates it here.
         """
-        profiles = load_fleet(scenario.profiles, scenario.fleet)
+        profiles, notes = read_fleet(scenario.profiles, scenario.fleet)
         cost = cost_model(scenario, profiles, release_0)
         world = load_scenario_world(scenario)
         trace = load_trace(scenario.availability_trace)
@@ -168,6 +169,7 @@ class Environment:
             signal,
             mechanism,
             trace,
+            notes,
         )
 
     @cached_property

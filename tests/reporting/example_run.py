@@ -24,6 +24,31 @@ TIER_SHIFT = {"entry": -0.02, "mid": 0.0, "flagship": 0.01}
 
 DEVICE_ERRORS: DeviceErrors = {
     "made_by": "python scripts/build_profiles.py --errors",
+    "engine": "an example engine",
+    "engines": [
+        {
+            "engine": "another engine",
+            "precision": "int8",
+            "networks": "example networks",
+            "devices": "example boards",
+            "label": "measured",
+            "rows": 36,
+            "factor_low": 1.41,
+            "factor_median": 2.5,
+            "factor_high": 7.45,
+        },
+        {
+            "engine": "a third engine",
+            "precision": "float",
+            "networks": "example networks",
+            "devices": "example boards",
+            "label": "measured",
+            "rows": 36,
+            "factor_low": 8.0,
+            "factor_median": 8.5,
+            "factor_high": 9.0,
+        },
+    ],
     "rows": [
         {
             "what": "an example of boards left out",

@@ -229,6 +229,24 @@ def test_device_errors_stand_in_the_report_with_whose_they_are() -> None:
     assert "The run used profiles of its own" in render_report(result)
 
 
+def test_latency_names_its_engine_and_how_far_others_are() -> None:
+    """Card, sentence and chapter name the engine; ranges are those in int8; the chapter has all rows."""
+    page = _markup(render_report(example_run()))
+    said = (
+        "Latency is predicted for an example engine. Measured over predicted times in int8: another engine "
+    )
+    assert f"{said}1.41 to 7.45 (example networks)." in page
+    assert "on the slowest, in an example engine." in page
+    assert "; an example engine" in page
+    assert "a third engine" in page
+    assert "Times are predicted for an example engine." in page
+    result = example_run()
+    result["device_errors"] = {**DEVICE_ERRORS, "engine": None, "note": OWN_PROFILES}
+    own = render_report(result)
+    assert "for the engine that the run&#39;s own profiles were made for" in own
+    assert "an example engine" not in own
+
+
 def test_runs_of_before_have_a_report_without_the_new_parts() -> None:
     """A run.json without device errors, split energy and quality by tier renders as far as it goes."""
     result = example_run()

@@ -1,6 +1,7 @@
 """The key numbers at the top of a run's report."""
 
 from fedbert.reporting.parts import text
+from fedbert.reporting.parts.device_errors import engine_name
 from fedbert.reporting.parts.page import Card
 from fedbert.reporting.run import sentences
 from fedbert.results import RunResult, Underway, is_private
@@ -61,11 +62,12 @@ def cards(result: RunResult) -> list[Card]:
         )
     if tiers:
         fastest, slowest = sentences.latency_p95_ms(result)
+        engine = engine_name(result.get("device_errors"))
         shown.append(
             Card(
                 "Latency p95, slowest tier",
                 text.milliseconds(slowest),
-                f"fastest tier {text.milliseconds(fastest)}",
+                f"fastest tier {text.milliseconds(fastest)}" + (f"; {engine}" if engine else ""),
                 "modelled",
             )
         )

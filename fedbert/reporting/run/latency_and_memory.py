@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from fedbert.reporting.parts import text, theme
+from fedbert.reporting.parts.device_errors import engine_sentence
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import tier_colours
@@ -148,6 +149,7 @@ def latency_and_memory(result: RunResult) -> Section | None:
             Panel("Percentiles", "modelled", table_html(rows, columns), wide=True),
         ),
         "Percentiles and curves are over answered sessions, from fixed bins that are 2% wide.",
+        lead=engine_sentence(result.get("device_errors")) or "",
     )
 
 

@@ -1,6 +1,7 @@
 """The sentences that answer for a whole run."""
 
 from fedbert.reporting.parts import text
+from fedbert.reporting.parts.device_errors import engine_name
 from fedbert.results import RunResult, Underway
 
 METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
@@ -112,8 +113,10 @@ def cost_sentence(result: RunResult) -> str | None:
     if fastest is not None:
         said += (
             f" 95% of answers come within {text.milliseconds(fastest)} on the fastest tier and "
-            f"{text.milliseconds(slowest)} on the slowest."
+            f"{text.milliseconds(slowest)} on the slowest"
         )
+        engine = engine_name(result.get("device_errors"))
+        said += f", in {engine}." if engine else "."
     model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
     if model_bytes and report:
         said += f" It fetches {text.size(model_bytes)} per release and sends {text.size(report)} per report."

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 from fedbert.comparison import EVERY_SESSION, tier_ndcg
 from fedbert.display import COLUMNS
 from fedbert.reporting.parts import text
-from fedbert.reporting.parts.device_errors import device_errors_line
+from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
 from fedbert.reporting.run import audit, sentences
@@ -116,8 +116,9 @@ def _tiers(result: RunResult) -> Any:
             *(text.milliseconds(tier["latency_ms"].get(key)) for key in ("p50", "p95", "p99")),
             text.size(tier["peak_memory_bytes"].get("p95")),
         )
-    line = device_errors_line(result.get("device_errors"))
-    return block("By device tier: latency of answered sessions", "modelled", table, *([line] if line else []))
+    errors = result.get("device_errors")
+    lines = [line for line in (engine_sentence(errors), device_errors_line(errors)) if line]
+    return block("By device tier: latency of answered sessions", "modelled", table, *lines)
 
 
 def _energy(result: RunResult) -> Any:

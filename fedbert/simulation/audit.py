@@ -6,34 +6,17 @@ that the run's aggregator really adds, and what one report gives away without it
 """
 
 import hashlib
-import math
 import time
 
 import numpy as np
 
 from fedbert.federation.environment import Environment
 from fedbert.federation.session import Session
-from fedbert.privacy.audit.canaries import (
-    Transcript,
-    joins_of,
-    opened_rounds,
-    openings,
-    scores_seen,
-    scores_unseen,
-    send,
-)
-from fedbert.privacy.audit.findings import (
-    CHECKS,
-    FAMILY_LEVEL,
-    SIGNIFICANCE,
-    BoundFinding,
-    Scores,
-    blind,
-    bound_finding,
-)
+from fedbert.privacy.audit.attacks import attacked
+from fedbert.privacy.audit.canaries import opened_rounds, openings, send
+from fedbert.privacy.audit.findings import CHECKS, FAMILY_LEVEL, SIGNIFICANCE, BoundFinding
 from fedbert.privacy.audit.gaussian_events import is_gaussian
 from fedbert.privacy.audit.noise import LEAST_COORDINATES, NoiseTest, noise_tests
-from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_SUMS
 from fedbert.results import AuditBoundRow, AuditRow, ExposureRow
 from fedbert.simulation.exposure import Exposure, exposure
 from fedbert.simulation.real_path import Opening, PlantedAudit, nobody, open_rounds, planted_audit
@@ -44,9 +27,6 @@ ROUNDS = {"quick": 24, "full": 96}
 
 PHONES = {"quick": 40, "full": 200}
 """Phones whose reports are read without their masks."""
-
-# Of other devices' coins, by which an attacker knows the law of taking part.
-_LAW_SEED = 1
 
 MECHANISM, REAL_PATH = "through the mechanism", "through the real path"
 
@@ -77,14 +57,14 @@ def audited(environment: Environment, noise_seed: int, rounds: int) -> AuditRow:
     else:
         gaussian = is_gaussian(mechanism.event(rounds))
         transcript = send(mechanism, seed, CANARIES[level], rounds)
-        bounds += _judge(environment, MECHANISM, transcript, gaussian, True, failures)
+        bounds, failures = attacked(mechanism, MECHANISM, transcript, independent=True)
         alone = open_rounds(environment, noise_seed, rounds, nobody(environment))
         tests = _noise(environment, alone, rounds, gaussian)
         planted = planted_audit(environment, seed + 1, rounds)
         if planted is not None:
-            bounds += _judge(
-                environment, REAL_PATH, planted.transcript, gaussian, planted.independent, failures
-            )
+            found, blind = attacked(mechanism, REAL_PATH, planted.transcript, independent=planted.independent)
+            bounds += found
+            failures += blind
             failures += _faults(alone, planted)
     failures += [
         f"{each.name} of the noise: p = {each.p_value:.1g}"
@@ -115,38 +95,6 @@ def _faults(alone: list[Opening], planted: PlantedAudit) -> list[str]:
     told = {each.round: each.public for each in alone}
     if any(told.get(each.round, each.public) != each.public for each in planted.openings):
         found.append("what the server is told beside the noisy sums depends on how many phones took part")
-    return found
-
-
-def _judge(
-    environment: Environment,
-    path: str,
-    transcript: Transcript,
-    gaussian: bool,
-    independent: bool,
-    failures: list[str],
-) -> list[BoundFinding]:
-    """Return what each adversary that has a proof gets of a transcript; adds to `failures` if none could."""
-    mechanism, rounds = environment.mechanism, transcript.joined.shape[0]
-    law = joins_of(mechanism, _LAW_SEED, CANARIES["quick"], rounds)
-    opened = (transcript.mixing @ transcript.joined > 0).any(axis=0)
-    found = list[BoundFinding]()
-    for proof in mechanism.spent(rounds):
-        if not len(transcript.mixing) or not math.isfinite(proof.epsilon):
-            continue
-        if proof.adversary == SEES_PARTICIPATION:
-            noisy, clean = (scores_seen(transcript, sums) for sums in (transcript.opened, transcript.clean))
-        elif proof.adversary == SEES_SUMS:
-            noisy, clean = (
-                scores_unseen(transcript, sums, law) for sums in (transcript.opened, transcript.clean)
-            )
-        else:
-            continue  # what a mechanism's own adversary sees is not known here
-        scores = Scores(noisy, clean, transcript.included, transcript.included & opened)
-        found.append(bound_finding(path, rounds, proof, scores, gaussian, independent))
-        why = blind(path, scores, rounds * mechanism.round_rate)
-        if why and why not in failures:
-            failures.append(why)
     return found
 
 

@@ -23,9 +23,12 @@ from fedbert.simulation.real_path import planted_audit
 ROUNDS, CANARIES = 12, 20_000
 
 SETTINGS: dict[str, dict[str, object]] = {
-    "poisson, q .1": {},
-    "poisson, q 1": {"sampling_probability": 1.0},
-    "once a day": {"sampler": "once-a-day", "sampling_probability": 1.0},
+    "poisson, q .1": {"mechanism": "poisson"},
+    "poisson, q 1": {"mechanism": "poisson", "sampling_probability": 1.0},
+    "allocated": {"mechanism": "allocated"},
+    "correlated": {"mechanism": "correlated"},
+    "tree": {"mechanism": "tree"},
+    "daily": {"mechanism": "daily"},
 }
 
 COLUMNS = "| mechanism | attacker | proved | at least | of one run | no noise | above | half noise | caught |"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS
 from fedbert.paths import models_folder
-from fedbert.privacy.gaussian import Gaussian
+from fedbert.plugins import load_named
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import decode, largest_cohort
 from fedbert.randomness import ONCE, Purpose, uniforms
@@ -86,13 +87,20 @@ def learnt(
         largest_cohort=largest_cohort(devices.count, mechanism.round_rate),
         gamma=weights[1],
     )
-    evidence = no_evidence(own)
+    evidence, opened = no_evidence(own), list[int]()
+    pending = np.zeros(layout.size)
     for number in range(1, settings.rounds + 1):
         joins = mechanism.joins(devices, number)
         joined = Clicks(vectors, text[joins], item[joins], rank[joins])
-        total = decode(report_sum(signal, layout, joined), layout.scale)
-        noisy, _ = layout.split(total + mechanism.on_sum(devices.seed, number, layout.size))
-        evidence = add_round(evidence, own, noisy, mechanism.sigma, mechanism.round_rate * devices.count)
+        pending += decode(report_sum(signal, layout, joined), layout.scale)
+        gathered = mechanism.gathered(number)
+        if not gathered:
+            continue
+        opened.append(number)
+        noisy, _ = layout.split(pending + mechanism.on_sum(devices.seed, number, layout.size))
+        expected = gathered * mechanism.round_rate * devices.count
+        evidence = add_round(evidence, own, noisy, mechanism.total_sigma(opened), expected)
+        pending = np.zeros(layout.size)
     return learn(evidence, public).vectors
 
 
@@ -106,6 +114,7 @@ def main() -> None:
     parser.add_argument("--clip-norm", type=float, default=2.0)
     parser.add_argument("--beta", type=float, default=0.1)
     parser.add_argument("--gamma", type=float, default=0.1)
+    parser.add_argument("--mechanism", choices=list(MECHANISMS), default=DEFAULT_MECHANISM)
     parser.add_argument("--epsilons", nargs="+", default=["none", "2", "0.5"])
     parser.add_argument("--seeds", type=int, default=3)
     flags = parser.parse_args()
@@ -137,13 +146,13 @@ def main() -> None:
         f"{catalogue.items} items, dim {encoder.dim}: names {low:.4f}  prior {prior:.4f}  pooled {high:.4f}"
     )
     tier = np.zeros(flags.devices, np.int8)
+    kind = load_named(flags.mechanism, MECHANISMS, "mechanism", "mechanism")
     for clicks in flags.clicks:
         for word in flags.epsilons:
-            mechanism = Gaussian.make(
+            mechanism = kind.make(
                 PrivacySettings(
                     epsilon=None if word == "none" else float(word),
                     delta=1e-6,
-                    sampler="poisson",
                     sampling_probability=flags.sampling_probability,
                     clip_norm=flags.clip_norm,
                     rounds=flags.rounds,

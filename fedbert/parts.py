@@ -15,5 +15,14 @@ WORLDS = {
 SIGNALS = {"prototypes": "fedbert.signals.prototypes.signal:Prototypes"}
 """Classes with the shape of `signals.signal.Signal`."""
 
-MECHANISMS = {"gaussian": "fedbert.privacy.gaussian:Gaussian"}
+MECHANISMS = {
+    "allocated": "fedbert.privacy.once_a_day:Allocated",
+    "correlated": "fedbert.privacy.correlated:Correlated",
+    "daily": "fedbert.privacy.once_a_day:Daily",
+    "poisson": "fedbert.privacy.poisson:Poisson",
+    "tree": "fedbert.privacy.tree:Tree",
+}
 """Classes with the shape of `privacy.mechanism.MechanismKind`."""
+
+DEFAULT_MECHANISM = "poisson"
+"""The mechanism of a scenario that names none."""

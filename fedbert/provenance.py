@@ -16,6 +16,7 @@ _SHOWN_VERSIONS = (
     "onnxruntime",
     "transformers",
     "dp-accounting",
+    "pld-accounting",
     "numpy",
     "pandas",
     "scipy",

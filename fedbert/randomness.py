@@ -42,10 +42,10 @@ class Purpose(IntEnum):
     LEARNING_CANDIDATES = 14
     EVALUATION_CANDIDATES = 15
     CLICK = 16
-    COHORT = 17  # by round, or by day with the sampler once-a-day
+    COHORT = 17  # by round; by day, or once, where a device joins once a day
     DROP_OUT = 18  # by round
     CONTROL_GROUP = 19  # once
-    NOISE = 20  # by round
+    NOISE = 20  # by round, or by node of a tree over the rounds
     TRAINING = 22  # of models: `ei_bert.teaching` names its times
     RESAMPLING = 23  # of intervals: by round; once at the end
     USER_ASSIGNMENT = 24  # twice: order of users, exchange between devices (`recommendation.tier_users`)

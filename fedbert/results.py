@@ -172,6 +172,14 @@ class BoundRow(TypedDict):
     delta: float
 
 
+class CycleRow(TypedDict):
+    """Epsilon of the rounds between two releases, as if there were no others."""
+
+    rounds: int
+    epsilon: float
+    epsilon_unamplified: float
+
+
 class PrivacyRow(TypedDict):
     """The privacy of the run; `statement` is the one line for people."""
 
@@ -179,7 +187,7 @@ class PrivacyRow(TypedDict):
     mechanism: NotRequired[str]
     bounds: NotRequired[list[BoundRow]]
     statement: str
-    sampler: str
+    sampler: NotRequired[str]  # in results of before mechanisms said who joins
     sampling_probability: float
     noise_multiplier: float | None
     clip_norm: float
@@ -188,6 +196,8 @@ class PrivacyRow(TypedDict):
     epsilon_unamplified: float | None
     assumptions: dict[str, str]
     projections: list[Projection]
+    release_cycle: NotRequired[CycleRow]
+    budget: NotRequired[str]
 
 
 class AuditBoundRow(TypedDict):
@@ -463,6 +473,7 @@ class RunResult(Underway):
     machine: NotRequired[MachineRecord]
     commit: str | None
     status: str
+    ended: NotRequired[str]
     labels: dict[str, str]
     world: WorldFacts
     model: ModelFacts

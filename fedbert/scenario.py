@@ -13,11 +13,12 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import Field, field_validator, model_validator
 
+from fedbert.budget import parse_budget
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
-from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
+from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
 from fedbert.settings import Settings
@@ -102,17 +103,32 @@ class Scenario(Settings):
         description="what a device sends: prototypes, or my.py:Name of your own",
     )
     mechanism: str = Field(
-        default="gaussian",
+        default=DEFAULT_MECHANISM,
         min_length=1,
-        description="how sums are made private: gaussian, or my.py:Name of your own",
+        description="how sums are made private: poisson, allocated, correlated, tree, daily, or "
+        "my.py:Name of your own",
     )
-    epsilon: float | None = Field(default=None, gt=0, le=1000, description="privacy budget of the whole run")
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="privacy budget of the whole run, against one who sees who took part; with the mechanism "
+        "poisson only against one who does not",
+    )
+    budget: str | None = Field(
+        default=None,
+        description="EPSILON/DAYS, as 4/30: the run stops before a round that would take the epsilon of so "
+        "many days above it, against one who sees who took part",
+    )
     delta: float | None = Field(
         default=None, gt=0, lt=1, description="chance the guarantee fails; default 1e-6 or less"
     )
-    sampler: Literal["poisson", "once-a-day"] = Field(default="poisson", description="how a cohort is drawn")
     sampling_probability: float = Field(
-        default=0.1, gt=0, le=1, description="chance that a device joins a round, of the whole fleet"
+        default=0.1,
+        gt=0,
+        le=1,
+        description="chance that a device joins a round, of the whole fleet; where it joins once a day, "
+        "never more than one round of the day",
     )
     over_selection: float = Field(default=1.0, ge=1, le=10, description="factor on the sampling probability")
     clip_norm: float = Field(default=2.0, gt=0, le=1000, description="largest norm of one device's signal")
@@ -155,6 +171,13 @@ class Scenario(Settings):
     def _blank_path(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("budget")
+    @classmethod
+    def _horizon(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_budget(value)
+        return value
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         for key, known in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
@@ -176,6 +199,11 @@ class Scenario(Settings):
         if not custom and (self.split != "date" or self.min_rating is not None):
             raise ValueError(
                 f"split and min_rating belong to world 'interactions', not to {self.world!r}; leave them out"
+            )
+        if self.budget is not None and self.epsilon is None:
+            raise ValueError(
+                f"budget(={self.budget!r}) must come with an epsilon, from which the noise is made; "
+                "add --epsilon"
             )
         if self.availability_trace is not None and self.availability != "default":
             raise ValueError(
@@ -327,8 +355,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("pooled_bound", "verify_masks"),
     ),
     "privacy": (
-        *("epsilon", "delta", "mechanism", "sampler", "sampling_probability", "over_selection", "clip_norm"),
-        *("min_reports", "noise_seed", "audit"),
+        *("epsilon", "delta", "mechanism", "budget", "sampling_probability", "over_selection"),
+        *("clip_norm", "min_reports", "noise_seed", "audit"),
     ),
     "computing": ("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key"),
     "output": ("output", "overwrite", "checkpoint_every", "trackers"),

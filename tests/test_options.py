@@ -92,7 +92,10 @@ def test_every_setting_of_a_run_is_in_one_group() -> None:
     ("command", "keys"),
     [
         ("run", SCENARIO_KEYS | EXECUTION_KEYS | {"quick", "config", "resume"}),
-        ("tradeoff", (SCENARIO_KEYS - {"epsilon", "pooled_bound"}) | {*GridSettings.model_fields, "config"}),
+        (
+            "tradeoff",
+            (SCENARIO_KEYS - {"epsilon", "pooled_bound", "budget"}) | {*GridSettings.model_fields, "config"},
+        ),
         ("capacity", set(CapacitySettings.model_fields)),
     ],
 )

@@ -170,7 +170,7 @@ class RunProgress:
         figures = [
             ("round", f"{row['round']}/{self._rounds_planned}"),
             ("nDCG@10", f"{row['ndcg@10']:.3f}"),
-            ("epsilon" if is_bounded(row) else "privacy", text.epsilon(row["epsilon"])),
+            ("epsilon" if is_bounded(row) else "privacy", text.epsilon(row["epsilon_unamplified"])),
             ("speed", f"{text.significant(self._devices_per_s)} devices/s"),
             ("elapsed", text.duration(self._clock() - self._started_s)),
         ]

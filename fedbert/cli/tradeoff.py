@@ -95,7 +95,9 @@ tradeoff = Command(
     params=[
         *options_from(GridSettings, _GRID, defaults={"epsilons": "0.5 1 2 4 8 none"}),
         _config(),
-        *options_from(Scenario, GROUPS, leave_out=("epsilon", "pooled_bound"), defaults={"devices": DEVICES}),
+        *options_from(
+            Scenario, GROUPS, leave_out=("epsilon", "budget", "pooled_bound"), defaults={"devices": DEVICES}
+        ),
     ],
     help="Run one scenario for each privacy budget and seed; end in a table, frontier.csv and report.html. "
     "Finished runs are kept: the same command goes on where it was stopped.",

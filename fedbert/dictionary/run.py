@@ -32,7 +32,7 @@ downloads | int | | modelled | downloads of a release that succeeded
 server_ndcg@10 | float | 0..1 | measured | the server's student after the round, on public validation texts
 released | int? | | measured | number of the release made in this round; null: none
 gate | text | | measured | what the release gate said
-round_status | text | | measured | "updated", or why the round was held
+round_status | text | | measured | "updated"; "gathered": its sum waits for a later round; or why it was held
 loss | float? | | measured | cross-distillation loss after the update
 participants | int? | devices | modelled | devices that tried to send a signal
 energy_mj_per_participant | float? | mJ | modelled | all they spent in the round, mean over participants
@@ -96,8 +96,8 @@ privacy.bounds[].unit | text | | proved | what two neighbouring fleets differ by
 privacy.bounds[].epsilon | float | | proved | bound over all rounds of the run
 privacy.bounds[].delta | float | | setting | chance that the bound does not hold
 privacy.statement | text | | proved | all of it in one line
-privacy.sampler | text | | setting | how a cohort is drawn
-privacy.sampling_probability | float | | setting | accounted chance that a device joins a round
+privacy.sampler | text? | | setting | how a cohort is drawn, in results of before mechanisms said so
+privacy.sampling_probability | float | | setting | chance that a device of the fleet joins a round
 privacy.noise_multiplier | float? | | proved | standard deviation of the noise over the clip norm
 privacy.clip_norm | float | | setting | largest norm of one device's signal
 privacy.delta | float | | setting | chance that the guarantee does not hold
@@ -107,6 +107,10 @@ privacy.assumptions.* | text | | proved | what each epsilon assumes, and the uni
 privacy.projections[].days | int | days | setting | horizon
 privacy.projections[].epsilon | float | | proved | the same noise and rounds, up to the horizon
 privacy.projections[].epsilon_unamplified | float | | proved | the same against the stronger adversary
+privacy.release_cycle.rounds | int | rounds | setting | rounds up to the first release that can be made
+privacy.release_cycle.epsilon | float | | proved | of these rounds, against who sees releases and noisy sums
+privacy.release_cycle.epsilon_unamplified | float | | proved | the same against the stronger adversary
+privacy.budget | text? | | setting | EPSILON/DAYS that the run may spend; missing: no limit
 """
 
 _COMPARISON = """
@@ -205,6 +209,7 @@ machine.training_threads | int? | | record | threads of the server's training
 machine.precision | text? | | record | precision of the server's teacher
 commit | text? | | record | commit of the checkout; "+changes" if it differs
 status | text | | record | "finished", or where the run was stopped
+ended | text? | | record | why a finished run ended before its last round: its budget was spent
 labels.* | text | | record | label of each group of figures
 scenario.* | value? | | setting | every key of the scenario, as in scenario.toml
 world.name | text | | setting | name of the world

@@ -8,7 +8,7 @@ a part of the ServerApp; `docs/deployment.md` says what must be added for it to 
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ from fedbert.signals.signal import NoisySum
 LEAST_REPORTS = 2
 """A sum of one report is that report, so it is never opened, whatever `min_reports` says."""
 
+GATHERED = "gathered: opened as one sum with later rounds"
+"""What the server is told of a round whose sum waits."""
+
 SURVIVORS = 2 / 3
 """Share of the shards that must answer for a round to be opened; a third may drop (Bonawitz et al. 2017)."""
 
@@ -47,11 +50,26 @@ class MaskedReport:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the aggregator hands the server: the noisy sums, or why the round is held."""
+    """What the aggregator hands the server: the noisy sums, or why there are none."""
 
     signal: NoisySum | None
     ranks: NoisySum | None
     held: str
+    """ "held: ..." or "gathered: ..."; beside sums, why the last round is not in them; else empty."""
+
+
+@dataclass(frozen=True)
+class AggregatorState:
+    """What the aggregator keeps between two rounds. It never reaches the server."""
+
+    opened: tuple[tuple[int, int], ...] = ()
+    """(round, release) of each opening so far."""
+    pending: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """[size] exact sum of the rounds that wait to be opened; empty if none does."""
+    rounds: int = 0
+    """Rounds in it."""
+    reports: int = 0
+    """Reports in it."""
 
 
 @dataclass(frozen=True)
@@ -97,42 +115,76 @@ class Aggregator:
     def _graph(self, round_: int) -> dict[int, tuple[int, ...]]:
         return neighbour_graph(self._secret, round_, range(len(self._members)))
 
-    def open(self, order: RoundOrder, reports: Mapping[int, MaskedReport]) -> tuple[Opened, list[Refusal]]:
-        """Return the round's noisy sums, or why it is held, and the members whose sums were refused.
+    def open(
+        self, order: RoundOrder, reports: Mapping[int, MaskedReport], state: AggregatorState
+    ) -> tuple[Opened, list[Refusal], AggregatorState]:
+        """Return the noisy sums, or why there are none; the members whose sums were refused; the next state.
 
         `reports` are those of the members that answered, by index. Nothing is opened below the least number
-        of reports or of survivors, or above the cohort that the fixed point holds.
+        of reports or of survivors, or above the cohort that the fixed point holds. Where the mechanism opens
+        several rounds as one sum, `state` carries them, and the least number of reports is that of all.
+        """
+        gathered = self._mechanism.gathered(order.round)
+        alone = gathered == 1 and not state.rounds
+        total, reported, held, refusals = self._sum(order.round, reports, self._least if alone else 0)
+        if total is not None:
+            pending = state.pending + total if state.rounds else total
+            state = replace(state, pending=pending, rounds=state.rounds + 1, reports=state.reports + reported)
+        if not gathered:
+            return Opened(None, None, held or GATHERED), refusals, state
+        left = AggregatorState(state.opened)
+        if not state.rounds:
+            return Opened(None, None, held), refusals, left
+        # What is too little is dropped: with another day's reports a device could be in one sum twice.
+        if state.reports < self._least:
+            return Opened(None, None, self._too_few), refusals, left
+        opened = self._noised(order, state, held)
+        return opened, refusals, replace(left, opened=(*state.opened, (order.round, order.signal_release)))
+
+    def _sum(
+        self, round_: int, reports: Mapping[int, MaskedReport], least: int
+    ) -> tuple[NDArray[np.float64] | None, int, str, list[Refusal]]:
+        """Return a round's exact sum `[size]`, its reports, or why there is none, and who was refused.
+
+        A round with fewer than `least` reports has none; one with a single report never has.
         """
         kept, refusals = dict(reports), list[Refusal]()
         while True:
-            held = self._held(order.round, kept)
+            held = self._held(round_, kept, least)
             if held:
-                return Opened(None, None, held), refusals
-            total = self._total(order.round, kept)
+                return None, 0, held, refusals
+            total = self._total(round_, kept)
             reported = sum(report.reported for report in kept.values())
             if self._possible(total, reported):
-                return self._noised(order, total), refusals
-            found = self._culprits(order.round, kept)
+                return total, reported, "", refusals
+            found = self._culprits(round_, kept)
             if not found:
                 suspects = ", ".join(str(self._members[index].index) for index in sorted(kept))
                 held = f"held: the sum of shards {suspects} is out of the reach of its reports"
-                return Opened(None, None, held), refusals
+                return None, 0, held, refusals
             for index in found:
                 refusals.append(
                     Refusal(self._members[index], "its sum is out of the reach of its clipped reports")
                 )
                 del kept[index]
 
-    def _held(self, round_: int, kept: Mapping[int, MaskedReport]) -> str:
-        """Return why a round may not be opened, without any count; empty if it may."""
+    @property
+    def _too_few(self) -> str:
+        return f"held: fewer than {self._least} reports (min_reports)"
+
+    def _held(self, round_: int, kept: Mapping[int, MaskedReport], least: int) -> str:
+        """Return why a round's sum may not be taken, without any count; empty if it may."""
         needed = math.ceil(SURVIVORS * len(self._members))
         if len(kept) < needed:
             return f"held: fewer than {needed} of {len(self._members)} shards answered"
         if not connected(self._graph(round_), list(kept)):
             return "held: the shards that answered share no masks"
-        if sum(report.reported for report in kept.values()) < self._least:
-            return f"held: fewer than {self._least} reports (min_reports)"
-        if sum(report.reported for report in kept.values()) > self._largest_cohort:
+        reported = sum(report.reported for report in kept.values())
+        if reported < least:
+            return self._too_few
+        if 0 < reported < LEAST_REPORTS:
+            return f"held: fewer than {LEAST_REPORTS} reports"
+        if reported > self._largest_cohort:
             return f"held: more than {self._largest_cohort:,} reports, which the sum's range does not hold"
         return ""
 
@@ -165,15 +217,26 @@ class Aggregator:
                 found.append(index)
         return found
 
-    def _noised(self, order: RoundOrder, total: NDArray[np.float64]) -> Opened:
-        sigma = self._mechanism.sigma
-        noisy = total
-        if sigma > 0:
-            noisy = total + self._mechanism.on_sum(self._noise_seed, order.round, self._layout.size)
+    def _noised(self, order: RoundOrder, state: AggregatorState, held: str) -> Opened:
+        """Return what waits in `state` with its noise; `held` says why the round itself is not in it."""
+        mechanism, noisy = self._mechanism, state.pending
+        if mechanism.sigma > 0:
+            noisy = noisy + mechanism.on_sum(self._noise_seed, order.round, self._layout.size)
         # The expected reports, never the actual ones: how many took part is private too.
-        expected = self._mechanism.round_rate * self._devices
+        expected = mechanism.round_rate * self._devices * state.rounds
+        # Ranks are kept by release, signals over all: each goes into a total of its own.
+        alike = [round_ for round_, release in state.opened if release == order.signal_release]
+        totals = ([round_ for round_, _ in state.opened], alike)
+        sigma = mechanism.total_sigma([order.round])
         signal, ranks = (
-            NoisySum(order.round, order.signal_release, part, sigma, expected)
-            for part in self._layout.split(noisy)
+            NoisySum(
+                order.round,
+                order.signal_release,
+                part,
+                sigma,
+                expected,
+                mechanism.total_sigma([*before, order.round]),
+            )
+            for part, before in zip(self._layout.split(noisy), totals, strict=True)
         )
-        return Opened(signal, ranks, "")
+        return Opened(signal, ranks, held)

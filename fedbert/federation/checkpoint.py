@@ -26,7 +26,7 @@ from fedbert.federation.protocol import Arrays
 from fedbert.federation.run_state import PlainState, RunState
 from fedbert.files import not_written, read_bytes, replacing, write_bytes
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT = 2
 """Checkpoints that are kept: if the last is damaged, the one before it serves."""
 

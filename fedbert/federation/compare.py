@@ -22,12 +22,12 @@ from fedbert.signals.signal import INT8_UNIT_LENGTH
 
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
     """Train the pooled-data bound, if the scenario asks for it, and rank all evaluation sessions."""
-    texts, rounds = int(run.world.evaluation_text.sum()), run.scenario.rounds
+    texts, rounds = int(run.world.evaluation_text.sum()), state.round
     pooled = None
     if run.scenario.pooled_bound:
         stage("training the pooled-data bound")
         with run.timed("pooled bound"):
-            pooled = pack(_pooled(run))
+            pooled = pack(_pooled(run, rounds))
     stage("comparing the systems")
     with run.timed("comparison vectors"):
         arrays = _comparison(run, state, pooled)
@@ -37,20 +37,19 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
             "ranks": ((count, texts, CANDIDATES), np.int32),
             "tier_ranks": ((count, len(TIERS), CANDIDATES), np.int64),
         }
-        header = {"systems": [system.header for system in run.systems]}
+        header = {"systems": [system.header for system in run.systems], "rounds": rounds}
         answer = _replay(run, rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))
         run.replayed, run.replayed_tiers = answer["ranks"], answer["tier_ranks"]
 
 
-def _pooled(run: Session) -> Artefact:
+def _pooled(run: Session, rounds: int) -> Artefact:
     items, dim = len(run.world.public.catalogue.texts), run.environment.release_0.dim
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
         "pooled_sums": ((items, dim), np.int64),
         "pooled_clicks": ((items,), np.int64),
     }
-    round_ = run.scenario.rounds + 1
-    sums = _replay(run, round_, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
-    return pooled_bound(run.server, run.scenario, sums["pooled_sums"], sums["pooled_clicks"])
+    sums = _replay(run, rounds + 1, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
+    return pooled_bound(run.server, run.scenario.devices, rounds, sums["pooled_sums"], sums["pooled_clicks"])
 
 
 def _replay(

@@ -75,7 +75,6 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
     settings = PrivacySettings(
         epsilon=scenario.epsilon,
         delta=scenario.effective_delta,
-        sampler=scenario.sampler,
         sampling_probability=scenario.cohort_probability,
         clip_norm=scenario.clip_norm,
         rounds=scenario.rounds,

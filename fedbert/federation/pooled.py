@@ -10,23 +10,22 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.federation.server import Server
-from fedbert.scenario import Scenario
 from fedbert.signals.prototypes.signal import pooled_targets
 
 
 def pooled_bound(
-    server: Server, scenario: Scenario, vector_sums: NDArray[np.int64], clicks: NDArray[np.int64]
+    server: Server, devices: int, rounds: int, vector_sums: NDArray[np.int64], clicks: NDArray[np.int64]
 ) -> Artefact:
-    """Return the student after the run's updates towards pooled prototypes.
+    """Return the student after the updates of `rounds` rounds towards pooled prototypes.
 
     `vector_sums` `[item, dim]` adds up release 0's int8 text vectors over all clicks on an item, `clicks`
     [item] counts them.
     """
     settings, models = server.settings, server.models
     view = server.view(server.start().releases)
-    targets = pooled_targets(vector_sums, clicks, scenario.devices, view)
+    targets = pooled_targets(vector_sums, clicks, devices, view)
     state = models.start
-    for round_ in range(1, scenario.rounds + 1):
+    for round_ in range(1, rounds + 1):
         state, _ = models.update(
             state,
             round_,

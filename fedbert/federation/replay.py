@@ -91,8 +91,10 @@ class _System:
         )
 
 
-def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeader], arrays: Arrays) -> Arrays:
-    """Return counts of the target item's rank over all rounds' evaluation sessions.
+def replay(
+    environment: Environment, shard: Shard, systems: Sequence[SystemHeader], rounds: int, arrays: Arrays
+) -> Arrays:
+    """Return counts of the target item's rank over the evaluation sessions of rounds 1 .. `rounds`.
 
     ``ranks`` is int32 `[system, evaluation text, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`.
 
@@ -104,7 +106,7 @@ def replay(environment: Environment, shard: Shard, systems: Sequence[SystemHeade
     by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
-        for round_ in range(1, environment.scenario.rounds + 1):
+        for round_ in range(1, rounds + 1):
             sessions = world.sessions(phones.block, round_, Kind.EVALUATION)
             text = environment.evaluation_index[sessions.text]
             tier = phones.fleet.tier[sessions.device]

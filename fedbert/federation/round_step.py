@@ -53,9 +53,9 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
             truths[member.index] = r.sparse(answer.report.truth), server["installed"]
             checks += [answer.check] if answer.check else []
     left_out = {member.index for member in run.exchange.lost}
-    sums, held = None, ""
+    sums, held, aggregator = None, "", state.aggregator
     if round_:
-        opened, refusals = run.aggregator.open(order, masked)
+        opened, refusals, aggregator = run.aggregator.open(order, masked, state.aggregator)
         for refusal in refusals:
             text = f"{refusal.member} is left out: {refusal.why}"
             run.note(Event(round_, refusal.member.index, text))
@@ -82,6 +82,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
             state,
             round=round_,
             server=server_state,
+            aggregator=aggregator,
             totals=add_truth(state.totals, seen),
             rows=(*state.rows, row),
             masks_equal=all(said) if said else state.masks_equal,

@@ -5,13 +5,14 @@ fleet and lies with the shards, which write their own parts of a checkpoint (`ch
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.federation.aggregator import AggregatorState
 from fedbert.federation.exchange import Event
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.server import Release, ServerState
@@ -27,6 +28,13 @@ class PlainRelease(TypedDict):
     ndcg: float
 
 
+class PlainPending(TypedDict):
+    """What an `AggregatorState` has beside its arrays."""
+
+    rounds: int
+    reports: int
+
+
 class PlainState(TypedDict):
     """What of a `RunState` is neither an array nor an artefact, fit for JSON."""
 
@@ -34,6 +42,7 @@ class PlainState(TypedDict):
     releases: list[PlainRelease]
     current: str  # SHA-256 of the student as it is now
     rank_variances: dict[str, float]  # by release
+    pending: PlainPending
     rows: list[RoundRow]
     masks_equal: bool | None
     masks_checked: int
@@ -51,6 +60,8 @@ class RunState:
     totals: Arrays
     """The observer's sums over rounds 1 .. `round` (`report.empty_truth`)."""
     rows: tuple[RoundRow, ...] = ()
+    aggregator: AggregatorState = field(default_factory=AggregatorState)
+    """What the aggregator keeps; in a deployment it keeps it itself."""
     masks_equal: bool | None = None
     """Whether phones' masks, really run, gave the plain sum in every shard; None if none could."""
     masks_checked: int = 0
@@ -68,7 +79,11 @@ class RunState:
             "totals": self.totals,
             "ranks": {str(number): ranks.clicks for number, ranks in server.ranks.items()},
         }
-        return {"installed": server.installed} | {
+        kept = {
+            "aggregator/opened": np.array(self.aggregator.opened, np.int64).reshape(-1, 2),
+            "aggregator/pending": self.aggregator.pending,
+        }
+        return {"installed": server.installed, **kept} | {
             f"{group}/{name}": np.asarray(array)
             for group, part in named.items()
             for name, array in part.items()
@@ -90,6 +105,7 @@ class RunState:
             ],
             "current": server.current.sha256,
             "rank_variances": {str(number): ranks.variance for number, ranks in server.ranks.items()},
+            "pending": {"rounds": self.aggregator.rounds, "reports": self.aggregator.reports},
             "rows": list(self.rows),
             "masks_equal": self.masks_equal,
             "masks_checked": self.masks_checked,
@@ -124,6 +140,11 @@ class RunState:
                 models=group("models"),
             ),
             totals=group("totals"),
+            aggregator=AggregatorState(
+                opened=tuple((int(each[0]), int(each[1])) for each in arrays["aggregator/opened"]),
+                pending=arrays["aggregator/pending"],
+                **plain["pending"],
+            ),
             rows=tuple(plain["rows"]),
             masks_equal=plain["masks_equal"],
             masks_checked=plain["masks_checked"],

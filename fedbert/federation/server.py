@@ -230,8 +230,11 @@ class Server:
         """Return the order of a round to the shards.
 
         A round sums the signals of one release: the one most phones have, by the downloads that were served;
-        of equals the newer.
+        of equals the newer. Where several rounds are opened as one sum it is the newest, which stays the same
+        until they are.
         """
+        if round_ and self.mechanism.gathered(round_) != 1:
+            return RoundOrder(round_, state.newest.number, state.newest.number)
         # The first count is of devices without a release, which have nothing to send. A sum over two releases
         # would mix two spaces, so phones ahead of the others wait.
         counts = state.installed[1:]
@@ -250,21 +253,25 @@ class Server:
     ) -> tuple[ServerState, RoundUpdate]:
         """Return the state after a round: learn, requantise, release or hold.
 
-        `sums` are the noisy sums of the signal and of the ranks, None if the round was not opened, for the
-        reason in `held`; `installed` counts the downloads served.
+        `sums` are the noisy sums of the signal and of the ranks, None if nothing was opened. `held` says why,
+        or beside sums why the last of their rounds is not in them; `installed` counts the downloads served.
         """
         state = replace(state, installed=installed)
         if order.round == 0:
             return state, self._update(state, order, "evaluation before the first round", None, "", None)
         if sums is None:
             # The budget stays debited: epsilon counts every round, opened or not.
-            return state, self._update(state, order, held, None, "held: no update", None)
+            verdict = f"{held.partition(':')[0]}: no update"
+            return state, self._update(state, order, held, None, verdict, None)
         state, loss = self._learn(state, *sums, order)
+        status = f"updated without the round's own reports; {held}" if held else "updated"
         # Judged every round, due or not: the row of the round shows how the student goes on.
         candidate = self._release(state.newest.number + 1, state.current)
-        if order.round % self.settings.release_every:
-            return state, self._update(state, order, "updated", None, "not due", loss, candidate)
-        return self._gate(state, order, loss, candidate)
+        every, first = self.settings.release_every, order.round - max(1, self.mechanism.gathered(order.round))
+        # Due if one of the rounds that were opened is.
+        if order.round // every == first // every:
+            return state, self._update(state, order, status, None, "not due", loss, candidate)
+        return self._gate(state, order, status, loss, candidate)
 
     def _learn(
         self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder
@@ -276,15 +283,19 @@ class Server:
             self.layout.signal, state.memory, signal, self.view(state.releases)
         )
         seen = add_ranks(state.ranks.get(number, no_ranks()), ranks, self.layout.gamma)
-        models, report = self.models.update(
-            state.models,
-            order.round,
-            targets.vectors,
-            targets.weights,
-            settings.update_steps,
-            settings.student_learning_rate,
-            settings.teacher_learning_rate,
-        )
+        models = state.models
+        # As many steps as if each of the rounds had been opened by itself.
+        opened = max(1, self.mechanism.gathered(order.round))
+        for round_ in range(order.round - opened + 1, order.round + 1):
+            models, report = self.models.update(
+                models,
+                round_,
+                targets.vectors,
+                targets.weights,
+                settings.update_steps,
+                settings.student_learning_rate,
+                settings.teacher_learning_rate,
+            )
         learnt = replace(
             state,
             memory=memory,
@@ -295,7 +306,7 @@ class Server:
         return learnt, report.student_loss
 
     def _gate(
-        self, state: ServerState, order: RoundOrder, loss: float, candidate: Release
+        self, state: ServerState, order: RoundOrder, status: str, loss: float, candidate: Release
     ) -> tuple[ServerState, RoundUpdate]:
         """Release the candidate, hold it, or roll back, by public texts and privatised clicked ranks."""
         out = state.newest
@@ -312,9 +323,9 @@ class Server:
             state = replace(state, models=self.models.start, current=first.artefact)
             candidate = replace(first, number=candidate.number)
         elif not decision.released:
-            return state, self._update(state, order, "updated", None, decision.verdict, loss, candidate)
+            return state, self._update(state, order, status, None, decision.verdict, loss, candidate)
         state = replace(state, releases=(*state.releases, candidate))
-        update = self._update(state, order, "updated", candidate.number, decision.verdict, loss, candidate)
+        update = self._update(state, order, status, candidate.number, decision.verdict, loss, candidate)
         return state, update
 
     def _update(

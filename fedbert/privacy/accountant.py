@@ -18,8 +18,9 @@ def epsilon_of(event: "DpEvent", delta: float) -> float:
     """Return epsilon at `delta` (0 < delta < 1) of adding or removing one device; inf for no privacy.
 
     Composed as a privacy loss distribution, on a finer grid for a small epsilon; by Renyi divergences at a
-    delta that it does not resolve. Raises FedbertError that names the type of an
-    event, or of a part of one, for which no accountant stands behind the figure.
+    delta that it does not resolve, and for what is described by divergences alone (zCDP). Raises
+    FedbertError that names the type of an event, or of a part of one, for which no accountant stands behind
+    the figure.
     """
     import dp_accounting
     from dp_accounting.pld import PLDAccountant
@@ -34,16 +35,18 @@ def epsilon_of(event: "DpEvent", delta: float) -> float:
         accountant.compose(event)
         return float(accountant.get_epsilon(delta)) if delta >= LEAST_LOSS_DELTA else math.inf
 
+    divergences = RdpAccountant(neighboring_relation=relation)
+    found = math.inf
     try:
         found = by_loss(_INTERVAL)
         if found < _SMALL_EPSILON:
             found = min(found, by_loss(_FINE_INTERVAL))
     except dp_accounting.UnsupportedEventError as error:
-        raise FedbertError(
-            f"mechanism: no accountant covers {_innermost(event)} ({_reason(error)}); "
-            "describe it by other events"
-        ) from None
-    divergences = RdpAccountant(neighboring_relation=relation)
+        if not divergences.supports(event):
+            raise FedbertError(
+                f"mechanism: no accountant covers {_innermost(event)} ({_reason(error)}); "
+                "describe it by other events"
+            ) from None
     if math.isinf(found) and divergences.supports(event):
         found = float(divergences.compose(event).get_epsilon(delta))
     return found

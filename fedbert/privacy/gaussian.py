@@ -1,95 +1,68 @@
-"""The mechanism `gaussian`: clipped sums, Gaussian noise added once by the aggregator.
+"""What mechanisms share whose aggregator adds Gaussian noise: calibration, and noise mixed from white draws.
 
-With the `poisson` sampler each device tosses a coin per round; with `once-a-day` it joins at most one round
-per day. Without an epsilon there is no noise and no bound.
+The noise of a round is a combination of independent draws, each made anew from the seed when it is needed, so
+that memory does not grow with the rounds. Without an epsilon there is no noise and no bound.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
 from fedbert.privacy import accounting
-from fedbert.privacy.accounting import PrivacyPlan
-from fedbert.privacy.mechanism import DEVICE, SEES_PARTICIPATION, SEES_SUMS, Bound, PrivacySettings
+from fedbert.privacy.mechanism import PrivacySettings
 from fedbert.privacy.mechanisms import gaussian_noise
-from fedbert.privacy.sampling import cohort
 
-if TYPE_CHECKING:
-    from dp_accounting import DpEvent
+Terms = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Numbers of white draws, and what each weighs."""
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """Sampling, clipping and noise of a run, as its `plan` says."""
+class GaussianNoise:
+    """A mechanism but for who joins, what it costs and how its noise is mixed; see `Mechanism`."""
 
     settings: PrivacySettings
-    plan: PrivacyPlan
-    name: str = "gaussian"
+    noise_multiplier: float
+    """Standard deviation of one white draw over the clip norm; 0 without privacy."""
+    name: str = ""
     noise_on_device: bool = False
 
     @classmethod
-    def make(cls, settings: PrivacySettings) -> "Gaussian":
+    def make(cls, settings: PrivacySettings) -> Self:
         """Return the mechanism with the least noise that keeps the budget; raises FedbertError."""
+        accounting.check(settings)
         if settings.epsilon is None:
-            plan = accounting.not_private(
-                settings.sampler,
-                settings.sampling_probability,
-                settings.clip_norm,
-                settings.rounds,
-                settings.rounds_per_day,
-            )
-        elif settings.noise_multiplier is not None:
-            plan = PrivacyPlan(
-                "central",
-                settings.sampler,
-                settings.sampling_probability,
-                settings.noise_multiplier,
-                settings.clip_norm,
-                settings.delta,
-                settings.rounds,
-                settings.rounds_per_day,
-            )
-        else:
-            plan = accounting.calibrate(
-                settings.epsilon,
-                settings.delta,
-                sampling_probability=settings.sampling_probability,
-                rounds=settings.rounds,
-                clip_norm=settings.clip_norm,
-                sampler=settings.sampler,
-                rounds_per_day=settings.rounds_per_day,
-                devices=settings.devices,
-            )
-        return cls(settings, plan)
+            return cls(settings, 0.0)
+        if settings.noise_multiplier is not None:
+            return cls(settings, settings.noise_multiplier)
+        least = cls(settings, 1.0).least_epsilon
+        multiplier = accounting.least_multiplier(
+            lambda noise: cls(settings, noise).budgeted(settings.rounds), settings, least
+        )
+        return cls(settings, multiplier)
+
+    def budgeted(self, rounds: int) -> float:
+        """Return the epsilon of `rounds` rounds that the settings' epsilon is a budget of."""
+        raise NotImplementedError
+
+    @property
+    def least_epsilon(self) -> float:
+        """The smallest epsilon that `budgeted` resolves."""
+        return accounting.LEAST_EPSILON
 
     @property
     def private(self) -> bool:
         """Whether the sums carry noise."""
-        return self.plan.mode != "none"
-
-    @property
-    def noise_multiplier(self) -> float:
-        """Standard deviation of the noise over the clip norm; 0 without privacy."""
-        return self.plan.noise_multiplier
-
-    @property
-    def round_rate(self) -> float:
-        """Chance that a device of the fleet joins a round."""
-        return self.plan.round_rate
+        return self.settings.epsilon is not None and self.noise_multiplier > 0
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise in a round's sum, per coordinate."""
-        return self.plan.noise_multiplier * self.plan.clip_norm
-
-    def joins(self, devices: DeviceRange, round_: int) -> NDArray[np.bool_]:
-        """Return which devices join a round (from 1), by their own coins: `[device]`."""
-        return cohort(
-            devices, round_, self.plan.sampler, self.plan.sampling_probability, self.plan.rounds_per_day
-        )
+        """Standard deviation of one white draw, per coordinate."""
+        return self.noise_multiplier * self.settings.clip_norm
 
     def on_device(
         self, devices: DeviceRange, reporting: NDArray[np.bool_], round_: int, size: int, scale: float
@@ -97,47 +70,26 @@ class Gaussian:
         """Return zeros `[size]`: devices add no noise."""
         return np.zeros(size, np.int64)
 
+    def gathered(self, round_: int) -> int:
+        """Return 1: each round is opened by itself."""
+        return 1
+
+    def terms(self, round_: int) -> Terms:
+        """Return of which white draws a round's noise is made: here one of its own."""
+        return np.array([round_]), np.ones(1)
+
     def on_sum(self, noise_seed: int, round_: int, size: int) -> NDArray[np.float64]:
-        """Return the round's Gaussian noise `[size]`."""
-        return gaussian_noise(noise_seed, round_, size, self.sigma)
+        """Return the noise `[size]` of what a round opens."""
+        total = np.zeros(size)
+        if self.private:
+            for draw, weight in zip(*self.terms(round_), strict=True):
+                total += float(weight) * gaussian_noise(noise_seed, int(draw), size, self.sigma)
+        return total
 
-    def event(self, rounds: int) -> "DpEvent":
-        """Return the first `rounds` rounds: sampled Gaussians, or one per day at most."""
-        import dp_accounting
-
-        if not self.private:
-            return dp_accounting.NonPrivateDpEvent()
-        plan, one = self.plan, dp_accounting.GaussianDpEvent(self.plan.noise_multiplier)
-        if plan.sampler == "poisson":
-            sampled = dp_accounting.PoissonSampledDpEvent(plan.sampling_probability, one)
-            return dp_accounting.SelfComposedDpEvent(sampled, rounds)
-        days = accounting.day_of_round(rounds, plan.rounds_per_day) + 1 if rounds else 0
-        return dp_accounting.SelfComposedDpEvent(one, days)
-
-    def spent(self, rounds: int) -> tuple[Bound, ...]:
-        """Return the amplified bound and the one that holds when participation is seen."""
-        plan = self.plan
-        sampled, plain = _assumptions(plan)
-        return (
-            Bound(SEES_SUMS, DEVICE, accounting.epsilon(plan, rounds), plan.delta, sampled),
-            Bound(
-                SEES_PARTICIPATION, DEVICE, accounting.epsilon_unamplified(plan, rounds), plan.delta, plain
-            ),
-        )
-
-
-def _assumptions(plan: PrivacyPlan) -> tuple[str, str]:
-    """Return what each of the two bounds rests on: who may see which cohort."""
-    if plan.sampler == "once-a-day":
-        text = (
-            "Holds even against someone who sees which devices joined each round: a device joins at most one "
-            "round a day, and nothing is claimed for the sampling."
-        )
-        return text, text
-    return (
-        "Holds against someone who sees the noisy sums but not which devices joined: each device tosses "
-        f"its own coin at rate {plan.sampling_probability:g} every round, available or not, and the "
-        "outcome stays secret.",
-        "Holds even against someone who sees which devices joined each round: a device is taken to join "
-        "every round. The aggregator, which adds the noise, is trusted with the sums before it.",
-    )
+    def total_sigma(self, rounds: Sequence[int]) -> float:
+        """Return the standard deviation of the noise in the sum of what `rounds` opened."""
+        if not len(rounds) or not self.private:
+            return 0.0
+        draws, weights = (np.concatenate(part) for part in zip(*map(self.terms, rounds), strict=True))
+        _, place = np.unique(draws, return_inverse=True)
+        return self.sigma * math.sqrt(float((np.bincount(place, weights) ** 2).sum()))

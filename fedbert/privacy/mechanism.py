@@ -2,9 +2,11 @@
 
 One object drives what is done to the sums and what is accounted for, so the two cannot drift. A mechanism
 names each bound with its adversary and its unit; `event` describes it to an accountant, which refuses by type
-what it cannot account for. `gaussian.py` is the first; `docs/how-to/mechanism.md` shows how to write another.
+what it cannot account for. `poisson.py`, `once_a_day.py`, `correlated.py` and `tree.py` are those there are;
+`docs/how-to/mechanism.md` shows how to write another.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
-from fedbert.privacy.accounting import Sampler
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
@@ -29,13 +30,13 @@ SEES_PARTICIPATION = "sees releases, noisy sums and which devices took part"
 class PrivacySettings:
     """What a mechanism is made for, with public numbers only.
 
-    `epsilon` > 0 is the budget of all `rounds` against the weakest named adversary, None for a run without
-    privacy; `delta` in (0, 1); `sampling_probability` in (0, 1]; `clip_norm` > 0; `rounds_per_day` > 0.
+    `epsilon` > 0 is the budget of all `rounds`, None for a run without privacy: against one who sees who took
+    part, and with a mechanism whose noise is made for sampling alone (`poisson`) against one who does not;
+    `delta` in (0, 1); `sampling_probability` in (0, 1]; `clip_norm` > 0; `rounds_per_day` > 0.
     """
 
     epsilon: float | None
     delta: float
-    sampler: Sampler
     sampling_probability: float
     clip_norm: float
     rounds: int
@@ -92,7 +93,7 @@ class Mechanism(Protocol):
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise in a round's sum, per coordinate, as far as public numbers tell."""
+        """Standard deviation of one draw of the noise, per coordinate, as far as public numbers tell."""
         ...
 
     @property
@@ -102,6 +103,13 @@ class Mechanism(Protocol):
 
     def joins(self, devices: DeviceRange, round_: int) -> NDArray[np.bool_]:
         """Return which devices join a round (from 1), available or not: `[device]`."""
+        ...
+
+    def gathered(self, round_: int) -> int:
+        """Return how many rounds, this one the last, are opened as one sum at the end of `round_`.
+
+        1 where each round is opened by itself; 0 if nothing is opened, and the sum waits with the aggregator.
+        """
         ...
 
     def on_device(
@@ -114,7 +122,14 @@ class Mechanism(Protocol):
         ...
 
     def on_sum(self, noise_seed: int, round_: int, size: int) -> NDArray[np.float64]:
-        """Return the noise `[size]` that the aggregator adds to a round's sum; zeros if devices add it."""
+        """Return the noise `[size]` that the aggregator adds to what a round opens; zeros if devices do.
+
+        A function of seed and round alone: whether earlier rounds were held changes nothing.
+        """
+        ...
+
+    def total_sigma(self, rounds: Sequence[int]) -> float:
+        """Return the standard deviation, per coordinate, of the noise in the sum of what `rounds` opened."""
         ...
 
     def event(self, rounds: int) -> "DpEvent":

@@ -11,37 +11,46 @@ from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
 from fedbert.errors import invalid
-from fedbert.privacy.accounting import Sampler, day_of_round
-from fedbert.randomness import Purpose
+from fedbert.randomness import ONCE, Purpose
+
+# 1 / (1 / 12) is a little more than 12.
+_SLACK = 1e-9
 
 
-def cohort(
-    devices: DeviceRange,
-    round_number: int,
-    sampler: Sampler,
-    sampling_probability: float,
-    rounds_per_day: float,
+def by_coin(devices: DeviceRange, round_number: int, probability: float) -> NDArray[np.bool_]:
+    """Return whether each device joins round `round_number` (from 1): `[device]`.
+
+    Each round each device tosses a coin of rate `probability`, over-selection included.
+    """
+    _check(round_number, probability)
+    return devices.uniforms(Purpose.COHORT, round_number, 1)[:, 0] < probability
+
+
+def slots_of_day(period: int, probability: float) -> int:
+    """Return among how many slots a device draws the one round of a day that it joins.
+
+    A day's `period` rounds are the first of them. More slots than rounds let a device sit a day out, so that
+    it joins a round at a rate of 1 / slots <= `probability`.
+    """
+    return max(period, math.ceil(1 / probability - _SLACK))
+
+
+def once_a_day(
+    devices: DeviceRange, round_number: int, period: int, slots: int, fixed: bool
 ) -> NDArray[np.bool_]:
     """Return whether each device joins round `round_number` (from 1): `[device]`.
 
-    `poisson`: each round each device tosses a coin of rate `sampling_probability`, over-selection included.
-    `once-a-day`: each day each device draws one of the day's rounds, or none, so that it joins a round at the
-    rate `min(sampling_probability, 1 / rounds of a day)` and never two of a day.
+    Of each day of `period` rounds a device joins one at most: that of its slot, drawn among `slots` each day
+    anew, or if `fixed` once for all days, which keeps its rounds exactly a day apart.
     """
+    _check(round_number, 1 / slots)
+    day, place = divmod(round_number - 1, period)
+    drawn = np.floor(devices.uniforms(Purpose.COHORT, ONCE if fixed else day, 1)[:, 0] * slots)
+    return np.asarray(drawn == place)
+
+
+def _check(round_number: int, probability: float) -> None:
     if round_number < 1:
         raise invalid("round", round_number, "be >= 1")
-    if not 0 < sampling_probability <= 1:
-        raise invalid("sampling_probability", sampling_probability, "be > 0 and <= 1")
-    if sampler == "poisson":
-        return devices.uniforms(Purpose.COHORT, round_number, 1)[:, 0] < sampling_probability
-    if sampler != "once-a-day":
-        raise invalid("sampler", sampler, "be 'poisson' or 'once-a-day'")
-    day = day_of_round(round_number, rounds_per_day)
-    # Days need not have the same number of rounds: the first of this one is looked for.
-    first_round = round_number
-    while first_round > 1 and day_of_round(first_round - 1, rounds_per_day) == day:
-        first_round -= 1
-    # Never more than one round's share of the longest day: the draws below must fit into any day.
-    rate = min(sampling_probability, 1.0 / max(1, math.ceil(rounds_per_day - 1e-9)))
-    drawn = np.floor(devices.uniforms(Purpose.COHORT, day, 1)[:, 0] / rate)
-    return np.asarray(drawn == round_number - first_round)
+    if not 0 < probability <= 1:
+        raise invalid("sampling_probability", probability, "be > 0 and <= 1")

@@ -16,7 +16,7 @@ from fedbert.privacy.mechanism import Bound, Mechanism, PrivacySettings
 
 NEEDED = (
     *("name", "settings", "private", "noise_multiplier", "round_rate", "sigma", "noise_on_device"),
-    *("joins", "on_device", "on_sum", "event", "spent"),
+    *("joins", "gathered", "on_device", "on_sum", "total_sigma", "event", "spent"),
 )
 PAGE = "docs/how-to/mechanism.md shows one"
 
@@ -24,6 +24,8 @@ TOLERANCE = 0.01
 """Relative amount by which a stated epsilon may be below dp-accounting's: the error of grids and rounding."""
 
 _DEVICES, _SIZE, _SCALE = DeviceRange(0, 0, 64), 5, 1024.0
+_ROUNDS = 100
+"""Rounds whose openings are tried."""
 
 
 def checked(mechanism: Mechanism, remade: Mechanism, named: Named) -> Mechanism:
@@ -50,6 +52,7 @@ def checked(mechanism: Mechanism, remade: Mechanism, named: Named) -> Mechanism:
     if (remade.sigma, remade.round_rate) != (mechanism.sigma, mechanism.round_rate):
         raise named.refused("come out the same when it is made again with settings.noise_multiplier")
     _check_arrays(mechanism, named)
+    _check_openings(mechanism, named)
     if mechanism.private:
         _check_bounds(mechanism, named)
     return mechanism
@@ -72,6 +75,29 @@ def _check_arrays(mechanism: Mechanism, named: Named) -> None:
         raise named.refused("give zeros in on_sum(...), as its noise is added on the devices")
     if not mechanism.noise_on_device and noise.any():
         raise named.refused("say noise_on_device, as on_device(...) gives noise")
+
+
+def _check_openings(mechanism: Mechanism, named: Named) -> None:
+    """Check that each round up to the last is opened once at most, and that the total's noise is a number."""
+    rounds, opened = mechanism.settings.rounds, list[int]()
+    waiting = 0
+    for round_ in range(1, min(rounds, _ROUNDS) + 1):
+        waiting += 1
+        count = mechanism.gathered(round_)
+        if not isinstance(count, int) or count not in (0, waiting):
+            raise named.refused(
+                f"give in gathered({round_}) 0 or the {waiting} not opened yet, not {count!r}"
+            )
+        if count:
+            waiting = 0
+            opened.append(round_)
+    if rounds <= _ROUNDS and waiting:
+        raise named.refused(f"open in gathered({rounds}), the last round, what it has gathered")
+    sigma = mechanism.total_sigma(opened)
+    if not isinstance(sigma, int | float) or not (0 <= sigma < math.inf):
+        raise named.refused(f"give a number >= 0 in total_sigma(...), not {sigma!r}")
+    if mechanism.private and opened and sigma == 0:
+        raise named.refused("give more than 0 in total_sigma(...), as its sums carry noise")
 
 
 def _check_bounds(mechanism: Mechanism, named: Named) -> None:

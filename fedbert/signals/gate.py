@@ -68,11 +68,11 @@ def no_ranks() -> RankEvidence:
 
 
 def add_ranks(ranks: RankEvidence, noisy: NoisySum, gamma: float) -> RankEvidence:
-    """Return `ranks` with a round's noisy histogram of the same release added; a rank weighs `gamma`."""
+    """Return `ranks` with a noisy histogram of the same release added; a rank weighs `gamma`."""
     # A layout without ranks has no histogram to scale back.
     if not gamma:
         return ranks
-    return RankEvidence(ranks.clicks + noisy.values / gamma, ranks.variance + (noisy.sigma / gamma) ** 2)
+    return RankEvidence(ranks.clicks + noisy.values / gamma, (noisy.total_sigma / gamma) ** 2)
 
 
 def rank_score(ranks: RankEvidence) -> RankScore:

@@ -103,6 +103,10 @@ class NoisySum:
     """Standard deviation of the noise on each coordinate, >= 0."""
     expected_reports: float
     """What the sampling leads one to expect, > 0: a public number. The real count stays unknown."""
+    total_sigma: float
+    """Standard deviation of the noise in the running total that this sum goes into, >= 0: of all that was
+    opened so far, or for the ranks of what was opened of the same release. Noise of several rounds may be
+    correlated, so it does not follow from their `sigma`."""
 
 
 class PublicView(Protocol):

@@ -63,7 +63,7 @@ def checked(signal: Signal, named: Named, items: int, dim: int) -> Signal:
     for round_ in (1, 2):
         _check_memory(named, memory)
         before = {name: np.array(array) for name, array in memory.items()}
-        noisy = NoisySum(round_, round_ - 1, rng.normal(size=int(size)), 0.5, 10.0)
+        noisy = NoisySum(round_, round_ - 1, rng.normal(size=int(size)), 0.5, 10.0, 0.5 * round_)
         after, targets = signal.learn(layout, memory, noisy, knowledge)
         if any(not np.array_equal(before[name], memory[name], equal_nan=True) for name in before):
             raise named.refused("return a new memory from learn, and leave the old one as it is")

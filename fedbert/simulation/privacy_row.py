@@ -1,7 +1,7 @@
 """What the report says of a run's privacy."""
 
 from fedbert.privacy.mechanism import DEVICE, Bound, Mechanism
-from fedbert.results import PrivacyRow
+from fedbert.results import CycleRow, PrivacyRow, Projection
 from fedbert.scenario import Scenario
 
 DAYS = (1, 30, 365)
@@ -11,46 +11,66 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
     """Return the privacy of the first `rounds` rounds: each bound with its adversary, unit and horizon."""
     settings, private = mechanism.settings, mechanism.private
     bounds = mechanism.spent(rounds) if private else ()
-    reach = bounds[0].epsilon if bounds else None
-    return {
+    horizons = {
+        days: mechanism.spent(max(1, round(days * settings.rounds_per_day))) for days in DAYS if private
+    }
+    row: PrivacyRow = {
         "mode": ("local" if mechanism.noise_on_device else "central") if private else "none",
         "mechanism": mechanism.name,
-        "statement": _statement(bounds, rounds),
-        "sampler": settings.sampler,
-        "sampling_probability": settings.sampling_probability,
+        "statement": _statement(bounds, rounds, horizons),
+        "sampling_probability": mechanism.round_rate,
         "noise_multiplier": mechanism.noise_multiplier if private else None,
         "clip_norm": settings.clip_norm,
         "delta": scenario.effective_delta,
-        "epsilon": reach,
+        "epsilon": bounds[0].epsilon if bounds else None,
         "epsilon_unamplified": bounds[-1].epsilon if bounds else None,
         "bounds": [
             {"adversary": bound.adversary, "unit": bound.unit, "epsilon": bound.epsilon, "delta": bound.delta}
             for bound in bounds
         ],
         "assumptions": _assumptions(bounds),
-        "projections": [
-            {
-                "days": days,
-                "epsilon": spent[0].epsilon,
-                "epsilon_unamplified": spent[-1].epsilon,
-            }
-            for days in DAYS
-            if private
-            for spent in [mechanism.spent(max(1, round(days * settings.rounds_per_day)))]
-        ],
+        "projections": [_projection(days, spent) for days, spent in horizons.items()],
     }
+    if private:
+        row["release_cycle"] = _cycle(mechanism, scenario)
+    if scenario.budget is not None:
+        row["budget"] = scenario.budget
+    return row
 
 
-def _statement(bounds: tuple[Bound, ...], rounds: int) -> str:
-    """Return the line for people: each epsilon with its adversary, the strongest adversary first."""
+def _projection(days: int, spent: tuple[Bound, ...]) -> Projection:
+    return {"days": days, "epsilon": spent[0].epsilon, "epsilon_unamplified": spent[-1].epsilon}
+
+
+def _cycle(mechanism: Mechanism, scenario: Scenario) -> CycleRow:
+    """Return the cost of the rounds up to the first release that the settings allow."""
+    # No release is made before anything is opened.
+    rounds = scenario.release_every
+    while rounds < scenario.rounds and not mechanism.gathered(rounds):
+        rounds += 1
+    spent = mechanism.spent(rounds)
+    return {"rounds": rounds, "epsilon": spent[0].epsilon, "epsilon_unamplified": spent[-1].epsilon}
+
+
+def _statement(bounds: tuple[Bound, ...], rounds: int, horizons: dict[int, tuple[Bound, ...]]) -> str:
+    """Return the line for people: each epsilon with adversary and horizons, the strongest adversary first."""
     if not bounds:
         return "not private: no epsilon was set, so the sums carry no noise"
-    each = "; ".join(
-        f"epsilon {bound.epsilon:.3g} against one who {bound.adversary}" for bound in reversed(bounds)
-    )
     units = dict.fromkeys(bound.unit for bound in bounds)
     unit = "each device" if set(units) == {DEVICE} else " and ".join(units)
-    return f"over {rounds} rounds, for {unit}, at delta {bounds[0].delta:.0e}: {each}"
+    each = [
+        f"epsilon {bounds[place].epsilon:.3g} in these {rounds} rounds ({_later(horizons, place)}) "
+        f"against one who {bounds[place].adversary}"
+        for place in reversed(range(len(bounds)))
+    ]
+    return f"for {unit}, at delta {bounds[0].delta:.0e}: {'; '.join(each)}"
+
+
+def _later(horizons: dict[int, tuple[Bound, ...]], place: int) -> str:
+    return ", ".join(
+        f"{spent[place].epsilon:.3g} in {'a day' if days == 1 else f'{days} days'}"
+        for days, spent in horizons.items()
+    )
 
 
 def _assumptions(bounds: tuple[Bound, ...]) -> dict[str, str]:

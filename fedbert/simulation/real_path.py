@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from fedbert.federation.aggregator import Aggregator, MaskedReport
+from fedbert.federation.aggregator import Aggregator, AggregatorState, MaskedReport
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import RoundOrder, members_of
 from fedbert.privacy.audit.canaries import Transcript, coins, joins_of, opened_rounds, openings
@@ -62,7 +62,7 @@ def open_rounds(
         largest_cohort=max(environment.largest_cohort, SHARDS * LEAST_OF_A_SHARD),
         devices=environment.scenario.devices,
     )
-    found = []
+    found, state = [], AggregatorState()
     for round_ in range(1, rounds + 1):
         keys, reports = aggregator.deal(round_), {}
         for member in members:
@@ -70,14 +70,14 @@ def open_rounds(
             total = wrap(report_sum(signal, layout, clicks))
             masked = masked_vector(total, member.index, keys[member.index])
             reports[member.index] = MaskedReport(masked, len(clicks.item) + LEAST_OF_A_SHARD)
-        opened, _ = aggregator.open(RoundOrder(round_, 0, 0), reports)
+        opened, _, state = aggregator.open(RoundOrder(round_, 0, 0), reports, state)
         if opened.signal is None or opened.ranks is None:
             continue
         values = np.concatenate([opened.signal.values, opened.ranks.values])
         public = tuple(
             float(number)
             for part in (opened.signal, opened.ranks)
-            for number in (part.sigma, part.expected_reports)
+            for number in (part.sigma, part.total_sigma, part.expected_reports)
         )
         found.append(Opening(round_, values, public))
     return found

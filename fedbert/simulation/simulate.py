@@ -86,6 +86,7 @@ def run(
     from fedbert.federation.environment import forget
     from fedbert.federation.session import Session
     from fedbert.resume import RunStore
+    from fedbert.simulation.budget import check_budget
     from fedbert.simulation.summary import summarise
     from fedbert.simulation.world_facts import lines_read
 
@@ -99,6 +100,7 @@ def run(
         progress.round_done(row, scenario.devices / max(row["wall_s"], 1e-9))
     progress.stage("loading teacher and student")
     session = Session.open(scenario)
+    check_budget(session.environment.mechanism, scenario)
     for line in lines_read(session.environment):
         progress.note(line)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
@@ -170,6 +172,7 @@ def _rounds(
     """Run all rounds that are left, then the comparison: the body of the ServerApp."""
     from fedbert.federation.compare import compare
     from fedbert.federation.round_step import step
+    from fedbert.simulation.budget import overspent
 
     progress.stage("starting the phones")
     resumed = store.resumed
@@ -180,6 +183,9 @@ def _rounds(
     rounds = session.scenario.rounds
     while state.round < rounds:
         round_ = state.round + 1
+        if why := overspent(session.environment.mechanism, session.scenario, round_):
+            progress.note(why)
+            break
         progress.stage(f"round {round_} of {rounds}")
         state, _ = step(session, state, store.keep if store.due(round_) else None)
         on_round(state)

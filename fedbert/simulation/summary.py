@@ -40,6 +40,7 @@ from fedbert.results import (
     TrafficRow,
 )
 from fedbert.scenario import Scenario, anchored
+from fedbert.simulation.budget import overspent
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.simulation.world_facts import world_facts
 from fedbert.units import HOURS_PER_DAY
@@ -247,7 +248,8 @@ def summarise(
         "download_attempts": counts.get("download_attempts", 0),
         "downloads_failed": counts.get("downloads_failed", 0),
     }
-    finished = done == scenario.rounds and session.replayed is not None
+    ended = overspent(environment.mechanism, scenario, done + 1) if done < scenario.rounds else ""
+    finished = (done == scenario.rounds or bool(ended)) and session.replayed is not None
     result: RunResult = {
         "schema": SCHEMA,
         "name": f"{session.world.name}, {scenario.devices:,} devices",
@@ -289,4 +291,6 @@ def summarise(
         "wall_s": wall_s,
         "peak_memory_bytes": peak_memory_bytes(),
     }
+    if ended and finished:
+        result["ended"] = ended
     return result, device_sample(environment)

@@ -11,8 +11,11 @@ from fedbert.devices.fleet_shares import load_fleet
 from fedbert.ei_bert.artefact.artefact import download_bytes, load_artefact
 from fedbert.intervals import t_interval
 from fedbert.paths import models_folder
-from fedbert.privacy.gaussian import Gaussian
+from fedbert.privacy.correlated import Correlated
 from fedbert.privacy.mechanism import PrivacySettings
+from fedbert.privacy.once_a_day import Allocated
+from fedbert.privacy.poisson import Poisson
+from fedbert.privacy.tree import Tree
 from fedbert.recommendation.world import load_public
 
 TASKS = ("clinc150", "banking77", "hwu64")
@@ -53,33 +56,35 @@ def test_sizes_of_models_for_runs() -> None:
     assert f"| `default`, `small`, `tiny` | {', '.join(sizes)} |" in PAGES["README.md"]
 
 
-def _settings(epsilon: float, sampler: str, noise: float | None = None) -> PrivacySettings:
+def _settings(epsilon: float) -> PrivacySettings:
     return PrivacySettings(
         epsilon=epsilon,
         delta=1e-6,
-        sampler=sampler,  # type: ignore[arg-type]
         sampling_probability=0.1,
         clip_norm=2.0,
         rounds=12,
         rounds_per_day=12,
         devices=10_000,
-        noise_multiplier=noise,
     )
 
 
 def test_the_table_of_epsilons_is_the_accountants() -> None:
-    """Noise multipliers and epsilons of the page of privacy come out of the mechanism again."""
+    """Noise multipliers and epsilons of the page of privacy come out of the mechanisms again."""
+    horizons = (1, 30, 365)
     for epsilon in (0.5, 1.0, 2.0, 4.0, 8.0):
-        made = Gaussian.make(_settings(epsilon, "poisson"))
-        daily = Gaussian.make(_settings(epsilon, "once-a-day"))
-        spent = {days: made.spent(12 * days) for days in (1, 30, 365)}
-        month, year = (
-            f"{spent[days][0].epsilon:.{digits}f} / {spent[days][-1].epsilon:.0f}"
-            for days, digits in ((30, 1), (365, 0))
-        )
+        made = Poisson.make(_settings(epsilon))
+        hidden, seen = ([made.spent(12 * days)[end].epsilon for days in horizons] for end in (0, -1))
         row = (
-            f"| {epsilon:g} | {made.noise_multiplier:.2f} | {spent[1][-1].epsilon:.1f} | {month} | {year} "
-            f"| {daily.noise_multiplier:.2f} |"
+            f"| {epsilon:g} | {made.noise_multiplier:.2f} | {seen[0]:.1f} | {seen[1]:.0f} | {seen[2]:.0f} "
+            f"| {hidden[1]:.1f} | {hidden[2]:.0f} |"
+        )
+        assert row in PAGES["docs/privacy.md"]
+        kinds = [kind.make(_settings(epsilon)) for kind in (Allocated, Correlated, Tree)]
+        months = [f"{kind.spent(360)[-1].epsilon:.1f}" for kind in kinds]
+        row = (
+            f"| {epsilon:g} | {kinds[0].noise_multiplier:.2f} | {kinds[0].spent(12)[0].epsilon:.2f} "
+            f"| {months[0]} | {kinds[1].noise_multiplier:.2f} | {months[1]} "
+            f"| {kinds[2].noise_multiplier:.2f} | {months[2]} |"
         )
         assert row in PAGES["docs/privacy.md"]
 

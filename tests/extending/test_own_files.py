@@ -116,7 +116,7 @@ def test_fedberts_own_signals_pass_the_trial(name: str, items: int) -> None:
     signals_trial.checked(signal, Named("signal", name, "the page"), items, 16)
 
 
-@pytest.mark.parametrize("variant", [{"epsilon": 5.0}, {"epsilon": 5.0, "sampler": "once-a-day"}, {}])
+@pytest.mark.parametrize("variant", [{"epsilon": 5.0}, {"epsilon": 5.0, "round_hours": 5.0}, {}])
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_fedberts_own_mechanisms_pass_the_trial(name: str, variant: dict[str, Any]) -> None:
     """The same of mechanisms."""
@@ -187,7 +187,7 @@ def test_a_world_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: 
         ),
         (
             ["--mechanism", "hope"],
-            "mechanism(='hope') must be one of gaussian; or name a mechanism of your own",
+            "mechanism(='hope') must be one of allocated, correlated, daily, poisson, tree; or name a mechanism of your own",
         ),
     ],
 )

@@ -317,12 +317,16 @@ def test_an_aggregator_that_hands_on_its_sum_is_found(monkeypatch: pytest.Monkey
     """An aggregator that opens a sum without noise, or tells a count in its words, fails the search."""
     plain = Aggregator.open
 
-    def telling(self: Aggregator, order: Any, reports: Any) -> Any:
-        opened, refusals = plain(self, order, reports)
+    def telling(self: Aggregator, order: Any, reports: Any, state: Any) -> Any:
+        opened, refusals, after = plain(self, order, reports, state)
         assert opened.signal is not None
         exact = self._total(order.round, reports)[: len(opened.signal.values)]
         told = sum(report.reported for report in reports.values())
-        return Opened(replace(opened.signal, values=exact), opened.ranks, f"held: {told} reports"), refusals
+        return (
+            Opened(replace(opened.signal, values=exact), opened.ranks, f"held: {told} reports"),
+            refusals,
+            after,
+        )
 
     monkeypatch.setattr(Aggregator, "open", telling)
     seen = watch()

@@ -50,7 +50,7 @@ TOTALS: dict[str, Any] = {
 
 PRIVACY: dict[str, Any] = {
     "statement": "invented",
-    "sampler": "poisson",
+    "mechanism": "poisson",
     "sampling_probability": 0.1,
     "clip_norm": 2.0,
     "assumptions": {},

@@ -8,20 +8,37 @@ import pytest
 
 from fedbert.errors import FedbertError
 from fedbert.privacy import curves
-from fedbert.privacy.accounting import (
-    PrivacyPlan,
-    calibrate,
-    epsilon,
-    epsilon_unamplified,
-    not_private,
-    validate,
-)
+from fedbert.privacy.accounting import check
 from fedbert.privacy.curves import gaussian_delta, gaussian_epsilon, log_moment, renyi_epsilon
+from fedbert.privacy.mechanism import PrivacySettings
+from fedbert.privacy.once_a_day import Allocated, Daily
+from fedbert.privacy.poisson import Poisson
 
 
-def plan(z: float, q: float, rounds: int, delta: float, sampler: str = "poisson") -> PrivacyPlan:
-    """Return a central plan with clip norm 1 and 12 rounds a day."""
-    return PrivacyPlan("central", sampler, q, z, 1.0, delta, rounds, 12.0)  # type: ignore[arg-type]
+def settings(q: float, rounds: int, delta: float, **changes: float | None) -> PrivacySettings:
+    """Return settings with clip norm 1, 12 rounds a day and one device, so that any delta is allowed."""
+    made = PrivacySettings(1.0, delta, q, 1.0, rounds, 12.0, 1)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def plan(z: float, q: float, rounds: int, delta: float) -> Poisson:
+    """Return the sampled Gaussian of multiplier z."""
+    return Poisson(settings(q, rounds, delta), z)
+
+
+def epsilon(mechanism: Poisson | Daily, rounds: int) -> float:
+    """Return the bound against the weakest adversary."""
+    return mechanism.spent(rounds)[0].epsilon
+
+
+def epsilon_unamplified(mechanism: Poisson | Daily, rounds: int) -> float:
+    """Return the bound against the strongest adversary."""
+    return mechanism.spent(rounds)[-1].epsilon
+
+
+def calibrate(target: float, delta: float, q: float, rounds: int, **changes: float) -> Poisson:
+    """Return the sampled Gaussian with the least noise for a budget."""
+    return Poisson.make(settings(q, rounds, delta, epsilon=target, **changes))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +84,8 @@ def test_the_closed_form_agrees_with_the_loss_distribution() -> None:
 
 
 def test_once_a_day_counts_days() -> None:
-    """A device that joins at most one round a day meets one Gaussian a day, and both figures are equal."""
-    daily = plan(2.0, 0.1, 24, 1e-6, "once-a-day")
+    """A device that joins at most one round a day meets one Gaussian a day; a day begun counts whole."""
+    daily = Daily(settings(0.1, 24, 1e-6), 2.0)
     assert epsilon(daily, 1) == epsilon(daily, 12) == gaussian_epsilon(2.0, 1e-6)
     assert epsilon(daily, 13) == gaussian_epsilon(2.0 / math.sqrt(2), 1e-6)
     assert epsilon(daily, 24) == epsilon_unamplified(daily, 24) == epsilon(daily, 13)
@@ -84,21 +101,19 @@ def test_epsilon_grows_with_rounds_and_starts_at_zero() -> None:
 
 
 @pytest.mark.parametrize("target", [0.5, 2.0, 8.0])
-@pytest.mark.parametrize("sampler", ["poisson", "once-a-day"])
-def test_calibration_is_tight_and_never_short(target: float, sampler: str) -> None:
+@pytest.mark.parametrize("kind", [Poisson, Allocated, Daily])
+def test_calibration_is_tight_and_never_short(target: float, kind: type[Poisson | Daily]) -> None:
     """The noise keeps the run within its budget, and a thousandth less noise would not."""
-    found = calibrate(
-        target, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=2.0, sampler=sampler, devices=10_000
-    )  # type: ignore[call-arg, arg-type]
-    assert epsilon(found, 12) <= target
+    found = kind.make(settings(0.1, 12, 1e-6, epsilon=target, clip_norm=2.0, devices=10_000))
+    assert found.budgeted(12) <= target
     less = replace(found, noise_multiplier=found.noise_multiplier / 1.001)
-    assert epsilon(less, 12) > target
+    assert less.budgeted(12) > target
     assert found.sigma == found.noise_multiplier * 2.0
 
 
 def test_same_noise_for_a_month_and_a_year() -> None:
     """The noise for epsilon 2 in a day of twelve rounds comes to about 9 in a month and 41 in a year."""
-    found = calibrate(2.0, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=1.0)
+    found = calibrate(2.0, 1e-6, 0.1, 12)
     assert [round(epsilon(found, 12 * days)) for days in (1, 30, 365)] == [2, 9, 41]
     assert epsilon_unamplified(found, 12) > epsilon(found, 12)
 
@@ -107,7 +122,7 @@ def test_a_run_is_accounted_with_little_work() -> None:
     """Calibration, every round's epsilons and the projections of a run need at most 32 privacy losses."""
     curves._one_round.cache_clear()
     curves._composed_epsilon.cache_clear()
-    found = calibrate(2.0, 1e-6, sampling_probability=0.11, rounds=12, clip_norm=2.0, devices=10_000)
+    found = calibrate(2.0, 1e-6, 0.11, 12)
     for rounds in range(13):
         epsilon(found, rounds)
         epsilon_unamplified(found, rounds)
@@ -119,7 +134,7 @@ def test_a_run_is_accounted_with_little_work() -> None:
 
 def test_without_noise_nothing_is_promised() -> None:
     """Mode none has an infinite epsilon once a round has run, and says so."""
-    bare = not_private("poisson", 0.1, 2.0, 12, 12.0)
+    bare = Poisson.make(settings(0.1, 12, 1e-6, epsilon=None))
     assert epsilon(bare, 1) == epsilon_unamplified(bare, 1) == math.inf
     assert bare.sigma == 0
 
@@ -128,19 +143,19 @@ def test_without_noise_nothing_is_promised() -> None:
 def test_a_target_must_be_a_positive_number(target: float) -> None:
     """Epsilon 0, below 0, not a number or infinite is refused in one line."""
     with pytest.raises(FedbertError, match=r"^epsilon\(=.*must be > 0 and finite; leave it out"):
-        calibrate(target, 1e-6, sampling_probability=0.1, rounds=12, clip_norm=1.0)
+        calibrate(target, 1e-6, 0.1, 12)
 
 
 def test_delta_must_stay_below_one_over_the_fleet() -> None:
     """A delta that would allow publishing one device's data is refused with the limit in the message."""
     with pytest.raises(FedbertError, match=r"delta\(=0.0001\) must be < 1/devices \(= 0.0001\)"):
-        calibrate(2.0, 1e-4, sampling_probability=0.1, rounds=12, clip_norm=1.0, devices=10_000)
+        calibrate(2.0, 1e-4, 0.1, 12, devices=10_000)
 
 
 def test_a_target_out_of_reach_is_refused() -> None:
     """A budget that no noise can meet ends with one line, not with a loop."""
     with pytest.raises(FedbertError, match="out of reach"):
-        calibrate(1e-12, 1e-30, sampling_probability=1.0, rounds=100, clip_norm=1.0)
+        calibrate(1e-12, 1e-30, 1.0, 100)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +173,7 @@ def test_a_budget_at_the_edge_is_spent_and_not_wasted(
     target: float, delta: float, q: float, rounds: int, low: float, high: float
 ) -> None:
     """Noise is in proportion at tiny deltas, small and large epsilons: at least .999 of each is spent."""
-    found = calibrate(target, delta, sampling_probability=q, rounds=rounds, clip_norm=1.0)
+    found = calibrate(target, delta, q, rounds)
     assert low < found.noise_multiplier < high
     assert 0.999 * target <= epsilon(found, rounds) <= target
 
@@ -177,7 +192,7 @@ def test_what_cannot_be_accounted_for_is_refused_with_what_can(
 ) -> None:
     """Where no bound comes close to the asked epsilon the call is refused, with the range that works."""
     with pytest.raises(FedbertError, match=message):
-        calibrate(target, delta, sampling_probability=q, rounds=1, clip_norm=1.0)
+        calibrate(target, delta, q, 1)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +241,7 @@ def test_one_sampled_round_has_its_closed_form() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("mode", "local"),
-        ("sampler", "first-come"),
+        ("epsilon", 0.0),
         ("sampling_probability", 0.0),
         ("sampling_probability", 1.5),
         ("noise_multiplier", -1.0),
@@ -237,11 +251,12 @@ def test_one_sampled_round_has_its_closed_form() -> None:
         ("delta", 1.0),
         ("rounds", 0),
         ("rounds_per_day", 0.0),
+        ("devices", 0),
     ],
 )
-def test_each_field_of_a_plan_is_checked(field: str, value: object) -> None:
-    """A plan that cannot be accounted for is refused by the name of its field."""
-    good = plan(1.0, 0.1, 12, 1e-6)
-    assert validate(good, 10_000) is good
+def test_each_setting_is_checked(field: str, value: float) -> None:
+    """What cannot be accounted for is refused by the name of its setting."""
+    good = settings(0.1, 12, 1e-6)
+    assert check(good) is good
     with pytest.raises(FedbertError, match=field):
-        validate(replace(good, **{field: value}))  # type: ignore[arg-type]
+        Daily.make(replace(good, **{field: value}))  # type: ignore[arg-type]

@@ -285,7 +285,7 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
                 if private
                 else "not private: the server sees exact sums of what the cohort sent"
             ),
-            "sampler": "poisson",
+            "mechanism": "poisson",
             "sampling_probability": 0.1,
             "noise_multiplier": 1.4 if private else None,
             "clip_norm": 2.0,

@@ -88,16 +88,22 @@ def test_not_private_is_in_plain_sight() -> None:
 
 
 def test_both_epsilons_stand_with_their_assumptions_and_projections() -> None:
-    """Amplified and unamplified, this run and after 1, 30 and 365 days, each with what it assumes."""
+    """Against who sees who took part and who does not, this run and after 1, 30 and 365 days, each with what it assumes."""
     page = _markup(render_report(example_run()))
     rows = re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", page, re.S)
     cells = {
         found[0]: found[1:] for found in (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in rows)
     }
-    assert cells["amplified by sampling"] == [
+    assert cells["participation not seen"] == [
         "2", "2", "9", "41", "nobody but the device knows who is in the cohort",
     ]  # fmt: skip
-    assert cells["unamplified"] == ["9.25", "9.25", "90", "700", "the server may know who is in the cohort"]
+    assert cells["participation seen"] == [
+        "9.25",
+        "9.25",
+        "90",
+        "700",
+        "the server may know who is in the cohort",
+    ]
 
 
 def test_interrupted_and_the_worlds_note_are_said_at_the_top() -> None:

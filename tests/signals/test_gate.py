@@ -1,6 +1,7 @@
 """The release gate sees public texts and noisy ranks, and nothing else."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,11 +45,12 @@ def test_noise_alone_is_no_evidence() -> None:
 
 
 def test_rounds_of_a_release_add_up() -> None:
-    """Two rounds' ranks and noise add, in clicks; a weight of 0 leaves the evidence as it is."""
-    noisy = NoisySum(1, 0, np.ones(RANK_BINS), 3.0, 10.0)
-    ranks = add_ranks(add_ranks(no_ranks(), noisy, 0.5), noisy, 0.5)
+    """Two rounds' ranks add, in clicks, with the noise of their total; a weight of 0 changes nothing."""
+    noisy = NoisySum(1, 0, np.ones(RANK_BINS), 3.0, 10.0, 3.0)
+    later = replace(noisy, round=2, total_sigma=4.0)
+    ranks = add_ranks(add_ranks(no_ranks(), noisy, 0.5), later, 0.5)
     assert ranks.clicks == pytest.approx([4.0] * RANK_BINS)
-    assert ranks.variance == pytest.approx(18 / 0.5**2)
+    assert ranks.variance == pytest.approx(16 / 0.5**2)
     assert add_ranks(ranks, noisy, 0.0) is ranks
 
 

@@ -149,16 +149,16 @@ def test_without_public_texts_names_are_the_prior() -> None:
 
 
 def test_rounds_add_up_and_divide_by_public_numbers_only() -> None:
-    """Two rounds' sums, noise and expected reports add; a missing count has infinite variance."""
+    """Two rounds' sums and expected reports add, with the total's noise; a missing count is not known."""
     layout = prototype_layout(3, 2, beta=0.5)
     total = np.arange(layout.size, dtype=np.float64)
     twice = no_evidence(layout)
-    for _ in range(2):
-        twice = add_round(twice, layout, total, 3.0, 100.0)
+    for total_sigma in (3.0, 4.0):
+        twice = add_round(twice, layout, total, total_sigma, 100.0)
     assert twice.sums.tolist() == [[0, 2], [4, 6], [8, 10]]
     assert twice.counts == pytest.approx(2 * total[6:] / layout.beta)
-    assert (twice.sum_variance, twice.expected_reports, twice.crowding) == (18.0, 200.0, 1.0)
-    assert twice.count_variance == pytest.approx(18.0 / layout.beta**2)
+    assert (twice.sum_variance, twice.expected_reports, twice.crowding) == (16.0, 200.0, 1.0)
+    assert twice.count_variance == pytest.approx(16.0 / layout.beta**2)
     blind = prototype_layout(3, 2, beta=0.0)
     assert add_round(no_evidence(blind), blind, total, 3.0, 100.0).count_variance == np.inf
 

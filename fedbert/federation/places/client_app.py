@@ -199,6 +199,6 @@ def run_replay(message: Message, context: Context) -> Message:
         devices = context.state.array_records["devices"]
         answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
     if header.get("systems"):
-        answer |= replay(environment, shard, header["systems"], arrays)
+        answer |= replay(environment, shard, header["systems"], header["rounds"], arrays)
     _done(context, header)
     return _answer(message, header, answer)

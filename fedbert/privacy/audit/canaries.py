@@ -75,29 +75,17 @@ def openings(mechanism: Mechanism, rounds: int) -> tuple[NDArray[np.float64], ND
 
     The covariance is read off what the mechanism claims of totals: var(a + b) = var a + var b + 2 cov(a, b).
     """
-    gathered = np.array([_gathered(mechanism, round_) for round_ in range(1, rounds + 1)])
+    gathered = np.array([mechanism.gathered(round_) for round_ in range(1, rounds + 1)])
     ends = np.flatnonzero(gathered) + 1
     mixing = np.zeros((len(ends), rounds))
     for row, end in zip(mixing, ends, strict=True):
         row[end - gathered[end - 1] : end] = 1
-    own = np.array([_total_sigma(mechanism, [int(end)]) ** 2 for end in ends])
+    own = np.array([mechanism.total_sigma([int(end)]) ** 2 for end in ends])
     covariance = np.diag(own)
     for one, two in combinations(range(len(ends)), 2):
-        both = _total_sigma(mechanism, [int(ends[one]), int(ends[two])]) ** 2
+        both = mechanism.total_sigma([int(ends[one]), int(ends[two])]) ** 2
         covariance[one, two] = covariance[two, one] = (both - own[one] - own[two]) / 2
     return mixing, covariance
-
-
-def _gathered(mechanism: Mechanism, round_: int) -> int:
-    """Return how many rounds are opened as one sum at the end of `round_`; 1 where none wait."""
-    of = getattr(mechanism, "gathered", None)
-    return 1 if of is None else int(of(round_))
-
-
-def _total_sigma(mechanism: Mechanism, rounds: list[int]) -> float:
-    """Return the deviation of the noise in the sum of some openings; independent where it is not said."""
-    of = getattr(mechanism, "total_sigma", None)
-    return mechanism.sigma * len(rounds) ** 0.5 if of is None else float(of(rounds))
 
 
 def opened_rounds(mixing: NDArray[np.float64]) -> list[int]:

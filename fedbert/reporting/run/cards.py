@@ -3,7 +3,7 @@
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import engine_name
 from fedbert.reporting.parts.page import Card
-from fedbert.reporting.run import sentences
+from fedbert.reporting.run import epsilons, sentences
 from fedbert.results import RunResult, Underway, is_private
 
 
@@ -43,9 +43,10 @@ def cards(result: RunResult) -> list[Card]:
         shown.append(
             Card(
                 "Privacy spent (epsilon)",
-                text.epsilon(privacy["epsilon"]),
-                f"delta {text.power(privacy['delta'])}; {text.epsilon(privacy['epsilon_unamplified'])} "
-                "where participation is seen",
+                text.epsilon(epsilons.seen_epsilon(privacy)),
+                f"per device in {result['rounds'][-1]['round']} rounds, where participation is seen"
+                + (f"; {text.epsilon(privacy['epsilon'])} where not" if epsilons.has_hidden(privacy) else "")
+                + f"; delta {text.power(privacy['delta'])}",
                 "proved",
             )
         )

@@ -102,9 +102,7 @@ def render_partial(folder: Path) -> str:
 def _epsilon(found: Underway) -> Section | None:
     if not any(is_bounded(row) for row in found["rounds"]):
         return None
-    figure = figure_html(
-        privacy.epsilon_figure(found), "Cumulative epsilon by round, amplified and not.", 320
-    )
+    figure = figure_html(privacy.epsilon_figure(found), "Cumulative epsilon by round, by adversary.", 320)
     return Section(
         "What it reveals", None, panels_html(Panel("Epsilon by round", "proved", figure, wide=True))
     )
@@ -114,10 +112,10 @@ def _privacy_card(found: Underway) -> Card:
     last = found["rounds"][-1] if found["rounds"] else None
     if last is None or not is_bounded(last):
         return not_private_card()
-    seen = text.epsilon(last["epsilon_unamplified"])
+    hidden = f"; {text.epsilon(last['epsilon'])} where it is not"
     return Card(
         "Privacy spent (epsilon)",
-        text.epsilon(last["epsilon"]),
-        f"{seen} where participation is seen",
+        text.epsilon(last["epsilon_unamplified"]),
+        f"where participation is seen{hidden if last['epsilon'] != last['epsilon_unamplified'] else ''}",
         "proved",
     )

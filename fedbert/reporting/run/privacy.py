@@ -13,7 +13,7 @@ from fedbert.reporting.parts.page import (
     panels_html,
     table_html,
 )
-from fedbert.reporting.run import sentences
+from fedbert.reporting.run import epsilons, sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import RunResult, Underway, is_bounded, is_private
 
@@ -25,15 +25,15 @@ MASK_WORDS = {
 
 
 def epsilon_figure(result: Underway) -> Any:
-    """Cumulative epsilon by round, amplified and not."""
+    """Cumulative epsilon by round, against one who sees who took part and one who does not."""
     import plotly.graph_objects as go
 
     rounds = [row for row in result["rounds"] if is_bounded(row)]
     figure = go.Figure()
-    for key, name, colour in (
-        ("epsilon_unamplified", "unamplified", theme.AMBER),
-        ("epsilon", "amplified by sampling", theme.ACCENT),
-    ):
+    lines = [("epsilon_unamplified", epsilons.SEEN, theme.AMBER)]
+    if any(row["epsilon"] != row["epsilon_unamplified"] for row in rounds):
+        lines.append(("epsilon", epsilons.HIDDEN, theme.ACCENT))
+    for key, name, colour in lines:
         values = [row[key] for row in rounds]  # type: ignore[literal-required]
         figure.add_scatter(
             x=[row["round"] for row in rounds],
@@ -42,7 +42,7 @@ def epsilon_figure(result: Underway) -> Any:
             line={"color": colour, "width": 2.5, "shape": "hv"},
             marker={"size": 6},
             name=name,
-            hovertemplate=hover(f"epsilon {name}", ".3g"),
+            hovertemplate=hover(f"epsilon, {name}", ".3g"),
         )
     figure.update_layout(
         xaxis=axis_of_rounds(result["rounds"]),
@@ -56,39 +56,40 @@ def privacy(result: RunResult) -> Section:
     row = result["privacy"]
     protected = is_private(row)
     how: dict[str, Cell] = {
-        "mechanism": f"{row.get('mechanism', 'gaussian')}, {row['mode']}",
+        "mechanism": f"{row.get('mechanism', text.NONE)}, {row['mode']}",
         "who is protected": row["assumptions"].get("unit", text.NONE),
-        "sampler": f"{row['sampler']}, probability {text.significant(row['sampling_probability'], 4)}",
+        "chance that a device joins a round": text.significant(row["sampling_probability"], 4),
         "noise multiplier": text.significant(row["noise_multiplier"], 4) if protected else "no noise",
         "clip norm": text.significant(row["clip_norm"], 4),
         "delta": text.power(row["delta"]),
     }
+    cycle = row.get("release_cycle")
+    if cycle is not None:
+        spent = text.epsilon(cycle["epsilon_unamplified"])
+        how["epsilon per release cycle"] = f"{spent} in {cycle['rounds']} rounds, {epsilons.SEEN}"
+    if "budget" in row:
+        how["budget, epsilon/days"] = row["budget"]
     panels: list[Panel | None] = []
     if protected:
         table: list[list[Cell]] = [
             [
-                "amplified by sampling",
-                text.epsilon(row["epsilon"]),
-                *(text.epsilon(each["epsilon"]) for each in row["projections"]),
-                row["assumptions"].get("amplified", text.NONE),
-            ],
-            [
-                "unamplified",
-                text.epsilon(row["epsilon_unamplified"]),
-                *(text.epsilon(each["epsilon_unamplified"]) for each in row["projections"]),
-                row["assumptions"].get("unamplified", text.NONE),
-            ],
+                name,
+                text.epsilon(row[key]),  # type: ignore[literal-required]
+                *(text.epsilon(each[key]) for each in row["projections"]),  # type: ignore[literal-required]
+                row["assumptions"].get(assumption, text.NONE),
+            ]
+            for name, key, assumption in epsilons.kinds(row)
         ]
         columns = ["epsilon", "this run", *(_days(each["days"]) for each in row["projections"]), "assumes"]
         panels = [
             Panel(
                 "Epsilon by round",
                 "proved",
-                figure_html(epsilon_figure(result), "Cumulative epsilon by round, amplified and not.", 320),
+                figure_html(epsilon_figure(result), "Cumulative epsilon by round, by adversary.", 320),
             ),
             Panel("How it is done", None, facts_html(how)),
             Panel(
-                "Both bounds, and what they grow to with the same noise and rounds",
+                "Each bound, and what it grows to with the same noise and rounds",
                 "proved",
                 table_html(table, columns, align="l" + "r" * (len(columns) - 2) + "l"),
                 wide=True,

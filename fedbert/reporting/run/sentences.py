@@ -2,6 +2,7 @@
 
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import engine_name
+from fedbert.reporting.run import epsilons
 from fedbert.results import RunResult, Underway
 
 METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
@@ -148,14 +149,10 @@ def headline(result: RunResult) -> str:
     if tiers:
         battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
         parts.append(f"it costs a phone {battery}% of its battery per day (extrapolated)")
-    spent = result["privacy"]["epsilon"]
-    if spent is None:
+    if result["privacy"]["epsilon"] is None:
         parts.append("nothing bounds what it reveals")
     else:
-        seen = result["privacy"]["epsilon_unamplified"]
-        known = f"{text.epsilon(seen)} where participation is seen, " if seen is not None else ""
-        unseen = " where it is not" if known else ""
-        parts.append(f"what it reveals is bounded by epsilon {known}{text.epsilon(spent)}{unseen}")
+        parts.append(f"what it reveals is bounded by {epsilons.bound_words(result['privacy'])}")
     body = "; ".join(parts)
     return f"{devices:,} phones: {body}." if devices else text.sentence(body)
 
@@ -166,6 +163,11 @@ def statement(result: RunResult) -> str:
     if given.lower().startswith(text.NOT_PRIVATE):
         given = given[len(text.NOT_PRIVATE) :].lstrip(" :;,.-–")
     return text.sentence(given)
+
+
+def ended_sentence(result: RunResult) -> str:
+    """Return why the run ended before its last round; empty if it did not, or was stopped from outside."""
+    return text.sentence(result["ended"]) if "ended" in result else ""
 
 
 def verified_sentence(result: RunResult) -> str:

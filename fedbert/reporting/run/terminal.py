@@ -10,7 +10,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import audit, sentences
+from fedbert.reporting.run import audit, epsilons, sentences
 from fedbert.results import RunResult, is_private
 
 
@@ -38,6 +38,9 @@ def print_summary(
         console.print(gap)
     if not sentences.finished(result):
         console.print(text.sentence(result["status"]), style="bold red")
+    ended = sentences.ended_sentence(result)
+    if ended:
+        console.print(ended, style="bold")
     missing = sentences.missing_sentence(result)
     if missing:
         console.print(missing, style="bold red")
@@ -160,10 +163,10 @@ def _privacy(result: RunResult) -> Any:
         return Text.assemble(("Not private. ", "bold red"), sentences.statement(result))
     projected = [f"{each['days']} days" if each["days"] > 1 else "1 day" for each in row["projections"]]
     table = new_table("", "assumes", "run", *projected, left=2)
-    for name, key in (("amplified", "epsilon"), ("unamplified", "epsilon_unamplified")):
+    for name, key, assumption in epsilons.kinds(row):
         table.add_row(
             name,
-            row["assumptions"].get(name, text.NONE),
+            row["assumptions"].get(assumption, text.NONE),
             text.epsilon(row[key]),  # type: ignore[literal-required]
             *(text.epsilon(each[key]) for each in row["projections"]),  # type: ignore[literal-required]
         )

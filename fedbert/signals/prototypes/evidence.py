@@ -49,28 +49,29 @@ def add_round(
     evidence: Evidence,
     layout: PrototypeLayout,
     total: NDArray[np.float64],
-    sigma: float,
+    total_sigma: float,
     expected_reports: float,
 ) -> Evidence:
     """Return `evidence` with a round's decoded noisy sum `total` `[size]` added.
 
-    `sigma` (>= 0) is the standard deviation of the noise on each coordinate, `expected_reports` (> 0) is q
-    times the devices of the fleet. The round must be in the evidence's space; see `rotated`.
+    `total_sigma` (>= 0) is the standard deviation of the noise on each coordinate of the evidence's sums with
+    this round in them, `expected_reports` (> 0) is q times the devices of the fleet. The round must be in the
+    evidence's space; see `rotated`.
     """
     if total.shape != (layout.size,):
         raise FedbertError(f"a round's sum has {total.shape[0]} numbers, its layout {layout.size}")
-    if not sigma >= 0:
-        raise invalid("sigma", sigma, "be >= 0")
+    if not total_sigma >= 0:
+        raise invalid("total_sigma", total_sigma, "be >= 0")
     if not expected_reports > 0:
         raise invalid("expected_reports", expected_reports, "be > 0", "it is q times the devices")
-    # Rounds add up with equal weight: they carry the same noise, and their clicks count alike.
+    # Rounds add up with equal weight, since their clicks count alike: the noise of totals is what the
+    # mechanism keeps low.
     sums, counts = split_sum(layout, total)
-    count_noise = (sigma / layout.beta) ** 2 if layout.beta else np.inf
     return Evidence(
         sums=evidence.sums + sums,
         counts=evidence.counts + counts,
-        sum_variance=evidence.sum_variance + sigma**2,
-        count_variance=evidence.count_variance + count_noise,
+        sum_variance=total_sigma**2,
+        count_variance=(total_sigma / layout.beta) ** 2 if layout.beta else np.inf,
         expected_reports=evidence.expected_reports + expected_reports,
         crowding=evidence.crowding,
     )

@@ -48,7 +48,7 @@ class Prototypes:
             with threadpool_limits(1, "blas"):
                 turn = rotation(view.texts(space), view.texts(noisy.release))
             evidence, names = rotated(evidence, turn), names @ turn
-        evidence = add_round(evidence, layout, noisy.values, noisy.sigma, noisy.expected_reports)
+        evidence = add_round(evidence, layout, noisy.values, noisy.total_sigma, noisy.expected_reports)
         targets = targets_of(evidence, names, view.texts(noisy.release), view.text_items)
         return _memory(evidence, names, noisy.release), targets
 

@@ -138,18 +138,18 @@ audit.family_level | float? | 0..1 | setting | chance that any check fails a sou
 audit.passed | bool? | | measured | whether no check found a fault
 audit.failures | list? | | measured | what was found wrong, a text each
 audit.note | text? | | record | why a part was left out
-audit.bounds[].path | text? | | record | through the mechanism's functions, or the real path
-audit.bounds[].adversary | text? | | record | what the attacker sees
-audit.bounds[].canaries | int? | devices | setting | canaries, each in or out by its own coin
-audit.bounds[].rounds | int? | rounds | setting | rounds that were attacked, and that the proof beside is of
-audit.bounds[].epsilon | float? | | measured | lower bound, the better of two ways
-audit.bounds[].epsilon_one_run | float? | | measured | lower bound that takes no canaries as independent
-audit.bounds[].epsilon_sure | float? | | measured | lower bound at the level at which a fault is called one
-audit.bounds[].proved | float? | | proved | upper bound for the same attacker and rounds
-audit.bounds[].epsilon_without_noise | float? | | measured | the first bound, had there been no noise
-audit.noise[].test | text? | | record | variance, whiteness over coordinates or rounds, shape
-audit.noise[].p_value | float? | 0..1 | measured | chance that sound noise is as far off
-audit.noise[].measured | float? | | measured | deviation over the claimed one; largest correlation; distance
+audit.bounds[].path | text | | record | through the mechanism's functions, or the real path
+audit.bounds[].adversary | text | | record | what the attacker sees
+audit.bounds[].canaries | int | devices | setting | canaries, each in or out by its own coin
+audit.bounds[].rounds | int | rounds | setting | rounds that were attacked, and that the proof beside is of
+audit.bounds[].epsilon | float | | measured | lower bound, the better of two ways
+audit.bounds[].epsilon_one_run | float | | measured | lower bound that takes no canaries as independent
+audit.bounds[].epsilon_sure | float | | measured | lower bound at the level at which a fault is called one
+audit.bounds[].proved | float | | proved | upper bound for the same attacker and rounds
+audit.bounds[].epsilon_without_noise | float | | measured | the first bound, had there been no noise
+audit.noise[].test | text | | record | variance, whiteness over coordinates or rounds, shape
+audit.noise[].p_value | float | 0..1 | measured | chance that sound noise is as far off
+audit.noise[].measured | float | | measured | deviation over the claimed one; largest correlation; distance
 audit.exposure.reports | int? | reports | measured | reports that were read without masks
 audit.exposure.clicks | int? | texts | measured | different texts in each report, over all reports
 audit.exposure.candidate_items | int? | items | setting | items among which they were sought

@@ -338,6 +338,16 @@ class TableRow(TypedDict):
     ignored_columns: list[str]
 
 
+class ShownRow(TypedDict):
+    """What was read of the lists that users chose from (`fedbert.recommendation.shown.ShownFacts`)."""
+
+    rows: int
+    history_rows: int
+    median_items: float
+    rows_filled: int
+    filled_share: float
+
+
 class LogRow(TypedDict):
     """What was read of the user's own catalogue and log (`fedbert.recommendation.log_facts.LogFacts`)."""
 
@@ -357,6 +367,7 @@ class LogRow(TypedDict):
     cut: str | None
     learning_share: float
     min_rating: float | None
+    shown: NotRequired[ShownRow | None]
 
 
 class TraceRow(TypedDict):

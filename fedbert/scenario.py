@@ -44,7 +44,7 @@ class Scenario(Settings):
         default=None, description="catalogue file (item, text[, popularity]) of the interactions world"
     )
     interactions: Path | None = Field(
-        default=None, description="file (user, item, timestamp[, rating]) of the interactions world"
+        default=None, description="file (user, item, timestamp[, rating][, candidates]) of that world"
     )
     split: Literal["date", "own-time"] = Field(
         default="date",

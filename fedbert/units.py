@@ -13,6 +13,9 @@ S_PER_HOUR = 3_600.0
 S_PER_DAY = 86_400.0
 BITS_PER_BYTE = 8
 
+MJ_PER_J = 1_000.0
+"""Millijoules in one joule."""
+
 MJ_PER_MWH = 3_600.0
 """Millijoules in one milliwatt-hour."""
 

@@ -1,4 +1,4 @@
-"""The command line: ``fedbert run | tradeoff | capacity | compress | report | profiles | keys | env``.
+"""The command line: ``fedbert run | tradeoff | capacity | compress | report | data | profiles | keys | env``.
 
 Each sub-command is imported when it is asked for, so that ``--help`` answers at once.
 """
@@ -18,6 +18,7 @@ _COMMANDS = {
     "capacity": "what a large fleet takes to serve",
     "compress": "make a student from a teacher",
     "report": "write the report of a command's folder again",
+    "data": "turn published sets into a world, or check your own files",
     "profiles": "check device profiles, or measure this machine into one",
     "keys": "make certificates and keys of a deployment",
     "env": "show versions and machine, for a bug report",

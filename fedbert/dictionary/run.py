@@ -243,6 +243,11 @@ world.read.split | text? | | setting | "date", or "own-time": each user's own ro
 world.read.cut | text? | UTC | measured | date of the cut; null with "own-time"
 world.read.learning_share | float? | 0..1 | setting | share of the rows, by time, before the cut
 world.read.min_rating | float? | | setting | rows rated lower are left out; null: every row is a click
+world.read.shown.rows | int? | rows | measured | rows that say what the user chose from
+world.read.shown.history_rows | int? | rows | measured | rows that do not: history, which is not ranked
+world.read.shown.median_items | float? | items | measured | items of a list, the chosen one among them; median
+world.read.shown.rows_filled | int? | rows | measured | lists with fewer than 20 items
+world.read.shown.filled_share | float? | 0..1 | measured | places beside the chosen item that drawn items take
 world.trace.table.file | text? | | record | name of the file
 world.trace.table.rows | int? | rows | measured | all rows of the file
 world.trace.table.separator | text? | | measured | comma, tab or semicolon; null: Parquet

@@ -25,7 +25,7 @@ CANARIES = {"quick": 20_000, "full": 200_000}
 ROUNDS = {"quick": 24, "full": 96}
 """Most rounds that are audited; the proof beside them is that of as many."""
 
-PHONES = {"quick": 40, "full": 200}
+PHONES = 40
 """Phones whose reports are read without their masks."""
 
 MECHANISM, REAL_PATH = "through the mechanism", "through the real path"
@@ -72,7 +72,7 @@ def audited(environment: Environment, noise_seed: int, rounds: int) -> AuditRow:
         if each.p_value < FAMILY_LEVEL / CHECKS
     ]
     failures += [each.fault for each in bounds if each.fault]
-    given = exposure(environment, PHONES[level])
+    given = exposure(environment, PHONES)
     return {
         "level": level,
         "significance": SIGNIFICANCE,

@@ -36,7 +36,8 @@ class Exposure:
 def exposure(environment: Environment, phones: int) -> Exposure | None:
     """Return what the first `phones` phones' reports of their histories give away; None without any click."""
     scenario, size = environment.scenario, environment.layout.size
-    count = min(phones, scenario.devices, MOST_NUMBERS // size)
+    # All that was clicked must be among the candidates.
+    count = min(phones, scenario.devices, MOST_NUMBERS // size // scenario.clicks_per_report)
     remembered = Phones(environment, DeviceRange(scenario.seed, 0, max(count, 1))).remembered_before()
     newest = slice(-scenario.clicks_per_report, None)
     text, item = remembered.text[:, newest], remembered.item[:, newest]
@@ -45,7 +46,7 @@ def exposure(environment: Environment, phones: int) -> Exposure | None:
     if not clicked.any():
         return None
     vectors = environment.encoded_0.vectors
-    pairs = np.unique(np.stack([text[clicked], item[clicked]], axis=1), axis=0)[: MOST_NUMBERS // size]
+    pairs = np.unique(np.stack([text[clicked], item[clicked]], axis=1), axis=0)
     names = environment.encoded_0.encoder.encode(environment.world.public.catalogue.texts)
     known = np.unique(item[clicked])
     others = np.setdiff1d(np.arange(len(names)), known)

@@ -42,7 +42,7 @@ def environment() -> Iterator[Environment]:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(audit.CANARIES, "quick", 4_000)
-    monkeypatch.setitem(audit.PHONES, "quick", 8)
+    monkeypatch.setattr(audit, "PHONES", 8)
     for module in (real_path, exposure):
         monkeypatch.setattr(module, "MOST_NUMBERS", 2_000_000)
 

@@ -174,7 +174,7 @@ def test_texts_of_the_user_never_become_markup() -> None:
     assert balance.open == []
     assert "img" not in balance.seen
     figures = re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)
-    assert len(figures) == 9
+    assert len(figures) == 10
     for figure in figures:
         assert "<img" not in str(json.loads(figure))
     table = markdown(record)

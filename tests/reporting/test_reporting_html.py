@@ -216,7 +216,7 @@ def test_energy_by_session_round_and_day_is_labelled_extrapolated() -> None:
 def test_quality_by_tier_as_seen_scored_and_with_all_scored() -> None:
     """A row a tier: devices, sessions, as users saw it, scored sessions, three systems on all sessions."""
     page = render_report(example_run())
-    rows = _table(page, "Quality, over the whole run")
+    rows = _table(page, "Quality by tier")
     assert rows[1] == ["entry", "2,500", "5,000", "0.780", "0.870", "0.800", "0.860", "0.890"]
     assert "tier_correlation 0.5" in page
     result = example_run()
@@ -264,4 +264,4 @@ def test_runs_of_before_have_a_report_without_the_new_parts() -> None:
     page = render_report(result)
     assert "How far off the device model is" not in page
     assert "Use of energy" not in page
-    assert _table(page, "Quality, over the whole run")[1][5:] == ["–", "–", "–"]
+    assert _table(page, "Quality by tier")[1][5:] == ["–", "–", "–"]

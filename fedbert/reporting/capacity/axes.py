@@ -5,8 +5,6 @@ from typing import Any
 from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Curve
 from fedbert.reporting.parts import theme
 
-SOFT_GREY = "rgba(152, 162, 179, 0.18)"
-
 
 def band(figure: Any, x: list[float], curve: Curve, name: str, colour: str, fill: str) -> None:
     """Add a line with its 95% band."""

@@ -8,8 +8,13 @@ from fedbert.reporting.capacity.rollout import rollout
 from fedbert.reporting.capacity.rounds import rounds
 from fedbert.reporting.capacity.tables import assumptions, by_tier, fleet, quality_by_tier
 from fedbert.reporting.capacity.text import interval_text, number_text, part_day_warning, value_text
-from fedbert.reporting.parts.device_errors import device_errors_section
+from fedbert.reporting.parts.device_errors import device_errors_reference
 from fedbert.reporting.parts.page import Card, Section, alert_html, facts_html, render_page
+
+WHERE_ERRORS = (
+    "the report of the run that the forecast starts from: fedbert report FOLDER, with run/ beside this page "
+    "or the folder of --from"
+)
 
 
 def headline(result: CapacityForecast) -> str:
@@ -40,7 +45,8 @@ def _card(result: CapacityForecast, name: str, label: str) -> Card:
 
 def render(result: CapacityForecast, command: str) -> str:
     """Return report.html of a forecast."""
-    warning, errors = part_day_warning(result), device_errors_section(result.run.device_errors)
+    warning = part_day_warning(result)
+    errors = device_errors_reference(result.run.device_errors, WHERE_ERRORS)
     chapters = [
         rollout(result),
         requests(result),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fedbert.planning.capacity.capacity import CapacityForecast, Curve
-from fedbert.reporting.capacity.axes import SOFT_GREY, band
+from fedbert.reporting.capacity.axes import band
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Section, figure_html
 
@@ -16,7 +16,7 @@ def rollout_figure(result: CapacityForecast) -> Any:
     hours = result.rollout_hours[shown].tolist()
     figure = go.Figure()
     free, capped = _part(result.rollout_without_cap, shown), _part(result.rollout, shown)
-    band(figure, hours, free, "without a cap", theme.GREY, SOFT_GREY)
+    band(figure, hours, free, "without a cap", theme.GREY, theme.GREY_SOFT)
     band(figure, hours, capped, "under the cap", theme.ACCENT, theme.ACCENT_SOFT)
     figure.update_xaxes(title="hours since the release")
     figure.update_yaxes(title="share of fetching devices", tickformat=".0%", range=[0, 1.02])

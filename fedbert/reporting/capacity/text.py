@@ -4,7 +4,8 @@ import math
 
 from fedbert.intervals import Estimate
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
-from fedbert.units import format_bytes
+from fedbert.reporting.parts.text import FIVE_DIGITS
+from fedbert.units import MJ_PER_J, format_bytes
 
 BITS = (("Tbit", 1e12), ("Gbit", 1e9), ("Mbit", 1e6))
 BEYOND = "not within 7 days"
@@ -43,6 +44,8 @@ def value_text(value: float | None, unit: str) -> str:
         return f"{100 * value:.1f}%"
     if unit.endswith("/s"):
         return f"{number_text(value)}/s"
+    if unit == "mJ" and abs(value) >= FIVE_DIGITS:
+        return f"{number_text(value / MJ_PER_J)} J"
     if unit == "%":
         return f"{number_text(value)}%"
     return f"{number_text(value)} {unit}" if unit in SPOKEN_UNITS else number_text(value)

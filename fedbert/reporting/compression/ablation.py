@@ -25,53 +25,50 @@ from fedbert.reporting.compression.numbers import (
 )
 from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html, text_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+    text_html,
+)
 
 
-def arm_accuracy_figure(record: CompressionRecord) -> Any:
-    """Accuracy of every arm of the ablation, one field per task, with intervals and the teacher as a line."""
-    from plotly.subplots import make_subplots
+def arm_accuracy_figure(record: CompressionRecord, task: str) -> Any:
+    """Accuracy of every arm of the ablation on a task, with intervals and the teacher as a line."""
+    import plotly.graph_objects as go
 
     arms = arms_of(record)[::-1]
     reference = (record.get("ablation") or {}).get("reference")
-    names = [task for task in tasks(record) if any(per_seed(arm, task) for arm in arms)]
-    columns = max(1, min(3, len(names)))
-    figure = make_subplots(
-        rows=max(1, -(-len(names) // columns)),
-        cols=columns,
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        subplot_titles=[plain(name, 32) for name in names],
+    colour = colours(tasks(record))[task]
+    found = [(at, arm, spread) for at, arm in enumerate(arms) if (spread := t_spread(per_seed(arm, task)))]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[100 * spread.mean for _, _, spread in found],
+        y=[at for at, _, _ in found],
+        error_x=interval_bars([spread for _, _, spread in found], 100) | {"color": colour},
+        mode="markers",
+        marker={
+            "size": 10,
+            "color": colour,
+            "symbol": ["diamond" if arm.get("arm") == reference else "circle" for _, arm, _ in found],
+        },
+        customdata=[plain(arm.get("arm", "")) for _, arm, _ in found],
+        text=[with_interval(spread, ".2f", "%") for _, _, spread in found],
+        hovertemplate="%{customdata}: %{text}<extra></extra>",
     )
-    for index, (task, colour) in enumerate(colours(names).items()):
-        row, column = index // columns + 1, index % columns + 1
-        found = [
-            (at, arm, spread) for at, arm in enumerate(arms) if (spread := t_spread(per_seed(arm, task)))
-        ]
-        figure.add_scatter(
-            x=[100 * spread.mean for _, _, spread in found],
-            y=[at for at, _, _ in found],
-            error_x=interval_bars([spread for _, _, spread in found], 100) | {"color": colour},
-            mode="markers",
-            marker={
-                "size": 10,
-                "color": colour,
-                "symbol": ["diamond" if arm.get("arm") == reference else "circle" for _, arm, _ in found],
-            },
-            customdata=[plain(arm.get("arm", "")) for _, arm, _ in found],
-            text=[with_interval(spread, ".2f", "%") for _, _, spread in found],
-            hovertemplate="%{customdata}: %{text}<extra></extra>",
-            row=row,
-            col=column,
-        )
-        teacher = t_spread(per_seed(record.get("teacher") or {}, task))
-        if teacher:
-            line = {"color": theme.PLUM, "width": 1.4, "dash": "dash"}
-            figure.add_vline(x=100 * teacher.mean, line=line, row=row, col=column)
-    figure.update_xaxes(showgrid=True, title={"text": "accuracy, %"})
-    figure.update_yaxes(**rows_by_name([arm.get("arm", "") for arm in arms]))
-    figure.update_annotations(font={"size": 13, "color": theme.INK})
-    figure.update_layout(showlegend=False, margin={"t": 34})
+    teacher = t_spread(per_seed(record.get("teacher") or {}, task))
+    if teacher:
+        figure.add_vline(x=100 * teacher.mean, line={"color": theme.PLUM, "width": 1.4, "dash": "dash"})
+    figure.update_layout(
+        showlegend=False,
+        xaxis={"title": {"text": "accuracy, %"}, "showgrid": True},
+        yaxis=rows_by_name([arm.get("arm", "") for arm in arms]),
+        margin={"t": 8},
+    )
     return figure
 
 
@@ -112,6 +109,25 @@ def arm_differences_figure(record: CompressionRecord, found: Sequence[Difference
     return figure
 
 
+def _differences_in_full(record: CompressionRecord, found: Sequence[Difference]) -> str:
+    """Return the differences as a table, in words where no test of them gives a p."""
+    if all(each.p is None for each in found):
+        return text_html(*said.ablation_statements(record))
+    rows: list[list[Cell]] = [
+        [
+            each.arm,
+            each.task,
+            said.points(each.spread),
+            text.NONE if each.p is None else text.significant(each.p, 2),
+            each.verdict,
+        ]
+        for each in found
+    ]
+    stressed = [index for index, each in enumerate(found) if each.verdict != SAME]
+    columns = ["arm", "task", "points (95% interval)", "p", "verdict"]
+    return table_html(rows, columns, align="llrrl", emphasis=stressed)
+
+
 def ablation(record: CompressionRecord) -> Section | None:
     """Which part of the method is worth what, said from the intervals."""
     arms, found = arms_of(record), differences(record)
@@ -129,50 +145,28 @@ def ablation(record: CompressionRecord) -> Section | None:
                     arm_differences_figure(record, found),
                     "Points of accuracy against the reference, by arm and task, with intervals.",
                     130 + 54 * len({each.arm for each in found}),
-                ),
+                )
+                + folded_html("Every difference, in full", _differences_in_full(record, found)),
                 "Paired by seed. Filled: the 95% interval excludes 0. Hollow: it includes 0, or there "
                 f"is none. {len(found)} comparisons, not corrected for their number: about one in "
                 "twenty would exclude 0 by chance alone.",
                 wide=True,
             )
         )
-        every.append(Panel("Arm by arm", "measured", text_html(*said.ablation_statements(record)), wide=True))
     measured = [task for task in tasks(record) if any(per_seed(arm, task) for arm in arms)]
-    if measured:
-        every.append(
-            Panel(
-                "Accuracy of every arm",
-                "measured",
-                figure_html(
-                    arm_accuracy_figure(record),
-                    "Accuracy by arm, one panel per task, with intervals.",
-                    (100 + 34 * len(arms)) * -(-len(measured) // 3),
-                ),
-                "Diamond: the reference. Dashed: the teacher. " + said.INTERVAL_NOTE,
-                wide=True,
-            )
+    every += [
+        Panel(
+            f"Accuracy of every arm, {task}",
+            "measured",
+            figure_html(
+                arm_accuracy_figure(record, task),
+                f"Accuracy on {task} by arm, with intervals.",
+                90 + 34 * len(arms),
+            ),
+            "Diamond: the reference. Dashed: the teacher. " + said.INTERVAL_NOTE,
         )
-    if any(each.p is not None for each in found):
-        rows: list[list[Cell]] = [
-            [
-                each.arm,
-                each.task,
-                said.points(each.spread),
-                text.NONE if each.p is None else text.significant(each.p, 2),
-                each.verdict,
-            ]
-            for each in found
-        ]
-        stressed = [index for index, each in enumerate(found) if each.verdict != SAME]
-        columns = ["arm", "task", "points (95% interval)", "p", "verdict"]
-        every.append(
-            Panel(
-                "Differences, in full",
-                "measured",
-                table_html(rows, columns, align="llrrl", emphasis=stressed),
-                wide=True,
-            )
-        )
+        for task in measured
+    ]
     budget = [
         f"{said.count(number)} {word}"
         for number, word in ((values.get("steps"), "steps"), (values.get("texts"), "texts"))

@@ -55,7 +55,7 @@ def rows_by_name(names: Sequence[object], most: int = 44, grid: bool = True) -> 
         "ticktext": [plain(name, most) + GAP for name in names],
         "range": [-0.6, len(names) - 0.4],
         "tickfont": {"size": 12.5, "color": theme.INK},
-        "gridcolor": "#eef1f5",
+        "gridcolor": theme.FAINT,
         "showgrid": grid,
     }
 

@@ -9,7 +9,15 @@ from fedbert.reporting.compression.axes import plain, rows_by_name
 from fedbert.reporting.compression.record import CompressionRecord, SearchRow
 from fedbert.reporting.compression.sentences import shape_name
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 
 
 def shapes_figure(rows: Sequence[SearchRow]) -> Any:
@@ -64,26 +72,24 @@ def search(record: CompressionRecord) -> Section | None:
     ]
     chosen = [index for index, row in enumerate(ordered) if row.get("chosen")]
     with_loss = [row for row in listed if row.get("loss") is not None]
-    columns = ["layers × width", "on disk", "loss", "texts per second", "time", ""]
+    columns = ["layers × width", "on disk", "loss", "texts per second", "time", "verdict"]
+    table = table_html(rows, columns, align="lrrrrl", emphasis=chosen)
+    if with_loss:
+        height = 84 + 32 * len(with_loss)
+        table = figure_html(shapes_figure(listed), "Loss by shape.", height) + folded_html(
+            f"All {len(rows)} shapes as a table, with bytes and speed", table
+        )
     return Section(
         "Shapes tried",
         None,
         panels_html(
             Panel(
-                "Pre-distillation loss",
+                "Pre-distillation loss" if with_loss else "Shapes, in full",
                 "measured",
-                figure_html(shapes_figure(listed), "Loss by shape.", 84 + 32 * len(with_loss)),
-                "Filled: chosen.",
+                table,
+                "Filled: chosen." if with_loss else "",
                 wide=True,
             )
-            if with_loss
-            else None,
-            Panel(
-                "Shapes, in full",
-                "measured",
-                table_html(rows, columns, align="lrrrrl", emphasis=chosen),
-                wide=True,
-            ),
         ),
         "A short pre-distillation ranks the shapes. Its loss is not the accuracy that they would end with.",
     )

@@ -21,7 +21,15 @@ from fedbert.reporting.compression.numbers import (
 )
 from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 
 
 def stage_accuracy_figure(record: CompressionRecord) -> Any:
@@ -135,17 +143,6 @@ def stages(record: CompressionRecord) -> Section | None:
                 wide=True,
             )
         )
-    if any(stage.get("bytes") for stage in listed):
-        height = 110 + 36 * (len(listed) + 1)
-        every.append(
-            Panel(
-                "Bytes",
-                "measured",
-                figure_html(stage_bytes_figure(record), "Bytes after every stage.", height),
-                "The notes of the table below say what each figure counts.",
-                wide=True,
-            )
-        )
     names, changes = tasks(record), said.stage_changes(record)
     if changes:
         cells: list[list[Cell]] = [
@@ -162,13 +159,20 @@ def stages(record: CompressionRecord) -> Section | None:
             )
         )
     compared = " Rows marked “compared” are the ablation's arms." if arms_of(record) else ""
+    note = f"Accuracy on the test split, mean over seeds.{compared}"
+    table = _stage_table(record)
+    sized = any(stage.get("bytes") for stage in listed)
+    if sized:
+        height = 110 + 36 * (len(listed) + 1)
+        table = figure_html(stage_bytes_figure(record), "Bytes after every stage.", height) + folded_html(
+            "Bytes and accuracy as a table, and what each figure counts", table
+        )
     every.append(
         Panel(
-            "Bytes and accuracy, in full",
+            "Bytes" if sized else "Accuracy, in full",
             "measured",
-            _stage_table(record),
-            f"Accuracy on the test split, mean over seeds.{compared}"
-            + (" In bold: what is shipped." if final is not None else ""),
+            table,
+            note + (" In bold: what is shipped." if final is not None else ""),
             wide=True,
         )
     )

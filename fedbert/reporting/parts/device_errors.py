@@ -1,7 +1,7 @@
 """How far off the device model is, and for which engine, for people: chapter, sentences, terminal lines."""
 
 from fedbert.reporting.parts import text
-from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html
+from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html, text_html
 from fedbert.results import DeviceErrorRow, DeviceErrors, EngineRow, asked_errors
 
 TITLE = "How far off the device model is"
@@ -63,6 +63,14 @@ def device_errors_section(errors: DeviceErrors | None) -> Section | None:
         " ".join(part for part in (errors.get("note"), SCOPE, made) if part),
         f"{LEAD} Times are predicted for {engine}." if (engine := engine_name(errors)) else LEAD,
     )
+
+
+def device_errors_reference(errors: DeviceErrors | None, where: str) -> Section | None:
+    """Return the chapter of a report that rests on runs: the medians in a line, and `where` the table is."""
+    line = device_errors_line(errors)
+    if line is None:
+        return None
+    return Section(TITLE, "measured", text_html(f"{line} The whole table is in {where}."))
 
 
 def _engines_html(engines: list[EngineRow]) -> str:

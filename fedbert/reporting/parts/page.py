@@ -153,6 +153,11 @@ def table_html(
     )
 
 
+def folded_html(summary: str, html: str) -> str:
+    """Return `html` folded under a line that opens it, as the figures behind a chart; on paper it is open."""
+    return render("fold.html.j2", summary=summary, html=safe(html))
+
+
 def facts_html(facts: Mapping[str, Cell]) -> str:
     """Return names with their values as a two-column list."""
     return render("facts.html.j2", facts={name: _cell_text(value) for name, value in facts.items()})
@@ -239,6 +244,9 @@ def render_page(
         ],
         badges=[(safe(badge_html(badge)), meaning) for badge, meaning in BADGES.items()],
         footer=footer,
+        font=theme.FONT,
         palette=theme.PALETTE,
+        dark=theme.PALETTE_DARK,
+        dark_mode=theme.DARK_MODE,
         plotly=safe(plotly_js()) if any_figure else "",
     )

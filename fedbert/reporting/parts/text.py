@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedbert.units import format_bytes
+from fedbert.units import MJ_PER_J, format_bytes
 
 NONE = "–"
 NOT_PRIVATE = "not private"
+FIVE_DIGITS = 9_999.5
+"""From here on a number has five digits when it is written as a whole number."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -63,6 +65,15 @@ def milliseconds(value: float | None) -> str:
     if value >= 1000:
         return duration(value / 1000)
     return f"{significant(value, 2 if value < 100 else 3)} ms"
+
+
+def energies(values: Iterable[float | None]) -> list[str]:
+    """Return millijoules that stand together in one unit: mJ, or J if one of them has five digits in mJ."""
+    listed = list(values)
+    joules = any(value is not None and abs(value) >= FIVE_DIGITS for value in listed)
+    if joules:
+        return [NONE if value is None else f"{significant(value / MJ_PER_J)} J" for value in listed]
+    return [NONE if value is None else f"{significant(value)} mJ" for value in listed]
 
 
 def power(value: float) -> str:

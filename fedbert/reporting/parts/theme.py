@@ -13,12 +13,22 @@ LINE = "#e3e7ee"
 PAPER = "#ffffff"
 GROUND = "#f6f7fa"
 ACCENT = "#2456c8"
+ACCENT_LIGHT = "#a9c1f0"
 ACCENT_SOFT = "rgba(36, 86, 200, 0.14)"
 TEAL = "#0f8a7d"
 AMBER = "#d98a0b"
 RUST = "#bf4327"
 PLUM = "#7a4a9e"
 GREY = "#98a2b3"
+GREY_SOFT = "rgba(152, 162, 179, 0.18)"
+AXIS = "#c5ccd8"
+FAINT = "#eef1f5"
+INTERVAL = "#aab6ca"
+CLEAR = "rgba(0,0,0,0)"
+ON_DARK = "#fefefe"
+"""Text on a bar of a dark colour."""
+ON_LIGHT = "#18212f"
+"""Text on a bar of a light colour."""
 
 SERIES = (ACCENT, TEAL, AMBER, PLUM, RUST, "#4b5a70", "#58a6d6", "#a3b545")
 """Colours of categories, in the order they are handed out."""
@@ -26,19 +36,59 @@ SERIES = (ACCENT, TEAL, AMBER, PLUM, RUST, "#4b5a70", "#58a6d6", "#a3b545")
 SEQUENCE = ("#9dbbf2", "#6f98e8", "#4576da", "#2456c8", "#173a8c", "#0e245a")
 """Shades of one colour, light to dark, for ordered categories such as device tiers."""
 
+DARK_MODE = {
+    INK: "#e6eaf2",
+    MUTED: "#a7b1c2",
+    LINE: "#2d3646",
+    PAPER: "#171d28",
+    "#fff": "#171d28",
+    GROUND: "#0e131b",
+    ACCENT: "#7ea6ff",
+    ACCENT_LIGHT: "#4a68a8",
+    ACCENT_SOFT: "rgba(126, 166, 255, 0.18)",
+    TEAL: "#3cc0b0",
+    AMBER: "#e8aa3d",
+    RUST: "#f08a6c",
+    PLUM: "#c09ae2",
+    GREY: "#8a95a8",
+    GREY_SOFT: "rgba(152, 162, 179, 0.18)",
+    AXIS: "#4a566a",
+    FAINT: "#242c3a",
+    INTERVAL: "#76849b",
+    CLEAR: CLEAR,
+    ON_DARK: "#10151e",
+    ON_LIGHT: "#10151e",
+    "#4b5a70": "#b3bfd2",
+    "#58a6d6": "#74bbe6",
+    "#a3b545": "#bccb62",
+    "#9dbbf2": "#3f5da3",
+    "#6f98e8": "#4d74c9",
+    "#4576da": "#658de8",
+    "#173a8c": "#aac4ff",
+    "#0e245a": "#dde7ff",
+    "#dfe4ec": "#343e50",
+}
+"""What each colour of a page or figure becomes on a dark ground; a figure has no colour that is not here."""
+
 PALETTE = {
-    "font": FONT,
     "ink": INK,
     "muted": MUTED,
     "line": LINE,
     "paper": PAPER,
     "ground": GROUND,
     "accent": ACCENT,
-    "teal": TEAL,
-    "amber": AMBER,
-    "rust": RUST,
 }
-"""What the style sheet needs, by name."""
+"""What the style sheet needs, by name, on a light ground."""
+
+PALETTE_DARK = {name: DARK_MODE[colour] for name, colour in PALETTE.items()}
+"""The same on a dark ground."""
+
+
+def text_on(colour: str) -> str:
+    """Return the colour of text inside a bar of `colour`, written "#rrggbb": the one of more contrast."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    # Perceived brightness by the weights of ITU-R BT.601; white is readable on what is below half.
+    return ON_DARK if 0.299 * red + 0.587 * green + 0.114 * blue < 128 else ON_LIGHT
 
 
 def shades(count: int) -> list[str]:
@@ -55,7 +105,7 @@ def template() -> Any:
 
     axis = {
         "gridcolor": LINE,
-        "linecolor": "#c5ccd8",
+        "linecolor": AXIS,
         "zeroline": False,
         "ticks": "",
         "tickfont": {"size": 12, "color": MUTED},
@@ -65,8 +115,8 @@ def template() -> Any:
     return go.layout.Template(
         layout={
             "font": {"family": FONT, "size": 13, "color": INK},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
             "colorway": list(SERIES),
             "margin": {"l": 8, "r": 12, "t": 40, "b": 8},
             "xaxis": axis | {"showgrid": False, "showline": True},
@@ -82,11 +132,11 @@ def template() -> Any:
             },
             "hoverlabel": {
                 "bgcolor": PAPER,
-                "bordercolor": "#c5ccd8",
+                "bordercolor": AXIS,
                 "font": {"family": FONT, "color": INK},
             },
             "hovermode": "closest",
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#c5ccd8", "activecolor": INK},
+            "modebar": {"bgcolor": CLEAR, "color": AXIS, "activecolor": INK},
             "bargap": 0.32,
             "dragmode": False,
         }

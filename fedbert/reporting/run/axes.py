@@ -35,16 +35,20 @@ def stacked_shares(bars: list[str], parts: dict[str, tuple[str, list[float]]], a
             x=part,
             orientation="h",
             name=name,
-            marker={"color": colour, "line": {"color": "#fff", "width": 1}},
+            marker={"color": colour, "line": {"color": theme.PAPER, "width": 1}},
             text=[f"{share:.0%}" if share >= 0.06 else "" for share in part],
             textposition="inside",
             insidetextanchor="middle",
-            insidetextfont={"color": "#fff", "size": 12},
+            insidetextfont={"color": theme.text_on(colour), "size": 12},
             textangle=0,
             hovertemplate=f"%{{y}}, {name}: %{{x:.2%}}<extra></extra>",
         )
     figure.update_layout(
         barmode="stack",
+        uniformtext={
+            "minsize": 11,
+            "mode": "hide",
+        },  # plotly shrinks what does not fit until none can read it
         legend={"traceorder": "normal"},
         xaxis={"title": {"text": axis}, "tickformat": ".0%", "range": [0, 1]},
         yaxis={

@@ -4,7 +4,15 @@ from typing import Any
 
 from fedbert.comparison import POOLED, STUDENTS, ranked_by, system_id
 from fedbert.reporting.parts import theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.quality import METRIC_COLUMNS
 from fedbert.results import RunResult
@@ -41,7 +49,7 @@ def comparison_figure(result: RunResult) -> Any:
             "symmetric": False,
             "array": [row["high"] - row["quality"]["ndcg@10"] for row in rows],
             "arrayminus": [row["quality"]["ndcg@10"] - row["low"] for row in rows],
-            "color": "#aab6ca",
+            "color": theme.INTERVAL,
             "thickness": 2,
             "width": 0,
         },
@@ -52,7 +60,7 @@ def comparison_figure(result: RunResult) -> Any:
     figure.update_layout(
         showlegend=False,
         xaxis={"title": {"text": "nDCG@10 with 95% interval"}, "showgrid": True, "tickformat": ".2f"},
-        yaxis={"gridcolor": "#eef1f5", "ticksuffix": "  ", "tickfont": {"size": 13, "color": theme.INK}},
+        yaxis={"gridcolor": theme.FAINT, "ticksuffix": "  ", "tickfont": {"size": 13, "color": theme.INK}},
         margin={"t": 8, "r": 54},
     )
     return figure
@@ -91,13 +99,16 @@ def comparison(result: RunResult) -> Section | None:
                     comparison_figure(result),
                     "nDCG@10 of each ranking system with its interval.",
                     64 + 44 * len(rows),
+                )
+                + folded_html(
+                    "All metrics as a table, and what each system sees",
+                    table_html(cells, columns, align="llrrrrrr"),
                 ),
                 "Blue systems run on phones. Purple is the bound with pooled data. Green systems are "
                 "larger models that no phone runs. Grey systems match words or do not read the text "
                 "at all.",
                 wide=True,
             ),
-            Panel("All metrics", "measured", table_html(cells, columns, align="llrrrrrr"), wide=True),
         ),
         lead="A recommender can look clever by repeating habits. Here every system ranks the same "
         "evaluation sessions, and all of them are scored. The text model stands beside word matching, a "

@@ -3,7 +3,15 @@
 from typing import Any, Literal
 
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 from fedbert.reporting.run.axes import stacked_shares
 from fedbert.results import ENERGY_USES, RunResult
 
@@ -19,10 +27,6 @@ EXTRAPOLATED = (
     "from the power profile of one phone. The currents were compared with five measured drain rates "
     "of that phone (docs/devices.md). No energy of a session was measured."
 )
-
-
-def _mj(value: float | None) -> str:
-    return text.NONE if value is None else text.significant(value) + " mJ"
 
 
 def energy_uses_figure(result: RunResult, key: UsesKey) -> Any:
@@ -44,17 +48,19 @@ def cost(result: RunResult) -> Section | None:
     tiers = result["tiers"]
     if not tiers:
         return None
+    by_session = text.energies(tier["energy_mj_per_session"] for tier in tiers.values())
+    by_round = text.energies(tier.get("energy_mj_per_round") for tier in tiers.values())
     day_rows: list[list[Cell]] = [
         [
             name,
             text.significant(tier["battery_percent_per_day"]) + "%",
             text.significant(tier["mah_per_day"]) + " mAh",
-            _mj(tier["energy_mj_per_session"]),
-            _mj(tier.get("energy_mj_per_round")),
+            session,
+            in_round,
             text.milliseconds(tier["device_ms_per_day"]),
             text.milliseconds(tier["install_ms"]),
         ]
-        for name, tier in tiers.items()
+        for (name, tier), session, in_round in zip(tiers.items(), by_session, by_round, strict=True)
     ]
     columns = [
         "tier",
@@ -95,9 +101,10 @@ def _uses(result: RunResult, key: UsesKey, title: str, per: str) -> Panel | None
     """Return the split of energy by what it went to; None for a run from before it was kept."""
     if not any(tier.get(key) for tier in result["tiers"].values()):
         return None
+    found = [tier.get(key, {}).get(use) for tier in result["tiers"].values() for use in ENERGY_USES]
+    shown, width = text.energies(found), len(ENERGY_USES)
     rows: list[list[Cell]] = [
-        [name, *(_mj(tier.get(key, {}).get(use)) for use in ENERGY_USES)]
-        for name, tier in result["tiers"].items()
+        [name, *shown[at * width : (at + 1) * width]] for at, name in enumerate(result["tiers"])
     ]
     return Panel(
         title,
@@ -107,6 +114,6 @@ def _uses(result: RunResult, key: UsesKey, title: str, per: str) -> Panel | None
             f"Share of energy by tier and what it went to: {', '.join(ENERGY_USES)}.",
             max(240, 110 + 44 * len(rows)),
         )
-        + table_html(rows, ["tier", *ENERGY_USES]),
+        + folded_html("The energy itself as a table", table_html(rows, ["tier", *ENERGY_USES])),
         f"Mean {per}.",
     )

@@ -30,8 +30,8 @@ def participation_figure(result: Underway) -> Any:
     rounds = [row for row in result["rounds"] if row["round"] > 0]
     figure = go.Figure()
     for key, name, colour in (
-        ("cohort", "drawn into the cohort", "#c9d6f2"),
-        ("eligible", f"idle, charging, {_link(result)}", "#8fabe6"),
+        ("cohort", "drawn into the cohort", theme.GREY),
+        ("eligible", f"idle, charging, {_link(result)}", theme.ACCENT_LIGHT),
         ("completed", "completed in time", theme.ACCENT),
         ("reported", "had clicks to report", theme.TEAL),
     ):

@@ -3,9 +3,20 @@
 from typing import Any
 
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import Underway
+
+NAMED_RELEASES = 8
+"""With more releases their names would take half of the chart."""
 
 
 def server_figure(result: Underway) -> Any:
@@ -28,14 +39,27 @@ def server_figure(result: Underway) -> Any:
         x=[row["round"] for row in released],
         y=[row["server_ndcg@10"] for row in released],
         mode="markers+text",
-        marker={"size": 13, "color": theme.TEAL, "symbol": "diamond", "line": {"color": "#fff", "width": 2}},
+        marker={
+            "size": 13,
+            "color": theme.TEAL,
+            "symbol": "diamond",
+            "line": {"color": theme.PAPER, "width": 2},
+        },
         text=[str(row["released"]) for row in released],
         textposition="top center",
         name="released to devices",
         hovertemplate="release %{text}: %{y:.3f}<extra>round %{x}</extra>",
     )
+    seen = [value for row in rounds if (value := row["server_ndcg@10"]) is not None] or [0.0]
+    room = max(0.004, max(seen) - min(seen))
     figure.update_layout(
-        xaxis=axis_of_rounds(rounds), yaxis={"title": {"text": "nDCG@10, public texts"}, "tickformat": ".3f"}
+        xaxis=axis_of_rounds(rounds),
+        yaxis={
+            "title": {"text": "nDCG@10, public texts"},
+            "tickformat": ".3f",
+            # plotly leaves no room for the number above the topmost release
+            "range": [min(seen) - 0.06 * room, max(seen) + 0.16 * room],
+        },
     )
     return figure
 
@@ -59,6 +83,7 @@ def installed_figure(result: Underway) -> Any:
         )
     figure.update_layout(
         barmode="stack",
+        showlegend=len(names) <= NAMED_RELEASES,
         xaxis=axis_of_rounds(rounds),
         yaxis={"title": {"text": "share of devices"}, "tickformat": ".0%", "range": [0, 1]},
     )
@@ -83,7 +108,16 @@ def releases(result: Underway) -> Section | None:
         ]
         for row in rounds
     ]
-    columns = ["round", "signals of release", "reports", "round", "loss", "nDCG@10 public", "gate", "release"]
+    columns = [
+        "round",
+        "signals of release",
+        "reports",
+        "outcome",
+        "loss",
+        "public nDCG@10",
+        "gate",
+        "release",
+    ]
     return Section(
         "What the server learned and released",
         None,
@@ -97,11 +131,15 @@ def releases(result: Underway) -> Section | None:
                 "What phones had installed",
                 "modelled",
                 figure_html(installed_figure(result), "Share of devices by installed release and round."),
+                "Shades go from the first release to the newest.",
             ),
             Panel(
                 "Rounds and the gate's decisions",
                 "measured",
-                table_html(rows, columns, align="llrlrrlr"),
+                folded_html(
+                    f"Every round: reports, loss, the gate and the release ({len(rows)} rows)",
+                    table_html(rows, columns, align="llrlrrlr"),
+                ),
                 wide=True,
             ),
         ),

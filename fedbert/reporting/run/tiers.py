@@ -4,7 +4,15 @@ from typing import Any
 
 from fedbert.comparison import TIER_COLUMNS, tier_ndcg
 from fedbert.reporting.parts import text, theme
-from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
+from fedbert.reporting.parts.page import (
+    Cell,
+    Panel,
+    Section,
+    figure_html,
+    folded_html,
+    panels_html,
+    table_html,
+)
 from fedbert.reporting.parts.tier_notes import tier_note
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import stacked_shares
@@ -29,7 +37,7 @@ def tier_quality_figure(result: RunResult) -> Any:
     scored = [tier["scored_quality"] for tier in tiers.values()]
     for name, values, colour in (
         ("as users saw it", [tier["quality"]["ndcg@10"] for tier in tiers.values()], theme.ACCENT),
-        ("scored sessions only", [each["ndcg@10"] if each else None for each in scored], "#a9c1f0"),
+        ("scored sessions only", [each["ndcg@10"] if each else None for each in scored], theme.ACCENT_LIGHT),
     ):
         figure.add_bar(
             x=names,
@@ -84,7 +92,12 @@ def tiers(result: RunResult) -> Section | None:
             Panel(
                 "Quality by tier",
                 "measured",
-                figure_html(tier_quality_figure(result), "Bars of nDCG@10 by device tier.", max(320, height)),
+                figure_html(tier_quality_figure(result), "Bars of nDCG@10 by device tier.", max(320, height))
+                + folded_html(
+                    "Quality over the whole run as a table, with every session scored",
+                    table_html(quality_rows, ["tier", "devices", "sessions", *TIER_COLUMNS]),
+                ),
+                tier_note(result),
             ),
             Panel(
                 "What became of the sessions",
@@ -93,22 +106,13 @@ def tiers(result: RunResult) -> Section | None:
                     tier_outcomes_figure(result),
                     "Share of sessions by outcome and tier.",
                     max(320, height),
+                )
+                + folded_html(
+                    "Outcomes over the whole run as a table",
+                    table_html(
+                        outcome_rows, ["tier", *(sentences.outcome_label(outcome) for outcome in outcomes)]
+                    ),
                 ),
-            ),
-            Panel(
-                "Quality, over the whole run",
-                "measured",
-                table_html(quality_rows, ["tier", "devices", "sessions", *TIER_COLUMNS]),
-                tier_note(result),
-                wide=True,
-            ),
-            Panel(
-                "Outcomes, over the whole run",
-                "modelled",
-                table_html(
-                    outcome_rows, ["tier", *(sentences.outcome_label(outcome) for outcome in outcomes)]
-                ),
-                wide=True,
             ),
         ),
         "Quality is over evaluation sessions, outcomes are over all sessions. Quality is measured on "

@@ -1,9 +1,10 @@
 """Chapters of a trade-off's report: quality against epsilon, as figures and as a table."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fedbert.reporting.parts import theme
-from fedbert.reporting.parts.page import Section, figure_html, table_html
+from fedbert.reporting.parts.page import Panel, Section, figure_html, folded_html, panels_html, table_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,25 +154,41 @@ def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
     return figure
 
 
+def _table(frontier: "pd.DataFrame", columns: Sequence[str]) -> str:
+    shown = [COLUMNS.index(name) for name in columns]
+    return table_html([[row[index] for index in shown] for row in table_rows(frontier)], columns)
+
+
 def against_epsilon(frontier: "pd.DataFrame") -> list[Section]:
-    """Return the chapters with both figures against epsilon."""
+    """Return the chapters with both figures against epsilon, each with its numbers folded under it."""
     return [
         Section(
             f"{title} against epsilon",
             "measured",
-            figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon."),
+            panels_html(
+                Panel(
+                    f"Final {title} by epsilon",
+                    None,
+                    figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon.")
+                    + folded_html("The same as a table", _table(frontier, columns)),
+                    wide=True,
+                )
+            ),
             note=f"{METRIC_NOTE} {INTERVAL_NOTE}",
         )
-        for metric, title in (("ndcg@10", "nDCG@10"), ("auc", "AUC"))
+        for metric, title, columns in (
+            ("ndcg@10", "nDCG@10", ("epsilon", "nDCG@10", "text only nDCG@10")),
+            ("auc", "AUC", ("epsilon", "AUC")),
+        )
     ]
 
 
-def in_full(frontier: "pd.DataFrame", seeds: int) -> Section:
-    """Return the chapter with the whole table; `seeds` is their number."""
+def won_and_spent(frontier: "pd.DataFrame", seeds: int) -> Section:
+    """Return the chapter with what each budget wins of the gap and spends; `seeds` is their number."""
     return Section(
-        "The frontier",
+        "What each budget wins and spends",
         "measured",
-        table_html(table_rows(frontier), COLUMNS),
+        _table(frontier, ("epsilon", *COLUMNS[4:])),
         note=(
             "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier "
             f"is the standard deviation of the noise over the clip norm. {INTERVAL_NOTE} {seeds} "

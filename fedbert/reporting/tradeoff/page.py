@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from fedbert.reporting.parts.device_errors import device_errors_section
+from fedbert.reporting.parts.device_errors import device_errors_reference
 from fedbert.reporting.parts.page import Card, Section, facts_html, render_page, table_html
 from fedbert.reporting.tradeoff.frontier import (
     INTERVAL_NOTE,
     against_epsilon,
     figure_text,
-    in_full,
     mean_text,
     missing,
+    won_and_spent,
 )
 from fedbert.reporting.tradeoff.tiers import tiers
 from fedbert.results import DeviceErrors
@@ -18,6 +18,9 @@ from fedbert.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+WHERE_ERRORS = "the report of a cell: fedbert report FOLDER, with a folder of cells/"
 
 
 def headline(frontier: "pd.DataFrame") -> str:
@@ -45,7 +48,7 @@ def render(
     best = frontier.iloc[-1]
     sections = [
         *against_epsilon(frontier),
-        in_full(frontier, len(seeds)),
+        won_and_spent(frontier, len(seeds)),
         tiers(frontier, INTERVAL_NOTE),
         Section(
             "What the epsilons assume",
@@ -65,7 +68,7 @@ def render(
                 align="ll",
             ),
         ),
-        *([errors] if (errors := device_errors_section(device_errors)) else []),
+        *([errors] if (errors := device_errors_reference(device_errors, WHERE_ERRORS)) else []),
         Section(
             "The scenario",
             None,

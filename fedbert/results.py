@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
+from fedbert.errors import AuditFailed
 from fedbert.evidence import EvidenceRow
 from fedbert.files import write_bytes
 from fedbert.machine import MachineRecord
@@ -33,6 +34,7 @@ LABELS: dict[str, str] = {
     "availability": "modelled",
     "epsilon": "proved",
     "secure_sum": "measured",
+    "audit": "measured",
     "verified_devices": "measured",
     "timing": "measured",
 }
@@ -283,6 +285,54 @@ class PrivacyRow(TypedDict):
     budget: NotRequired[str]
 
 
+class AuditBoundRow(TypedDict):
+    """What one adversary really gets along one path, as a lower bound, beside what was proved."""
+
+    path: str
+    adversary: str
+    canaries: int
+    rounds: int
+    epsilon: float
+    epsilon_one_run: float
+    epsilon_sure: float
+    proved: float
+    epsilon_without_noise: float
+
+
+class NoiseTestRow(TypedDict):
+    """One test of the noise that the aggregator adds."""
+
+    test: str
+    p_value: float
+    measured: float
+
+
+class ExposureRow(TypedDict):
+    """What single reports give away without their masks; `items` and `texts` are shares in 0..1."""
+
+    reports: int
+    clicks: int
+    candidate_items: int
+    candidate_texts: int
+    items: float
+    texts: float
+
+
+class AuditRow(TypedDict):
+    """The audit of a private run (`fedbert.simulation.audit`)."""
+
+    level: str
+    significance: float
+    family_level: float
+    passed: bool
+    failures: list[str]
+    note: str | None
+    bounds: list[AuditBoundRow]
+    noise: list[NoiseTestRow]
+    exposure: ExposureRow | None
+    wall_s: float
+
+
 class VerifiedRow(TypedDict):
     """One device that was really run under a hard memory limit."""
 
@@ -340,6 +390,17 @@ class DeviceErrors(TypedDict):
 def is_private(privacy: PrivacyRow) -> bool:
     """Return whether anything bounds what the run reveals."""
     return privacy["mode"] != "none"
+
+
+def audit_failure(result: "RunResult") -> AuditFailed | None:
+    """Return the error of a run whose audit found a fault; None if it found none, or there was no audit."""
+    audit = result.get("audit")
+    if audit is None or audit["passed"]:
+        return None
+    return AuditFailed(
+        f"the audit found a fault: {'; '.join(audit['failures'])}; the results are kept, but do not rely on "
+        "their epsilon"
+    )
 
 
 def is_bounded(row: RoundRow) -> bool:
@@ -519,6 +580,7 @@ class RunResult(Underway):
     latency_histogram: dict[str, list[float]]
     memory_histogram: dict[str, list[float]]
     secure_sum: SecureSumRow
+    audit: NotRequired[AuditRow]
     traffic: TrafficRow
     verified_devices: NotRequired[list[VerifiedRow]]
     totals: TotalsRow

@@ -139,6 +139,9 @@ class Scenario(Settings):
     noise_seed: int | None = Field(
         default=None, ge=0, le=2**63 - 1, description="seed of the noise; default: follows from seed"
     )
+    audit: Literal["quick", "full", "off"] = Field(
+        default="quick", description="how a private run is attacked when it is over, to check its proof"
+    )
 
     release_every: int = Field(default=3, ge=1, description="rounds between two releases to devices")
     control_share: float = Field(
@@ -353,7 +356,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "budget", "sampling_probability", "over_selection"),
-        *("clip_norm", "min_reports", "noise_seed"),
+        *("clip_norm", "min_reports", "noise_seed", "audit"),
     ),
     "computing": ("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key"),
     "output": ("output", "overwrite", "checkpoint_every", "trackers"),

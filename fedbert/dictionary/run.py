@@ -192,6 +192,34 @@ findings.said.baselines | text? | | measured | baselines that the final release 
 findings.said.held | text? | | measured | rounds that were held, why, and what to change
 """
 
+_AUDIT = """
+audit.level | text? | | setting | quick or full
+audit.significance | float? | 0..1 | setting | chance that a lower bound of this audit exceeds the truth
+audit.family_level | float? | 0..1 | setting | chance that any check fails a sound run
+audit.passed | bool? | | measured | whether no check found a fault
+audit.failures | list? | | measured | what was found wrong, a text each
+audit.note | text? | | record | why a part was left out
+audit.bounds[].path | text | | record | through the mechanism's functions, or the real path
+audit.bounds[].adversary | text | | record | what the attacker sees
+audit.bounds[].canaries | int | devices | setting | canaries, each in or out by its own coin
+audit.bounds[].rounds | int | rounds | setting | rounds that were attacked, and that the proof beside is of
+audit.bounds[].epsilon | float | | measured | lower bound, the better of two ways
+audit.bounds[].epsilon_one_run | float | | measured | lower bound that takes no canaries as independent
+audit.bounds[].epsilon_sure | float | | measured | lower bound at the level at which a fault is called one
+audit.bounds[].proved | float | | proved | upper bound for the same attacker and rounds
+audit.bounds[].epsilon_without_noise | float | | measured | the first bound, had there been no noise
+audit.noise[].test | text | | record | variance, whiteness over coordinates or rounds, shape
+audit.noise[].p_value | float | 0..1 | measured | chance that sound noise is as far off
+audit.noise[].measured | float | | measured | deviation over the claimed one; largest correlation; distance
+audit.exposure.reports | int? | reports | measured | reports that were read without masks
+audit.exposure.clicks | int? | texts | measured | different texts in each report, over all reports
+audit.exposure.candidate_items | int? | items | setting | items among which they were sought
+audit.exposure.candidate_texts | int? | texts | setting | texts among which they were sought
+audit.exposure.items | float? | share | measured | clicked items that were named
+audit.exposure.texts | float? | share | measured | clicked texts that were named
+audit.wall_s | float? | s | measured | time of the audit
+"""
+
 _VERIFIED = """
 verified_devices[].device | int? | | record | number of the device; null: a budget drawn from the profile
 verified_devices[].profile | text | | record | class of phone
@@ -320,6 +348,7 @@ memory_histogram.* | list | sessions | modelled | sessions in each bin, by tier
 secure_sum.devices_per_shard | int | devices | setting | devices whose masks were really run
 secure_sum.dropped | text | | record | share of them that dropped out on purpose
 secure_sum.equal | bool? | | measured | whether masked and plain sums were equal; null: no two phones reported
+{_AUDIT.strip()}
 traffic.bytes_per_report | int | bytes | measured | size of one report
 traffic.bytes_per_release | int | bytes | measured | size of one release
 traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds

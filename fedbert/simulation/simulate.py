@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fedbert.errors import invalid
 from fedbert.provenance import commit, versions
-from fedbert.results import RoundRow, RunResult, VerifiedRow
+from fedbert.results import AuditRow, RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
 
 if TYPE_CHECKING:
@@ -140,6 +140,9 @@ def run(
     if execution.verify_devices and session.replayed is not None:
         progress.stage("running devices under a memory limit")
         verified = _verified(session, execution.verify_devices)
+    audit = None
+    if finished.round == scenario.rounds and session.replayed is not None:
+        audit = _audit(session, finished.round, progress)
     progress.stage("writing the report")
     result, devices = summarise(
         session,
@@ -157,6 +160,8 @@ def run(
     )
     if verified:
         result["verified_devices"] = verified
+    if audit is not None:
+        result["audit"] = audit
     return RunOutput(result, devices)
 
 
@@ -207,6 +212,13 @@ def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Call
         body(grid)
     else:
         run_on(body, execution, scenario.devices)
+
+
+def _audit(session: "Session", rounds: int, progress: Progress) -> AuditRow | None:
+    from fedbert.simulation.audit import audit_of
+
+    progress.stage("auditing the privacy")
+    return audit_of(session, rounds)
 
 
 def _verified(session: "Session", count: int) -> list[VerifiedRow]:

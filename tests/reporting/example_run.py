@@ -5,9 +5,11 @@ from typing import Any
 
 from fedbert import findings
 from fedbert.evidence import EvidenceRow, Known, Sample, as_row
+from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_SUMS
 from fedbert.results import (
     LABELS,
     SCHEMA,
+    AuditRow,
     DeviceErrors,
     Findings,
     Metrics,
@@ -230,6 +232,49 @@ def _findings(rounds: list[RoundRow]) -> Findings:
     return {**found, "said": findings.said(found, rounds)}
 
 
+def example_audit() -> AuditRow:
+    """Return an audit that found no fault."""
+    bounds = [
+        (adversary, 0.9, 9.3, proved) for adversary, proved in ((SEES_SUMS, 2.0), (SEES_PARTICIPATION, 9.25))
+    ]
+    return {
+        "level": "quick",
+        "significance": 0.05,
+        "family_level": 0.001,
+        "passed": True,
+        "failures": [],
+        "note": None,
+        "bounds": [
+            {
+                "path": path,
+                "adversary": adversary,
+                "canaries": canaries,
+                "rounds": 12,
+                "epsilon": epsilon,
+                "epsilon_one_run": epsilon / 2,
+                "epsilon_sure": epsilon / 3,
+                "proved": proved,
+                "epsilon_without_noise": without,
+            }
+            for path, canaries in (("through the mechanism", 20_000), ("through the real path", 291))
+            for adversary, epsilon, without, proved in bounds
+        ],
+        "noise": [
+            {"test": "variance", "p_value": 0.4, "measured": 1.0005},
+            {"test": "whiteness over rounds", "p_value": 0.7, "measured": 0.021},
+        ],
+        "exposure": {
+            "reports": 40,
+            "clicks": 200,
+            "candidate_items": 291,
+            "candidate_texts": 195,
+            "items": 1.0,
+            "texts": 0.985,
+        },
+        "wall_s": 2.1,
+    }
+
+
 def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
     """Return the example; `interrupted` stops it after round 2, with nothing that comes after the rounds."""
     epsilon = 2.0 if private else None
@@ -390,6 +435,8 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
         "wall_s": 34.5,
         "peak_memory_bytes": 1_450_000_000,
     }
+    if private and not interrupted:
+        result["audit"] = example_audit()
     if interrupted:
         stopped = _findings(rounds[:3])
         reason = "the run stopped before the systems were compared"

@@ -57,6 +57,7 @@ def test_the_chapters_of_a_whole_run() -> None:
         "What it costs a phone",
         "How far off the device model is",
         "What it reveals",
+        "What an attack really gets",
         "Do the masks cancel?",
         "What the server learned and released",
         "Who took part",

@@ -43,7 +43,7 @@ def test_summary_fits_its_width(width: int, private: bool) -> None:
 
 
 def test_summary_labels_its_blocks() -> None:
-    """Each block says measured, modelled or proved, and all seven are there."""
+    """Each block says measured, modelled or proved, and all eight are there."""
     titles = [
         line for line in _summary(100).splitlines() if line.endswith(("measured", "modelled", "proved"))
     ]
@@ -54,6 +54,7 @@ def test_summary_labels_its_blocks() -> None:
         "Energy and battery of a phone, extrapolated  modelled",
         "What became of the sessions  modelled",
         "Epsilon at delta 1e-6  proved",
+        "What an attack really gets: epsilon  measured",
         "Traffic  modelled",
     ]
 

@@ -20,7 +20,7 @@ from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text, write_text
 from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.planning.workers import run_calls
-from fedbert.results import RunResult, load_run, save_run
+from fedbert.results import RunResult, audit_failure, load_run, save_run
 from fedbert.resume import finish
 from fedbert.run_folder import reserve
 from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, anchored, build, scenario_toml
@@ -255,11 +255,19 @@ def simulate(scenario: Scenario, execution: Execution, command: str = "") -> Run
 
     folder = execution.output
     if folder is None:
-        return run(scenario, execution, None, command).result
+        return _sound(run(scenario, execution, None, command).result)
     with holding(folder):
         resume = can_be_resumed(folder)
         try:
-            return run(scenario, execution, None, command, folder=folder, resume=resume).result
+            return _sound(run(scenario, execution, None, command, folder=folder, resume=resume).result)
         except OtherRun as error:
             sys.stderr.write(f"{folder.name} begins again: {error}\n")
-        return run(scenario, execution, None, command, folder=folder).result
+        return _sound(run(scenario, execution, None, command, folder=folder).result)
+
+
+def _sound(result: RunResult) -> RunResult:
+    """Return `result`; raises AuditFailed if its audit found a fault: no cell rests on a false epsilon."""
+    fault = audit_failure(result)
+    if fault is not None:
+        raise fault
+    return result

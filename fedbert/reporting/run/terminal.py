@@ -10,7 +10,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import epsilons, sentences
+from fedbert.reporting.run import audit, epsilons, sentences
 from fedbert.results import RunResult, is_private
 
 
@@ -54,7 +54,7 @@ def print_summary(
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         console.print(left_out)
-    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _traffic)
+    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _audit, _traffic)
     for shown in (make(result) for make in blocks):
         if shown is not None:
             console.print()
@@ -185,6 +185,26 @@ def _privacy(result: RunResult) -> Any:
     unit = row["assumptions"].get("unit", text.NONE)
     title = f"Epsilon at delta {text.power(row['delta'])}"
     return block(title, "proved", sentences.statement(result), Text(f"Protected: {unit}."), table)
+
+
+def _audit(result: RunResult) -> Any:
+    from rich.text import Text
+
+    found = result.get("audit")
+    if found is None:
+        return None
+    fault = audit.fault_sentence(found)
+    said = Text(f"The audit found a fault. {fault}", "bold red") if fault else audit.result_sentence(found)
+    given = found["exposure"]
+    parts: list[Any] = [] if given is None else [audit.exposure_sentence(given)]
+    if found["bounds"]:
+        table = new_table(
+            "attack", "attacker", "canaries", "at least", "of one run", "proved", "no noise", left=2
+        )
+        for row in audit.bound_rows(found):
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        parts.append(table)
+    return block("What an attack really gets: epsilon", "measured", said, *parts)
 
 
 def _verified(result: RunResult) -> Any:

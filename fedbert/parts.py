@@ -15,6 +15,7 @@ WORLDS = {
 SIGNALS = {
     "delta": "fedbert.signals.delta.signal:Delta",
     "prototypes": "fedbert.signals.prototypes.signal:Prototypes",
+    "public": "fedbert.signals.prototypes.public:Public",
 }
 """Classes with the shape of `signals.signal.Signal`."""
 

@@ -1,10 +1,12 @@
 """Where a figure comes from: versions, the checkout's commit, the command."""
 
+import hashlib
 import importlib.metadata
 import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from fedbert.files import encoded
@@ -52,6 +54,18 @@ def commit() -> str | None:
     number = git("rev-parse", "--short", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no")
     return f"{number}+changes" if number and changed else number
+
+
+@cache
+def source_digest() -> str:
+    """Return the SHA-256 of fedbert's own Python files, which tells one state of the code from another."""
+    from fedbert.paths import PACKAGE
+
+    found = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        found.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode())
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def command_line() -> str:

@@ -270,6 +270,7 @@ class PrivacyRow(TypedDict):
 
     mode: str
     mechanism: NotRequired[str]
+    noise_cohort: NotRequired[int]
     bounds: NotRequired[list[BoundRow]]
     statement: str
     sampler: NotRequired[str]  # in results of before mechanisms said who joins

@@ -100,7 +100,7 @@ class Scenario(Settings):
     signal: str = Field(
         default="prototypes",
         min_length=1,
-        description="what a device sends: prototypes, delta, or my.py:Name of your own",
+        description="what a device sends: prototypes, delta, public (nothing), or my.py:Name of your own",
     )
     mechanism: str = Field(
         default=DEFAULT_MECHANISM,
@@ -131,6 +131,12 @@ class Scenario(Settings):
         "never more than one round of the day",
     )
     over_selection: float = Field(default=1.0, ge=1, le=10, description="factor on the sampling probability")
+    noise_cohort: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**10,
+        description="phones whose noise this fleet gets: it shows what so many would reach, protects none",
+    )
     clip_norm: float = Field(default=2.0, gt=0, le=1000, description="largest norm of one device's signal")
     clicks_per_report: int = Field(default=8, ge=1, le=64, description="newest clicks that make up a signal")
     min_reports: int = Field(
@@ -177,6 +183,15 @@ class Scenario(Settings):
         if value is not None:
             parse_budget(value)
         return value
+
+    @model_validator(mode="after")
+    def _cohort_of_noise(self) -> Self:
+        if self.noise_cohort is not None and self.noise_cohort < self.devices:
+            raise ValueError(
+                f"noise_cohort(={self.noise_cohort}) must be >= devices (={self.devices}): it is the larger "
+                "fleet that these phones stand for; leave it out or raise it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -245,7 +260,12 @@ class Scenario(Settings):
     @property
     def effective_delta(self) -> float:
         """`delta`, or if it is not given the smaller of 1e-6 and a tenth of 1/devices."""
-        return self.delta if self.delta is not None else min(1e-6, 0.1 / self.devices)
+        return self.delta if self.delta is not None else min(1e-6, 0.1 / self.protected_devices)
+
+    @property
+    def protected_devices(self) -> int:
+        """Phones of the fleet that the bounds are for: `noise_cohort` where it is given."""
+        return self.noise_cohort or self.devices
 
     @property
     def effective_noise_seed(self) -> int:
@@ -293,6 +313,10 @@ class Execution(Settings):
     overwrite: bool = Field(default=False, description="replace an existing run folder")
     checkpoint_every: int = Field(
         default=1, ge=0, description="rounds between two checkpoints, from which --resume goes on; 0: none"
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="folder that keeps the pooled-data bound for later runs of equal clicks; default: none",
     )
     signing_key: Path | None = Field(
         default=None,
@@ -356,9 +380,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "budget", "sampling_probability", "over_selection"),
-        *("clip_norm", "min_reports", "noise_seed", "audit"),
+        *("clip_norm", "min_reports", "noise_cohort", "noise_seed", "audit"),
     ),
-    "computing": ("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key"),
+    "computing": (
+        *("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key", "cache"),
+    ),
     "output": ("output", "overwrite", "checkpoint_every", "trackers"),
 }
 """The settings by what they are about, as ``run --help`` shows them; each is in one group."""
@@ -423,8 +449,9 @@ def _whole(spec: str) -> str:
 
 def _anchored_how(execution: Execution) -> Execution:
     changed: dict[str, Any] = {"trackers": tuple(_whole(spec) for spec in execution.trackers)}
-    if execution.signing_key is not None:
-        changed["signing_key"] = execution.signing_key.absolute()
+    for key in ("signing_key", "cache"):
+        if getattr(execution, key) is not None:
+            changed[key] = getattr(execution, key).absolute()
     return execution.model_copy(update=changed)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HOW = (
     *("backend", "ray_address", "shards", "checkpoint_every"),
-    *("lost_shards", "shard_timeout_s", "trackers", "signing_key"),
+    *("lost_shards", "shard_timeout_s", "trackers", "signing_key", "cache"),
 )
 """Flags that may differ when a run is taken up again: how it is computed, and who follows it."""
 

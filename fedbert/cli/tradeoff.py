@@ -1,4 +1,4 @@
-"""``fedbert tradeoff``: the same scenario for each epsilon and seed, and the frontier they make."""
+"""``fedbert tradeoff``: one scenario for each signal, mechanism, epsilon and seed, and their frontier."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,8 @@ def run_tradeoff(
     from fedbert.cli.grid_progress import GridProgress
     from fedbert.federation.environment import find_own_parts
     from fedbert.machine import cores
-    from fedbert.planning.tradeoff.grid import open_folder, plan, run_grid
+    from fedbert.planning.tradeoff.arms import plan
+    from fedbert.planning.tradeoff.grid import open_folder, run_grid
     from fedbert.planning.tradeoff.grid import simulate as real
 
     base = {"devices": DEVICES} | (read_toml(config) if config is not None else {}) | flags
@@ -49,8 +50,9 @@ def run_tradeoff(
             "pooled_bound must be on for a grid: the frontier is read against it; leave it out"
         )
     folder = grid.output or Path("runs") / f"tradeoff-{scenario.world_name}-{scenario.devices}"
-    cells = plan(scenario, grid.epsilons, grid.seeds)
-    find_own_parts(scenario)
+    cells = plan(scenario, grid.epsilons, grid.seeds, grid.signals, grid.mechanisms)
+    for cell in cells:
+        find_own_parts(cell.scenario)
     command = command_line()
     try:
         open_folder(folder, scenario, grid.overwrite)
@@ -91,7 +93,7 @@ def _config() -> Grouped:
 tradeoff = Command(
     "tradeoff",
     callback=_tradeoff,
-    many=("--epsilons",),
+    many=("--epsilons", "--signals", "--mechanisms"),
     params=[
         *options_from(GridSettings, _GRID, defaults={"epsilons": "0.5 1 2 4 8 none"}),
         _config(),
@@ -99,6 +101,6 @@ tradeoff = Command(
             Scenario, GROUPS, leave_out=("epsilon", "budget", "pooled_bound"), defaults={"devices": DEVICES}
         ),
     ],
-    help="Run one scenario for each privacy budget and seed; end in a table, frontier.csv and report.html. "
-    "Finished runs are kept: the same command goes on where it was stopped.",
+    help="Run one scenario for each signal, mechanism, budget and seed; end in a table, frontier.csv and "
+    "report.html. Finished runs are kept: the same command goes on where it was stopped.",
 )

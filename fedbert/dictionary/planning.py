@@ -3,7 +3,8 @@
 from fedbert.dictionary.run import DEVICE_ERRORS
 
 _KEYS = """
-signal | text | | setting | what a device sends
+signal | text | | setting | what a device sends; public: nothing
+mechanism | text | | setting | how sums are made private
 privacy_mode | text | | setting | none, central or local: where the noise is added
 budget | text | | setting | epsilon as text, or "none"
 epsilon | float? | | setting | epsilon that was asked for; missing: not private
@@ -11,6 +12,9 @@ delta | float | | setting | chance that the guarantee does not hold
 noise_multiplier | float? | | proved | standard deviation of the noise over the clip norm
 epsilon_spent | float? | | proved | what the run came to, against who sees releases and noisy sums
 epsilon_unamplified | float? | | proved | the same against who also sees which devices take part
+epsilon_spent_*_days | float? | | proved | epsilon_spent after 1, 30 or 365 days of the same
+epsilon_unamplified_*_days | float? | | proved | epsilon_unamplified after as many days
+bytes_per_report | int | bytes | measured | size of one report
 """
 
 _FIGURES = """
@@ -45,6 +49,12 @@ seeds | int | | record | number of runs in the row
 *_low | float? | | measured | lower end of a figure's 95 % interval, Student's t over seeds
 *_high | float? | | measured | upper end of the same interval
 {_FIGURES.strip()}
+ndcg@10_minus_no_privacy | float? | -1..1 | measured | ndcg@10 minus that of the arm without noise, by seed
+ndcg@10_minus_public_only | float? | -1..1 | measured | ndcg@10 minus that of the arm `public`, by seed
+ndcg@10_minus_no_update | float? | -1..1 | measured | ndcg@10 minus that of release 0
+auc_minus_no_privacy | float? | -1..1 | measured | the same as AUC
+auc_minus_public_only | float? | -1..1 | measured | the same as AUC
+auc_minus_no_update | float? | -1..1 | measured | the same as AUC
 """
 
 FORECAST = """

@@ -11,7 +11,8 @@ from fedbert import comparison
 from fedbert.ei_bert.artefact.artefact import Artefact, pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
-from fedbert.federation.pooled import pooled_bound
+from fedbert.federation.pooled import Pooled, pooled_bound
+from fedbert.federation.pooled_cache import bound_key, kept_or_trained
 from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session, same_for_all
@@ -51,7 +52,11 @@ def _pooled(run: Session, rounds: int) -> Artefact:
         "pooled_clicks": ((items,), np.int64),
     }
     sums = _replay(run, rounds + 1, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
-    return pooled_bound(run.server, run.scenario.devices, rounds, sums["pooled_sums"], sums["pooled_clicks"])
+    clicks = Pooled(run.scenario.devices, rounds, sums["pooled_sums"], sums["pooled_clicks"])
+    if run.cache is None:
+        return pooled_bound(run.server, clicks)
+    key = bound_key(run.server, run.scenario, clicks)
+    return kept_or_trained(run.cache, key, lambda: pooled_bound(run.server, clicks))
 
 
 def _replay(

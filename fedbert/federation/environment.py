@@ -23,6 +23,7 @@ from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
+from fedbert.privacy.scaled import scaled
 from fedbert.recommendation.clusters import Places, places_of
 from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
@@ -71,7 +72,15 @@ def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:
 
 
 def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) -> Mechanism:
-    """Return the scenario's mechanism; `noise_multiplier` is what it was calibrated to, None to calibrate."""
+    """Return the scenario's mechanism; `noise_multiplier` is what it was calibrated to, None to calibrate.
+
+    With a `noise_cohort` its bounds are those of so many phones, and its noise is scaled to the run's.
+    """
+    made = _load_mechanism(scenario, noise_multiplier)
+    return scaled(made, scenario.devices, scenario.noise_cohort)
+
+
+def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mechanism:
     kind = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
     settings = PrivacySettings(
         epsilon=scenario.epsilon,
@@ -80,7 +89,7 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
         clip_norm=scenario.clip_norm,
         rounds=scenario.rounds,
         rounds_per_day=scenario.rounds_per_day,
-        devices=scenario.devices,
+        devices=scenario.protected_devices,
         noise_multiplier=noise_multiplier,
     )
     if scenario.mechanism in MECHANISMS:

@@ -5,6 +5,8 @@ learning sessions, with no sampling and no noise. Only the simulator can compute
 prototypes, whatever the run's signal.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,19 +15,25 @@ from fedbert.federation.server import Server
 from fedbert.signals.prototypes.signal import pooled_targets
 
 
-def pooled_bound(
-    server: Server, devices: int, rounds: int, vector_sums: NDArray[np.int64], clicks: NDArray[np.int64]
-) -> Artefact:
-    """Return the student after the updates of `rounds` rounds towards pooled prototypes.
+@dataclass(frozen=True)
+class Pooled:
+    """The clicks of `devices` phones in `rounds` rounds, as if they lay in one place."""
 
-    `vector_sums` `[item, dim]` adds up release 0's int8 text vectors over all clicks on an item, `clicks`
-    [item] counts them.
-    """
+    devices: int
+    rounds: int
+    vector_sums: NDArray[np.int64]
+    """[item, dim] release 0's int8 text vectors, added up over all clicks on an item."""
+    clicks: NDArray[np.int64]
+    """[item] clicks on it."""
+
+
+def pooled_bound(server: Server, pooled: Pooled) -> Artefact:
+    """Return the student after the updates of as many rounds towards pooled prototypes."""
     settings, models = server.settings, server.models
     view = server.view(server.start().releases)
-    targets = pooled_targets(vector_sums, clicks, devices, view)
+    targets = pooled_targets(pooled.vector_sums, pooled.clicks, pooled.devices, view)
     state = models.start
-    for round_ in range(1, rounds + 1):
+    for round_ in range(1, pooled.rounds + 1):
         state, _ = models.update(
             state,
             round_,

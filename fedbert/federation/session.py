@@ -48,6 +48,8 @@ class Session:
     lost_shards: LostShards = "stop"
     shard_timeout_s: float | None = None
     signing_key: Path | None = None
+    cache: Path | None = None
+    """Folder that keeps the pooled-data bound for later runs, if any."""
     noise_seed: int | None = None
     """Seed of the noise; None takes the scenario's."""
     events: list[Event] = field(default_factory=list)

@@ -38,9 +38,14 @@ def audit_seed(noise_seed: int) -> int:
 
 
 def audit_of(session: Session, rounds: int) -> AuditRow | None:
-    """Return the audit of a run of `rounds` rounds; None if it is not private or no audit was asked for."""
+    """Return the audit of a run of `rounds` rounds; None if it is not private or no audit was asked for.
+
+    With a `noise_cohort` the bounds are of phones that are not there, and those that are have no promise that
+    could be kept or broken.
+    """
     scenario, environment = session.scenario, session.environment
-    if scenario.audit == "off" or not environment.mechanism.private or rounds < 1:
+    promised = environment.mechanism.private and scenario.noise_cohort is None
+    if scenario.audit == "off" or not promised or rounds < 1:
         return None
     noise_seed = scenario.effective_noise_seed if session.noise_seed is None else session.noise_seed
     with session.timed("audit"):

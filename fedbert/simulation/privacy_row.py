@@ -31,6 +31,9 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
         "assumptions": _assumptions(bounds),
         "projections": [_projection(days, spent) for days, spent in horizons.items()],
     }
+    if private and scenario.noise_cohort is not None:
+        row["noise_cohort"] = scenario.noise_cohort
+        row["statement"] += _scaled(scenario.devices, scenario.noise_cohort)
     if private:
         row["release_cycle"] = _cycle(mechanism, scenario)
     if scenario.budget is not None:
@@ -64,6 +67,14 @@ def _statement(bounds: tuple[Bound, ...], rounds: int, horizons: dict[int, tuple
         for place in reversed(range(len(bounds)))
     ]
     return f"for {unit}, at delta {bounds[0].delta:.0e}: {'; '.join(each)}"
+
+
+def _scaled(devices: int, noise_cohort: int) -> str:
+    """Return what is said where the noise is a larger fleet's."""
+    return (
+        f"; these are the bounds of a fleet of {noise_cohort:,} phones, whose noise is scaled to the "
+        f"{devices:,} of this run: it shows what such a fleet would reach, and protects none of these"
+    )
 
 
 def _later(horizons: dict[int, tuple[Bound, ...]], place: int) -> str:

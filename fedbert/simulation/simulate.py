@@ -108,7 +108,7 @@ def run(
         progress.note(line)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
     session.lost_shards = execution.lost_shards or ("stop" if grid is None else "leave-out")
-    session.signing_key = execution.signing_key
+    session.signing_key, session.cache = execution.signing_key, execution.cache
     if grid is not None and scenario.noise_seed is None:
         # Who knows the seed can take the noise off, and shards know the one that `seed` would give.
         session.noise_seed = secrets.randbits(63)

@@ -215,7 +215,7 @@ def test_every_file_is_described() -> None:
     """Whatever a run, a grid and a forecast write, and whatever is in a model's folder, is named."""
     known = {name.strip() for file in FILES for name in file.name.split(",")}
     model = {path.name for name in ("default", "intents-tiny") for path in (models_folder() / name).iterdir()}
-    assert {*run_files.FILES, *GRID_FILES - {"cells"}, *FORECAST, *model - {"heads"}} <= known
+    assert {*run_files.FILES, *GRID_FILES - {"cells", "shared"}, *FORECAST, *model - {"heads"}} <= known
 
 
 def test_names_are_said_once() -> None:

@@ -54,7 +54,6 @@ PRIVACY: dict[str, Any] = {
     "sampling_probability": 0.1,
     "clip_norm": 2.0,
     "assumptions": {},
-    "projections": [],
 }
 
 
@@ -69,6 +68,10 @@ def final_ndcg(epsilon: float | None, seed: int) -> float:
     return 0.80 + 0.1 * budget / (budget + 1) + 0.001 * (seed % 3)
 
 
+PUBLIC_NDCG = 0.81
+"""Invented quality of the arm without signals, at seed 0."""
+
+
 def fetched(behind: float, hours: float, unmetered: float, factor: float) -> int:
     """Return how many of `behind` fetch within `hours` at rate factor x unmetered an hour."""
     return round(behind * -math.expm1(-factor * unmetered * hours))
@@ -80,6 +83,8 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
     devices, hours = scenario.devices, scenario.round_hours
     treated = round(devices * (1 - scenario.control_share))
     ndcg = final_ndcg(scenario.epsilon, scenario.seed)
+    if scenario.signal == "public":
+        ndcg = PUBLIC_NDCG + 0.001 * (scenario.seed % 3)
     rounds: list[Any] = []
     newest, have = 0, treated
     for number in range(scenario.rounds + 1):
@@ -129,6 +134,15 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
             "noise_multiplier": 2 / scenario.epsilon if scenario.epsilon else None,
             "epsilon": scenario.epsilon,
             "epsilon_unamplified": 9 * scenario.epsilon if scenario.epsilon else None,
+            "projections": [
+                {
+                    "days": days,
+                    "epsilon": factor * (scenario.epsilon or 0.0),
+                    "epsilon_unamplified": 9.0 * factor,
+                }
+                for days, factor in ((1, 1.0), (30, 6.0), (365, 20.0))
+                if private
+            ],
         },
         "rounds": rounds,
         "tiers": {
@@ -265,5 +279,5 @@ def slow_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
 def counted_run(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Leave a file for each call in the folder named by the variable FEDBERT_TEST_CALLS."""
     calls = Path(os.environ["FEDBERT_TEST_CALLS"])
-    (calls / f"{scenario.epsilon}-{scenario.seed}").touch()
+    (calls / f"{scenario.signal}-{scenario.epsilon}-{scenario.seed}").touch()
     return fake_run(scenario, execution, command)

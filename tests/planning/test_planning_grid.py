@@ -17,13 +17,17 @@ import pytest
 from fedbert.cli.grid_progress import line
 from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.errors import FedbertError
+from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
-from fedbert.planning.tradeoff.grid import Progress, load_cell, open_folder, plan, run_grid
+from fedbert.planning.tradeoff.grid import Progress, load_cell, open_folder, run_grid
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.planning.workers import run_calls
 from fedbert.results import save_run
 from fedbert.run_folder import release
-from fedbert.scenario import Scenario, build
+from fedbert.scenario import DEFAULTS, Scenario, build
+
+ARM, PUBLIC = f"prototypes-{DEFAULTS.mechanism}", f"public-{DEFAULTS.mechanism}-none"
+"""Beginnings of the cells' names."""
 
 
 def scenario(**values: Any) -> Scenario:
@@ -47,28 +51,31 @@ def heed_signals() -> None:
 def test_plan_covers_budgets_and_seeds() -> None:
     """Each budget once a seed, seeds counted from the scenario's own."""
     cells = plan(scenario(seed=7), [0.5, None], 2)
-    assert [cell.name for cell in cells] == ["0.5-7", "none-7", "0.5-8", "none-8"]
+    assert [cell.name for cell in cells] == [
+        f"{arm}-{seed}" for seed in (7, 8) for arm in (PUBLIC, f"{ARM}-0.5", f"{ARM}-none")
+    ]
 
 
 def test_whole_grid_ends_in_report_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every cell is kept, workers have one thread, and the files hold the same means."""
     grid(tmp_path, fakes.fake_run, ["0.5", "none"], 2)
     cells = sorted(path.name for path in (tmp_path / "cells").iterdir())
-    assert cells == ["0.5-0", "0.5-1", "none-0", "none-1"]
-    run = json.loads((tmp_path / "cells" / "0.5-0" / "run.json").read_text())
+    arms = (f"{ARM}-0.5", f"{ARM}-none", PUBLIC)
+    assert cells == [f"{arm}-{seed}" for arm in arms for seed in (0, 1)]
+    run = json.loads((tmp_path / "cells" / f"{ARM}-0.5-0" / "run.json").read_text())
     assert run["versions"]["threads"] == "1"
     table = pd.read_csv(tmp_path / "frontier.csv", keep_default_na=False)
-    assert table["budget"].tolist() == ["0.5", "none"]
+    assert table["budget"].tolist() == ["none", "0.5", "none"]
     expected = (fakes.final_ndcg(0.5, 0) + fakes.final_ndcg(0.5, 1)) / 2
-    assert float(table["ndcg@10"][0]) == pytest.approx(expected)
+    assert float(table["ndcg@10"][1]) == pytest.approx(expected)
     assert {"signal", "privacy_mode", "closed_low", "auc_high", "text_only_auc"} <= set(table.columns)
-    assert len(pd.read_parquet(tmp_path / "frontier.parquet")) == 2
-    assert len(pd.read_parquet(tmp_path / "cells.parquet")) == 4
+    assert len(pd.read_parquet(tmp_path / "frontier.parquet")) == 3
+    assert len(pd.read_parquet(tmp_path / "cells.parquet")) == 6
     page = (tmp_path / "report.html").read_text()
     assert "pooled-data bound" in page
     assert "noise multiplier" in page
     captured = capsys.readouterr()
-    assert "4 of 4 cells done" in captured.err
+    assert "6 of 6 cells done" in captured.err
     assert "gap closed" in captured.out
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -78,7 +85,7 @@ def test_quality_by_tier_stands_at_each_epsilon(tmp_path: Path, capsys: pytest.C
     grid(tmp_path, fakes.fake_run, ["0.5", "none"], 2)
     table = pd.read_csv(tmp_path / "frontier.csv", keep_default_na=False, na_values=[""])
     final = (fakes.final_ndcg(0.5, 0) + fakes.final_ndcg(0.5, 1)) / 2
-    first = table.iloc[0]
+    first = table.iloc[1]
     assert first["entry_seen_ndcg@10"] == pytest.approx(0.7 * final)
     assert first["entry_scored_ndcg@10"] == pytest.approx(final)
     assert first["entry_release_0_ndcg@10"] == pytest.approx(0.78)
@@ -99,24 +106,28 @@ def test_second_call_computes_only_what_is_missing(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("FEDBERT_TEST_CALLS", str(calls))
     folder = tmp_path / "grid"
     grid(folder, fakes.counted_run, ["1", "2"])
-    assert {path.name for path in calls.iterdir()} == {"1.0-0", "2.0-0"}
+    assert {path.name for path in calls.iterdir()} == {
+        "public-None-0",
+        "prototypes-1.0-0",
+        "prototypes-2.0-0",
+    }
     for path in calls.iterdir():
         path.unlink()
-    copied = (folder / "cells" / "1-0" / "run.json").read_text()
-    (folder / "cells" / "2-0" / "run.json").write_text(copied)
+    copied = (folder / "cells" / f"{ARM}-1-0" / "run.json").read_text()
+    (folder / "cells" / f"{ARM}-2-0" / "run.json").write_text(copied)
     grid(folder, fakes.counted_run, ["1", "2", "none"])
-    assert {path.name for path in calls.iterdir()} == {"2.0-0", "None-0"}
+    assert {path.name for path in calls.iterdir()} == {"prototypes-2.0-0", "prototypes-None-0"}
 
 
 def test_unfinished_and_broken_cells_are_not_taken(tmp_path: Path) -> None:
     """A cell that was interrupted, is cut off or is of another scenario counts as missing."""
-    (cell,) = plan(scenario(), [1.0], 1)
+    _, cell = plan(scenario(), [1.0], 1)
     place = tmp_path / "cells" / cell.name
     place.mkdir(parents=True)
     result = fakes.fake_run(cell.scenario, build({})[1])
     save_run(result, place)
     assert load_cell(tmp_path, cell) is not None
-    (other,) = plan(scenario(rounds=5), [1.0], 1)
+    _, other = plan(scenario(rounds=5), [1.0], 1)
     assert load_cell(tmp_path, other) is None
     result["status"] = "interrupted after round 2"
     save_run(result, place)
@@ -152,9 +163,12 @@ def test_foreign_folders_are_never_emptied(tmp_path: Path) -> None:
 
 def test_failed_cell_is_one_line_and_others_are_kept(tmp_path: Path) -> None:
     """The failed cell is named with its reason; the finished ones stay for the next call."""
-    with pytest.raises(FedbertError, match=r"^cell failed: epsilon 1, seed 0: profiles[^\n]*kept[^\n]*$"):
+    with pytest.raises(
+        FedbertError,
+        match=r"^cell failed: prototypes, gaussian, epsilon 1, seed 0: profiles[^\n]*kept[^\n]*$",
+    ):
         grid(tmp_path, fakes.failing_run, ["1", "2"])
-    assert (tmp_path / "cells" / "2-0" / "run.json").is_file()
+    assert (tmp_path / "cells" / f"{ARM}-2-0" / "run.json").is_file()
     assert not (tmp_path / "report.html").exists()
     grid(tmp_path, fakes.fake_run, ["1", "2"])
     assert (tmp_path / "report.html").is_file()
@@ -171,9 +185,16 @@ def test_unexpected_failures_are_one_line(tmp_path: Path) -> None:
 
 def test_a_killed_worker_fails_its_cell_alone(tmp_path: Path) -> None:
     """One cell of three runs out of memory: the other two are computed and kept, even with one worker."""
-    with pytest.raises(FedbertError, match=r"^cell failed: epsilon 1, seed 0: its worker process was killed"):
+    with pytest.raises(
+        FedbertError,
+        match=r"^cell failed: prototypes, gaussian, epsilon 1, seed 0: its worker process was killed",
+    ):
         grid(tmp_path, fakes.killed_for_epsilon_1, ["0.5", "1", "2"])
-    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["0.5-0", "2-0"]
+    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == [
+        f"{ARM}-0.5-0",
+        f"{ARM}-2-0",
+        f"{PUBLIC}-0",
+    ]
     for jobs in (1, 3):
         calls = [(number,) for number in range(4)]
         ended = dict(run_calls(fakes.killed_by_1, calls, jobs))
@@ -212,7 +233,9 @@ def _started(tmp_path: Path) -> "subprocess.Popen[str]":
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not (tmp_path / "grid" / "cells" / "1-0" / "run.json").exists() and time.monotonic() < deadline:
+    while (
+        not (tmp_path / "grid" / "cells" / f"{ARM}-1-0" / "run.json").exists() and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     return process
 
@@ -242,7 +265,10 @@ def test_workers_die_with_their_parent(tmp_path: Path, number: signal.Signals) -
     while (left := _left_of_session(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
-    assert json.loads((tmp_path / "grid" / "cells" / "1-0" / "run.json").read_text())["status"] == "finished"
+    assert (
+        json.loads((tmp_path / "grid" / "cells" / f"{ARM}-1-0" / "run.json").read_text())["status"]
+        == "finished"
+    )
     assert not list(tmp_path.rglob("*.partial"))
     open_folder(tmp_path / "grid", scenario(), overwrite=False)
     release(tmp_path / "grid")
@@ -296,9 +322,10 @@ def test_frontier_means_by_hand() -> None:
     """Three seeds of one budget: mean, Student's t interval, lines beside it."""
     results = [fakes.fake_run(cell.scenario, build({})[1]) for cell in plan(scenario(), [1.0, None], 3)]
     frame = frontier_frame(cells_frame(results))
-    assert frame["budget"].tolist() == ["1", "none"]
-    assert frame["seeds"].tolist() == [3, 3]
-    row = frame.iloc[0]
+    assert frame["budget"].tolist() == ["none", "1", "none"]
+    assert frame["signal"].tolist() == ["public", "prototypes", "prototypes"]
+    assert frame["seeds"].tolist() == [3, 3, 3]
+    row = frame.iloc[1]
     assert row["ndcg@10"] == pytest.approx(0.851)
     assert row["ndcg@10_high"] - row["ndcg@10"] == pytest.approx(4.302653 * 0.001 / 3**0.5, rel=1e-5)
     assert row["auc"] == pytest.approx(0.901)

@@ -17,7 +17,7 @@ from fedbert.federation.checkpoint import load_checkpoint
 from fedbert.planning.tradeoff.grid import simulate
 from fedbert.results import load_run
 from fedbert.run_folder import holding
-from fedbert.scenario import Execution, build
+from fedbert.scenario import DEFAULTS, Execution, build
 
 PATIENCE_S = 300.0
 
@@ -62,7 +62,7 @@ def _figures(result: Any) -> Any:
 def test_a_killed_grid_goes_on_in_the_middle_of_its_cell(tmp_path: Path) -> None:
     """After kill -9 the same command resumes the cell, whose figures are those of a run without a kill."""
     grid = tmp_path / "grid"
-    cell = grid / "cells" / "20-0"
+    cell = grid / "cells" / f"prototypes-{DEFAULTS.mechanism}-20-0"
     process = _started(tmp_path)
     deadline = time.monotonic() + PATIENCE_S
     while not list((cell / "checkpoint").glob("*.json")):

@@ -18,8 +18,8 @@ from fedbert.ei_bert.compression.probe import Comparison, ProbeResult
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
-from fedbert.planning.tradeoff.grid import plan
 from fedbert.reporting.capacity.terminal import terminal_tables as capacity_tables
 from fedbert.reporting.run.terminal import print_summary
 from fedbert.reporting.tradeoff.terminal import terminal_tables as tradeoff_tables

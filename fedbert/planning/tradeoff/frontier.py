@@ -1,4 +1,4 @@
-"""From the cells of a grid to the frontier: one row per cell, then one row per budget with intervals.
+"""From the cells of a grid to the frontier: one row per cell, then one row per arm with intervals.
 
 Quality is that of the int8 student of the final release on every evaluation session of the run, all of them
 scored (20 candidates, mean over evaluation sessions); release 0 and the pooled-data bound stand beside it.
@@ -21,7 +21,9 @@ from fedbert.comparison import (
 )
 from fedbert.errors import FedbertError
 from fedbert.intervals import t_interval
+from fedbert.planning.tradeoff.arms import PUBLIC
 from fedbert.planning.tradeoff.epsilons import epsilon_text
+from fedbert.planning.tradeoff.paired import paired_columns
 from fedbert.results import TIERS, Metrics, RunResult
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ TIER_FINAL = SHORT[f"all scored: {list(EVERY_SESSION)[1]}"]
 SYSTEMS = (RELEASE_0, FINAL, POOLED)
 """The students of a run's comparison that the frontier reads."""
 
-KEYS = ["signal", "privacy_mode", "budget"]
+KEYS = ["signal", "mechanism", "privacy_mode", "budget"]
 """What makes a point of the frontier; `budget` is the epsilon as text, or "none"."""
 
 FIGURES = (
@@ -59,6 +61,16 @@ FIGURES = (
 """Figures of a cell that get a mean and an interval over seeds; shares closed are in 0..1."""
 
 
+HORIZON_DAYS = (1, 30, 365)
+HORIZONS = tuple(
+    f"{name}_{days}_days" for days in HORIZON_DAYS for name in ("epsilon_spent", "epsilon_unamplified")
+)
+"""Columns: both epsilons if the same noise and rounds went on for so many days."""
+
+SPENT = ("epsilon_spent", "epsilon_unamplified", *HORIZONS)
+"""Columns of what is proved; the same for all seeds of an arm."""
+
+
 def cell_row(result: RunResult) -> dict[str, Any]:
     """Return the figures of one cell; raises FedbertError if the run lacks its comparison."""
     gap = result["gap"]
@@ -75,6 +87,7 @@ def cell_row(result: RunResult) -> dict[str, Any]:
     epsilon = result["scenario"]["epsilon"]
     return {
         "signal": result["scenario"].get("signal", "prototypes"),
+        "mechanism": result["scenario"]["mechanism"],
         "privacy_mode": privacy["mode"],
         "budget": epsilon_text(epsilon),
         "epsilon": epsilon,
@@ -83,6 +96,7 @@ def cell_row(result: RunResult) -> dict[str, Any]:
         "noise_multiplier": privacy["noise_multiplier"],
         "epsilon_spent": privacy["epsilon"],
         "epsilon_unamplified": privacy["epsilon_unamplified"],
+        **_horizons(result),
         "ndcg@10": gap["final"],
         "auc": quality["final", False]["auc"],
         "text_only_ndcg@10": gap["text_only_final"],
@@ -95,8 +109,18 @@ def cell_row(result: RunResult) -> dict[str, Any]:
         "text_only_closed": gap["text_only_closed"],
         "seen_ndcg@10": result["rounds"][-1]["ndcg@10"],
         **tier_figures(result),
+        "bytes_per_report": result["traffic"]["bytes_per_report"],
         "wall_s": result["wall_s"],
     }
+
+
+def _horizons(result: RunResult) -> dict[str, float | None]:
+    found: dict[str, float | None] = dict.fromkeys(HORIZONS)
+    for row in result["privacy"]["projections"]:
+        if row["days"] in HORIZON_DAYS:
+            found[f"epsilon_spent_{row['days']}_days"] = row["epsilon"]
+            found[f"epsilon_unamplified_{row['days']}_days"] = row["epsilon_unamplified"]
+    return found
 
 
 def _quality(result: RunResult, system: str, text_only: bool) -> Metrics:
@@ -112,17 +136,17 @@ def cells_frame(results: Sequence[RunResult]) -> "pd.DataFrame":
     import pandas as pd
 
     frame = pd.DataFrame([cell_row(result) for result in results])
-    for name in ("epsilon", "noise_multiplier", "epsilon_spent", "epsilon_unamplified", *FIGURES):
+    for name in ("epsilon", "noise_multiplier", *SPENT, *FIGURES):
         frame[name] = frame[name].astype("float64")
     return frame
 
 
 def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row per (signal, privacy mode, budget), budgets ascending, "none" last.
+    """Return one row per arm (`KEYS`), budgets ascending, "none" last; the arm `public` comes first.
 
-    Each of `FIGURES` has three columns: the mean over seeds, and `_low` and `_high` of Student's t interval
-    (NaN with one seed). A figure that a seed lacks has none: a mean over the others would be of those alone
-    in which it came out well. Privacy figures are the same for all seeds of a row.
+    Each of `FIGURES` and `paired.PAIRED` has three columns: the mean over seeds, and `_low` and `_high` of
+    Student's t interval (NaN with one seed). A figure that a seed lacks has none: a mean over the others
+    would be of those alone in which it came out well. Privacy figures are the same for all seeds of a row.
     """
     import pandas as pd
 
@@ -133,8 +157,8 @@ def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
             "epsilon": group["epsilon"].iloc[0],
             "seeds": len(group),
             "noise_multiplier": group["noise_multiplier"].iloc[0],
-            "epsilon_spent": group["epsilon_spent"].max(),
-            "epsilon_unamplified": group["epsilon_unamplified"].max(),
+            **{name: group[name].max() for name in SPENT},
+            "bytes_per_report": group["bytes_per_report"].iloc[0],
             "delta": group["delta"].iloc[0],
         }
         for name in FIGURES:
@@ -144,12 +168,14 @@ def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
                 continue
             found = t_interval(known)
             row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        rows.append(row)
+        rows.append(row | paired_columns(group, cells))
     frame = pd.DataFrame(rows)
+    frame["public"] = frame["signal"] != PUBLIC
     for name in FIGURES:
         for column in (f"{name}_low", f"{name}_high"):
             frame[column] = frame[column].astype("float64")
-    return frame.sort_values(["signal", "privacy_mode", "epsilon"], na_position="last", ignore_index=True)
+    order = ["public", "signal", "mechanism", "epsilon"]
+    return frame.sort_values(order, na_position="last", ignore_index=True).drop(columns="public")
 
 
 def tier_figures(result: RunResult) -> dict[str, float | None]:

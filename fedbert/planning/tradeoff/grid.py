@@ -1,6 +1,7 @@
-"""The trade-off grid: one scenario for each (epsilon, seed), on all cores, finished cells kept.
+"""The trade-off grid: one scenario for each arm and seed, on all cores, finished cells kept.
 
-A folder holds ``grid.toml`` (the scenario without epsilon and seed) and ``cells/<epsilon>-<seed>/run.json``.
+A folder holds ``grid.toml`` (the scenario without signal, mechanism, epsilon and seed), ``run.json`` in each
+``cells/<arm>-<seed>/``, and ``shared/``, what all arms of a seed have in common.
 A second call with the same scenario computes only what is missing; a cell that was stopped goes on from its
 last checkpoint.
 """
@@ -18,20 +19,21 @@ from pathlib import Path
 from fedbert import output_folder as output
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text, write_text
-from fedbert.planning.tradeoff.epsilons import epsilon_text
+from fedbert.planning.tradeoff.arms import Cell
 from fedbert.planning.workers import run_calls
 from fedbert.results import RunResult, audit_failure, load_run, save_run
 from fedbert.resume import finish
 from fedbert.run_folder import reserve
-from fedbert.scenario import SCENARIO_KEYS, Execution, Scenario, anchored, build, scenario_toml
+from fedbert.scenario import DEFAULTS, SCENARIO_KEYS, Execution, Scenario, anchored, build, scenario_toml
 
 GRID_FILE = "grid.toml"
 TRADEOFF_FILE = "tradeoff.json"
 CELLS = "cells"
+SHARED = "shared"
 FRONTIER = "frontier"
 OWN = frozenset(
     {
-        *(GRID_FILE, CELLS, TRADEOFF_FILE, "cells.parquet", "report.html"),
+        *(GRID_FILE, CELLS, SHARED, TRADEOFF_FILE, "cells.parquet", "report.html"),
         *(f"{FRONTIER}.csv", f"{FRONTIER}.parquet"),
     }
 )
@@ -55,23 +57,6 @@ Simulate = Callable[[Scenario, Execution, str], RunResult]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run of the grid."""
-
-    scenario: Scenario
-
-    @property
-    def name(self) -> str:
-        """``<epsilon>-<seed>``, also the cell's folder."""
-        return f"{epsilon_text(self.scenario.epsilon)}-{self.scenario.seed}"
-
-    @property
-    def words(self) -> str:
-        """The cell for people."""
-        return f"epsilon {epsilon_text(self.scenario.epsilon)}, seed {self.scenario.seed}"
-
-
-@dataclass(frozen=True)
 class Progress:
     """How far the grid is."""
 
@@ -85,21 +70,9 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def plan(scenario: Scenario, epsilons: Sequence[float | None], seeds: int) -> list[Cell]:
-    """Return the cells, seed by seed, so that a stopped grid has whole columns.
-
-    Seeds are `scenario.seed`, `scenario.seed + 1`, ...; raises FedbertError where one is out of range.
-    """
-    values = scenario.model_dump()
-    return [
-        Cell(build(values | {"epsilon": epsilon, "seed": scenario.seed + step})[0])
-        for step in range(seeds)
-        for epsilon in epsilons
-    ]
-
-
 def _grid_text(scenario: Scenario) -> str:
-    return scenario_toml(scenario.model_copy(update={"epsilon": None, "seed": 0}))
+    plain = {key: DEFAULTS.model_dump()[key] for key in ("signal", "mechanism", "epsilon")}
+    return scenario_toml(scenario.model_copy(update=plain | {"seed": 0}))
 
 
 def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
@@ -195,8 +168,14 @@ def _completed(
     folder: Path, cells: Sequence[Cell], simulate: Simulate, jobs: int, command: str
 ) -> Generator[tuple[Cell, RunResult | str]]:
     """Yield (cell, result or one line about its failure) as they end."""
+    cache = folder / SHARED
     calls = [
-        (simulate, cell.scenario, build({"shards": 1, "output": folder / CELLS / cell.name})[1], command)
+        (
+            simulate,
+            cell.scenario,
+            Execution(shards=1, output=folder / CELLS / cell.name, cache=cache),
+            command,
+        )
         for cell in cells
     ]
     with _worker_environment(), closing(run_calls(_run_cell, calls, jobs)) as ended:

@@ -1,5 +1,6 @@
 """What a trade-off grid is asked for, beside the scenario that its cells share."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,37 @@ MAX_SEEDS = 1_000
 
 
 class GridSettings(Settings):
-    """The budgets and seeds of a grid, and how it is computed."""
+    """The arms and seeds of a grid, and how it is computed."""
 
     epsilons: tuple[float | None, ...] = Field(
         default=(0.5, 1.0, 2.0, 4.0, 8.0, None),
         description="privacy budgets, several after one flag; 'none' is not private",
         json_schema_extra={"metavar": "EPSILON..."},
     )
+    signals: tuple[str, ...] = Field(
+        default=(),
+        description="what devices send, several after one flag; default: the scenario's own",
+        json_schema_extra={"metavar": "NAME..."},
+    )
+    mechanisms: tuple[str, ...] = Field(
+        default=(),
+        description="how sums are made private, several after one flag; default: the scenario's own",
+        json_schema_extra={"metavar": "NAME..."},
+    )
     seeds: int = Field(
-        default=3, ge=1, le=MAX_SEEDS, description="runs per budget: the first seed and those after it"
+        default=3, ge=1, le=MAX_SEEDS, description="runs per arm: the first seed and those after it"
     )
     jobs: int | None = Field(default=None, ge=1, description="runs at a time; default: one per core")
     output: Path | None = Field(
         default=None, description="folder, taken up again if stopped; default runs/tradeoff-<world>-<devices>"
     )
     overwrite: bool = Field(default=False, description="drop the finished cells there")
+
+    @field_validator("signals", "mechanisms", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        texts = [value] if isinstance(value, str) else value
+        return tuple(dict.fromkeys(word for text in texts for word in re.split(r"[,\s]+", text) if word))
 
     @field_validator("epsilons", mode="before")
     @classmethod

@@ -9,8 +9,9 @@ from typing_extensions import TypedDict  # pydantic takes that of typing from Py
 from fedbert.errors import FedbertError
 from fedbert.files import encoded
 from fedbert.output_folder import write_together
-from fedbert.planning.tradeoff.frontier import FIGURES, KEYS
+from fedbert.planning.tradeoff.frontier import FIGURES, KEYS, SPENT
 from fedbert.planning.tradeoff.grid import FRONTIER, GRID_FILE, TRADEOFF_FILE
+from fedbert.planning.tradeoff.paired import PAIRED
 from fedbert.records import RecordKind, load_record
 from fedbert.reporting.tradeoff.page import render
 from fedbert.results import DeviceErrors
@@ -73,8 +74,8 @@ def rerender(folder: Path) -> Path:
     """
     record = load_record(KIND, folder)
     cells = _frame(folder / CELLS_FILE, ["seed"])
-    columns = [f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")]
-    frontier = _frame(folder / f"{FRONTIER}.parquet", [*KEYS, *columns])
+    columns = [f"{name}{end}" for name in (*FIGURES, *PAIRED) for end in ("", "_low", "_high")]
+    frontier = _frame(folder / f"{FRONTIER}.parquet", [*KEYS, *SPENT, "bytes_per_report", *columns])
     page = render(frontier, cells, _scenario(folder), record["command"], record["device_errors"])
     with holding(folder):
         write_together(folder, {"report.html": encoded(page)})

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fedbert.planning.tradeoff.arms import PUBLIC
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Panel, Section, figure_html, folded_html, panels_html, table_html
+from fedbert.reporting.tradeoff.answer import arm_name, missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,11 +19,6 @@ METRIC_NOTE = (
 
 
 INTERVAL_NOTE = "Intervals: 95%, Student's t over seeds."
-
-
-def missing(value: float | None) -> bool:
-    """Return whether a figure is None or NaN, as an epsilon is without privacy."""
-    return value is None or value != value
 
 
 def figure_text(value: float | None, low: float | None = None, high: float | None = None) -> str:
@@ -63,6 +60,7 @@ def _plain(value: float) -> str:
 
 
 COLUMNS = (
+    "arm",
     "epsilon",
     "nDCG@10",
     "AUC",
@@ -76,10 +74,11 @@ COLUMNS = (
 
 
 def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
-    """Return the frontier's table as text, one row per budget, in `COLUMNS`."""
+    """Return the frontier's table as text, one row per arm, in `COLUMNS`."""
 
     return [
         [
+            arm_name(row),
             row["budget"],
             quality_of(row, "ndcg@10"),
             quality_of(row, "auc"),
@@ -99,8 +98,26 @@ def mean_text(frontier: "pd.DataFrame", name: str) -> str:
     return figure_text(float(frontier[name].mean()))
 
 
+AXES = (
+    ("the run, participation seen", "epsilon_unamplified"),
+    ("the run, not seen", "epsilon_spent"),
+    ("a day, participation seen", "epsilon_unamplified_1_days"),
+    ("30 days, participation seen", "epsilon_unamplified_30_days"),
+    ("a year, participation seen", "epsilon_unamplified_365_days"),
+    ("a day, not seen", "epsilon_spent_1_days"),
+    ("30 days, not seen", "epsilon_spent_30_days"),
+    ("a year, not seen", "epsilon_spent_365_days"),
+)
+"""Horizon and adversary of the axis of epsilons, and the column that has them."""
+
+ARM_COLOURS = (theme.ACCENT, theme.TEAL, theme.AMBER, theme.PLUM, theme.INK)
+
+
 def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
-    """Return quality against epsilon with intervals, and lines for release 0, pooled and no privacy.
+    """Return quality against epsilon with intervals, a line per arm, and lines for what to compare with.
+
+    The axis is of the epsilon that holds when participation is seen; a switch shows the other adversary and
+    other horizons.
 
     Args:
         frontier: `frontier.frontier_frame`.
@@ -111,59 +128,87 @@ def frontier_figure(frontier: "pd.DataFrame", metric: str, title: str) -> Any:
 
     figure = go.Figure()
     private = frontier[frontier["epsilon"].notna()]
-    for name, column, colour in (
-        ("text, history and user model", metric, theme.ACCENT),
-        ("text only", f"text_only_{metric}", theme.TEAL),
-    ):
-        figure.add_trace(
-            go.Scatter(
-                x=private["epsilon"].tolist(),
-                y=private[column].tolist(),
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": (private[f"{column}_high"] - private[column]).fillna(0.0).tolist(),
-                    "arrayminus": (private[column] - private[f"{column}_low"]).fillna(0.0).tolist(),
-                    "thickness": 1.4,
-                    "width": 4,
-                },
-                mode="lines+markers",
-                name=f"final release, {name}",
-                line={"color": colour},
-            )
+    arms = [arm.sort_values("epsilon") for _, arm in private.groupby(["signal", "mechanism"], sort=False)]
+    first = AXES[0][1]
+    for arm, colour in zip(arms, ARM_COLOURS * len(arms), strict=False):
+        name = arm_name(arm.iloc[0])
+        figure.add_scatter(
+            x=arm[first].tolist(),
+            y=arm[metric].tolist(),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (arm[f"{metric}_high"] - arm[metric]).fillna(0.0).tolist(),
+                "arrayminus": (arm[metric] - arm[f"{metric}_low"]).fillna(0.0).tolist(),
+                "thickness": 1.4,
+                "width": 4,
+            },
+            mode="lines+markers",
+            name=name,
+            line={"color": colour},
+            hovertemplate=f"{name}<br>epsilon %{{x:.3g}}: %{{y:.3f}}<extra></extra>",
         )
-    lines = [
-        ("release 0", frontier[f"release_0_{metric}"].mean(), theme.MUTED, "dot"),
-        ("pooled-data bound", frontier[f"pooled_{metric}"].mean(), theme.PLUM, "dash"),
-    ]
-    free = frontier[frontier["epsilon"].isna()]
-    if len(free):
-        lines.append(("no privacy", free[metric].mean(), theme.AMBER, "dashdot"))
-    budgets = private["epsilon"].tolist() or [1.0]
-    ends = [min(budgets) / 1.15, max(budgets) * 1.15]
-    for name, value, colour, dash in lines:
-        figure.add_trace(
-            go.Scatter(
-                x=ends,
-                y=[float(value)] * 2,
-                mode="lines",
-                name=name,
-                line={"color": colour, "dash": dash, "width": 1.6},
-            )
+    levels = _levels(frontier, metric)
+    for name, value, colour, dash in levels:
+        figure.add_scatter(
+            x=_ends(arms, first),
+            y=[value, value],
+            mode="lines",
+            name=name,
+            line={"color": colour, "dash": dash, "width": 1.6},
+            hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
         )
-    figure.update_xaxes(
-        title="epsilon (amplified, log scale)",
-        type="log",
-        tickvals=budgets,
-        ticktext=[f"{budget:g}" for budget in budgets],
-    )
+    shown = [(label, name) for label, name in AXES if not private[name].isna().any()]
+    if len(shown) > 1:
+        figure.update_layout(updatemenus=[_switch(shown, arms, len(levels))], margin={"t": 128})
+    figure.update_xaxes(title="epsilon (log scale)", type="log", dtick="D2", tickformat="~g")
     figure.update_yaxes(title=title)
     return figure
 
 
+def _levels(frontier: "pd.DataFrame", metric: str) -> list[tuple[str, float, str, str]]:
+    """Return what arms are compared with: name, value, colour and dash."""
+    free = frontier[frontier["epsilon"].isna()]
+    public = free[free["signal"] == PUBLIC]
+    signals = free[free["signal"] != PUBLIC]
+    found = [
+        ("release 0", frontier[f"release_0_{metric}"], theme.MUTED, "dot"),
+        ("public texts only", public[metric], theme.GREY, "longdash"),
+        ("no privacy", signals[metric], theme.AMBER, "dashdot"),
+        ("pooled-data bound", frontier[f"pooled_{metric}"], theme.PLUM, "dash"),
+    ]
+    return [(name, float(values.mean()), colour, dash) for name, values, colour, dash in found if len(values)]
+
+
+def _ends(arms: Sequence["pd.DataFrame"], name: str) -> list[float]:
+    """Return where the level lines begin and end on the axis."""
+    values = [value for arm in arms for value in arm[name].tolist()] or [1.0]
+    return [min(values) / 1.15, max(values) * 1.15]
+
+
+def _switch(shown: Sequence[tuple[str, str]], arms: Sequence["pd.DataFrame"], levels: int) -> dict[str, Any]:
+    """Return the menu that puts another epsilon on the axis."""
+    return {
+        "type": "dropdown",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.16,  # above the legend
+        "yanchor": "bottom",
+        "buttons": [
+            {
+                "label": label,
+                "method": "restyle",
+                "args": [{"x": [*(arm[name].tolist() for arm in arms), *[_ends(arms, name)] * levels]}],
+            }
+            for label, name in shown
+        ],
+    }
+
+
 def _table(frontier: "pd.DataFrame", columns: Sequence[str]) -> str:
     shown = [COLUMNS.index(name) for name in columns]
-    return table_html([[row[index] for index in shown] for row in table_rows(frontier)], columns)
+    rows = [[row[index] for index in shown] for row in table_rows(frontier)]
+    return table_html(rows, columns, align="l" + "r" * (len(columns) - 1))
 
 
 def against_epsilon(frontier: "pd.DataFrame") -> list[Section]:
@@ -176,7 +221,7 @@ def against_epsilon(frontier: "pd.DataFrame") -> list[Section]:
                 Panel(
                     f"Final {title} by epsilon",
                     None,
-                    figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon.")
+                    figure_html(frontier_figure(frontier, metric, title), f"Final {title} by epsilon.", 420)
                     + folded_html("The same as a table", _table(frontier, columns)),
                     wide=True,
                 )
@@ -184,22 +229,22 @@ def against_epsilon(frontier: "pd.DataFrame") -> list[Section]:
             note=f"{METRIC_NOTE} {INTERVAL_NOTE}",
         )
         for metric, title, columns in (
-            ("ndcg@10", "nDCG@10", ("epsilon", "nDCG@10", "text only nDCG@10")),
-            ("auc", "AUC", ("epsilon", "AUC")),
+            ("ndcg@10", "nDCG@10", ("arm", "epsilon", "nDCG@10", "text only nDCG@10")),
+            ("auc", "AUC", ("arm", "epsilon", "AUC")),
         )
     ]
 
 
 def won_and_spent(frontier: "pd.DataFrame", seeds: int) -> Section:
-    """Return the chapter with what each budget wins of the gap and spends; `seeds` is their number."""
+    """Return the chapter with what each arm wins of the gap and spends; `seeds` is their number."""
     return Section(
-        "What each budget wins and spends",
+        "What each arm wins and spends",
         "measured",
-        _table(frontier, ("epsilon", *COLUMNS[4:])),
+        _table(frontier, ("arm", "epsilon", *COLUMNS[5:])),
         note=(
             "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. "
             f"{SHARE_NOTE + ' ' if frontier['closed'].isna().any() else ''}The noise multiplier is "
-            f" the standard deviation of the noise over the clip norm. {INTERVAL_NOTE} {seeds} "
-            f"{'seed' if seeds == 1 else 'seeds'} per budget."
+            f"the standard deviation of the noise over the clip norm. {INTERVAL_NOTE} {seeds} "
+            f"{'seed' if seeds == 1 else 'seeds'} per arm."
         ),
     )

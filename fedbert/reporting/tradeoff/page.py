@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from fedbert.reporting.parts.device_errors import device_errors_reference
 from fedbert.reporting.parts.page import Card, Section, facts_html, render_page, table_html
+from fedbert.reporting.tradeoff.answer import answer, chosen, differences
 from fedbert.reporting.tradeoff.frontier import (
     INTERVAL_NOTE,
     against_epsilon,
     figure_text,
     mean_text,
-    missing,
     won_and_spent,
 )
 from fedbert.reporting.tradeoff.tiers import tiers
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+VARIED = {"signal", "mechanism", "epsilon", "seed"}
+"""Keys of the scenario that vary over a grid."""
+
 WHERE_ERRORS = "the report of a cell: fedbert report FOLDER, with a folder of cells/"
 
 
 def headline(frontier: "pd.DataFrame") -> str:
-    """Return the answer in two sentences."""
+    """Return the answer in three sentences."""
     release_0, pooled = frontier["release_0_ndcg@10"].mean(), frontier["pooled_ndcg@10"].mean()
-    parts = [
-        f"{'no privacy' if missing(row['epsilon']) else row['budget']}: {row['ndcg@10']:.3f}"
-        for _, row in frontier.iterrows()
-    ]
     return (
-        f"Release 0 ranks at nDCG@10 {release_0:.3f}. Learning from all clicks in one place would "
-        f"reach {pooled:.3f}. The final release by epsilon: {', '.join(parts)}."
+        f"{answer(frontier)} Release 0 ranks at nDCG@10 {release_0:.3f}. Learning from all clicks in one "
+        f"place would reach {pooled:.3f}."
     )
 
 
@@ -45,8 +44,9 @@ def render(
 ) -> str:
     """Return report.html of a finished grid; `device_errors` as its runs have it."""
     seeds = sorted(set(cells["seed"].tolist()))
-    best = frontier.iloc[-1]
+    best = chosen(frontier)
     sections = [
+        differences(frontier),
         *against_epsilon(frontier),
         won_and_spent(frontier, len(seeds)),
         tiers(frontier, INTERVAL_NOTE),
@@ -60,6 +60,7 @@ def render(
                         "unamplified",
                         "the server knows every cohort; use this one if participation is seen",
                     ],
+                    ["no signal", "the same updates from public texts alone; releases pass the same gate"],
                     ["unit", "one device with everything that it sends in the run"],
                     ["signal", ", ".join(sorted(set(frontier["signal"])))],
                     ["privacy mode", ", ".join(sorted(set(frontier["privacy_mode"])))],
@@ -77,13 +78,19 @@ def render(
         ),
     ]
     cards = [
-        Card("Cells", str(len(cells)), f"{len(frontier)} budgets, {len(seeds)} seeds", "measured"),
+        Card("Runs", str(len(cells)), f"{len(frontier)} arms, {len(seeds)} seeds", "measured"),
         Card("Release 0", mean_text(frontier, "release_0_ndcg@10"), "nDCG@10", "measured"),
-        Card(
-            "No privacy" if missing(best["epsilon"]) else f"Epsilon {best['budget']}",
-            figure_text(best["ndcg@10"]),
-            "nDCG@10 of the final release",
-            "measured",
+        *(
+            [
+                Card(
+                    f"Epsilon {best['epsilon_unamplified']:.3g}, participation seen",
+                    figure_text(best["ndcg@10"]),
+                    f"nDCG@10 of the final release; {best['signal']}, {best['mechanism']}",
+                    "measured",
+                )
+            ]
+            if best is not None
+            else []
         ),
         Card("Pooled-data bound", mean_text(frontier, "pooled_ndcg@10"), "nDCG@10", "measured"),
     ]
@@ -94,5 +101,5 @@ def render(
 
 def _facts(scenario: Scenario) -> dict[str, str]:
     """Return the scenario's keys but those that vary over the grid."""
-    values = scenario.model_dump(mode="json", exclude_none=True, exclude={"epsilon", "seed"})
+    values = scenario.model_dump(mode="json", exclude_none=True, exclude=VARIED)
     return {name: str(value) for name, value in values.items()}

@@ -3,6 +3,7 @@
 # make test   install with the development tools, then lint, types and tests
 # make docs   build the documentation site into build/site, without network
 # make faults 5,000 small runs with faults of shards and files; make test has 200 of them
+# make fuzz   the readers' properties with 5,000 examples each, and every write failing in every way; half an hour
 # make clean  remove what they made
 PYTHON ?= python3
 VENV := .venv
@@ -11,8 +12,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Each worker trains on two threads of its own: those that wait sleep, so that two workers share two cores.
 WORKERS ?= 2
 SOURCES := pyproject.toml constraints.txt
+FUZZ_S ?= 7200
+FUZZED := tests/test_reader_properties.py tests/test_malformed.py tests/faults/test_writes.py \
+  tests/reporting/test_damaged_records.py
 
-.PHONY: run install test docs faults clean
+.PHONY: run install test docs faults fuzz clean
 
 run: $(VENV)/.run-installed
 	$(BIN)/python simulations/run.py --devices 10000
@@ -30,6 +34,10 @@ docs: $(VENV)/.test-installed
 
 faults: $(VENV)/.test-installed
 	$(BIN)/python tests/faults/simulate.py --count 5000
+
+fuzz: $(VENV)/.test-installed
+	FEDBERT_FUZZ=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 timeout $(FUZZ_S) $(BIN)/python -m pytest \
+	  --numprocesses $(WORKERS) $(FUZZED)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fedbert needs Python 3.11 or later: make PYTHON=python3.11 ...")'

@@ -15,6 +15,7 @@ from fedbert.federation.checkpoint import keep_phones, save_checkpoint
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session
+from fedbert.recommendation.clusters import places_of
 from fedbert.scenario import Scenario
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     scenario = Scenario(devices=parser.parse_args().devices)
     session = Session.open(scenario)
     world, half = session.world, scenario.devices // 2
-    totals = r.empty_truth(int(world.evaluation_text.sum()))
+    totals = r.empty_truth(places_of(world))
     state = RunState(round=0, server=session.server.start(), totals=totals)
     items, dim = len(world.public.catalogue.texts), session.environment.release_0.dim
     phones = PhoneState.empty(half, scenario.history_length, items, dim)

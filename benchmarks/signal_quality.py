@@ -1,13 +1,18 @@
-"""How much of the gap between names and pooled texts the signal `prototypes` closes, by the shipped student.
+"""How much of the gap between names and pooled texts each signal closes, by the shipped student.
 
-Teaches nothing: the learnt targets themselves rank the candidates, so the figures are what an update could
-reach with its encoder left as it is. Clicks are the phones' histories before the clock; all phones are
-available.
+Teaches nothing: the learnt targets themselves rank the candidates. A release every few rounds is stood in for
+by item vectors that go part of the way to the targets; texts stay where they are. Clicks are the phones'
+histories before the clock; all phones are available. All signals get the same seeds, coins and noise.
 
-    python benchmarks/signal_quality.py --devices 10000 --clicks 4 8 --epsilons none 2 0.5 --seeds 3
+    python benchmarks/signal_quality.py --epsilons none 8 2 1
+    python benchmarks/signal_quality.py --signals delta delta,learning_rate=5,sharpness=30 --judge learning
+
+`--judge learning` is for choosing constants: half of each item's learning texts are on phones, the other half
+judges, and no evaluation text is read.
 """
 
 import argparse
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +20,15 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS, SIGNALS
 from fedbert.paths import models_folder
-from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS
 from fedbert.plugins import load_named
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import decode, largest_cohort
-from fedbert.randomness import ONCE, Purpose, uniforms
+from fedbert.randomness import ONCE, Purpose, generator, uniforms
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.metrics import mean_metric, rank_histogram
-from fedbert.recommendation.services import ServicesWorld, load_services
+from fedbert.recommendation.services import ServicesWorld, TextsByItem, load_services
 from fedbert.recommendation.sessions import (
     Block,
     Requests,
@@ -33,25 +38,44 @@ from fedbert.recommendation.sessions import (
     draw_candidates,
 )
 from fedbert.results import CANDIDATES
-from fedbert.signals.prototypes.contribution import prototype_layout
-from fedbert.signals.prototypes.evidence import add_round, no_evidence
-from fedbert.signals.prototypes.learner import PublicKnowledge, fit_prior, learn
-from fedbert.signals.prototypes.signal import Prototypes
 from fedbert.signals.report import report_layout, report_sum
-from fedbert.signals.signal import Clicks
+from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, NoisySum, Signal, Targets
 
 ROUNDS_PER_DAY = 12.0
 NON_IID = 1.0
 """Tastes of the published table: twice as far apart as a run's default."""
 
+FOLLOWED = 0.7
+"""How far a release's items go towards the targets: the student's few steps do not go all the way."""
 
-def evaluation(world: ServicesWorld, sessions: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+OLD = "prototypes,centre=0,click_weight=0.1"
+"""The signal as it was before texts were centred."""
+
+
+def halves(texts: TextsByItem) -> tuple[TextsByItem, TextsByItem]:
+    """Return the texts of each item in two halves, at random; an item's only text is in both."""
+    draw = generator(0, Purpose.SAMPLE, 1)
+    parts: tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]] = ([], [])
+    for start, count in zip(texts.start, texts.count, strict=True):
+        own = draw.permutation(texts.text[start : start + count])
+        parts[0].append(own[: (count + 1) // 2])
+        parts[1].append(own[count // 2 :])
+    grouped = []
+    for part in parts:
+        counts = np.array([len(own) for own in part])
+        grouped.append(TextsByItem(np.concatenate(part), np.cumsum(counts) - counts, counts))
+    return grouped[0], grouped[1]
+
+
+def sessions(
+    world: ServicesWorld, texts: TextsByItem, count: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return (text [s], candidates [s, 20], the truth first) of sessions drawn by popularity."""
     catalogue = world.public.catalogue
     cumulative = np.cumsum(catalogue.popularity)
-    draw = uniforms(0, Purpose.SAMPLE, ONCE, 0, sessions, 2 + candidate_draws(CANDIDATES))
+    draw = uniforms(0, Purpose.SAMPLE, ONCE, 0, count, 2 + candidate_draws(CANDIDATES))
     item = draw_by_weight(cumulative / cumulative[-1], draw[:, 0])
-    text = world.evaluation.pick(item, draw[:, 1])
+    text = texts.pick(item, draw[:, 1])
     candidates = draw_candidates(catalogue, item, draw[:, 2:], CANDIDATES)
     truth_first = np.argsort(candidates != item[:, None], axis=1, kind="stable")
     return text, np.take_along_axis(candidates, truth_first, axis=1)
@@ -66,115 +90,156 @@ def ndcg(
     return float(mean_metric(rank_histogram(ranks, CANDIDATES), "ndcg@10"))
 
 
+@dataclass(frozen=True)
+class View:
+    """What the server knows; `released` are the item vectors of each release so far."""
+
+    names: NDArray[np.float32]
+    text_items: NDArray[np.int64]
+    public: NDArray[np.float32]
+    released: tuple[NDArray[np.float32], ...]
+
+    def items(self, release: int) -> NDArray[np.float32]:
+        """Return a release's item vectors."""
+        return self.released[release]
+
+    def texts(self, release: int) -> NDArray[np.float32]:
+        """Return the public texts: the same in every release."""
+        return self.public
+
+
+def signal_of(spec: str) -> Signal:
+    """Return the signal that ``name,constant=value,...`` describes."""
+    name, *constants = spec.split(",")
+    pairs = (each.partition("=") for each in constants)
+    made: Signal = load_named(name, SIGNALS, "signal", "signal")(
+        **{key: float(value) for key, _, value in pairs}
+    )
+    return made
+
+
 def learnt(
-    world: ServicesWorld,
+    signal: Signal,
     vectors: NDArray[np.int8],
-    public: PublicKnowledge,
+    view: View,
     history: Requests,
     mechanism: Mechanism,
-    clicks: int,
-    weights: tuple[float, float],
     devices: DeviceRange,
+    release_every: int,
 ) -> NDArray[np.float32]:
     """Return the targets `[item, dim]` after the mechanism's rounds; `history` is that of `devices`."""
-    text, item = history.text[:, -clicks:], history.item[:, -clicks:]
-    rank = np.zeros(item.shape, np.int8)
-    signal, settings = Prototypes(), mechanism.settings
-    own = prototype_layout(world.public.catalogue.items, vectors.shape[1], beta=weights[0])
+    settings = mechanism.settings
     layout = report_layout(
-        own,
+        signal.layout(*view.names.shape),
         clip_norm=settings.clip_norm,
         largest_cohort=largest_cohort(devices.count, mechanism.round_rate),
-        gamma=weights[1],
     )
-    evidence, opened = no_evidence(own), list[int]()
+    memory, first = signal.start(layout.signal, view), view.names
+    rank = np.zeros(history.item.shape, np.int8)
+    targets, opened = Targets(view.names, np.zeros(len(view.names), np.float32)), list[int]()
     pending = np.zeros(layout.size)
     for number in range(1, settings.rounds + 1):
-        joins = mechanism.joins(devices, number)
-        joined = Clicks(vectors, text[joins], item[joins], rank[joins])
+        joins, release = mechanism.joins(devices, number), len(view.released) - 1
+        items = np.rint(view.items(release) * INT8_UNIT_LENGTH).astype(np.int8)
+        joined = Clicks(vectors, history.text[joins], history.item[joins], rank[joins], items)
         pending += decode(report_sum(signal, layout, joined), layout.scale)
         gathered = mechanism.gathered(number)
         if not gathered:
             continue
         opened.append(number)
         noisy, _ = layout.split(pending + mechanism.on_sum(devices.seed, number, layout.size))
-        expected = gathered * mechanism.round_rate * devices.count
-        evidence = add_round(evidence, own, noisy, mechanism.total_sigma(opened), expected)
         pending = np.zeros(layout.size)
-    return learn(evidence, public).vectors
+        expected = gathered * mechanism.round_rate * devices.count
+        sigmas = mechanism.total_sigma([number]), mechanism.total_sigma(opened)
+        memory, targets = signal.learn(
+            layout.signal, memory, NoisySum(number, release, noisy, sigmas[0], expected, sigmas[1]), view
+        )
+        if number % release_every == 0:
+            trust = FOLLOWED * targets.weights[:, None]
+            moved = trust * targets.vectors + (1 - trust) * first
+            stored = np.rint(INT8_UNIT_LENGTH * moved / np.linalg.norm(moved, axis=1, keepdims=True))
+            released = (stored / INT8_UNIT_LENGTH).astype(np.float32)
+            view = replace(view, released=(*view.released, released))
+    return targets.vectors
 
 
 def main() -> None:
     """Print a table of nDCG@10 and of the share of the gap that is closed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--signals", nargs="+", default=[OLD, "prototypes", "delta"])
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--release-every", type=int, default=3)
     parser.add_argument("--sampling-probability", type=float, default=0.1)
-    parser.add_argument("--clicks", type=int, nargs="+", default=[4, 8])
-    parser.add_argument("--clip-norm", type=float, default=2.0)
-    parser.add_argument("--beta", type=float, default=0.1)
-    parser.add_argument("--gamma", type=float, default=0.1)
+    parser.add_argument("--clicks", type=int, default=8)
+    parser.add_argument("--clip-norms", type=float, nargs="+", default=[1.0])
     parser.add_argument("--mechanism", choices=list(MECHANISMS), default=DEFAULT_MECHANISM)
-    parser.add_argument("--epsilons", nargs="+", default=["none", "2", "0.5"])
+    parser.add_argument("--epsilons", nargs="+", default=["none", "8", "2", "1"])
+    parser.add_argument("--judge", choices=["evaluation", "learning"], default="evaluation")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
     flags = parser.parse_args()
 
     world = load_services()
     encoder = Int8Encoder(load_artefact(models_folder() / "default"), threads=2)
-    catalogue, public_data = world.public.catalogue, world.public
+    public_data, judging = world.public, world.evaluation
+    if flags.judge == "learning":
+        on_phones, judging = halves(world.learning)
+        world = replace(world, learning=on_phones)
     vectors = encoder.encode(world.texts)
-    unit = vectors.astype(np.float32) / 127
-    names = encoder.encode(catalogue.texts, "item").astype(np.float64) / 127
+    unit = vectors.astype(np.float32) / INT8_UNIT_LENGTH
+    names = encoder.encode(public_data.catalogue.texts, "item").astype(np.float32) / INT8_UNIT_LENGTH
     labelled = np.flatnonzero(np.asarray(public_data.split) == "train")
-    public = PublicKnowledge(
-        names,
-        encoder.encode([public_data.texts[i] for i in labelled]).astype(np.float64) / 127,
-        public_data.item[labelled].astype(np.int64),
-    )
+    texts = encoder.encode([public_data.texts[i] for i in labelled]).astype(np.float32) / INT8_UNIT_LENGTH
+    view = View(names, public_data.item[labelled].astype(np.int64), texts, (names,))
     pooled = np.stack(
         [
             unit[world.learning.text[a : a + n]].mean(0)
             for a, n in zip(world.learning.start, world.learning.count, strict=True)
         ]
     )
-    text, candidates = evaluation(world, 20_000)
-    low, prior, high = (
-        ndcg(unit, targets / np.linalg.norm(targets, axis=1, keepdims=True), text, candidates)
-        for targets in (names, fit_prior(public).means, pooled)
+    judged = sessions(world, judging, 20_000)
+    low, high = (
+        ndcg(unit, targets / np.linalg.norm(targets, axis=1, keepdims=True), *judged)
+        for targets in (names, pooled)
     )
-    print(
-        f"{catalogue.items} items, dim {encoder.dim}: names {low:.4f}  prior {prior:.4f}  pooled {high:.4f}"
-    )
-    tier = np.zeros(flags.devices, np.int8)
+    print(f"judged on {flags.judge} texts: names {low:.4f}  pooled {high:.4f}", flush=True)
+    histories = []
+    for seed in range(flags.first_seed, flags.first_seed + flags.seeds):
+        devices = DeviceRange(seed, 0, flags.devices)
+        tier = np.zeros(flags.devices, np.int8)
+        block = Block(devices, tier, WorldSettings(non_iid=NON_IID), devices.count)
+        whole = clicked_history(world, block, ClickModel())
+        newest = Requests(whole.text[:, -flags.clicks :], whole.item[:, -flags.clicks :])
+        histories.append((devices, newest))
     kind = load_named(flags.mechanism, MECHANISMS, "mechanism", "mechanism")
-    for clicks in flags.clicks:
-        for word in flags.epsilons:
+    for word in flags.epsilons:
+        for clip_norm in flags.clip_norms:
             mechanism = kind.make(
                 PrivacySettings(
                     epsilon=None if word == "none" else float(word),
                     delta=1e-6,
                     sampling_probability=flags.sampling_probability,
-                    clip_norm=flags.clip_norm,
+                    clip_norm=clip_norm,
                     rounds=flags.rounds,
                     rounds_per_day=ROUNDS_PER_DAY,
                     devices=flags.devices,
                 )
             )
-            found = []
-            for seed in range(flags.seeds):
-                devices = DeviceRange(seed, 0, flags.devices)
-                block = Block(devices, tier, WorldSettings(non_iid=NON_IID), devices.count)
-                history = clicked_history(world, block, ClickModel())
-                targets = learnt(
-                    world, vectors, public, history, mechanism, clicks, (flags.beta, flags.gamma), devices
+            for spec in flags.signals:
+                signal = signal_of(spec)
+                found = [
+                    ndcg(
+                        unit, learnt(signal, vectors, view, own, mechanism, who, flags.release_every), *judged
+                    )
+                    for who, own in histories
+                ]
+                mean = float(np.mean(found))
+                print(
+                    f"epsilon {word:>4}  C {clip_norm:g}  {spec:<40} nDCG@10 {mean:.4f} "
+                    f"({min(found):.4f} to {max(found):.4f})  closed {(mean - low) / (high - low):.0%}",
+                    flush=True,
                 )
-                found.append(ndcg(unit, targets, text, candidates))
-            mean = float(np.mean(found))
-            print(
-                f"clicks {clicks}  epsilon {word:>4}  nDCG@10 {mean:.4f} "
-                f"({min(found):.4f} to {max(found):.4f})  closed {(mean - low) / (high - low):.0%}",
-                flush=True,
-            )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import reason
-from fedbert.results import Gap, PrivacyRow, RunResult, load_run
+from fedbert.results import Gap, PrivacyRow, RunResult, audit_failure, load_run
 from fedbert.resume import can_be_resumed, finish
 from fedbert.run_folder import release, reserve
 from fedbert.scenario import Execution, Scenario
@@ -131,14 +131,14 @@ def run(
 
     Interrupting the kernel, or Ctrl-C, ends a run with the rounds that are finished. Raises FedbertError
     for whatever is wrong with the scenario's files or the folder, and RunStopped if something failed on the
-    way.
+    way. Warns if the audit of a private run found a fault.
     """
     scenario, execution = scenario or Scenario(), execution or Execution()
     place = Path(folder) if folder is not None else execution.output
     if place is None:
         if execution.trackers:
             raise invalid("trackers", execution.trackers, "come with a folder", "give run one")
-        return _simulated(scenario, execution, progress)
+        return _sound(_simulated(scenario, execution, progress))
     from fedbert.reporting.run.folder import prepare_folder, write_run_folder
     from fedbert.tracking.registry import open_trackers
 
@@ -159,7 +159,15 @@ def run(
             trackers.stopped("the run was stopped")
     finally:
         release(place)
-    return out
+    return _sound(out)
+
+
+def _sound(run: Run) -> Run:
+    """Return `run`, with a warning that nobody overlooks if its audit found a fault."""
+    fault = audit_failure(run.result)
+    if fault is not None:
+        warnings.warn(str(fault), stacklevel=3)
+    return run
 
 
 def _simulated(scenario: Scenario, execution: Execution, progress: bool, **where: Any) -> Run:

@@ -48,7 +48,7 @@ def write_as_one(folder: Path, contents: Mapping[str, bytes], remove: Iterable[s
 def _stage(staging: Path, folder: Path, contents: Mapping[str, bytes], remove: list[str]) -> None:
     names = [*contents, *remove]
     for part in (NEW, _OLD):
-        for parent in {(staging / part / name).parent for name in names} | {staging / part}:
+        for parent in sorted({(staging / part / name).parent for name in names} | {staging / part}):
             parent.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         put(staging / NEW / name, content)
@@ -58,7 +58,7 @@ def _stage(staging: Path, folder: Path, contents: Mapping[str, bytes], remove: l
         if (folder / name).exists():
             _link(folder / name, staging / _OLD / name)
     put(staging / _RECORD, json.dumps({"write": list(contents), "remove": remove}).encode("ascii"))
-    for made in {(staging / NEW / name).parent for name in contents} | {staging / NEW, staging}:
+    for made in sorted({(staging / NEW / name).parent for name in contents} | {staging / NEW, staging}):
         sync_folder(made)
 
 

@@ -27,6 +27,12 @@ class RunStopped(FedbertError):
     exit_code = 1
 
 
+class AuditFailed(FedbertError):
+    """A finished run whose audit found a fault in its privacy; its results are kept."""
+
+    exit_code = 3
+
+
 def invalid(name: str, value: object, rule: str, next_step: str = "") -> FedbertError:
     """Return the error for a setting `name` whose `value` breaks `rule`.
 

@@ -1,22 +1,22 @@
 """Files, each written whole or not at all, and read with a limit: the one place that opens them.
 
-`write_bytes` and `write_text` write under a temporary name, flush it to the disk and rename it. `Journal`
-appends rows that survive a crash one by one. `read_bytes` and `read_text` take what a user named and refuse
-what cannot be meant: a folder, a pipe, a device, a file of gigabytes, text that is not UTF-8.
+`write_bytes` and `write_text` write under a temporary name, flush it to the disk and rename it. `read_bytes`,
+`read_text` and `sha256_of` take what a user named and refuse what cannot be meant: a folder, a pipe, a
+device, a file of gigabytes, text that is not UTF-8.
 """
 
 import errno
+import hashlib
 import json
 import os
 import re
 import secrets
 import stat
 import tomllib
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO
 
 from fedbert.errors import FedbertError, invalid
 
@@ -26,10 +26,11 @@ TEXT_LIMIT_BYTES = 64_000_000
 SETTINGS_LIMIT_BYTES = 1_000_000
 """Largest TOML file that is read."""
 
+WEIGHTS_LIMIT_BYTES = 8_000_000_000
+"""Largest file that is hashed: the weights of a large encoder in float32 are a sixth of it."""
+
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.partial", re.DOTALL)
 _NAME_BYTES, _PATH_BYTES = 255, 4_095
-_CHECKSUM = "crc32"
-_CHECKSUM_TAIL = re.compile(rb',?"crc32":"([0-9a-f]{8})"\}\Z')
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -150,12 +151,6 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
 class UnreadableFile(FedbertError):
     """A file that cannot be taken; `rule` and `next_step` let a caller name it in its own words."""
 
@@ -174,32 +169,57 @@ def read_bytes(path: Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
     Raises:
         UnreadableFile: if it is missing, no regular file, larger, or cannot be read.
     """
+    with _opened(path, limit_bytes) as descriptor:
+        # Some files, as those of /proc, do not say how large they are.
+        content = b"".join(_parts(descriptor, limit_bytes + 1))
+    if len(content) > limit_bytes:
+        raise _too_large(path, limit_bytes)
+    return content
+
+
+def sha256_of(path: Path, limit_bytes: int = WEIGHTS_LIMIT_BYTES) -> str:
+    """Return the SHA-256 of a regular file, in hexadecimal; raises as `read_bytes` does."""
+    digest, read = hashlib.sha256(), 0
+    with _opened(path, limit_bytes) as descriptor:
+        for part in _parts(descriptor, limit_bytes + 1):
+            digest.update(part)
+            read += len(part)
+    if read > limit_bytes:
+        raise _too_large(path, limit_bytes)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path, limit_bytes: int) -> Iterator[int]:
+    """Give a descriptor of the regular file `path`; what goes wrong inside is UnreadableFile too."""
     if "\0" in str(path):  # Python's own words for it differ from version to version
         raise UnreadableFile(path, "hold no NUL", "check the path")
     try:
         # Without O_NONBLOCK, opening a pipe waits for its writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 raise UnreadableFile(path, "be a regular file", "name a file, not a folder, pipe or device")
-            content = _read_up_to(descriptor, limit_bytes + 1)
+            if found.st_size > limit_bytes:
+                raise _too_large(path, limit_bytes)
+            yield descriptor
         finally:
             os.close(descriptor)
     except FileNotFoundError:
         raise UnreadableFile(path, "exist", "check the path") from None
     except (OSError, ValueError) as error:
         raise UnreadableFile(path, f"be readable ({reason(error)})", "check the file") from None
-    if len(content) > limit_bytes:
-        raise UnreadableFile(path, f"be at most {limit_bytes:,} bytes", "check that it is the right file")
-    return content
 
 
-def _read_up_to(descriptor: int, size_bytes: int) -> bytes:
-    parts = []
+def _too_large(path: Path, limit_bytes: int) -> UnreadableFile:
+    return UnreadableFile(path, f"be at most {limit_bytes:,} bytes", "check that it is the right file")
+
+
+def _parts(descriptor: int, size_bytes: int) -> Iterator[bytes]:
     while size_bytes > 0 and (part := os.read(descriptor, min(size_bytes, 1 << 20))):
-        parts.append(part)
+        yield part
         size_bytes -= len(part)
-    return b"".join(parts)
 
 
 def read_text(path: Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> str:
@@ -251,122 +271,3 @@ def _no_constant(name: str) -> None:
 
 def _first_part(error: ValueError) -> str:
     return reason(error).split(";")[0]
-
-
-class Rows(NamedTuple):
-    """What a journal holds."""
-
-    rows: list[dict[str, Any]]
-    dropped: int  # lines from the first damaged or torn one to the end
-
-
-def _line(row: dict[str, Any]) -> bytes:
-    if _CHECKSUM in row:
-        raise ValueError(f"a row must have no key {_CHECKSUM!r}: it is the checksum's")
-    text = json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-    comma = b"," if row else b""
-    return text[:-1] + comma + b'"crc32":"%08x"}\n' % zlib.crc32(text)
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """Return the row in `line`, or None if it is damaged or torn."""
-    tail = _CHECKSUM_TAIL.search(line)
-    if tail is None:
-        return None
-    text = line[: len(line) - len(tail.group(0))] + b"}"
-    if zlib.crc32(text) != int(tail.group(1), 16):
-        return None
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _journal(content: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows before the first damaged line, and the bytes that they take."""
-    rows: list[dict[str, Any]] = []
-    good_bytes = 0
-    for line in content.splitlines(keepends=True):
-        row = _row(line[:-1]) if line.endswith(b"\n") else None
-        if row is None:
-            break
-        rows.append(row)
-        good_bytes += len(line)
-    return rows, good_bytes
-
-
-def read_journal(path: Path) -> Rows:
-    """Return the rows of a journal up to the first damaged or torn line, and how many lines follow.
-
-    A file that does not exist has no rows. Raises UnreadableFile.
-    """
-    if not path.exists():
-        return Rows([], 0)
-    content = read_bytes(path)
-    rows, good_bytes = _journal(content)
-    return Rows(rows, len(content[good_bytes:].splitlines()))
-
-
-class Journal:
-    """A file of JSON objects, one per line, each on the disk before `append` returns.
-
-    The last key of a line, ``crc32``, is 8 hex digits over the line's other content in canonical JSON (keys
-    sorted, no spaces, ASCII). Opening cuts off what follows the last whole line: new rows can be read then.
-
-    Args:
-        path: the file; made if it does not exist.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._torn = path, False
-        content = read_bytes(path) if path.exists() else b""
-        _, self._good_bytes = _journal(content)
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-            self._cut()
-            sync_folder(path.parent)
-        except OSError as error:
-            raise self._failed(error) from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add `row`, all of it or nothing.
-
-        Raises:
-            FedbertError: if it cannot be written (full disk).
-            ValueError: if it holds NaN or the key ``crc32``.
-        """
-        line = _line(row)
-        try:
-            if self._torn:
-                self._cut()
-            _write_all(self._descriptor, line)
-            os.fsync(self._descriptor)
-        except BaseException as error:
-            self._torn = True
-            with suppress(OSError):  # a part that stays is cut off before the next row
-                self._cut()
-            if isinstance(error, OSError):
-                raise self._failed(error) from None
-            raise
-        self._good_bytes += len(line)
-
-    def close(self) -> None:
-        """Close the file; may be called twice."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _cut(self) -> None:
-        os.ftruncate(self._descriptor, self._good_bytes)
-        os.lseek(self._descriptor, self._good_bytes, os.SEEK_SET)
-        self._torn = False
-
-    def _failed(self, error: OSError) -> FedbertError:
-        return FedbertError(f"{str(self.path)!r} cannot be written: {reason(error)}; free some space")

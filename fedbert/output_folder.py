@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from fedbert.errors import FedbertError
-from fedbert.files import is_temporary, reason
+from fedbert.files import is_temporary, not_written, reason, temporary_name
 from fedbert.run_folder import commit
 
 
@@ -23,13 +23,15 @@ def foreign_check(folder: Path, own: Collection[str]) -> Callable[[list[str]], N
     return check
 
 
-def empty_folder(folder: Path, own: Collection[str]) -> None:
-    """Remove the files and folders named in `own` from `folder`."""
-    for path in (folder / name for name in own):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def remove_folder(folder: Path) -> None:
+    """Remove `folder`, which lies in a held one, at once: what cannot be removed has no name any more."""
+    if folder.is_dir():
+        gone = folder.with_name(temporary_name(folder.name))
+        try:
+            folder.rename(gone)
+        except OSError as error:
+            raise not_written(folder, error) from None
+        shutil.rmtree(gone, ignore_errors=True)  # the next to hold the folder tries again
 
 
 def remove_temporary(folder: Path) -> None:

@@ -13,6 +13,7 @@ WORLDS = {
 """Functions that return a `recommendation.world.World`."""
 
 SIGNALS = {
+    "delta": "fedbert.signals.delta.signal:Delta",
     "prototypes": "fedbert.signals.prototypes.signal:Prototypes",
     "public": "fedbert.signals.prototypes.public:Public",
 }

@@ -172,6 +172,9 @@ class Guarded:
         """Take `part`, which was `named`."""
         self._part, self._named = part, named
 
+    def __dir__(self) -> list[str]:
+        return dir(self._part)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -56,6 +56,7 @@ class Purpose(IntEnum):
     TRACE = 29  # once: whose trace a device takes
     PARTICIPATION = 30  # by round: its devices (even), the round itself (odd) (`devices.fitting`)
     UPLOAD = 31  # by round
+    AUDIT = 32  # once: coins of canaries and planted phones
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:

@@ -12,6 +12,8 @@ from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
+from fedbert.errors import AuditFailed
+from fedbert.evidence import EvidenceRow
 from fedbert.files import write_bytes
 from fedbert.machine import MachineRecord
 from fedbert.records import RecordKind, load_record
@@ -32,6 +34,7 @@ LABELS: dict[str, str] = {
     "availability": "modelled",
     "epsilon": "proved",
     "secure_sum": "measured",
+    "audit": "measured",
     "verified_devices": "measured",
     "timing": "measured",
 }
@@ -60,17 +63,25 @@ RoundRow = TypedDict(
     {
         "round": int,
         "hour": float,
-        "auc": float,
-        "mrr": float,
-        "ndcg@5": float,
-        "ndcg@10": float,
-        "hit@1": float,
-        "ndcg@10_low": float,
-        "ndcg@10_high": float,
+        "auc": float | None,
+        "mrr": float | None,
+        "ndcg@5": float | None,
+        "ndcg@10": float | None,
+        "hit@1": float | None,
+        "ndcg@10_low": float | None,
+        "ndcg@10_high": float | None,
         "sessions": int,
+        "users": NotRequired[int | None],
+        "texts": NotRequired[int],
         "scored_ndcg@10": float | None,
         "control_ndcg@10": float | None,
+        "control_ndcg@10_low": NotRequired[float | None],
+        "control_ndcg@10_high": NotRequired[float | None],
+        "control_sessions": NotRequired[int],
         "treated_ndcg@10": float | None,
+        "treated_ndcg@10_low": NotRequired[float | None],
+        "treated_ndcg@10_high": NotRequired[float | None],
+        "treated_sessions": NotRequired[int],
         "outcomes": dict[str, int],
         "epsilon": float | None,
         "epsilon_unamplified": float | None,
@@ -84,7 +95,7 @@ RoundRow = TypedDict(
         "bytes_down": int,
         "downloads": int,
         "installed": dict[str, int],
-        "server_ndcg@10": float,
+        "server_ndcg@10": float | None,
         "released": int | None,
         "gate": str,
         "round_status": str,
@@ -107,11 +118,11 @@ class TierRow(TypedDict):
     outcomes: dict[str, int]
     latency_ms: dict[str, float]
     peak_memory_bytes: dict[str, float]
-    energy_mj_per_session: float
+    energy_mj_per_session: float | None
     energy_mj_per_round: NotRequired[float | None]
     energy_mj_per_round_by: NotRequired[dict[str, float]]
     energy_mj_per_day_by: NotRequired[dict[str, float]]
-    install_ms: float
+    install_ms: float | None
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float
@@ -135,13 +146,19 @@ class ComparisonRow(TypedDict):
     system: str
     inputs: str
     quality: Metrics
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    sessions: NotRequired[int]
+    users: NotRequired[int | None]
+    texts: NotRequired[int]
     tiers: NotRequired[dict[str, Metrics]]
 
 
 class Gap(TypedDict):
-    """What the signals won, by the int8 student on all evaluation sessions: full scoring."""
+    """What the signals won, by the int8 student on all evaluation sessions: full scoring.
+
+    A share `closed` is None where the gap is small against its error (`Figures` has the reason).
+    """
 
     release_0: float
     final: float
@@ -151,6 +168,76 @@ class Gap(TypedDict):
     text_only_final: float
     text_only_pooled: float
     text_only_closed: float | None
+
+
+class Figures(TypedDict):
+    """Differences in nDCG@10 on the same evaluation sessions, and shares of the gap, with their evidence.
+
+    won: final release minus release 0. gap: pooled-data bound minus release 0. closed: won / gap. All from
+    text, history and user model, or from the text alone.
+    """
+
+    won: EvidenceRow
+    gap: EvidenceRow
+    closed: EvidenceRow
+    text_only_won: EvidenceRow
+    text_only_gap: EvidenceRow
+    text_only_closed: EvidenceRow
+
+
+class BaselineRow(TypedDict):
+    """The final release against one baseline on the same sessions, both from all that they see.
+
+    difference: final release minus baseline. pooled: pooled-data bound minus baseline.
+    """
+
+    id: str
+    system: str
+    ndcg: float
+    difference: EvidenceRow
+    pooled: EvidenceRow
+
+
+class ArmsRow(TypedDict):
+    """Treated devices against the control group, scored sessions from `first_round` on."""
+
+    first_round: int | None
+    treated: EvidenceRow
+    control: EvidenceRow
+    difference: EvidenceRow
+
+
+class HeldRow(TypedDict):
+    """Rounds that were held for one reason."""
+
+    rounds: list[int]
+    reason: str
+    advice: str
+
+
+class Said(TypedDict):
+    """The findings in sentences; an empty one has nothing to say."""
+
+    won: str
+    delivery: str
+    gap: str
+    arms: str
+    baselines: str
+    held: str
+
+
+class Findings(TypedDict):
+    """What a run shows and what it does not; `interval` says what its intervals are of."""
+
+    interval: str
+    figures: Figures
+    final: float | None
+    release_0: float | None
+    pooled: float | None
+    baselines: list[BaselineRow]
+    arms: ArmsRow
+    held: list[HeldRow]
+    said: Said
 
 
 class Projection(TypedDict):
@@ -199,6 +286,54 @@ class PrivacyRow(TypedDict):
     budget: NotRequired[str]
 
 
+class AuditBoundRow(TypedDict):
+    """What one adversary really gets along one path, as a lower bound, beside what was proved."""
+
+    path: str
+    adversary: str
+    canaries: int
+    rounds: int
+    epsilon: float
+    epsilon_one_run: float
+    epsilon_sure: float
+    proved: float
+    epsilon_without_noise: float
+
+
+class NoiseTestRow(TypedDict):
+    """One test of the noise that the aggregator adds."""
+
+    test: str
+    p_value: float
+    measured: float
+
+
+class ExposureRow(TypedDict):
+    """What single reports give away without their masks; `items` and `texts` are shares in 0..1."""
+
+    reports: int
+    clicks: int
+    candidate_items: int
+    candidate_texts: int
+    items: float
+    texts: float
+
+
+class AuditRow(TypedDict):
+    """The audit of a private run (`fedbert.simulation.audit`)."""
+
+    level: str
+    significance: float
+    family_level: float
+    passed: bool
+    failures: list[str]
+    note: str | None
+    bounds: list[AuditBoundRow]
+    noise: list[NoiseTestRow]
+    exposure: ExposureRow | None
+    wall_s: float
+
+
 class VerifiedRow(TypedDict):
     """One device that was really run under a hard memory limit."""
 
@@ -226,17 +361,47 @@ class DeviceErrorRow(TypedDict):
     note: str
 
 
+class EngineRow(TypedDict):
+    """Measured over predicted time in one engine and precision: smallest, median, largest over `rows`."""
+
+    engine: str
+    precision: str
+    networks: str
+    devices: str
+    label: str
+    rows: int
+    factor_low: float
+    factor_median: float
+    factor_high: float
+
+
 class DeviceErrors(TypedDict):
-    """How far off the device model is (`fedbert.devices.errors_table`)."""
+    """How far off the device model is (`fedbert.devices.errors_table`), and the engine it predicts.
+
+    `engine` is null for profiles of a run's own, which say so in their sources.
+    """
 
     made_by: str
+    engine: NotRequired[str | None]
     rows: list[DeviceErrorRow]
+    engines: NotRequired[list[EngineRow]]
     note: str | None
 
 
 def is_private(privacy: PrivacyRow) -> bool:
     """Return whether anything bounds what the run reveals."""
     return privacy["mode"] != "none"
+
+
+def audit_failure(result: "RunResult") -> AuditFailed | None:
+    """Return the error of a run whose audit found a fault; None if it found none, or there was no audit."""
+    audit = result.get("audit")
+    if audit is None or audit["passed"]:
+        return None
+    return AuditFailed(
+        f"the audit found a fault: {'; '.join(audit['failures'])}; the results are kept, but do not rely on "
+        "their epsilon"
+    )
 
 
 def is_bounded(row: RoundRow) -> bool:
@@ -259,6 +424,16 @@ class TableRow(TypedDict):
     ignored_columns: list[str]
 
 
+class ShownRow(TypedDict):
+    """What was read of the lists that users chose from (`fedbert.recommendation.shown.ShownFacts`)."""
+
+    rows: int
+    history_rows: int
+    median_items: float
+    rows_filled: int
+    filled_share: float
+
+
 class LogRow(TypedDict):
     """What was read of the user's own catalogue and log (`fedbert.recommendation.log_facts.LogFacts`)."""
 
@@ -278,6 +453,7 @@ class LogRow(TypedDict):
     cut: str | None
     learning_share: float
     min_rating: float | None
+    shown: NotRequired[ShownRow | None]
 
 
 class TraceRow(TypedDict):
@@ -317,7 +493,7 @@ ModelFacts = TypedDict(
         "vocabulary": NotRequired[int],
         "parameters": NotRequired[int | None],
         "teacher": Any,
-        "public_validation_ndcg@10": NotRequired[float],
+        "public_validation_ndcg@10": NotRequired[float | None],
     },
 )
 
@@ -348,7 +524,7 @@ class TotalsRow(TypedDict):
 
     sessions: int
     scored: int
-    scored_share: NotRequired[float]
+    scored_share: NotRequired[float | None]
     clicks: int
     reports: NotRequired[int]
     downloads: NotRequired[int]
@@ -380,6 +556,7 @@ class Underway(TypedDict):
     rounds: list[RoundRow]
     comparison: list[ComparisonRow]
     gap: Gap | None
+    findings: NotRequired[Findings]
 
 
 class RunResult(Underway):
@@ -404,6 +581,7 @@ class RunResult(Underway):
     latency_histogram: dict[str, list[float]]
     memory_histogram: dict[str, list[float]]
     secure_sum: SecureSumRow
+    audit: NotRequired[AuditRow]
     traffic: TrafficRow
     verified_devices: NotRequired[list[VerifiedRow]]
     totals: TotalsRow

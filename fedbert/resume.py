@@ -9,6 +9,7 @@ versions of what the figures depend on.
 """
 
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fedbert.errors import FedbertError, RunStopped
-from fedbert.files import Journal, reason, write_text
+from fedbert.files import UnreadableFile, reason, sha256_of, write_text
+from fedbert.journal import Journal
 from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import (
     EXECUTION_KEYS,
@@ -55,7 +57,7 @@ def input_digests(scenario: Scenario) -> dict[str, str]:
         value = getattr(scenario, key)
         path = Path(str(value).rpartition(":")[0] if ".py:" in str(value) else str(value))
         if path.is_absolute() and path.is_file():
-            found[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[key] = _digest(key, path)
     for key, pattern in (("profiles", "*.toml"), ("model", "*"), ("teacher", "*")):
         value = getattr(scenario, key)
         # A model's server folder lies beside it (`federation.server.server_folder`).
@@ -64,11 +66,16 @@ def input_digests(scenario: Scenario) -> dict[str, str]:
             digest = hashlib.sha256()
             for path in (path for folder in folders for path in sorted(folder.rglob(pattern))):
                 if path.is_file():
-                    with path.open("rb") as file:
-                        content = hashlib.file_digest(file, "sha256").digest()
-                    digest.update(path.name.encode() + content)
+                    digest.update(os.fsencode(path.name) + bytes.fromhex(_digest(key, path)))
             found[key] = digest.hexdigest()
     return found
+
+
+def _digest(key: str, path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except UnreadableFile as error:
+        raise error.of(key, str(path)) from None
 
 
 def saved_settings(folder: Path) -> dict[str, Any]:
@@ -76,7 +83,12 @@ def saved_settings(folder: Path) -> dict[str, Any]:
     for path in (folder / CHECKPOINT / SCENARIO, folder / SCENARIO):
         if path.is_file():
             return read_toml(path)
-    raise FedbertError(
+    raise not_begun(folder)
+
+
+def not_begun(folder: Path) -> FedbertError:
+    """Return the error for a folder without a run to go on with."""
+    return FedbertError(
         f"resume(={str(folder)!r}) must be the folder of a run, and none was begun there; name another"
     )
 

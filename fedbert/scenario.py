@@ -44,7 +44,7 @@ class Scenario(Settings):
         default=None, description="catalogue file (item, text[, popularity]) of the interactions world"
     )
     interactions: Path | None = Field(
-        default=None, description="file (user, item, timestamp[, rating]) of the interactions world"
+        default=None, description="file (user, item, timestamp[, rating][, candidates]) of that world"
     )
     split: Literal["date", "own-time"] = Field(
         default="date",
@@ -100,7 +100,7 @@ class Scenario(Settings):
     signal: str = Field(
         default="prototypes",
         min_length=1,
-        description="what a device sends: prototypes, public (nothing), or my.py:Name of your own",
+        description="what a device sends: prototypes, delta, public (nothing), or my.py:Name of your own",
     )
     mechanism: str = Field(
         default=DEFAULT_MECHANISM,
@@ -144,6 +144,9 @@ class Scenario(Settings):
     )
     noise_seed: int | None = Field(
         default=None, ge=0, le=2**63 - 1, description="seed of the noise; default: follows from seed"
+    )
+    audit: Literal["quick", "full", "off"] = Field(
+        default="quick", description="how a private run is attacked when it is over, to check its proof"
     )
 
     release_every: int = Field(default=3, ge=1, description="rounds between two releases to devices")
@@ -377,7 +380,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "budget", "sampling_probability", "over_selection"),
-        *("clip_norm", "min_reports", "noise_cohort", "noise_seed"),
+        *("clip_norm", "min_reports", "noise_cohort", "noise_seed", "audit"),
     ),
     "computing": (
         *("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key", "cache"),

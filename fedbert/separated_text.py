@@ -64,7 +64,7 @@ def _blank(record: list[str]) -> bool:
     return not any(cell.strip() for cell in record)
 
 
-def _first(text: str, separator: str) -> list[str]:
+def first_names(text: str, separator: str) -> list[str]:
     """Return the names in the header, nothing if it cannot be read with that separator."""
     try:
         for record in _reader(text[:_HEADER_LETTERS], separator):
@@ -80,7 +80,7 @@ def read_header(setting: str, path: Path, text: str, columns: Sequence[str]) -> 
 
     Raises FedbertError if there is none that can be read, or two separators fit.
     """
-    found = {separator: _first(text, separator) for separator in SEPARATORS}
+    found = {separator: first_names(text, separator) for separator in SEPARATORS}
     fitting = [separator for separator, header in found.items() if set(columns) <= set(header)]
     if len({len(found[separator]) for separator in fitting}) > 1:
         names = " or ".join(f"{SEPARATORS[separator]}s" for separator in fitting)

@@ -5,7 +5,8 @@ or turned into text on the way: what was read or passed over is in `TableFacts`,
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, read_bytes
-from fedbert.separated_text import MOST_ROWS, SEPARATORS, decoded, read_header, read_rows
+from fedbert.separated_text import MOST_ROWS, SEPARATORS, decoded, first_names, read_header, read_rows
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -225,6 +226,32 @@ def read_table(setting: str, path: Path, columns: Sequence[str], optional: Seque
 
     Text of a CSV stays text, so that ids keep their leading zeros. Raises FedbertError.
     """
+    with _readable(setting, path):
+        if path.suffix.lower() == ".parquet":
+            table = _read_parquet(setting, path, columns, optional)
+        else:
+            table = _read_text(setting, path, columns, optional)
+    if table.data.num_rows == 0:
+        raise invalid(setting, str(path), "have at least one row", "fill it")
+    return table
+
+
+def read_headers(setting: str, path: Path) -> list[list[str]]:
+    """Return the names of a table's columns; of a CSV as each separator would split them.
+
+    Raises FedbertError if the file cannot be read as a table.
+    """
+    with _readable(setting, path):
+        if path.suffix.lower() == ".parquet":
+            with pq.ParquetFile(path) as file:
+                return [file.schema_arrow.names]
+        text = decoded(setting, path, read_bytes(path, TABLE_LIMIT_BYTES))
+        return [names for separator in SEPARATORS if (names := first_names(text, separator))]
+
+
+@contextmanager
+def _readable(setting: str, path: Path) -> Iterator[None]:
+    """Check that `path` can be a table, and turn what fails while it is read into one line."""
     shown = str(path)
     if not path.is_file():
         raise invalid(setting, shown, "be a file", "check the path")
@@ -234,10 +261,7 @@ def read_table(setting: str, path: Path, columns: Sequence[str], optional: Seque
         if path.stat().st_size > TABLE_LIMIT_BYTES:
             rule = f"be at most {TABLE_LIMIT_BYTES:,} bytes"
             raise invalid(setting, shown, rule, "leave out rows or columns")
-        if path.suffix.lower() == ".parquet":
-            table = _read_parquet(setting, path, columns, optional)
-        else:
-            table = _read_text(setting, path, columns, optional)
+        yield
     except UnreadableFile as error:
         raise error.of(setting, shown) from None
     except (pa.ArrowException, ValueError) as error:
@@ -245,9 +269,6 @@ def read_table(setting: str, path: Path, columns: Sequence[str], optional: Seque
         raise invalid(setting, shown, f"be a readable table ({reason})", "mend the file") from None
     except OSError as error:
         raise invalid(setting, shown, f"be readable ({error.strerror or error})", "check the file") from None
-    if table.data.num_rows == 0:
-        raise invalid(setting, shown, "have at least one row", "fill it")
-    return table
 
 
 def _used(

@@ -1,7 +1,8 @@
 """Write device_profiles/*.toml, fleets/*.toml and errors.json from the tables in device_profiles/sources.
 
 Every number of a profile is computed from those files and gets a line in its [sources]. ``--report`` writes
-nothing and prints the tables of docs/devices.md; ``--errors`` writes errors.json alone (and takes a minute).
+nothing and prints the tables of docs/devices.md; ``--errors`` writes errors.json and sources/added_rows.csv
+alone (and takes two minutes).
 The excerpts themselves are written by ``excerpt_devices.py`` and ``build_links.py``.
 """
 
@@ -17,9 +18,11 @@ import tomli_w
 
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.errors_table import ERRORS_FILE, load_errors
+from fedbert.devices.fitting.added_rows import ADDED, COLUMNS, added_table, compare_added
 from fedbert.devices.fitting.assumptions import Assumptions, FleetFacts, read_assumptions
 from fedbert.devices.fitting.availability_report import availability_table
 from fedbert.devices.fitting.energy_report import energy_table
+from fedbert.devices.fitting.engines import PREDICTED_FOR
 from fedbert.devices.fitting.errors import all_errors
 from fedbert.devices.fitting.fitting import FLOAT, INT8, Fit, fit
 from fedbert.devices.fitting.measured import parse_clusters, read_cores, read_ncnn
@@ -27,7 +30,7 @@ from fedbert.devices.fitting.memory_report import fit_table as memory_graphs_tab
 from fedbert.devices.fitting.memory_report import memory_table
 from fedbert.devices.fitting.network_report import network_table
 from fedbert.devices.fitting.power import Power, read_power_profile
-from fedbert.devices.fitting.report import errors_table, fit_table, session_table
+from fedbert.devices.fitting.report import engines_table, errors_table, fit_table, session_table
 from fedbert.devices.fitting.threads import parallel_shares
 from fedbert.devices.fitting.transformers import joined, read_bolt, transformer_rates
 from fedbert.devices.fleet_shares import FLEETS_FOLDER, check_folder, load_fleet
@@ -36,7 +39,7 @@ from fedbert.devices.links import load_links
 from fedbert.devices.profiles import LINKS_FILE, NORMAL_P90
 from fedbert.files import write_text
 from fedbert.paths import models_folder
-from fedbert.table_files import rows_of
+from fedbert.table_files import rows_of, write_csv
 from fedbert.units import significant
 
 ROOT = Path(__file__).resolve().parent.parent / "device_profiles"
@@ -173,12 +176,16 @@ def build() -> None:
 
 
 def write_errors() -> None:
-    """Write errors.json: predicted against measured, where it was not fitted."""
+    """Write errors.json, predicted against measured where it was not fitted, and what more rows would add."""
+    errors = all_errors(SOURCES)
     table = {
         "made_by": "python scripts/build_profiles.py --errors",
-        "rows": [*all_errors(SOURCES)],
+        "engine": PREDICTED_FOR,
+        "rows": errors.rows,
+        "engines": errors.engines,
     }
     write_text(ROOT / ERRORS_FILE, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+    write_csv(SOURCES / ADDED, COLUMNS, compare_added(SOURCES))
 
 
 def report() -> None:
@@ -193,6 +200,8 @@ def report() -> None:
     tables = (
         fit_table(single, fitted, shares, model.profiles),
         errors_table(load_errors(ROOT)),
+        engines_table(load_errors(ROOT)),
+        added_table(SOURCES / ADDED),
         session_table(model),
         docs_lines(read_rows(SOURCES / "host_calibration.csv")),
         memory_graphs_table(SOURCES / "memory_graphs.csv"),
@@ -210,7 +219,7 @@ def main() -> int:
     parser.add_argument(
         "--report", action="store_true", help="print tables of docs/devices.md, write nothing"
     )
-    parser.add_argument("--errors", action="store_true", help="write errors.json alone")
+    parser.add_argument("--errors", action="store_true", help="write errors.json and added_rows.csv alone")
     arguments = parser.parse_args()
     if arguments.report:
         report()

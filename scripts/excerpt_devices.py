@@ -12,10 +12,13 @@ from collections import defaultdict
 from pathlib import Path
 
 from fedbert.devices.fitting.energy_report import DRAIN_COLUMNS, DRAIN_RATES
+from fedbert.devices.fitting.engines import SPEECH
 from fedbert.devices.fitting.measured import INT8_SUFFIX, build_age
 from fedbert.devices.fitting.power import EXCERPT_PREFIXES, POWER_PROFILE
 from fedbert.table_files import rows_of, write_csv
 
+# All are on the RK3588.
+SPEECH_COLUMNS = ("engine", "network", "core", "precision", "threads", "audio_seconds", "real_time_factor")
 SOURCES = Path(__file__).resolve().parent.parent / "device_profiles" / "sources"
 
 
@@ -54,6 +57,8 @@ def main() -> int:
     ]
     write_csv(SOURCES / "tinybert_kirin810.csv", ["model", "compiler", "core", "precision", "avg_ms"], bolt)
     shutil.copyfile(devices / "bolt_tinybert" / "LICENSE.md", SOURCES / "LICENSE-bolt.md")
+    speech = rows_of(devices / "onnxruntime_arm" / "rtf.csv")
+    write_csv(SOURCES / SPEECH, SPEECH_COLUMNS, [[row[name] for name in SPEECH_COLUMNS] for row in speech])
     pixel = devices / "power_profile_pixel5"
     kept = [
         [row["name"], row["value"]]

@@ -12,9 +12,10 @@ from hypothesis import settings
 settings.register_profile(
     "fedbert", deadline=None, max_examples=50, database=None, derandomize="CI" in os.environ
 )
-settings.load_profile("fedbert")
+settings.register_profile("fuzz", deadline=None, max_examples=5_000, database=None)
+settings.load_profile("fuzz" if os.environ.get("FEDBERT_FUZZ") == "1" else "fedbert")
 
-APART = ("tests/faults/test_faults.py",)
+APART = ("tests/faults/test_faults.py", "tests/faults/test_writes.py", "tests/test_malformed.py")
 """Files whose tests share nothing: two workers may have a half each."""
 
 LONGEST_FIRST = ("deployment", "tests/federation/test_kills.py", "tests/federation/test_worlds_end_to_end.py")

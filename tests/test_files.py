@@ -10,18 +10,18 @@ import pytest
 
 from fedbert.errors import FedbertError
 from fedbert.files import (
-    Journal,
     UnreadableFile,
     is_temporary,
     read_bytes,
-    read_journal,
     read_json,
     read_text,
     read_toml,
+    sha256_of,
     temporary_name,
     write_bytes,
     write_text,
 )
+from fedbert.journal import Journal, read_journal
 
 
 def _full(descriptor: int) -> None:
@@ -171,3 +171,20 @@ def test_a_row_that_cannot_be_flushed_is_not_there(tmp_path: Path, monkeypatch: 
         with pytest.raises(ValueError, match="not JSON compliant"):
             journal.append({"loss": float("nan")})
     assert read_journal(path) == ([{"round": 1}, {"round": 3}], 0)
+
+
+def test_a_hash_is_that_of_the_content_and_waits_for_nothing(tmp_path: Path) -> None:
+    """SHA-256 of "abc" as FIPS 180-2 gives it; a pipe, a terabyte and one byte too many are refused."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(path, 3) == sha256_of(path)
+    with pytest.raises(UnreadableFile, match="must be at most 2 bytes"):
+        sha256_of(path, 2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnreadableFile, match="must be a regular file"):
+        sha256_of(tmp_path / "pipe")
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UnreadableFile, match="must be at most"):
+        sha256_of(path)

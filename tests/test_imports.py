@@ -15,11 +15,12 @@ LAYERS = [
     {"federation"},
     {"signals"},
     {"recommendation", "privacy", "devices", "ei_bert"},
-    {"scenario", "results", "comparison", "dictionary"},
-    {"files", "table_files", "commits", "run_folder", "output_folder", "provenance", "plugins", "parts"}
-    | {"randomness", "device_range", "intervals", "units", "errors", "paths", "machine"}
+    {"scenario", "results", "comparison", "findings", "dictionary"},
+    {"files", "journal", "table_files", "commits", "run_folder", "output_folder", "provenance"}
+    | {"plugins", "parts"}
+    | {"randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version"}
-    | {"separated_text", "user_tables"},
+    | {"separated_text", "user_tables", "evidence"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FREE = LAYERS[0] | LAYERS[-2] | LAYERS[-1]

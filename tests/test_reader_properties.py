@@ -15,12 +15,16 @@ import tomli_w
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from fedbert.cli.data_check import lines_on
 from fedbert.devices.availability_trace import State, Trace, read_trace, states_at
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.devices.profiles import read_table as read_profile
 from fedbert.ei_bert.teaching.tasks import load_task
 from fedbert.errors import FedbertError
-from fedbert.files import Journal, read_journal, read_json, read_text, read_toml
+from fedbert.files import read_json, read_text, read_toml
+from fedbert.journal import Journal, read_journal
+from fedbert.recommendation.published.mind import read_mind
+from fedbert.recommendation.published.movielens import read_movielens
 from fedbert.recommendation.tables import Split, load_interactions
 from fedbert.user_tables import read_table
 
@@ -91,7 +95,25 @@ def _interactions(path: Path) -> object:
     return load_interactions(path, path)
 
 
+MOVIES = "1::A film (1995)::Drama\n"
+NEWS = "N1\ta\tb\tA title\t\t\t[]\t[]\n"
+
+
+def _beside(name: str, content: str, read: Reader) -> Reader:
+    """Return a reader of the folder of a file, in which `name` lies as well."""
+
+    def reader(path: Path) -> object:
+        (path.parent / name).write_text(content, encoding="utf-8")
+        return read(path.parent)
+
+    return reader
+
+
 READERS: dict[str, tuple[str, Reader]] = {
+    "MovieLens, ratings": ("ratings.dat", _beside("movies.dat", MOVIES, read_movielens)),
+    "MovieLens, 100k": ("u.item", _beside("u.data", "1\t1\t5\t978300760\n", read_movielens)),
+    "MIND, behaviors": ("behaviors.tsv", _beside("news.tsv", NEWS, lambda folder: read_mind([folder]))),
+    "check": ("f.csv", lambda path: lines_on([path], {})),
     "table": ("t.csv", lambda path: read_table("items", path, ("item", "text"))),
     "parquet": ("t.parquet", lambda path: read_table("items", path, ("item", "text"))),
     "world": ("w.csv", _interactions),
@@ -112,6 +134,7 @@ FRAGMENTS = st.lists(
             *(b"\n", b"\r", b",", b'"', b"\xff", b"\0"),
             *(b"[a]", b"=", b"{", b"}", b"PAR1", b"1e999", b"nan", b"-1", b"0x", b"idle", b"a = 1"),
             *(b'{"a":1', b',"crc32":"00000000"}'),
+            *(b"::", b"|", b"1::1::5::978300760\n", b"1\tU1\t11/15/2019 8:55:22 AM\t", b"N1-1", b"N1 N1-0 "),
         )
     ),
     max_size=12,

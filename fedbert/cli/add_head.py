@@ -10,6 +10,7 @@ from fedbert.cli.options import given, options_from
 from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
+from fedbert.run_folder import check_writable
 
 
 def _add_head(**flags: Any) -> None:
@@ -24,6 +25,7 @@ def _add_head(**flags: Any) -> None:
     if asked.output is None and str(folder) != asked.model:
         raise invalid("output", None, "be given for a shipped model", "it is not changed in place")
     target = asked.output or folder
+    check_writable(target)
     if asked.output is not None and not asked.overwrite and target.resolve() != folder.resolve():
         refuse_filled(target)
     bert = EiBert.from_pretrained(folder, budget_bytes=asked.budget_bytes)

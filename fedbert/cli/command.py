@@ -92,9 +92,9 @@ def _is_flag(word: str) -> bool:
 def report_errors(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command with `arguments` (default: those of the process) and return its exit code.
 
-    0 done, 1 failed, 2 wrong input, 130 stopped with Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; errors are one
-    line on standard error. Signals end it in order (`fedbert.interrupts`), and a display that goes away
-    does not end it.
+    0 done, 1 failed, 2 wrong input, 3 an audit found a fault, 130 stopped with Ctrl-C, 143 by SIGTERM, 129 by
+    SIGHUP; errors are one line on standard error. Signals end it in order (`fedbert.interrupts`), and a
+    display that goes away does not end it.
     """
     with standard_streams_as_display():
         try:

@@ -10,7 +10,7 @@ import click
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
-from fedbert.cli.kept import refuse_filled, refuse_present
+from fedbert.cli.kept import check_file, refuse_filled
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
 from fedbert.cli.task_files import read_tasks
@@ -117,11 +117,7 @@ def _make_for_catalogue(asked: CompressionSettings) -> None:
 
 def _search(**flags: Any) -> None:
     asked = SearchSettings(**given(flags))
-    if asked.output.is_dir():
-        raise invalid("output", str(asked.output), "be a file, not a folder", "choose another --output")
-    if not asked.overwrite:
-        refuse_present(asked.output)
-    check_writable(asked.output.parent)
+    check_file(asked.output, "output", asked.overwrite)
     check_writable(asked.work, "work")
     from fedbert.ei_bert.compression.plan import TaskPlan
     from fedbert.ei_bert.compression.public_text import general_sentences

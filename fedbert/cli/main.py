@@ -1,4 +1,4 @@
-"""The command line: ``fedbert run | tradeoff | budget | capacity | compress | report | profiles | ...``.
+"""The command line: ``fedbert run | tradeoff | budget | capacity | compress | report | data | ...``.
 
 Each sub-command is imported when it is asked for, so that ``--help`` answers at once.
 """
@@ -19,6 +19,7 @@ _COMMANDS = {
     "capacity": "what a large fleet takes to serve",
     "compress": "make a student from a teacher",
     "report": "write the report of a command's folder again",
+    "data": "turn published sets into a world, or check your own files",
     "profiles": "check device profiles, or measure this machine into one",
     "keys": "make certificates and keys of a deployment",
     "env": "show versions and machine, for a bug report",

@@ -4,11 +4,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fedbert.cli.command import Command
-from fedbert.cli.kept import refuse_present
+from fedbert.cli.kept import check_file
 from fedbert.cli.options import given, options_from
 from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import ProbeSettings
-from fedbert.errors import invalid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 def _probe(**flags: Any) -> None:
     asked = ProbeSettings(**given(flags))
     output, seed = asked.output, asked.seed
-    if output is not None and output.is_dir():
-        raise invalid("output", str(output), "be a file", "name one in that folder")
-    if output is not None and not asked.overwrite:
-        refuse_present(output)
+    if output is not None:
+        check_file(output, "output", asked.overwrite)
 
     # What is cheap to check comes first: files, then the student, then the teacher.
     tasks = read_tasks(asked.data)

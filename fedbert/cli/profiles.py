@@ -168,6 +168,7 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
     """
     import tomli_w
 
+    from fedbert.cli.kept import check_file
     from fedbert.devices.host.calibrate import calibrate, screen_lines
     from fedbert.devices.host.check import write_rows
     from fedbert.errors import FedbertError
@@ -176,10 +177,10 @@ def calibrate_host(output: Path, seconds: float, verify: bool, rows: Path | None
     if rows is not None and not verify:
         raise FedbertError(f"rows(='{rows}') must come with --verify; leave one of them out")
     for name, path in (("output", output), ("rows", rows)):
-        if path is not None and path.exists() and not overwrite:
-            raise FedbertError(f"{name}(='{path}') must not exist yet; add --overwrite to replace it")
-        if path is not None and not path.absolute().parent.is_dir():
-            raise FedbertError(f"{name}(='{path}') must lie in a folder that exists; make the folder first")
+        if path is not None:
+            check_file(path, name, overwrite)
+    if rows is not None and rows.absolute() == output.absolute():
+        raise FedbertError(f"rows(='{rows}') must be another file than output; choose another --rows")
     with click.progressbar(length=1_000, label="measuring", file=sys.stderr) as bar:
         found = calibrate(seconds, verify, lambda share: bar.update(int(1_000 * share) - bar.pos))
     write_text(output, tomli_w.dumps(found.profile.tables()))

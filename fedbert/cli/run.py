@@ -13,8 +13,8 @@ from fedbert.cli.options import Grouped, given, options_from
 from fedbert.errors import FedbertError
 from fedbert.interrupts import exit_code
 from fedbert.provenance import command_line
-from fedbert.results import RunResult
-from fedbert.resume import can_be_resumed, saved_settings
+from fedbert.results import RUN_FILE, RunResult, audit_failure
+from fedbert.resume import can_be_resumed, not_begun, saved_settings
 from fedbert.run_folder import release, reserve, reserve_next
 from fedbert.scenario import Execution, Scenario
 
@@ -87,7 +87,7 @@ def work(
     The folder is reserved first. `grid` is a Flower Grid to run on, if it is not to be started here.
     """
     from fedbert.cli.run_progress import RunProgress
-    from fedbert.reporting.run.folder import prepare_folder
+    from fedbert.reporting.run.folder import FINISHED, prepare_folder
     from fedbert.tracking.registry import open_trackers
 
     folder = resume or execution.output or default_folder(scenario)
@@ -97,6 +97,8 @@ def work(
         reserve(resume)
     try:
         if resume is not None and not can_be_resumed(folder):
+            if not any((folder / name).exists() for name in (RUN_FILE, FINISHED)):
+                raise not_begun(folder)
             click.echo(f"the run in {folder} is finished; there is nothing to resume")
             return 0
         progress = RunProgress()
@@ -144,13 +146,16 @@ def _finished(
         if not done and can_be_resumed(folder):
             sys.stderr.write(f"to go on: fedbert run --resume {shlex.quote(str(folder))}\n")
     print_summary(output.result, folder)
+    fault = audit_failure(output.result)
+    if fault is not None:
+        raise fault
     return exit_code() if output.interrupted else 0
 
 
 def simulate_visibly(scenario: Scenario, execution: Execution, command: str = "") -> RunResult:
     """Run the real simulation with its progress display and return its result.
 
-    Raises KeyboardInterrupt if Ctrl-C ended the run early.
+    Raises KeyboardInterrupt if Ctrl-C ended the run early, AuditFailed if its audit found a fault.
     """
     from fedbert.cli.run_progress import RunProgress
     from fedbert.simulation.simulate import run
@@ -160,6 +165,9 @@ def simulate_visibly(scenario: Scenario, execution: Execution, command: str = ""
         output = run(scenario, execution, progress, command=command)
     if output.interrupted:
         raise KeyboardInterrupt
+    fault = audit_failure(output.result)
+    if fault is not None:
+        raise fault
     return output.result
 
 

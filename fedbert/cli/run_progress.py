@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from fedbert.display import display
+from fedbert.findings import advice, held_reason
 from fedbert.reporting.parts import text
 from fedbert.results import RoundRow, is_bounded
 from fedbert.scenario import Execution, Scenario
@@ -137,6 +138,15 @@ class RunProgress:
         if self._live is None:
             shown = (value if name in SAY_ALL else f"{name} {value}" for name, value in self._figures())
             self._line(", ".join(shown))
+        self._say_why_held(row)
+
+    def _say_why_held(self, row: RoundRow) -> None:
+        """Say why a round was held and which flag helps, once for rounds held for one reason in a row."""
+        reason = held_reason(row)
+        before = held_reason(self._rows[-2]) if len(self._rows) > 1 else None
+        if reason is not None and reason != before:
+            help_ = advice(reason)
+            self.note(f"round {row['round']} was held: {reason}" + (f"; {help_}" if help_ else ""))
 
     def note(self, text: str) -> None:
         """Show one line above the display."""
@@ -169,13 +179,15 @@ class RunProgress:
         left = self._seconds_left()
         figures = [
             ("round", f"{row['round']}/{self._rounds_planned}"),
-            ("nDCG@10", f"{row['ndcg@10']:.3f}"),
+            ("nDCG@10", "no session" if row["ndcg@10"] is None else f"{row['ndcg@10']:.3f}"),
             ("epsilon" if is_bounded(row) else "privacy", text.epsilon(row["epsilon_unamplified"])),
             ("speed", f"{text.significant(self._devices_per_s)} devices/s"),
             ("elapsed", text.duration(self._clock() - self._started_s)),
         ]
         if left is not None and self._rounds_left:
             figures.append(("left", text.duration(left)))
+        if held := sum(held_reason(row) is not None for row in self._rows):
+            figures.append(("held so far", str(held)))
         return figures
 
     def _line(self, line: str) -> None:
@@ -212,7 +224,7 @@ class RunProgress:
         )
         parts: list[Any] = [bar, figures]
         if len(self._rows) > 1:
-            trend = sparkline([row["ndcg@10"] for row in self._rows][-60:])
+            trend = sparkline([seen for row in self._rows if (seen := row["ndcg@10"]) is not None][-60:])
             parts.append(Text.assemble(("nDCG@10 as users see it  ", "dim"), (trend, "cyan")))
         if self._stage:
             parts.append(Text(f"{self._stage} ...", style="italic"))

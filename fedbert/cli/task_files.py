@@ -16,7 +16,14 @@ def read_tasks(paths: Sequence[Path]) -> "tuple[Task, ...]":
 
     tasks = load_tasks(paths)
     for task in tasks:
-        if task.read is not None:
-            parts = ", ".join(f"{len(part):,} {name}" for name, part in task.parts() if len(part))
-            click.echo(f"{task.read.line()}; {len(task.labels)} labels, texts: {parts}")
+        if line := task_line(task):
+            click.echo(line)
     return tasks
+
+
+def task_line(task: "Task") -> str:
+    """Return what was read of a task's file, '' for a task of no file."""
+    if task.read is None:
+        return ""
+    parts = ", ".join(f"{len(part):,} {name}" for name, part in task.parts() if len(part))
+    return f"{task.read.line()}; {len(task.labels)} labels, texts: {parts}"

@@ -46,11 +46,33 @@ class ErrorRow(_Strict):
         return self
 
 
+class EngineFactors(_Strict):
+    """Measured over predicted time in one engine and precision, over `rows` measurements."""
+
+    engine: str = Field(min_length=1)
+    precision: Literal["int8", "half", "float"]
+    networks: str = Field(min_length=1)
+    devices: str = Field(min_length=1)
+    label: Literal["measured", "modelled", "proved"]
+    rows: int = Field(ge=1)
+    factor_low: float = Field(gt=0)
+    factor_median: float = Field(gt=0)
+    factor_high: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _factors_rise(self) -> Self:
+        if not self.factor_low <= self.factor_median <= self.factor_high:
+            raise ValueError("must rise: factor_low <= factor_median <= factor_high")
+        return self
+
+
 class ErrorTable(_Strict):
-    """All rows, and the command that makes them."""
+    """All rows, the engine whose times are predicted, how others differ, and the command that makes it."""
 
     made_by: str = Field(min_length=1)
+    engine: str = Field(min_length=1)
     rows: list[ErrorRow] = Field(min_length=1)
+    engines: list[EngineFactors] = Field(min_length=1)
 
 
 def load_errors(folder: Path | None = None) -> ErrorTable:
@@ -75,4 +97,6 @@ def device_errors(profiles: Path | None) -> DeviceErrors:
     """Return the shipped table as a run keeps it; `profiles` is the folder that the run named, if any."""
     table = json.loads(load_errors().model_dump_json())
     own = profiles is not None and profiles.resolve() != profiles_folder().resolve()
-    return cast(DeviceErrors, table | {"note": OWN_PROFILES if own else None})
+    # Whose times profiles of one's own predict, only their author knows.
+    engine = None if own else table["engine"]
+    return cast(DeviceErrors, table | {"engine": engine, "note": OWN_PROFILES if own else None})

@@ -67,15 +67,22 @@ def load_fleet(folder: Path | None = None, fleet: str = DEFAULT_FLEET) -> tuple[
     `folder` holds the profiles (default: those that come with fedbert); `fleet` is a name in its `fleets`
     folder or the path of a .toml. Raises `FedbertError`, one line, for the first problem found.
     """
+    return read_fleet(folder, fleet)[0]
+
+
+def read_fleet(
+    folder: Path | None = None, fleet: str = DEFAULT_FLEET
+) -> tuple[tuple[DeviceProfile, ...], tuple[str, ...]]:
+    """Return what `load_fleet` does, and a line for people on each kind of shares that was scaled to 1."""
     folder = profiles_folder() if folder is None else folder
     profiles = load_profiles(folder)
-    shares, problems = _read_fleet(folder, fleet_file(folder, fleet), fleet, profiles)
+    table, problems = _read_fleet(folder, fleet_file(folder, fleet), fleet, profiles)
     raise_first(problems, folder)
-    return tuple(
-        profile.model_copy(update={"share": shares[name]})
-        for name, profile in profiles.items()
-        if name in shares
-    )
+    assert table is not None
+    shares = table.scaled
+    chosen = {name: profile for name, profile in profiles.items() if name in shares}
+    drawn = tuple(profile.model_copy(update={"share": shares[name]}) for name, profile in chosen.items())
+    return drawn, (*_fleet_notes(fleet, table), *_radio_notes(chosen))
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -104,27 +111,42 @@ def notes(folder: Path) -> list[str]:
         found.append(f"no fleet {DEFAULT_FLEET} here: a run needs --fleet {names[0]}")
     for name in names:
         table, _ = read_table(fleet_file(folder, name), FleetShares)
-        if table is not None and table.scaled != table.shares:
-            found.append(f"fleet {name}: shares add up to {sum(table.shares.values()):.6g}, scaled to 1")
-    return found
+        if table is not None:
+            found += _fleet_notes(name, table)
+    return [*found, *_radio_notes(read_profiles(folder)[0])]
+
+
+def _fleet_notes(fleet: str, table: FleetShares) -> list[str]:
+    if table.scaled == table.shares:
+        return []
+    return [f"fleet {fleet}: shares add up to {sum(table.shares.values()):.6g}, scaled to 1"]
+
+
+def _radio_notes(profiles: dict[str, DeviceProfile]) -> list[str]:
+    """Return one line on the profiles whose shares of radios were scaled, by the names of their files."""
+    names = [name for name, profile in profiles.items() if profile.radios.are_scaled]
+    if not names:
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"radios of {', '.join(names[:3])}{more}: shares do not add up to 1, scaled to 1"]
 
 
 def _read_fleet(
     folder: Path, file: Path, fleet: str, profiles: dict[str, DeviceProfile]
-) -> tuple[dict[str, float], list[str]]:
+) -> tuple[FleetShares | None, list[str]]:
     if not file.is_file():
         known = ", ".join(fleet_names(folder)) or "none"
-        return {}, [
+        return None, [
             f"fleet(={fleet!r}) must be a fleet of {folder.name}/{FLEETS_FOLDER} ({known}) or a .toml file; "
             "see docs/how-to/phones.md"
         ]
     table, problems = read_table(file, FleetShares)
     if table is None:
-        return {}, problems
+        return None, problems
     unknown = sorted(set(table.shares) - set(profiles))
     problems = [
         f"{file.name}: shares.{name} must name a profile of {folder.name} by its file without .toml; "
         "list them with: fedbert profiles list"
         for name in unknown
     ]
-    return table.scaled, problems
+    return table, problems

@@ -120,4 +120,6 @@ def check_links(folder: Path) -> list[str]:
 
 def _file(folder: Path | None) -> Path:
     own = None if folder is None else folder / LINKS_FILE
-    return own if own is not None and own.exists() else profiles_folder() / LINKS_FILE
+    # A link that leads nowhere is a mistake, not a folder without the file.
+    there = own is not None and (own.exists() or own.is_symlink())
+    return own if own is not None and there else profiles_folder() / LINKS_FILE

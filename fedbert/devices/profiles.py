@@ -126,6 +126,11 @@ class Radios(Table):
     five_g: float = Field(ge=0, le=1)
 
     @property
+    def are_scaled(self) -> bool:
+        """Whether the file's shares add up to something else than 1, so that they were scaled."""
+        return self.shares != (self.three_g, self.lte, self.five_g)
+
+    @property
     def shares(self) -> tuple[float, float, float]:
         """The shares in the order of the cellular kinds of `links.LINK_KINDS`."""
         three_g, lte, five_g = scaled([self.three_g, self.lte, self.five_g])

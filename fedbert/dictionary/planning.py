@@ -28,7 +28,7 @@ pooled_ndcg@10 | float | 0..1 | measured | pooled-data bound on the same session
 pooled_auc | float | 0..1 | measured | the same as AUC
 closed | float? | share | measured | (final - release 0) / (pooled - release 0), in nDCG@10
 text_only_closed | float? | share | measured | the same from the text alone
-seen_ndcg@10 | float | 0..1 | measured | last round as users saw it: default order where nothing was scored
+seen_ndcg@10 | float? | 0..1 | measured | last round as users saw it: default order where nothing was scored
 *_seen_ndcg@10 | float? | 0..1 | measured | a tier's sessions over the whole run, as users saw them
 *_scored_ndcg@10 | float? | 0..1 | measured | of these, the sessions that were scored in time
 *_release_0_ndcg@10 | float? | 0..1 | measured | a tier's sessions, every one scored by release 0

@@ -1,23 +1,31 @@
 """What is in the files of a run folder. Quality: mean over evaluation sessions, 20 candidates each."""
 
 _METRICS = """
-auc | float | 0..1 | measured | area under the ROC curve, as users saw it
-mrr | float | 0..1 | measured | mean reciprocal rank of the target item, as users saw it
-ndcg@5 | float | 0..1 | measured | nDCG over the first five places, as users saw it
-ndcg@10 | float | 0..1 | measured | nDCG over the first ten places, as users saw it
-hit@1 | float | 0..1 | measured | share of sessions whose first place is the target item, as users saw it
+auc | float? | 0..1 | measured | area under the ROC curve, as users saw it; null: no session
+mrr | float? | 0..1 | measured | mean reciprocal rank of the target item, as users saw it
+ndcg@5 | float? | 0..1 | measured | nDCG over the first five places, as users saw it
+ndcg@10 | float? | 0..1 | measured | nDCG over the first ten places, as users saw it
+hit@1 | float? | 0..1 | measured | share of sessions whose first place is the target item, as users saw it
 """
 
 _PLAIN_ROUND = f"""
 round | int | | record | number of the round; 0 is the window before the first round
 hour | float | h | setting | local hour at the end of the round
 {_METRICS.strip()}
-ndcg@10_low | float | 0..1 | measured | lower end of the 95 % interval, resampling texts
-ndcg@10_high | float | 0..1 | measured | upper end of the same interval
+ndcg@10_low | float? | 0..1 | measured | lower end of the 95 % interval, null: too few
+ndcg@10_high | float? | 0..1 | measured | upper end of the same interval
 sessions | int | sessions | modelled | evaluation sessions in the round
+users | int? | users | measured | real users that they are of; null: as many as devices
+texts | int? | texts | measured | distinct texts that they are with
 scored_ndcg@10 | float? | 0..1 | measured | over the sessions that were scored in time
 control_ndcg@10 | float? | 0..1 | measured | scored sessions of the control group, which stays on release 0
+control_ndcg@10_low | float? | 0..1 | measured | lower end of its 95 % interval; null: too few
+control_ndcg@10_high | float? | 0..1 | measured | upper end of the same interval
+control_sessions | int? | sessions | modelled | scored sessions of the control group
 treated_ndcg@10 | float? | 0..1 | measured | scored sessions of all other devices
+treated_ndcg@10_low | float? | 0..1 | measured | lower end of its 95 % interval; null: too few
+treated_ndcg@10_high | float? | 0..1 | measured | upper end of the same interval
+treated_sessions | int? | sessions | modelled | scored sessions of all other devices
 epsilon | float? | | proved | spent so far, against who sees releases and noisy sums; null: not private
 epsilon_unamplified | float? | | proved | spent so far, against who also sees which devices take part
 cohort | int | devices | modelled | devices that were drawn for the round
@@ -29,7 +37,7 @@ signal_release | int | | record | the release whose signals the round sums
 bytes_up | int | bytes | modelled | sent by devices, repeated attempts included
 bytes_down | int | bytes | modelled | fetched by devices, repeated attempts included
 downloads | int | | modelled | downloads of a release that succeeded
-server_ndcg@10 | float | 0..1 | measured | the server's student after the round, on public validation texts
+server_ndcg@10 | float? | 0..1 | measured | the server's student on public validation texts; null: none
 released | int? | | measured | number of the release made in this round; null: none
 gate | text | | measured | what the release gate said
 round_status | text | | measured | "updated"; "gathered": its sum waits for a later round; or why it was held
@@ -78,11 +86,11 @@ tiers.*.scored_quality.* | float? | 0..1 | measured | the same over the sessions
 tiers.*.outcomes.* | int | sessions | modelled | learning and evaluation sessions by outcome
 tiers.*.latency_ms.* | float | ms | modelled | p50, p90, p95, p99 of answered sessions, in bins of 2 %
 tiers.*.peak_memory_bytes.* | float | bytes | modelled | p50, p90, p95, p99 of memory, in bins of 2 %
-tiers.*.energy_mj_per_session | float | mJ | modelled | of sessions that ran: scored or too slow
+tiers.*.energy_mj_per_session | float? | mJ | modelled | of sessions that ran: scored or too slow
 tiers.*.energy_mj_per_round | float? | mJ | modelled | of a device in a round in which it sends a signal
 tiers.*.energy_mj_per_round_by.* | float? | mJ | modelled | the same by sessions, installs, uploads, downloads
 tiers.*.energy_mj_per_day_by.* | float? | mJ | modelled | of the tier's mean device per day, by the same
-tiers.*.install_ms | float | ms | modelled | encoding of catalogue and history, per installed release
+tiers.*.install_ms | float? | ms | modelled | encoding of catalogue and history, per installed release
 tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
@@ -107,9 +115,9 @@ privacy.assumptions.* | text | | proved | what each epsilon assumes, and the uni
 privacy.projections[].days | int | days | setting | horizon
 privacy.projections[].epsilon | float | | proved | the same noise and rounds, up to the horizon
 privacy.projections[].epsilon_unamplified | float | | proved | the same against the stronger adversary
-privacy.release_cycle.rounds | int | rounds | setting | rounds up to the first release that can be made
-privacy.release_cycle.epsilon | float | | proved | of these rounds, against who sees releases and noisy sums
-privacy.release_cycle.epsilon_unamplified | float | | proved | the same against the stronger adversary
+privacy.release_cycle.rounds | int? | rounds | setting | rounds up to the first release that can be made
+privacy.release_cycle.epsilon | float? | | proved | of these rounds, against who sees releases and noisy sums
+privacy.release_cycle.epsilon_unamplified | float? | | proved | the same against the stronger adversary
 privacy.noise_cohort | int? | | setting | phones that the bounds are for and whose noise is scaled to these
 privacy.budget | text? | | setting | EPSILON/DAYS that the run may spend; missing: no limit
 """
@@ -119,17 +127,98 @@ comparison[].id | text? | | record | name of the system in code
 comparison[].system | text | | record | name of the system in reports
 comparison[].inputs | text | | record | texts and habits that it sees
 comparison[].quality.* | float | 0..1 | measured | the five metrics, every evaluation session scored
-comparison[].low | float | 0..1 | measured | lower end of the 95 % interval of ndcg@10, resampling texts
-comparison[].high | float | 0..1 | measured | upper end of the same interval
+comparison[].low | float? | 0..1 | measured | lower end of the 95 % interval of ndcg@10; null: too few
+comparison[].high | float? | 0..1 | measured | upper end of the same interval
+comparison[].sessions | int? | sessions | modelled | evaluation sessions that all systems rank
+comparison[].users | int? | users | measured | real users that they are of; null: as many as devices
+comparison[].texts | int? | texts | measured | distinct texts that they are with
 comparison[].tiers.*.* | float? | 0..1 | measured | the five metrics by device tier
 gap.release_0 | float? | nDCG@10 | measured | release 0, scored from text, history and user model
 gap.final | float? | nDCG@10 | measured | the final release
 gap.pooled | float? | nDCG@10 | measured | the pooled-data bound
-gap.closed | float? | share | measured | (final - release 0) / (pooled - release 0); null: there is no gap
+gap.closed | float? | share | measured | (final - release 0) / (pooled - release 0); null: see findings
 gap.text_only_release_0 | float? | nDCG@10 | measured | release 0 from the text alone
 gap.text_only_final | float? | nDCG@10 | measured | the final release from the text alone
 gap.text_only_pooled | float? | nDCG@10 | measured | the pooled-data bound from the text alone
 gap.text_only_closed | float? | share | measured | share of the gap that was closed, from the text alone
+"""
+
+_EVIDENCE = (
+    ("value", "float?", "", "the figure; null: there is none"),
+    ("low", "float?", "", "lower end of its 95 % interval; null: too little for one"),
+    ("high", "float?", "", "upper end of the same interval"),
+    ("sessions", "int?", "sessions", "evaluation sessions that carry it"),
+    ("users", "int?", "users", "real users that they are of; null: as many as devices, or not counted"),
+    ("texts", "int?", "texts", "distinct texts that they are with; null: not counted"),
+    ("absent", "text?", "", "why there is no figure"),
+)
+
+
+def _evidence(path: str, unit: str, meaning: str) -> str:
+    """Return the lines of a figure with its evidence (`fedbert.evidence.EvidenceRow`)."""
+    return "\n".join(
+        f"{path}.{key} | {kind} | {own or unit} | measured | {meaning}: {text}"
+        for key, kind, own, text in _EVIDENCE
+    )
+
+
+_FINDINGS = f"""
+findings.interval | text? | | record | what the intervals are of, as in "95% interval, resampling texts"
+{_evidence("findings.figures.won", "nDCG@10", "final release minus release 0, same sessions")}
+{_evidence("findings.figures.gap", "nDCG@10", "pooled-data bound minus release 0")}
+{_evidence("findings.figures.closed", "share", "won / gap")}
+{_evidence("findings.figures.text_only_won", "nDCG@10", "final minus release 0 from the text alone")}
+{_evidence("findings.figures.text_only_gap", "nDCG@10", "pooled minus release 0 from the text alone")}
+{_evidence("findings.figures.text_only_closed", "share", "won / gap from the text alone")}
+findings.final | float? | nDCG@10 | measured | the final release, every session scored
+findings.release_0 | float? | nDCG@10 | measured | release 0, every session scored
+findings.pooled | float? | nDCG@10 | measured | the pooled-data bound, every session scored
+findings.baselines[].id | text | | record | name of the baseline in code
+findings.baselines[].system | text | | record | name of the baseline in reports
+findings.baselines[].ndcg | float | nDCG@10 | measured | the baseline, every session scored
+{_evidence("findings.baselines[].difference", "nDCG@10", "final release minus baseline, same sessions")}
+{_evidence("findings.baselines[].pooled", "nDCG@10", "pooled-data bound minus baseline")}
+findings.arms.first_round | int? | | measured | first round that began with a new release on a device
+{_evidence("findings.arms.treated", "nDCG@10", "scored sessions of treated devices from that round on")}
+{_evidence("findings.arms.control", "nDCG@10", "the same of the control group")}
+{_evidence("findings.arms.difference", "nDCG@10", "treated minus control")}
+findings.held[].rounds | list | | measured | rounds that were held for one reason
+findings.held[].reason | text | | measured | the reason
+findings.held[].advice | text | | record | flags to change; empty: none helps
+findings.said.won | text? | | measured | what the model won, in words
+findings.said.delivery | text? | | measured | quality as users saw it, first window and last round
+findings.said.gap | text? | | measured | what share of the gap was closed, or why none is given
+findings.said.arms | text? | | measured | whether treated devices and the control group differ
+findings.said.baselines | text? | | measured | baselines that the final release is not shown to beat
+findings.said.held | text? | | measured | rounds that were held, why, and what to change
+"""
+
+_AUDIT = """
+audit.level | text? | | setting | quick or full
+audit.significance | float? | 0..1 | setting | chance that a lower bound of this audit exceeds the truth
+audit.family_level | float? | 0..1 | setting | chance that any check fails a sound run
+audit.passed | bool? | | measured | whether no check found a fault
+audit.failures | list? | | measured | what was found wrong, a text each
+audit.note | text? | | record | why a part was left out
+audit.bounds[].path | text | | record | through the mechanism's functions, or the real path
+audit.bounds[].adversary | text | | record | what the attacker sees
+audit.bounds[].canaries | int | devices | setting | canaries, each in or out by its own coin
+audit.bounds[].rounds | int | rounds | setting | rounds that were attacked, and that the proof beside is of
+audit.bounds[].epsilon | float | | measured | lower bound, the better of two ways
+audit.bounds[].epsilon_one_run | float | | measured | lower bound that takes no canaries as independent
+audit.bounds[].epsilon_sure | float | | measured | lower bound at the level at which a fault is called one
+audit.bounds[].proved | float | | proved | upper bound for the same attacker and rounds
+audit.bounds[].epsilon_without_noise | float | | measured | the first bound, had there been no noise
+audit.noise[].test | text | | record | variance, whiteness over coordinates or rounds, shape
+audit.noise[].p_value | float | 0..1 | measured | chance that sound noise is as far off
+audit.noise[].measured | float | | measured | deviation over the claimed one; largest correlation; distance
+audit.exposure.reports | int? | reports | measured | reports that were read without masks
+audit.exposure.clicks | int? | texts | measured | different texts in each report, over all reports
+audit.exposure.candidate_items | int? | items | setting | items among which they were sought
+audit.exposure.candidate_texts | int? | texts | setting | texts among which they were sought
+audit.exposure.items | float? | share | measured | clicked items that were named
+audit.exposure.texts | float? | share | measured | clicked texts that were named
+audit.wall_s | float? | s | measured | time of the audit
 """
 
 _VERIFIED = """
@@ -145,6 +234,7 @@ verified_devices[].agrees | bool | | measured | whether the two agree
 
 DEVICE_ERRORS = """
 device_errors.made_by | text? | | record | command that made the table
+device_errors.engine | text? | | record | engine whose times are predicted; null: profiles of the run's own
 device_errors.rows[].what | text | | record | set of measurements
 device_errors.rows[].label | text | | record | label of the row
 device_errors.rows[].rows | int | | measured | number of measurements
@@ -154,6 +244,15 @@ device_errors.rows[].within_20 | float | share | measured | share of rows within
 device_errors.rows[].within_30 | float | share | measured | share of rows within 30 %
 device_errors.rows[].asked | float? | share | setting | median error that was aimed at
 device_errors.rows[].note | text | | record | what to know about the row
+device_errors.engines[].engine | text | | record | engine that was timed
+device_errors.engines[].precision | text | | record | int8, half or float
+device_errors.engines[].networks | text | | record | networks that were timed
+device_errors.engines[].devices | text | | record | phones or boards, and threads, that they were timed on
+device_errors.engines[].label | text | | record | label of the row
+device_errors.engines[].rows | int | | measured | number of measurements
+device_errors.engines[].factor_low | float | ratio | measured | smallest measured over predicted time
+device_errors.engines[].factor_median | float | ratio | measured | median of it
+device_errors.engines[].factor_high | float | ratio | measured | largest of it
 device_errors.note | text? | | record | where the run's profiles are not those of the table
 """
 
@@ -206,6 +305,11 @@ world.read.split | text? | | setting | "date", or "own-time": each user's own ro
 world.read.cut | text? | UTC | measured | date of the cut; null with "own-time"
 world.read.learning_share | float? | 0..1 | setting | share of the rows, by time, before the cut
 world.read.min_rating | float? | | setting | rows rated lower are left out; null: every row is a click
+world.read.shown.rows | int? | rows | measured | rows that say what the user chose from
+world.read.shown.history_rows | int? | rows | measured | rows that do not: history, which is not ranked
+world.read.shown.median_items | float? | items | measured | items of a list, the chosen one among them; median
+world.read.shown.rows_filled | int? | rows | measured | lists with fewer than 20 items
+world.read.shown.filled_share | float? | 0..1 | measured | places beside the chosen item that drawn items take
 world.trace.table.file | text? | | record | name of the file
 world.trace.table.rows | int? | rows | measured | all rows of the file
 world.trace.table.separator | text? | | measured | comma, tab or semicolon; null: Parquet
@@ -237,6 +341,7 @@ hours[].unmetered | float | share | modelled | share on an unmetered link
 hours[].eligible | float | share | modelled | share that may take part in a round
 hours[].sessions | float | share | modelled | share of the day's sessions
 {_COMPARISON.strip()}
+{_FINDINGS.strip()}
 latency_histogram.upper_ms | list | ms | modelled | upper edges of the bins
 latency_histogram.* | list | sessions | modelled | sessions in each bin, by tier
 memory_histogram.upper_bytes | list | bytes | modelled | upper edges of the bins
@@ -244,6 +349,7 @@ memory_histogram.* | list | sessions | modelled | sessions in each bin, by tier
 secure_sum.devices_per_shard | int | devices | setting | devices whose masks were really run
 secure_sum.dropped | text | | record | share of them that dropped out on purpose
 secure_sum.equal | bool? | | measured | whether masked and plain sums were equal; null: no two phones reported
+{_AUDIT.strip()}
 traffic.bytes_per_report | int | bytes | measured | size of one report
 traffic.bytes_per_release | int | bytes | measured | size of one release
 traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds

@@ -21,7 +21,8 @@ from fedbert.ei_bert.model.bert import Body, Shape, mean_pool
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, UNCASED, TextRules, write_tokenizer
 from fedbert.errors import FedbertError, invalid
-from fedbert.files import write_bytes
+from fedbert.output_folder import write_together
+from fedbert.run_folder import holding
 
 try:
     from transformers import (
@@ -214,13 +215,13 @@ def save_transformers(
     )
     config.architectures = ["EiBertForSequenceClassification" if heads else "EiBertModel"]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".export.") as made:
+        with tempfile.TemporaryDirectory() as made:
             config.save_pretrained(made)
             write_tokenizer(Path(made), vocabulary, rules=rules)
             save_file(_state(student, heads), Path(made) / "model.safetensors", metadata={"format": "pt"})
-            for path in sorted(Path(made).iterdir()):
-                write_bytes(folder / path.name, path.read_bytes())
+            contents = {path.name: path.read_bytes() for path in sorted(Path(made).iterdir())}
+        with holding(folder):
+            write_together(folder, contents)
     except OSError as error:
         raise FedbertError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error
 

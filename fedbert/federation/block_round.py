@@ -132,7 +132,15 @@ class BlockRound:
     def _judge(self, sessions: Sessions, outcome: NDArray[Any], rank: NDArray[Any]) -> None:
         tier, arm = self.fleet.tier[sessions.device], self.control[sessions.device].astype(np.int64)
         np.add.at(self.truth["ranks"], (tier, arm, outcome, rank - 1), 1)
-        np.add.at(self.truth["text_ranks"], (self.environment.evaluation_index[sessions.text], rank - 1), 1)
+        text, user = self.environment.evaluation_index[sessions.text], self.phones.user
+        owner = None if user is None else user[sessions.device]
+        cluster = self.environment.places.cluster_of(text, owner)
+        np.add.at(self.truth["cluster_ranks"], (cluster, rank - 1), 1)
+        scored = outcome == Outcome.SCORED
+        np.add.at(self.truth["arm_ranks"], (cluster[scored], arm[scored], rank[scored] - 1), 1)
+        np.add.at(self.truth["text_sessions"], text, 1)
+        if owner is not None:
+            np.add.at(self.truth["user_sessions"], owner, 1)
 
     def _click(
         self, sessions: Sessions, outcome: NDArray[Any], installed: NDArray[Any], shown: NDArray[Any]
@@ -222,7 +230,7 @@ class BlockRound:
         release.ensure(text)
         ranked_here = state.release[where][chosen] == self.order.signal_release
         rank = np.where(ranked_here, state.rank[where][chosen], -1).astype(np.int8)
-        return Clicks(release.vectors, text, state.item[where][chosen], rank)
+        return Clicks(release.vectors, text, state.item[where][chosen], rank, release.items)
 
     def dense_sample(self, most: int) -> NDArray[np.int64]:
         """Return the vectors of the first `most` reporting devices, for the shard's own check of masks."""

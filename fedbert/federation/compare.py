@@ -23,7 +23,7 @@ from fedbert.signals.signal import INT8_UNIT_LENGTH
 
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
     """Train the pooled-data bound, if the scenario asks for it, and rank all evaluation sessions."""
-    texts, rounds = int(run.world.evaluation_text.sum()), state.round
+    places, rounds = run.environment.places, state.round
     pooled = None
     if run.scenario.pooled_bound:
         stage("training the pooled-data bound")
@@ -35,12 +35,14 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
     with run.timed("comparison"):
         count = len(run.systems)
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
-            "ranks": ((count, texts, CANDIDATES), np.int32),
+            "ranks": ((count, places.clusters, CANDIDATES), np.int32),
             "tier_ranks": ((count, len(TIERS), CANDIDATES), np.int64),
+            "text_sessions": ((places.texts,), np.int32),
+            "user_sessions": ((places.users,), np.int32),
         }
         header = {"systems": [system.header for system in run.systems], "rounds": rounds}
-        answer = _replay(run, rounds + 2, header, arrays, expected, partial(_possible_ranks, rounds))
-        run.replayed, run.replayed_tiers = answer["ranks"], answer["tier_ranks"]
+        possible = partial(_possible_ranks, rounds)
+        run.replayed = _replay(run, rounds + 2, header, arrays, expected, possible)
 
 
 def _pooled(run: Session, rounds: int) -> Artefact:
@@ -104,7 +106,7 @@ def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
         arrays[comparison.UNRELEASED] = blob_to_array(pack(current))
     ids = np.flatnonzero(run.world.evaluation_text)
     # Texts of no session of rounds 1 .. N need no vector.
-    met = np.flatnonzero(state.totals["text_ranks"].sum(axis=1) > 0)
+    met = np.flatnonzero(state.totals["text_sessions"])
     texts = [run.world.texts[i] for i in ids[met]]
     items = run.world.public.catalogue.texts
     models = run.server.models
@@ -120,12 +122,16 @@ def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
 
 
 def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
-    """Raise FedbertError unless the member's devices can have had these sessions, by text and by tier."""
-    by_text = answer["ranks"].sum(axis=1, dtype=np.float64)
+    """Raise FedbertError unless the member's devices can have had these sessions, counted alike by all."""
+    by_cluster = answer["ranks"].sum(axis=1, dtype=np.float64)
     by_tier = answer["tier_ranks"].sum(axis=1, dtype=np.float64)
-    if not np.array_equal(by_text, by_tier):
+    if not np.array_equal(by_cluster, by_tier):
         raise FedbertError("tier_ranks must count the sessions of ranks")
-    if (by_text.sum(axis=1) > member.count * rounds * MAX_SLOTS).any():
+    sessions = by_cluster.sum(axis=1)
+    for name in ("text_sessions", "user_sessions"):
+        if answer[name].size and (sessions != answer[name].sum(dtype=np.float64)).any():
+            raise FedbertError(f"{name} must count the sessions of ranks")
+    if (sessions > member.count * rounds * MAX_SLOTS).any():
         raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions per device and round")
 
 

@@ -10,9 +10,9 @@ from fedbert.results import ENERGY_USES
 
 
 class TierEnergy(NamedTuple):
-    """Energy of one tier in mJ; the two dictionaries are by `ENERGY_USES` and empty if nobody took part."""
+    """Energy of one tier in mJ; None, and by `ENERGY_USES` an empty dictionary, of what did not happen."""
 
-    per_session: float  # sessions that ran
+    per_session: float | None  # sessions that ran
     per_round: float | None  # a device in a round in which it sends a signal
     per_round_by: dict[str, float]
     per_day_by: dict[str, float]  # mean device
@@ -33,7 +33,7 @@ def tier_energy(totals: Arrays, tier: int, devices: int, days: float) -> TierEne
     }
     by_round = dict(zip(ENERGY_USES, _mean_mj(totals["participant_uj"][tier], joined), strict=True))
     return TierEnergy(
-        int(totals["session_uj"][tier]) / r.MICRO / max(ran, 1),
+        int(totals["session_uj"][tier]) / r.MICRO / ran if ran else None,
         sum(by_round.values()) if joined else None,
         by_round if joined else {},
         by_day,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.cost_model import CostModel, count_operations
-from fedbert.devices.fleet_shares import load_fleet
+from fedbert.devices.fleet_shares import read_fleet
 from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact.artefact import Artefact, unpack
@@ -24,6 +24,7 @@ from fedbert.plugins import Named, load_named
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
 from fedbert.privacy.scaled import scaled
+from fedbert.recommendation.clusters import Places, places_of
 from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
 from fedbert.signals.report import ReportLayout, report_layout
@@ -149,6 +150,7 @@ class Environment:
     signal: Signal
     mechanism: Mechanism
     trace: Trace | None = None
+    profile_notes: tuple[str, ...] = ()
 
     @classmethod
     def create(
@@ -158,7 +160,7 @@ class Environment:
 
         `noise_multiplier` is what the mechanism was calibrated to elsewhere; None calibrates it here.
         """
-        profiles = load_fleet(scenario.profiles, scenario.fleet)
+        profiles, notes = read_fleet(scenario.profiles, scenario.fleet)
         cost = cost_model(scenario, profiles, release_0)
         world = load_scenario_world(scenario)
         trace = load_trace(scenario.availability_trace)
@@ -176,6 +178,7 @@ class Environment:
             signal,
             mechanism,
             trace,
+            notes,
         )
 
     @cached_property
@@ -212,6 +215,11 @@ class Environment:
         index = np.full(len(self.world.texts), -1, np.int64)
         index[self.world.evaluation_text] = np.arange(int(self.world.evaluation_text.sum()))
         return index
+
+    @cached_property
+    def places(self) -> Places:
+        """What evaluation sessions are counted by."""
+        return places_of(self.world)
 
     @cached_property
     def largest_cohort(self) -> int:
@@ -258,7 +266,7 @@ def share(environment: Environment) -> None:
     with _LOCK:
         forget()
         _ = environment.text_tokens, environment.catalogue_tokens
-        _ = environment.layout, environment.evaluation_index
+        _ = environment.layout, environment.evaluation_index, environment.places
         _ENVIRONMENTS[_key(environment.scenario, environment.release_0)] = environment
 
 

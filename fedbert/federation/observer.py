@@ -22,21 +22,29 @@ class RoundTruth:
     """Devices by installed release, at the round's end."""
     missing: int = 0
     """Devices of shards that gave no answer: they are in no other figure of the round."""
+    arms_differ: bool = False
+    """Whether a treated device had another release than 0 when the round began."""
 
     def counts(self) -> dict[str, int]:
         """Return the counts by their names (`report.COHORT_KEYS`)."""
         return dict(zip(r.COHORT_KEYS, (int(value) for value in self.truth["counts"]), strict=True))
 
 
-def observe(round_: int, truth: Arrays, installed: NDArray[np.int64], missing: int) -> RoundTruth:
+def observe(
+    round_: int, truth: Arrays, installed: NDArray[np.int64], missing: int, arms_differ: bool = False
+) -> RoundTruth:
     """Return the truth of a round; `installed` counts devices without a release, and on each."""
     names = ["none", *(str(number) for number in range(len(installed) - 1))]
     shares = {name: int(count) for name, count in zip(names, installed, strict=True) if count}
-    return RoundTruth(round_, truth, shares, missing)
+    return RoundTruth(round_, truth, shares, missing, arms_differ)
 
 
 def add_truth(totals: Arrays, seen: RoundTruth) -> Arrays:
-    """Return the sums over rounds 1 .. N; those of round 0 stand alone until round 1 is there."""
-    if seen.round <= 1:
-        return r.add(None, seen.truth)
-    return r.add(r.add(None, totals), seen.truth)
+    """Return the sums over rounds 1 .. N; those of round 0 stand alone until round 1 is there.
+
+    ``arm_ranks`` is summed only over rounds in which the arms can differ: the others would hide what does.
+    """
+    truth = seen.truth
+    if not seen.arms_differ:
+        truth = truth | {"arm_ranks": np.zeros_like(truth["arm_ranks"])}
+    return r.add(None, truth) if seen.round <= 1 else r.add(r.add(None, totals), truth)

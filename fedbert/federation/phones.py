@@ -20,6 +20,7 @@ from fedbert.devices.network import (
 from fedbert.federation.environment import Environment
 from fedbert.randomness import ONCE, Purpose
 from fedbert.recommendation.clicks import ClickModel, clicked_history
+from fedbert.recommendation.clusters import users_on
 from fedbert.recommendation.sessions import Block, Requests
 from fedbert.scenario import Scenario
 from fedbert.units import MS_PER_HOUR
@@ -63,6 +64,11 @@ class Phones:
     def _tier_of(self, devices: DeviceRange) -> NDArray[np.int8]:
         """Return the tiers of any devices of the fleet, `[device]`."""
         return draw_fleet(self.environment.profiles, devices).tier
+
+    @cached_property
+    def user(self) -> NDArray[np.int64] | None:
+        """The real user on each of them, `[device]`; None where each has its own."""
+        return users_on(self.environment.world, self.environment.places, self.block)
 
     @cached_property
     def control(self) -> NDArray[np.bool_]:

@@ -96,20 +96,26 @@ def replay(
 ) -> Arrays:
     """Return counts of the target item's rank over the evaluation sessions of rounds 1 .. `rounds`.
 
-    ``ranks`` is int32 `[system, evaluation text, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`.
+    ``ranks`` is int32 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
+    ``text_sessions`` int32 `[evaluation text]` and ``user_sessions`` int32 `[user]` count the sessions.
 
     The headers in `systems` name arrays of `arrays`.
     """
     made = [_System(environment, system, arrays) for system in systems]
-    world = environment.world
-    total = np.zeros((len(made), int(world.evaluation_text.sum()), CANDIDATES), np.int32)
+    world, places = environment.world, environment.places
+    total = np.zeros((len(made), places.clusters, CANDIDATES), np.int32)
     by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
+    by_text, by_user = np.zeros(places.texts, np.int32), np.zeros(places.users, np.int32)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
         for round_ in range(1, rounds + 1):
             sessions = world.sessions(phones.block, round_, Kind.EVALUATION)
             text = environment.evaluation_index[sessions.text]
-            tier = phones.fleet.tier[sessions.device]
+            user = None if phones.user is None else phones.user[sessions.device]
+            cluster, tier = places.cluster_of(text, user), phones.fleet.tier[sessions.device]
+            np.add.at(by_text, text, 1)
+            if user is not None:
+                np.add.at(by_user, user, 1)
             for number, system in enumerate(made):
                 rank = ranks(
                     system.scores(sessions, history),
@@ -117,6 +123,6 @@ def replay(
                     sessions.item,
                     world.public.catalogue.default_rank,
                 )
-                np.add.at(total[number], (text, rank - 1), 1)
+                np.add.at(total[number], (cluster, rank - 1), 1)
                 np.add.at(by_tier[number], (tier, rank - 1), 1)
-    return {"ranks": total, "tier_ranks": by_tier}
+    return {"ranks": total, "tier_ranks": by_tier, "text_sessions": by_text, "user_sessions": by_user}

@@ -66,12 +66,14 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     usable = [part for index, part in truths.items() if index not in left_out]
     if not usable:
         raise FedbertError(f"round {round_}: no shard gave a report that can be used")
-    truth = r.empty_truth(int(run.world.evaluation_text.sum()))
+    truth = r.empty_truth(run.environment.places)
     for part, _ in usable:
         r.add_sparse(truth, part)
     installed = np.sum([counts for _, counts in usable], axis=0)
     missing = sum(member.count for member in run.exchange.members if member.index in left_out)
-    seen = observe(round_, truth, installed, missing)
+    # [0] counts devices without a release, [1] those on release 0: any other must be out on a phone.
+    arms_differ = bool(state.server.installed[2:].any())
+    seen = observe(round_, truth, installed, missing, arms_differ)
     with run.timed("server"):
         server_state, update = run.server.finish(state.server, order, installed, sums, held)
     row = round_row(run.scenario, seen, update, time.perf_counter() - started)
@@ -102,7 +104,7 @@ def answers(
     A member is given the releases that it has not got yet.
     """
     keys = run.aggregator.deal(order.round) if order.round else {}
-    texts = int(run.world.evaluation_text.sum())
+    places = run.environment.places
     size, releases = run.environment.layout.size, order.newest_release + 1
 
     def question(member: Member) -> tuple[dict[str, Any], Arrays]:
@@ -120,7 +122,7 @@ def answers(
     def check(member: Member, arrays: Arrays) -> Answer:
         extra = {name: arrays.pop(name) for name in ("check", "kept") if name in arrays}
         report = r.ShardReport.from_arrays(arrays)
-        report.check(member.count, size, releases, texts)
+        report.check(member.count, size, releases, places)
         kept = _kept(extra.get("kept"), member, order.round)
         most = min(member.count, run.scenario.verify_masks)
         return Answer(report, _mask_check(extra.get("check"), most), kept)

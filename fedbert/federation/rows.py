@@ -10,7 +10,7 @@ from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import participant_energy
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate
-from fedbert.recommendation.metrics import all_metrics, text_interval
+from fedbert.recommendation.metrics import all_metrics, cluster_interval
 from fedbert.results import METRICS, OUTCOMES, Metrics, RoundRow
 from fedbert.scenario import Scenario
 from fedbert.units import HOURS_PER_DAY
@@ -29,24 +29,29 @@ def outcomes(counts: NDArray[np.int64]) -> dict[str, int]:
     return {name: int(count) for name, count in zip(OUTCOMES, counts, strict=True)}
 
 
+def _arm(name: str, by_cluster: NDArray[np.int32], sampling: dict[str, int]) -> dict[str, Any]:
+    """Return the keys of one arm's scored sessions `[cluster, rank]`, with how many there are."""
+    found = metrics(by_cluster.sum(axis=0, dtype=np.int64))
+    low, high = cluster_interval(by_cluster, "ndcg@10", **sampling) or (None, None)
+    return {
+        f"{name}_ndcg@10": found["ndcg@10"] if found else None,
+        f"{name}_ndcg@10_low": low,
+        f"{name}_ndcg@10_high": high,
+        f"{name}_sessions": int(by_cluster.sum()),
+    }
+
+
 def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s: float) -> RoundRow:
     """Return the row of one finished round."""
     counts, ranks = truth.counts(), truth.truth["ranks"]
     seen = ranks.sum(axis=(0, 1, 2))
-    quality = metrics(seen) or cast(Metrics, dict.fromkeys(METRICS, 0.0))
-    low, high = (
-        text_interval(
-            truth.truth["text_ranks"], "ndcg@10", scenario.seed, resamples=_RESAMPLES, time=truth.round
-        )
-        if seen.sum()
-        else (0.0, 0.0)
-    )
-    scored = ranks[:, :, Outcome.SCORED].sum(axis=0)
+    quality = metrics(seen) or dict.fromkeys(METRICS)
+    by_cluster, by_arm = truth.truth["cluster_ranks"], truth.truth["arm_ranks"].transpose(1, 0, 2)
+    sampling = {"seed": scenario.seed, "resamples": _RESAMPLES, "time": truth.round}
+    low, high = cluster_interval(by_cluster, "ndcg@10", **sampling) or (None, None)
+    scored = metrics(ranks[:, :, Outcome.SCORED].sum(axis=(0, 1)))
     participants, spent_mj = participant_energy(truth.truth)
-
-    def ndcg(histogram: NDArray[np.int64]) -> float | None:
-        found = metrics(histogram)
-        return found["ndcg@10"] if found else None
+    users = truth.truth["user_sessions"]
 
     row: dict[str, Any] = {
         "round": truth.round,
@@ -55,9 +60,11 @@ def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s
         "ndcg@10_low": low,
         "ndcg@10_high": high,
         "sessions": int(seen.sum()),
-        "scored_ndcg@10": ndcg(scored.sum(axis=0)),
-        "control_ndcg@10": ndcg(scored[r.CONTROL]),
-        "treated_ndcg@10": ndcg(scored[r.TREATED]),
+        "users": int(np.count_nonzero(users)) if len(users) else None,
+        "texts": int(np.count_nonzero(truth.truth["text_sessions"])),
+        "scored_ndcg@10": scored["ndcg@10"] if scored else None,
+        **_arm("control", by_arm[r.CONTROL], sampling),
+        **_arm("treated", by_arm[r.TREATED], sampling),
         "outcomes": outcomes(ranks.sum(axis=(0, 1, 3))),
         "epsilon": update.epsilon,
         "epsilon_unamplified": update.epsilon_unamplified,

@@ -104,7 +104,7 @@ class RoundUpdate:
     status: str
     released: int | None
     gate: str
-    server_ndcg: float
+    server_ndcg: float | None
     loss: float | None
     epsilon: float | None
     epsilon_unamplified: float | None
@@ -226,6 +226,10 @@ class Server:
         judged = encoded.vectors(self._judged_texts)
         return Release(number, artefact, validation_ndcg(judged, self._judged_items, encoded.items))
 
+    def _judged(self, release: Release) -> float | None:
+        """Return a release's nDCG@10 on public validation texts, None where there are none."""
+        return release.validation_ndcg if self._judged_texts else None
+
     def order(self, state: ServerState, round_: int) -> RoundOrder:
         """Return the order of a round to the shards.
 
@@ -346,7 +350,7 @@ class Server:
             status=status,
             released=released,
             gate=gate,
-            server_ndcg=(candidate or state.newest).validation_ndcg,
+            server_ndcg=self._judged(candidate or state.newest),
             loss=loss,
             epsilon=bounds[0].epsilon if bounds else None,
             epsilon_unamplified=bounds[-1].epsilon if bounds else None,
@@ -367,7 +371,7 @@ class Server:
             "dim": first.artefact.dim,
             "parameters": manifest.get("parameters"),
             "teacher": manifest.get("teacher"),
-            "public_validation_ndcg@10": first.validation_ndcg,
+            "public_validation_ndcg@10": self._judged(first),
         }
 
 
@@ -381,6 +385,9 @@ class _View:
     @property
     def names(self) -> NDArray[np.float32]:
         return self.server.encoded(self.releases[0].artefact).items
+
+    def items(self, release: int) -> NDArray[np.float32]:
+        return self.server.encoded(self.releases[release].artefact).items
 
     @property
     def text_items(self) -> NDArray[np.int64]:

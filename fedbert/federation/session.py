@@ -57,8 +57,8 @@ class Session:
     kept: dict[int, Kept] = field(default_factory=dict)
     """The newest part of a checkpoint that each member wrote, by its index."""
     systems: list[comparison.System] = field(default_factory=list)
-    replayed: NDArray[np.int32] | None = None  # [system, evaluation text, rank - 1]
-    replayed_tiers: NDArray[np.int64] | None = None  # [system, tier, rank - 1]
+    replayed: Arrays | None = None
+    """What `replay` counted over all shards; None before the comparison."""
     _exchange: Exchange | None = None
     _aggregator: Aggregator | None = None
     has: dict[int, int] = field(default_factory=dict)
@@ -189,8 +189,8 @@ class Session:
         return replace(state, server=replace(state.server, installed=total))
 
     def _first(self) -> RunState:
-        texts = int(self.world.evaluation_text.sum())
-        return RunState(round=-1, server=self.server.start(), totals=r.empty_truth(texts))
+        totals = r.empty_truth(self.environment.places)
+        return RunState(round=-1, server=self.server.start(), totals=totals)
 
 
 def same_for_all(header: dict[str, Any], arrays: Arrays) -> Question:

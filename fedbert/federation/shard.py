@@ -96,7 +96,7 @@ class Shard:
         `releases` maps the number of each release that may be installed to its encoder. Round 0 is the window
         before the clock: its evaluation sessions are scored, and nothing is learnt, sent or fetched.
         """
-        truth = r.empty_truth(int(self.environment.world.evaluation_text.sum()))
+        truth = r.empty_truth(self.environment.places)
         signal = np.zeros(self.environment.layout.size, np.int64)
         reported = completed = 0
         wanted = self.scenario.verify_masks if order_.round == MASK_CHECK_ROUND else 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
 from fedbert.federation.protocol import Arrays
+from fedbert.recommendation.clusters import Places
 from fedbert.recommendation.sessions import MAX_SLOTS
 from fedbert.results import CANDIDATES, OUTCOMES, TIERS
 from fedbert.scenario import MAX_DEVICES
@@ -24,6 +25,7 @@ from fedbert.scenario import MAX_DEVICES
 TIER_COUNT, OUTCOME_COUNT = len(TIERS), len(OUTCOMES)
 ARM_COUNT = 2
 TREATED, CONTROL = 0, 1
+SCORED = OUTCOMES.index("scored")
 
 MICRO = 1_000
 """Times and energies are summed as integers in microseconds and microjoules (from ms and mJ)."""
@@ -64,7 +66,7 @@ def memory_edges_bytes() -> NDArray[np.float64]:
     return np.asarray(1e5 * _BIN_RATIO ** np.arange(MEMORY_BINS), np.float64)
 
 
-def empty_truth(evaluation_texts: int) -> Arrays:
+def empty_truth(places: Places) -> Arrays:
     """Return the truth part of a report with nothing in it; the shapes are its documentation."""
     return {
         # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]
@@ -88,8 +90,13 @@ def empty_truth(evaluation_texts: int) -> Arrays:
         "participant_uj": np.zeros((TIER_COUNT, len(ENERGY_KEYS)), np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
-        # evaluation sessions by [text, rank - 1 of the target item as the user saw it]
-        "text_ranks": np.zeros((evaluation_texts, CANDIDATES), np.int32),
+        # evaluation sessions by [cluster, rank - 1 of the target item as the user saw it]
+        "cluster_ranks": np.zeros((places.clusters, CANDIDATES), np.int32),
+        # of these the scored ones, by [cluster, arm, rank - 1]
+        "arm_ranks": np.zeros((places.clusters, ARM_COUNT, CANDIDATES), np.int32),
+        # evaluation sessions by [evaluation text] and by [user], empty where each device has its own
+        "text_sessions": np.zeros(places.texts, np.int32),
+        "user_sessions": np.zeros(places.users, np.int32),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),
     }
@@ -108,7 +115,10 @@ _MOST_EACH = {
     "participants": 1,
     "installs": 1,
     "ranks": MAX_SLOTS,
-    "text_ranks": MAX_SLOTS,
+    "cluster_ranks": MAX_SLOTS,
+    "arm_ranks": MAX_SLOTS,
+    "text_sessions": MAX_SLOTS,
+    "user_sessions": MAX_SLOTS,
     "learning_outcomes": MAX_SLOTS,
     "latency": 2 * MAX_SLOTS,
     "memory": 2 * MAX_SLOTS,
@@ -134,6 +144,19 @@ def _check_values(name: str, array: NDArray[Any], devices: int) -> None:
     # Summed as floats: hostile integers may wrap.
     if float(array.sum(dtype=np.float64)) > most:
         raise _refused(name, f"add up to at most {most:,} for {devices:,} devices")
+
+
+def _check_sessions(truth: Arrays) -> None:
+    """Raise FedbertError unless evaluation sessions are counted alike by all that they are counted by."""
+    ranks = truth["ranks"].sum(axis=(0, 1, 2))
+    if not np.array_equal(truth["cluster_ranks"].sum(axis=0), ranks):
+        raise _refused("truth.cluster_ranks", "count the sessions of truth.ranks")
+    scored = truth["ranks"][:, :, SCORED].sum(axis=0)
+    if not np.array_equal(truth["arm_ranks"].sum(axis=0), scored):
+        raise _refused("truth.arm_ranks", "count the scored sessions of truth.ranks")
+    for name in ("text_sessions", "user_sessions"):
+        if truth[name].size and int(truth[name].sum()) != int(ranks.sum()):
+            raise _refused(f"truth.{name}", "count the sessions of truth.ranks")
 
 
 def add(total: Arrays | None, part: Arrays) -> Arrays:
@@ -206,8 +229,14 @@ class ShardReport:
         Raises FedbertError if one is missing, unknown, of another type or shape, or holds a value that no
         fleet can reach.
         """
-        by_text = arrays.get("truth.text_ranks")
-        truth = empty_truth(len(by_text) if by_text is not None and by_text.ndim else 0)
+        sizes = [arrays.get(f"truth.{name}_sessions") for name in ("text", "user")]
+        places = Places(*(len(each) if each is not None and each.ndim else 0 for each in sizes))
+        # Before anything is made in that size: a short answer must not ask for much memory.
+        for name in ("cluster_ranks", "arm_ranks"):
+            each = arrays.get(f"truth.{name}")
+            if each is not None and each.ndim and len(each) != places.clusters:
+                raise _refused(f"truth.{name}", f"have {places.clusters} clusters")
+        truth = empty_truth(places)
         known = {f"server.{name}" for name in SERVER_PART} | {f"truth.{name}" for name in truth}
         if missing := known - arrays.keys():
             raise _refused(min(missing), "be there")
@@ -229,10 +258,10 @@ class ShardReport:
             {name: arrays[f"truth.{name}"] for name in truth},
         )
 
-    def check(self, devices: int, size: int, releases: int, evaluation_texts: int) -> None:
+    def check(self, devices: int, size: int, releases: int, places: Places) -> None:
         """Raise FedbertError unless this can be the report of a shard of `devices` devices.
 
-        `size` is the coordinates of a device's vector, `releases` how many there are.
+        `size` is the coordinates of a device's vector, `releases` how many there are, `places` the world's.
         """
         server, truth = self.server, self.truth
         if server["signal"].shape != (size,):
@@ -249,14 +278,14 @@ class ShardReport:
             raise _refused(
                 "server.installed", f"count each of {devices} devices once, by {releases} releases"
             )
-        if len(truth["text_ranks"]) != evaluation_texts:
-            raise _refused("truth.text_ranks", f"have {evaluation_texts} texts")
+        for name, wanted in (("text", places.texts), ("user", places.users)):
+            if len(truth[f"{name}_sessions"]) != wanted:
+                raise _refused(f"truth.{name}_sessions", f"have {wanted} {name}s")
         for name, array in truth.items():
             _check_values(f"truth.{name}", array, devices)
         if int(truth["devices"].sum()) != devices:
             raise _refused("truth.devices", f"add up to {devices}")
-        if int(truth["ranks"].sum()) != int(truth["text_ranks"].sum()):
-            raise _refused("truth.text_ranks", "count the sessions of truth.ranks")
+        _check_sessions(truth)
         counts = truth["counts"][:_COHORT_AT_MOST_ONE]
         if counts.max() > devices or int(truth["counts"][COHORT_KEYS.index("reported")]) != reported:
             raise _refused("truth.counts", f"be of {devices} devices, {reported} of which reported")

@@ -36,10 +36,14 @@ from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError, invalid
 from fedbert.federation.protocol import Sign
+from fedbert.files import UnreadableFile, read_bytes
 
 _DOMAIN = b"fedbert/order/1\0"
 START_ROUND = -1
 """Round of the order that starts a shard; its first round of sessions is 0."""
+
+KEY_LIMIT_BYTES = 100_000
+"""Largest file that is read as a private key."""
 
 _PUBLIC_BYTES = 32
 _DIGEST_BYTES = 32
@@ -191,9 +195,9 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
     """Return the server's signing key from the file that ``fedbert keys`` wrote; raises FedbertError."""
     rule, next_step = "be an Ed25519 private key in PEM", "make one with: fedbert keys"
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise invalid("signing_key", str(path), "be a file that can be read", str(error.strerror)) from None
+        key = load_pem_private_key(read_bytes(path, KEY_LIMIT_BYTES), password=None)
+    except UnreadableFile as error:
+        raise error.of("signing_key", str(path)) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise invalid("signing_key", str(path), rule, next_step) from None
     if not isinstance(key, Ed25519PrivateKey):

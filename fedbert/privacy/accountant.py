@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 from fedbert.errors import FedbertError
-from fedbert.privacy.curves import LEAST_LOSS_DELTA
+from fedbert.privacy.allocation import allocation_epsilon
+from fedbert.privacy.curves import LEAST_LOSS_DELTA, gaussian_epsilon
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
@@ -35,6 +36,9 @@ def epsilon_of(event: "DpEvent", delta: float) -> float:
         accountant.compose(event)
         return float(accountant.get_epsilon(delta)) if delta >= LEAST_LOSS_DELTA else math.inf
 
+    allocated = _allocation(event, delta)
+    if allocated is not None:
+        return allocated
     divergences = RdpAccountant(neighboring_relation=relation)
     found = math.inf
     try:
@@ -50,6 +54,23 @@ def epsilon_of(event: "DpEvent", delta: float) -> float:
     if math.isinf(found) and divergences.supports(event):
         found = float(divergences.compose(event).get_epsilon(delta))
     return found
+
+
+def _allocation(event: "DpEvent", delta: float) -> float | None:
+    """Return epsilon of days of one Gaussian in a random round each; None for any other event."""
+    from dp_accounting import GaussianDpEvent, SelfComposedDpEvent
+
+    from fedbert.privacy.allocation_event import RandomAllocationDpEvent
+
+    if not (isinstance(event, SelfComposedDpEvent) and isinstance(event.event, RandomAllocationDpEvent)):
+        return None
+    inner = event.event.event
+    if not isinstance(inner, GaussianDpEvent) or event.count == 0:
+        return None
+    z, days = inner.noise_multiplier, event.count
+    return min(
+        allocation_epsilon(z, event.event.slots, days, delta), gaussian_epsilon(z / math.sqrt(days), delta)
+    )
 
 
 def _innermost(event: "DpEvent") -> str:

@@ -116,6 +116,17 @@ class Allocated(OnceADay):
         bound = Bound(SEES_SUMS, DEVICE, self.amplified(rounds), self.settings.delta, hidden)
         return (bound, *super().spent(rounds))
 
+    def event(self, rounds: int) -> "DpEvent":
+        """Return the first `rounds` rounds: one Gaussian a day, in a round that nobody sees."""
+        import dp_accounting
+
+        from fedbert.privacy.allocation_event import RandomAllocationDpEvent
+
+        if not self.private:
+            return dp_accounting.NonPrivateDpEvent()
+        one = dp_accounting.GaussianDpEvent(self.noise_multiplier)
+        return dp_accounting.SelfComposedDpEvent(RandomAllocationDpEvent(self.slots, one), self.days(rounds))
+
 
 @dataclass(frozen=True)
 class Daily(OnceADay):

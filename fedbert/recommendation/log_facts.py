@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
+from fedbert.recommendation.shown import ShownFacts
 from fedbert.results import LogRow
 from fedbert.user_tables import TableFacts, as_json
 
@@ -11,10 +12,28 @@ RATING = "rating"
 
 
 @dataclass(frozen=True)
+class CatalogueFacts:
+    """Rows of a catalogue, and whether it says which items are popular."""
+
+    items: TableFacts
+    has_popularity: bool
+
+    def line(self) -> str:
+        """Return the facts as a line for people."""
+        popularity = (
+            ""
+            if self.has_popularity
+            else "; no popularity given: candidates are drawn evenly, and nothing is ranked by popularity"
+        )
+        return f"{self.items.line()}{popularity}"
+
+
+@dataclass(frozen=True)
 class LogFacts:
     """Rows, users and times of a log, and of its catalogue; dates are in UTC.
 
-    rows_dropped and ids_mended count rows by reason. cut is None where each user's own rows are cut.
+    rows_dropped and ids_mended count rows by reason. cut is None where each user's own rows are cut. shown is
+    None where no column says what users chose from.
     """
 
     items: TableFacts
@@ -33,6 +52,7 @@ class LogFacts:
     cut: str | None
     learning_share: float
     min_rating: float | None
+    shown: ShownFacts | None = None
 
     def row(self) -> LogRow:
         """Return the facts as run.json has them."""
@@ -40,13 +60,8 @@ class LogFacts:
 
     def lines(self) -> tuple[str, ...]:
         """Return the facts as lines for people, each complete in itself."""
-        popularity = (
-            ""
-            if self.has_popularity
-            else "; no popularity given: candidates are drawn evenly, and nothing is ranked by popularity"
-        )
         lines = [
-            f"{self.items.line()}{popularity}",
+            CatalogueFacts(self.items, self.has_popularity).line(),
             f"{self.interactions.line()}; from {self.first} to {self.last} ({self.time_unit})",
         ]
         if self.min_rating is None and RATING in self.interactions.ignored_columns:
@@ -54,6 +69,8 @@ class LogFacts:
                 f"column {RATING} is not used: every row counts as a click; "
                 "--min-rating X leaves out the rows below X"
             )
+        if self.shown is not None:
+            lines.append(self.shown.line())
         if mended := _counted(self.ids_mended):
             lines.append(f"ids taken as the same: {mended}")
         where = f"cut at {self.cut}" if self.cut else "each user's own rows are cut"

@@ -8,6 +8,7 @@ how often each rank came, and such counts add up exactly over shards.
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.intervals import bootstrap_interval
 from fedbert.randomness import Purpose, generator
 from fedbert.results import CANDIDATES, METRICS
 
@@ -42,7 +43,7 @@ def rank_histogram(
     return flat.reshape(groups, candidates)
 
 
-def mean_metric(histogram: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
+def mean_metric(histogram: NDArray[np.integer], metric: str) -> NDArray[np.float64]:
     """Return the mean over the sessions of `histogram` `[..., rank]`, `[...]`; NaN where there are none."""
     worth = metric_by_rank(metric, histogram.shape[-1])
     sessions = histogram.sum(axis=-1)
@@ -58,29 +59,51 @@ def all_metrics(histogram: NDArray[np.int64]) -> dict[str, float]:
     return {metric: float(mean_metric(histogram, metric)) for metric in METRICS}
 
 
-def text_interval(
-    by_text: NDArray[np.int64],
-    metric: str,
-    seed: int,
-    level: float = 0.95,
-    resamples: int = 1000,
-    time: int = 0,
-) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean over sessions when *texts* are resampled.
+def mean_draws(
+    by_cluster: NDArray[np.integer], metric: str, seed: int, resamples: int = 1000, time: int = 0
+) -> NDArray[np.float64]:
+    """Return the means of groups of sessions and `resamples` bootstrap draws of them, `[1 + draw, group]`.
 
-    `by_text` is int64 [text, rank]: devices share texts, so resampling devices would be far too sure. Texts
-    without a session are left out. (NaN, NaN) without any session. Percentile bootstrap (Efron 1979).
+    `by_cluster` is int [group, cluster, rank]. Row 0 is the means themselves. Each further row resamples the
+    clusters (Efron 1979), the same ones for all groups, so that differences and ratios of a row's means are
+    paired. Clusters without a session are left out; NaN where a draw has no session of a group.
     """
-    seen = by_text[by_text.sum(axis=1) > 0]
-    if not len(seen):
-        return (float("nan"), float("nan"))
-    sessions = seen.sum(axis=1).astype(np.float64)
-    total = mean_metric(seen, metric) * sessions
+    seen = by_cluster[:, by_cluster.sum(axis=(0, 2)) > 0]
+    groups, clusters = seen.shape[:2]
+    means = np.full((1 + resamples, groups), np.nan)
+    if not clusters:
+        return means
+    sessions = seen.sum(axis=2).astype(np.float64)
+    total = np.nan_to_num(mean_metric(seen, metric)) * sessions
+    means[0] = [float(mean_metric(group.sum(axis=0), metric)) for group in seen]
     random = generator(seed, Purpose.RESAMPLING, time)
-    means = np.empty(resamples)
+    # Groups of one comparison have the same sessions, whose sums need to be drawn once.
+    alike = bool((sessions == sessions[:1]).all())
     for start in range(0, resamples, _RESAMPLES_PER_BLOCK):
         block = min(_RESAMPLES_PER_BLOCK, resamples - start)
-        picked = random.integers(0, len(seen), size=(block, len(seen)))
-        means[start : start + block] = total[picked].sum(axis=1) / sessions[picked].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        picked = random.integers(0, clusters, size=(block, clusters))
+        count = sessions[0][picked].sum(axis=1)
+        for group in range(groups):
+            if not alike and group:
+                count = sessions[group][picked].sum(axis=1)
+            worth = total[group][picked].sum(axis=1)
+            means[1 + start : 1 + start + block, group] = np.divide(
+                worth, count, out=np.full(block, np.nan), where=count > 0
+            )
+    return means
+
+
+def cluster_count(by_cluster: NDArray[np.integer]) -> int:
+    """Return how many clusters of `by_cluster` `[cluster, rank]` have a session."""
+    return int((by_cluster.sum(axis=1) > 0).sum())
+
+
+def cluster_interval(
+    by_cluster: NDArray[np.integer], metric: str, seed: int, resamples: int = 1000, time: int = 0
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean over sessions when clusters are resampled (`mean_draws`).
+
+    `by_cluster` is int [cluster, rank]. None with fewer than `fedbert.intervals.LEAST_CLUSTERS` of them.
+    """
+    draws = mean_draws(by_cluster[None], metric, seed, resamples, time)[:, 0]
+    return bootstrap_interval(draws, cluster_count(by_cluster))

@@ -5,6 +5,9 @@ text is the name of the item before, its target item the one after. All interact
 time, or each user's at a point of their own: steps to an item before the cut are learning steps, the others
 evaluation steps. The earlier half of a
 user's learning steps is the history, the later half is what learning sessions on the clock draw from.
+
+Where a log says what users chose from (`shown`), only steps to an item with such a list are ranked; the
+others before the cut are history.
 """
 
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ from fedbert.recommendation.sessions import (
     session_places,
     session_uniforms,
 )
+from fedbert.recommendation.shown import Shown, shown_draws, with_shown
 from fedbert.recommendation.tier_users import assign, lean_of
 
 LEARNING_SHARE = 0.8
@@ -35,10 +39,14 @@ LEARNING_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps grouped by user, oldest first: those of user u are `start[u] : start[u] + count[u]`."""
+    """Steps grouped by user, oldest first: those of user u are `start[u] : start[u] + count[u]`.
+
+    before, after: items. row: the place among all interactions of the one to `after`.
+    """
 
     before: NDArray[np.int32]
     after: NDArray[np.int32]
+    row: NDArray[np.int64]
     start: NDArray[np.int64]
     count: NDArray[np.int64]
 
@@ -48,7 +56,9 @@ class SequenceWorld:
     """Users who go from one item to the next; text ids are item ids.
 
     `lean` [user] is how far a user leans to rare items (`tier_users`): who holds which phone goes by it.
-    `read` is what was read of the user's own files, None for a shipped world.
+    `shown` has the lists that users chose from, by `Steps.row`; None: candidates are drawn. `unlisted` counts
+    interactions after the cut that have none. `read` is what was read of the user's own files, None for a
+    shipped world.
     """
 
     name: str
@@ -61,6 +71,8 @@ class SequenceWorld:
     learning: Steps
     evaluation: Steps
     lean: NDArray[np.float64]
+    shown: Shown | None = None
+    unlisted: int = 0
     read: LogFacts | None = None
 
     def user_of(self, block: Block) -> NDArray[np.int64]:
@@ -98,30 +110,39 @@ class SequenceWorld:
         hour = session_hours(block.settings, round_, draw[:, 3])
         size = block.settings.candidates
         purpose = Purpose.LEARNING_CANDIDATES if learning else Purpose.EVALUATION_CANDIDATES
-        draw = session_uniforms(block, purpose, round_, device, slot, candidate_draws(size))
-        return Sessions(
-            device, slot, hour, text, item, draw_candidates(self.public.catalogue, item, draw, size)
-        )
+        own_draws = shown_draws(size) if self.shown is not None else 0
+        draw = session_uniforms(block, purpose, round_, device, slot, candidate_draws(size) + own_draws)
+        drawn, rest = np.split(draw, [candidate_draws(size)], axis=1)
+        candidates = draw_candidates(self.public.catalogue, item, drawn, size)
+        if self.shown is not None:
+            candidates = with_shown(self.shown, steps.row[step], item, candidates, rest)
+        return Sessions(device, slot, hour, text, item, candidates)
 
 
 def make_sequence_world(
-    public: PublicData, user: NDArray[np.int64], item: NDArray[np.int64], learning: NDArray[np.bool_]
+    public: PublicData,
+    user: NDArray[np.int64],
+    item: NDArray[np.int64],
+    learning: NDArray[np.bool_],
+    shown: Shown | None = None,
 ) -> SequenceWorld:
     """Return the world of interactions `user`, `item`, `learning` [n], sorted by user and then by time.
 
-    Repeats of an item right after itself are skipped. Users with fewer than two learning items have
-    nothing to rank by and are left out.
+    `shown` has their lists [n], None where users chose from none. Repeats of an item right after itself are
+    skipped. Users with fewer than two learning items have nothing to rank by and are left out.
     """
     repeat = np.zeros(len(user), np.bool_)
     repeat[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
+    row = np.flatnonzero(~repeat)
     user, item, learning = user[~repeat], item[~repeat], learning[~repeat]
     step = np.flatnonzero(user[1:] == user[:-1]) + 1
-    owner, before, after, is_learning = user[step], item[step - 1], item[step], learning[step]
+    owner, before, after, is_learning, row = user[step], item[step - 1], item[step], learning[step], row[step]
+    ranked = np.ones(len(row), np.bool_) if shown is None else shown.is_list[row]
     users = int(user.max()) + 1 if len(user) else 0
     learned = np.bincount(owner[is_learning], minlength=users)
     kept = np.flatnonzero(learned > 0)
     place = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    past = is_learning & (place < (learned[owner] + 1) // 2)
+    past = is_learning & ((place < (learned[owner] + 1) // 2) | ~ranked)
 
     def chosen(mask: NDArray[np.bool_]) -> Steps:
         count = np.bincount(owner[mask], minlength=users)
@@ -130,11 +151,13 @@ def make_sequence_world(
         return Steps(
             np.append(before[mask], -1).astype(np.int32),
             np.append(after[mask], -1).astype(np.int32),
+            np.append(row[mask], 0),
             start[kept],
             count[kept],
         )
 
-    evaluation = chosen(~is_learning & (learned[owner] > 0))
+    later = ~is_learning & (learned[owner] > 0)
+    evaluation = chosen(later & ranked)
     evaluation_text = np.zeros(public.catalogue.items, np.bool_)
     evaluation_text[evaluation.before[:-1]] = True
     note = (
@@ -154,6 +177,8 @@ def make_sequence_world(
         chosen(is_learning & ~past),
         evaluation,
         lean_of(mean[kept]),
+        shown,
+        int(np.count_nonzero(later & ~ranked)),
     )
 
 

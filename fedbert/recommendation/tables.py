@@ -1,9 +1,10 @@
 """The world `interactions`: a catalogue and a click log out of a user's own CSV or Parquet files.
 
 items: columns ``item`` (any id), ``text`` (its written name) and, if the server knows it, ``popularity`` (any
-weight >= 0, public). interactions: ``user``, ``item``, ``timestamp`` (Unix time or ISO 8601) and, for
-`min_rating`, ``rating``. Other columns are not used, and named in `LogFacts`. Ids are compared without blanks
-around them; ``7.0`` is ``7`` where only one of the two is an item. Every mistake is one `FedbertError`.
+weight >= 0, public). interactions: ``user``, ``item``, ``timestamp`` (Unix time or ISO 8601), ``rating`` for
+`min_rating`, and ``candidates`` where users chose from lists (`shown`). Other columns are not used, and named
+in `LogFacts`. Ids are compared without blanks around them; ``7.0`` is ``7`` where only one of the two is an
+item. Every mistake is one `FedbertError`.
 """
 
 from dataclasses import replace
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
 from fedbert.recommendation.catalogue import NEIGHBOURS, PublicData, make_catalogue
-from fedbert.recommendation.log_facts import RATING, LogFacts
+from fedbert.recommendation.item_ids import ItemIds
+from fedbert.recommendation.log_facts import RATING, CatalogueFacts, LogFacts
 from fedbert.recommendation.log_times import day, read_times
 from fedbert.recommendation.names import nearest_by_name
 from fedbert.recommendation.sequences import LEARNING_SHARE, SequenceWorld, make_sequence_world
+from fedbert.recommendation.shown import COLUMN, Shown, read_shown
 from fedbert.results import CANDIDATES
 from fedbert.user_tables import TableFacts, UserTable, as_whole, read_table
 
@@ -39,6 +42,12 @@ def read_public(items: Path | None) -> PublicData:
     return _catalogue(items).public
 
 
+def read_catalogue(items: Path | None) -> CatalogueFacts:
+    """Return what a run reads of the catalogue file. Raises `FedbertError` if it is wrong."""
+    found = _catalogue(items)
+    return CatalogueFacts(found.facts, found.public.catalogue.has_popularity)
+
+
 def load_interactions(
     items: Path | None, interactions: Path | None, split: Split = "date", min_rating: float | None = None
 ) -> SequenceWorld:
@@ -53,9 +62,10 @@ def load_interactions(
     catalogue = _catalogue(items)
     columns = ("user", "item", "timestamp")
     wanted = (RATING,) if min_rating is not None else ()
-    table = read_table("interactions", _given("interactions", interactions), (*columns, *wanted))
+    table = read_table("interactions", _given("interactions", interactions), (*columns, *wanted), (COLUMN,))
     mended: dict[str, int] = {}
     item = _items(table, catalogue.ids, mended)
+    shown = read_shown(table, catalogue.ids, item, mended) if COLUMN in table else None
     user = _users(table, mended)
     times = read_times(table, "timestamp")
     chosen = _liked(table, min_rating)
@@ -64,14 +74,17 @@ def load_interactions(
     user, item, time = user[order], item[order], times.unix_ms[order]
     # Numbered anew: users all of whose rows are rated lower have none.
     user = np.unique(user, return_inverse=True)[1].astype(np.int64)
-    cut = int(np.sort(time)[int(LEARNING_SHARE * len(time))]) if split == "date" else None
-    learning = time < cut if cut is not None else _first_of_each(user)
-    world = make_sequence_world(catalogue.public, user, item, learning)
+    lists = None if shown is None else _lists(table, shown.ordered(order))
+    ranked = np.ones(len(user), np.bool_) if lists is None else lists.is_list
+    cut = int(np.sort(time[ranked])[int(LEARNING_SHARE * ranked.sum())]) if split == "date" else None
+    learning = time < cut if cut is not None else _first_of_each(user, ranked)
+    world = make_sequence_world(catalogue.public, user, item, learning, lists)
     repeats = int(np.count_nonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1])))
     used = sum(int(steps.count.sum()) for steps in (world.past, world.learning, world.evaluation))
     used += world.users or 0
     dropped["repeats of the row before"] = repeats
-    dropped["of users who are left out"] = len(user) - repeats - used
+    dropped["without a list, after the cut"] = world.unlisted
+    dropped["of users who are left out"] = len(user) - repeats - world.unlisted - used
     facts = LogFacts(
         items=catalogue.facts,
         interactions=table.facts,
@@ -89,6 +102,7 @@ def load_interactions(
         cut=None if cut is None else day(cut),
         learning_share=LEARNING_SHARE,
         min_rating=min_rating,
+        shown=None if lists is None else lists.facts(),
     )
     _refuse_without_evaluation(table, facts)
     return replace(world, read=facts)
@@ -104,15 +118,23 @@ def _refuse_without_evaluation(table: UserTable, facts: LogFacts) -> None:
         rule = f"have a user to evaluate on: one of the {facts.users:,} who learn with a further item after"
         if facts.cut is None:
             raise table.refused(f"{rule} {first} {of}", "give a longer log")
-        came = f"{rule} the cut ({facts.cut}, {facts.learning_share:.0%} of all rows)"
+        rows = "all rows" if facts.shown is None else "the rows with a list"
+        came = f"{rule} the cut ({facts.cut}, {facts.learning_share:.0%} of {rows})"
         raise table.refused(
             came, "give a longer log, or --split own-time where each user came in one sitting"
         )
 
 
+def _lists(table: UserTable, shown: Shown) -> Shown:
+    """Return the lists of the rows that count as clicks; raises FedbertError if none of them has one."""
+    if not shown.is_list.any():
+        raise table.refused(f"have a list in column {COLUMN!r} in a row that counts", "lower --min-rating")
+    return shown
+
+
 class _Catalogue(NamedTuple):
     public: PublicData
-    ids: pa.Array
+    ids: ItemIds
     facts: TableFacts
 
 
@@ -137,7 +159,7 @@ def _catalogue(items: Path | None) -> _Catalogue:
     general = np.full(len(texts), -1, np.int32)
     split = ("general",) * len(texts)
     public = PublicData("interactions", catalogue, catalogue.texts, general, split, manifest)
-    return _Catalogue(public, ids, table.facts)
+    return _Catalogue(public, ItemIds(ids), table.facts)
 
 
 def _popularity(table: UserTable) -> tuple[NDArray[np.float64], str]:
@@ -155,37 +177,19 @@ def _popularity(table: UserTable) -> tuple[NDArray[np.float64], str]:
     return weights / total, "the items file's column, public"
 
 
-def _items(table: UserTable, ids: pa.Array, mended: dict[str, int]) -> NDArray[np.int64]:
+def _items(table: UserTable, ids: ItemIds, mended: dict[str, int]) -> NDArray[np.int64]:
     """Return the place of each row's item in the catalogue `[row]`; `mended` takes what was passed over."""
     found = table.ids("item")
-    place = pc.index_in(found.values, value_set=ids)
     if found.with_blanks:
         mended["item ids with blanks around them"] = found.with_blanks
-    if place.null_count:
-        whole = as_whole(ids)
-        if pc.count_distinct(whole).as_py() == len(ids):
-            before = place.null_count
-            place = pc.coalesce(place, pc.index_in(as_whole(found.values), value_set=whole))
-            if before > place.null_count:
-                mended["item ids written as decimals in one file alone"] = before - place.null_count
-    if place.null_count:
-        row = pc.index(pc.is_null(place), True).as_py()
+    places = ids.places(found.values, mended, "item ids")
+    if len(places.missing):
+        row = int(places.missing[0])
         value = found.values[row].as_py()
-        rule = f"be an item of the items file ({place.null_count:,} of {len(place):,} rows are of none)"
-        raise table.bad(row, "item", value, rule, _hint(value, ids.to_pylist()))
-    return np.asarray(place, np.int64)
-
-
-def _hint(value: str, ids: list[str]) -> str:
-    """Return what to do about an id that is no item: the likeliest cause, if one shows."""
-    if not value:
-        return "fill it in or drop the row"
-    for name in ids:
-        if name.casefold() == value.casefold():
-            return f"it is {name!r} there: capitals count"
-        if name.lstrip("0") == value.lstrip("0"):
-            return f"it is {name!r} there: leading zeros count, so save ids as text"
-    return "add it or drop the row"
+        missing, rows = len(places.missing), len(found.values)
+        rule = f"be an item of the items file ({missing:,} of {rows:,} rows are of none)"
+        raise table.bad(row, "item", value, rule, ids.hint(value))
+    return places.place
 
 
 def _users(table: UserTable, mended: dict[str, int]) -> NDArray[np.int64]:
@@ -227,11 +231,17 @@ def _liked(table: UserTable, min_rating: float | None) -> NDArray[np.int64]:
     return chosen
 
 
-def _first_of_each(user: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return whether a row is in the first part of its user's; `user` is sorted."""
-    count = np.bincount(user)
-    place = np.arange(len(user)) - (np.cumsum(count) - count)[user]
-    return np.asarray(place < np.floor(LEARNING_SHARE * count)[user])
+def _first_of_each(user: NDArray[np.int64], ranked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether a row is in the first part of its user's, by those that are `ranked`; `user` is sorted.
+
+    Rows that are not ranked lie on the side of the ranked row before; those before the first are in the first
+    part.
+    """
+    count = np.bincount(user, ranked).astype(np.int64)
+    before: NDArray[np.int64] = np.cumsum(ranked) - ranked  # ranked rows of all users before this one
+    place = before - (np.cumsum(count) - count)[user]
+    most = np.floor(LEARNING_SHARE * count)[user]
+    return np.asarray(np.where(ranked, place < most, place <= most))
 
 
 def _given(name: str, path: Path | None) -> Path:

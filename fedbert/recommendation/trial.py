@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.plugins import Named
 from fedbert.recommendation.catalogue import PublicData
+from fedbert.recommendation.clusters import places_of, users_on
 from fedbert.recommendation.sessions import Block, Kind, Requests, Sessions, WorldSettings
 from fedbert.recommendation.world import World
 from fedbert.results import CANDIDATES, TIERS
@@ -39,6 +40,10 @@ def checked(world: World, named: Named) -> World:
     shape = (_DEVICES, WorldSettings().history_length)
     for name, limit in (("text", len(texts)), ("item", public.catalogue.items)):
         _below(named, f"history's {name}", getattr(history, name), shape, -1, limit)
+    places = places_of(world)
+    if places.users:
+        user = users_on(world, places, _block(0, _DEVICES))
+        _below(named, "user_of", user, (_DEVICES,), 0, places.users, np.int64)
     for kind in Kind:
         for round_ in (0, 1):
             _check_sessions(world, named, round_, kind)
@@ -80,7 +85,15 @@ def _check_sessions(world: World, named: Named, round_: int, kind: Kind) -> None
             raise named.refused(f"give the same sessions however the fleet is cut; {name} differs")
 
 
-def _below(named: Named, what: str, value: Any, shape: tuple[int, ...], least: int, limit: int) -> None:
-    array = named.array(what, value, np.int32, shape)
+def _below(
+    named: Named,
+    what: str,
+    value: Any,
+    shape: tuple[int, ...],
+    least: int,
+    limit: int,
+    dtype: type[np.generic] = np.int32,
+) -> None:
+    array = named.array(what, value, dtype, shape)
     if array.size and (array.min() < least or array.max() >= limit):
         raise named.refused(f"keep {what} from {least} to {limit - 1}, not {array.min()} to {array.max()}")

@@ -1,4 +1,5 @@
 """What a device sends, and what the server learns from the sum.
 
-`signal.py` is the socket; `prototypes/` is the signal there is; `ranks.py` and `report.py` are shared by all.
+`signal.py` is the socket; `prototypes/` and `delta/` are the signals there are, `sketch.py` and `rotation.py`
+are shared by these two, `ranks.py` and `report.py` by all.
 """

@@ -2,8 +2,8 @@
 
 A signal says how a device's newest clicks become integers, and how sums of them become training targets. It
 says nothing of clipping, the histogram of clicked ranks, fixed point, masks, noise or accounting: `report.py`
-and the privacy mechanism do these for every signal alike. `prototypes` is the first; `docs/how-to/signal.md`
-shows how to write another.
+and the privacy mechanism do these for every signal alike. `prototypes` and `delta` come with fedbert;
+`docs/how-to/signal.md` shows how to write another.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ Memory = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Clicks:
-    """The newest clicks of some devices, and the vectors of their texts in the round's release."""
+    """The newest clicks of some devices, and the vectors of texts and items in the round's release."""
 
     vectors: NDArray[np.int8]
     """[text, dim], each a unit vector times 127."""
@@ -37,10 +37,13 @@ class Clicks:
     """[device, click] clicked item, -1 for no click."""
     rank: NDArray[np.int8]
     """[device, click] rank at which the round's release had shown it, from 0; -1 where it is not known."""
+    items: NDArray[np.int8]
+    """[item, dim] the catalogue in the round's release, each a unit vector times 127: phones score with
+    these, and the server has them too."""
 
     def take(self, rows: slice) -> "Clicks":
         """Return the clicks of some of the devices."""
-        return Clicks(self.vectors, self.text[rows], self.item[rows], self.rank[rows])
+        return Clicks(self.vectors, self.text[rows], self.item[rows], self.rank[rows], self.items)
 
 
 class Layout(Protocol):
@@ -115,6 +118,10 @@ class PublicView(Protocol):
     @property
     def names(self) -> NDArray[np.float32]:
         """Unit vectors `[item, dim]` of the items' names in release 0, which no signal has taught."""
+        ...
+
+    def items(self, release: int) -> NDArray[np.float32]:
+        """Return unit vectors `[item, dim]` of the items' names in a release, as signals have taught it."""
         ...
 
     @property

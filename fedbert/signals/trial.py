@@ -30,6 +30,9 @@ class _View:
     text_items: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
+    def items(self, release: int) -> NDArray[np.float32]:
+        return np.roll(self.names, release, axis=1)
+
     def texts(self, release: int) -> NDArray[np.float32]:
         return np.roll(self.vectors, release, axis=1)
 
@@ -80,7 +83,10 @@ def _clicks(rng: np.random.Generator, items: int, dim: int) -> Clicks:
     item[1, 1:], item[2], item[3] = -1, -1, items - 1
     text[item < 0] = -1
     rank = np.where(item < 0, -1, rng.integers(-1, RANK_BINS, item.shape)).astype(np.int8)
-    return Clicks(np.rint(_unit(rng, _TEXTS, dim) * INT8_UNIT_LENGTH).astype(np.int8), text, item, rank)
+    vectors, names = (
+        np.rint(_unit(rng, rows, dim) * INT8_UNIT_LENGTH).astype(np.int8) for rows in (_TEXTS, items)
+    )
+    return Clicks(vectors, text, item, rank, names)
 
 
 def _check_reports(signal: Signal, named: Named, layout: Any, clicks: Clicks, size: int) -> None:

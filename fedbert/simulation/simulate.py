@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fedbert.errors import invalid
 from fedbert.provenance import commit, versions
-from fedbert.results import RoundRow, RunResult, VerifiedRow
+from fedbert.results import AuditRow, RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def run(
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
+    if execution.signing_key is not None:
+        _check_key(execution.signing_key, deployed=grid is not None)
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
@@ -137,6 +140,9 @@ def run(
     if execution.verify_devices and session.replayed is not None:
         progress.stage("running devices under a memory limit")
         verified = _verified(session, execution.verify_devices)
+    audit = None
+    if finished.round == scenario.rounds and session.replayed is not None:
+        audit = _audit(session, finished.round, progress)
     progress.stage("writing the report")
     result, devices = summarise(
         session,
@@ -154,6 +160,8 @@ def run(
     )
     if verified:
         result["verified_devices"] = verified
+    if audit is not None:
+        result["audit"] = audit
     return RunOutput(result, devices)
 
 
@@ -187,6 +195,16 @@ def _rounds(
     compare(session, state, progress.stage)
 
 
+def _check_key(path: Path, deployed: bool) -> None:
+    """Raise FedbertError unless orders can be signed with the key in `path`, and go to other machines."""
+    from fedbert.federation.signing import load_private_key
+
+    load_private_key(path)
+    if not deployed:
+        rule = "be left out of a run on this machine: its orders go nowhere"
+        raise invalid("signing_key", str(path), rule, "it is for a deployment (docs/deployment.md)")
+
+
 def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:
     from fedbert.federation.places.backends import run_on
 
@@ -194,6 +212,13 @@ def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Call
         body(grid)
     else:
         run_on(body, execution, scenario.devices)
+
+
+def _audit(session: "Session", rounds: int, progress: Progress) -> AuditRow | None:
+    from fedbert.simulation.audit import audit_of
+
+    progress.stage("auditing the privacy")
+    return audit_of(session, rounds)
 
 
 def _verified(session: "Session", count: int) -> list[VerifiedRow]:

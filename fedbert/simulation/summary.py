@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.comparison import FINAL, POOLED, RELEASE_0
 from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import hourly_shares
 from fedbert.devices.availability_trace import Trace
@@ -24,15 +23,12 @@ from fedbert.federation.run_state import RunState
 from fedbert.federation.server import TRAINING_THREADS
 from fedbert.federation.session import Session
 from fedbert.machine import machine_record, peak_memory_bytes
-from fedbert.recommendation.metrics import text_interval
 from fedbert.recommendation.sessions import activity_share
 from fedbert.results import (
     LABELS,
     SCHEMA,
     TIERS,
-    ComparisonRow,
     ExecutionRow,
-    Gap,
     HourRow,
     RunResult,
     SecureSumRow,
@@ -42,6 +38,7 @@ from fedbert.results import (
 from fedbert.scenario import Scenario, anchored
 from fedbert.simulation.budget import overspent
 from fedbert.simulation.privacy_row import privacy_row
+from fedbert.simulation.quality_rows import compared, comparison_rows, findings, gap_row
 from fedbert.simulation.world_facts import world_facts
 from fedbert.units import HOURS_PER_DAY
 
@@ -54,9 +51,6 @@ SAMPLED_DEVICES = 1_000
 
 HOURLY_SAMPLE = 20_000
 """Most devices from which the shares by local hour are estimated: to about a third of a per cent."""
-
-RESAMPLES = 400
-"""Bootstrap samples of an interval of the comparison, whose figures are quoted: twice a round's."""
 
 
 def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> dict[str, float]:
@@ -79,6 +73,7 @@ def _tier_row(
     days = rounds * scenario.round_hours / HOURS_PER_DAY
     energy = tier_energy(totals, tier, devices, days)
     spent_us = sum(int(totals[key][tier]) for key in ("session_us", "install_us"))
+    installs = int(totals["installs"][tier])
     own = [profile for profile in profiles if profile.tier == TIERS[tier]]
     weight = [profile.share for profile in own]
     capacity = float(np.average([profile.battery_mah for profile in own], weights=weight))
@@ -96,7 +91,7 @@ def _tier_row(
         "energy_mj_per_round": energy.per_round,
         "energy_mj_per_round_by": energy.per_round_by,
         "energy_mj_per_day_by": energy.per_day_by,
-        "install_ms": int(totals["install_us"][tier]) / r.MICRO / max(int(totals["installs"][tier]), 1),
+        "install_ms": int(totals["install_us"][tier]) / r.MICRO / installs if installs else None,
         "mah_per_day": per_day,
         "battery_percent_per_day": 100 * per_day / capacity,
         "device_ms_per_day": spent_us / r.MICRO / devices / days,
@@ -119,60 +114,6 @@ def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
         }
         for hour in range(24)
     ]
-
-
-def _comparison(session: Session) -> list[ComparisonRow]:
-    if session.replayed is None or session.replayed_tiers is None:
-        return []
-    rows: list[ComparisonRow] = []
-    replayed = zip(session.systems, session.replayed, session.replayed_tiers, strict=True)
-    for system, ranks, tier_ranks in replayed:
-        quality = metrics(ranks.sum(axis=0, dtype=np.int64))
-        if quality is None:
-            return []
-        low, high = text_interval(ranks, "ndcg@10", session.scenario.seed, resamples=RESAMPLES)
-        tiers = {
-            tier: found for tier, part in zip(TIERS, tier_ranks, strict=True) if (found := metrics(part))
-        }
-        rows.append(
-            {
-                "id": system.id,
-                "system": system.name,
-                "inputs": system.inputs,
-                "quality": quality,
-                "low": low,
-                "high": high,
-                "tiers": tiers,
-            }
-        )
-    return rows
-
-
-def _gap(session: Session, comparison: list[ComparisonRow]) -> Gap | None:
-    if not comparison or not session.scenario.pooled_bound:
-        return None
-    found = {
-        system.id: row["quality"]["ndcg@10"] for system, row in zip(session.systems, comparison, strict=True)
-    }
-
-    def three(inputs: str) -> tuple[float, float, float]:
-        first, final, pooled = (f"{artefact}_{inputs}" for artefact in (RELEASE_0, FINAL, POOLED))
-        return found[first], found[final], found[pooled]
-
-    def closed(first: float, final: float, pooled: float) -> float | None:
-        return (final - first) / (pooled - first) if pooled > first else None
-
-    full, text = three("full"), three("text_only")
-    return {
-        "release_0": full[0],
-        "final": full[1],
-        "pooled": full[2],
-        "closed": closed(*full),
-        "text_only_release_0": text[0],
-        "text_only_final": text[1],
-        "text_only_pooled": text[2],
-        "text_only_closed": closed(*text),
-    }
 
 
 def _histogram(table: NDArray[np.int64], edges: NDArray[np.float64], name: str) -> dict[str, list[float]]:
@@ -227,7 +168,8 @@ def summarise(
     """
     scenario, environment, server = session.scenario, session.environment, session.server
     done, rows, totals = state.round, list(state.rows), state.totals
-    comparison = _comparison(session)
+    found = compared(session)
+    shown = findings(session, state, found)
     counts = dict(zip(r.COHORT_KEYS, totals["counts"].tolist(), strict=True)) if done > 0 else {}
     sessions = int(totals["ranks"].sum() + totals["learning_outcomes"].sum())
     tiers = {
@@ -268,8 +210,9 @@ def summarise(
         "rounds": rows,
         "tiers": tiers,
         "hours": _hours(scenario, environment.trace),
-        "comparison": comparison,
-        "gap": _gap(session, comparison),
+        "comparison": comparison_rows(found),
+        "gap": gap_row(found, shown["figures"]),
+        "findings": shown,
         "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),
         "memory_histogram": _histogram(totals["memory"], r.memory_edges_bytes(), "upper_bytes"),
         "secure_sum": secure_sum(scenario, state),
@@ -277,7 +220,7 @@ def summarise(
         "totals": {
             "sessions": sessions,
             "scored": scored,
-            "scored_share": scored / max(sessions, 1),
+            "scored_share": scored / sessions if sessions else None,
             "clicks": counts.get("clicks", 0),
             "reports": counts.get("reported", 0),
             "downloads": counts.get("downloads", 0),

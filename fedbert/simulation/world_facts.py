@@ -31,8 +31,8 @@ def world_facts(environment: Environment) -> WorldFacts:
 
 
 def lines_read(environment: Environment) -> tuple[str, ...]:
-    """Return what was read of the user's own files, and what the model cannot read, as lines for people."""
-    lines: list[str] = []
+    """Return lines on what was read of the user's files, scaled shares, and what the model cannot read."""
+    lines = list(environment.profile_notes)
     world, trace = environment.world, environment.trace
     if isinstance(world, SequenceWorld) and world.read is not None:
         lines += world.read.lines()

@@ -7,11 +7,12 @@ from pathlib import Path
 from fedbert.devices.availability_trace import read_trace
 from fedbert.devices.cost_model import CostModel, count_operations
 from fedbert.devices.errors_table import load_errors
+from fedbert.devices.fitting.added_rows import ADDED, added_table
 from fedbert.devices.fitting.availability_report import availability_table
 from fedbert.devices.fitting.energy_report import energy_table, resolution_mj
 from fedbert.devices.fitting.network_report import network_table
 from fedbert.devices.fitting.participation import SESSIONS
-from fedbert.devices.fitting.report import errors_table, session_table
+from fedbert.devices.fitting.report import engines_table, errors_table, session_table
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.devices.habits import PARAMETERS
 from fedbert.devices.host.check import docs_lines, read_rows, summary
@@ -87,6 +88,12 @@ def test_the_host_is_predicted_as_well_as_claimed() -> None:
 def test_the_errors_are_those_of_the_file() -> None:
     """Every line of the table of errors is what errors.json says."""
     assert [line for line in errors_table(load_errors()) if line not in TEXT] == []
+
+
+def test_the_engines_are_those_of_the_files() -> None:
+    """Every line on engines, and on what ONNX Runtime's rows would add, is what the committed files say."""
+    lines = [*engines_table(load_errors()), *added_table(SOURCES / ADDED)]
+    assert [line for line in lines if line not in TEXT] == []
 
 
 def test_the_sessions_are_those_of_the_model() -> None:

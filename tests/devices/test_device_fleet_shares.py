@@ -10,7 +10,7 @@ import tomli_w
 from click.testing import CliRunner
 
 from fedbert.cli.profiles import profiles
-from fedbert.devices.fleet_shares import check_folder, fleet_names, load_fleet
+from fedbert.devices.fleet_shares import check_folder, fleet_names, load_fleet, read_fleet
 from fedbert.errors import FedbertError
 from fedbert.paths import profiles_folder
 
@@ -91,6 +91,20 @@ def test_rounded_shares_are_scaled(tmp_path: Path) -> None:
     assert [profile.share for profile in load_fleet(folder, "mine")] == pytest.approx([1 / 3, 2 / 3])
     answer = CliRunner().invoke(profiles, ["check", str(folder)])
     assert "note: fleet mine: shares add up to 0.99, scaled to 1" in answer.output
+
+
+def test_a_run_says_that_shares_were_scaled(tmp_path: Path) -> None:
+    """A line for the fleet and one for the radios; none for shares that add up to 1."""
+    folder = own_folder(tmp_path, GOOD | {"shares": {KIRIN: 0.33, PIXEL: 0.66}})
+    assert read_fleet(folder, "mine")[1] == ("fleet mine: shares add up to 0.99, scaled to 1",)
+    assert read_fleet()[1] == ()
+    file = folder / f"{KIRIN}.toml"
+    profile = tomllib.loads(file.read_text(encoding="utf-8"))
+    profile["radios"] = {"three_g": 0.1, "lte": 0.895, "five_g": 0.0}
+    file.write_text(tomli_w.dumps(profile), encoding="utf-8")
+    line = f"radios of {KIRIN}: shares do not add up to 1, scaled to 1"
+    assert read_fleet(folder, "mine")[1][1:] == (line,)
+    assert f"note: {line}" in CliRunner().invoke(profiles, ["check", str(folder)]).output
 
 
 def test_shares_that_add_up_are_taken_as_they_are() -> None:

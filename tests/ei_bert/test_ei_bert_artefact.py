@@ -128,7 +128,7 @@ def test_noise_in_transport_is_refused() -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """Where a file stands in the folder's place the message says so, and nothing is left behind."""
     (tmp_path / "taken").write_text("")
-    with pytest.raises(FedbertError, match="cannot be written"):
+    with pytest.raises(FedbertError, match="must be a folder, not a file"):
         save_artefact(SMALL, tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

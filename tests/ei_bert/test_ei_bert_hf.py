@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         save_transformers(student, WORDS, {"mood": make_heads(12)["mood"]}, tmp_path / "a")
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(FedbertError, match="cannot be written"):
+    with pytest.raises(FedbertError, match="must be a folder, not a file"):
         save_transformers(student, WORDS, {}, tmp_path / "file")
     save_transformers(student, WORDS, {}, tmp_path / "a")
     with pytest.raises(FedbertError, match=r"input_ids\[1, 65\]: must be at most 64 tokens"):

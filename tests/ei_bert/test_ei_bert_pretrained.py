@@ -181,7 +181,7 @@ def test_a_save_that_fails_leaves_the_old_folder_loadable(pooled: Artefact, tmp_
     (tmp_path / "heads").write_text("in the way")
     model = EiBert(pooled)
     model.fit_head(TEXTS, LABELS, "topic")
-    with pytest.raises(FedbertError, match="cannot be written"):
+    with pytest.raises(FedbertError, match="could not be written"):
         model.save(tmp_path)
     assert load_artefact(tmp_path) == pooled
     shutil.rmtree(tmp_path)

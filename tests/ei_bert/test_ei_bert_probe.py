@@ -312,7 +312,7 @@ def test_test_texts_in_train_are_said(data: Path, tmp_path: Path, capsys: pytest
         (["--model", "nowhere"], "model(='nowhere')"),
         (["--model", "default", "--output", "new", "--seed", "-1"], "seed(='-1')"),
         (["--model", "default", "--output", "new", "--budget-bytes", "1881000"], "must be at most 1881000"),
-        (["--model", "default", "--output", "topic.csv"], "cannot be written"),
+        (["--model", "default", "--output", "topic.csv"], "must be a folder, not a file"),
     ],
 )
 def test_bad_heads_are_one_line(

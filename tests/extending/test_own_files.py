@@ -183,11 +183,12 @@ def test_a_world_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: 
         (["--world", "mine.py:DISHES"], "must name something that can be called, not list"),
         (
             ["--signal", "morse"],
-            "signal(='morse') must be one of prototypes; or name a signal of your own as",
+            "signal(='morse') must be one of delta, prototypes; or name a signal of your own as",
         ),
         (
             ["--mechanism", "hope"],
-            "mechanism(='hope') must be one of allocated, correlated, daily, poisson, tree; or name a mechanism of your own",
+            "mechanism(='hope') must be one of allocated, correlated, daily, poisson, tree; or name a "
+            "mechanism of your own",
         ),
     ],
 )

@@ -44,6 +44,8 @@ class Disk:
     random: np.random.Generator
     operations: list[str] = field(default_factory=list)
     """All so far, by their names."""
+    changing: list[bool] = field(default_factory=list)
+    """Which of them may change something: all but opening to read, and reading."""
     dead: bool = False
     hit: list[str] = field(default_factory=list)
     """The operations that went wrong."""
@@ -60,6 +62,7 @@ class Disk:
         if self.dead:
             raise PowerLoss
         self.operations.append(what)
+        self.changing.append(writes)
         number = len(self.operations)
         for fault in self.faults:
             if fault.at == number or (fault.lasting and writes and fault.at < number):

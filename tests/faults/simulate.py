@@ -198,7 +198,7 @@ def _watched(life: Life) -> Iterator[None]:
 
     def noted_compare(session: Session, *args: Any) -> None:
         compare(session, *args)
-        life.replayed = session.replayed, session.replayed_tiers
+        life.replayed = session.replayed
 
     def noted_start(self: Session, grid: Any, resumed: Any = None, *args: Any, **named: Any) -> Any:
         life.resumed = len(resumed.rows) if resumed is not None else 0
@@ -374,7 +374,7 @@ def _check_left_out(life: Life, result: Any, left_out: dict[tuple[str, int], set
     if result["totals"]["missing_device_rounds"] != total_missing:
         raise Violation(f"missing device rounds must be {total_missing}")
     compared = _arrays(life, REPLAY, ROUNDS + 2).values()
-    for name, found in zip(("ranks", "tier_ranks"), life.replayed, strict=True):
+    for name, found in life.replayed.items():
         if not np.array_equal(found, sum(arrays[name] for arrays in compared)):
             raise Violation(f"the comparison's {name} are not those of the shards that answered")
 

@@ -51,6 +51,14 @@ def _at(index: int, value: int) -> Callable[[Any], Any]:
     return change
 
 
+def _shorter(*names: str) -> Spoil:
+    def spoil(answer: Answer) -> None:
+        for name in names:
+            answer.arrays[name] = answer.arrays[name][:-1].copy()
+
+    return spoil
+
+
 def _remove(name: str) -> Spoil:
     def spoil(answer: Answer) -> None:
         del answer.arrays[name]
@@ -148,16 +156,22 @@ ROUND_KINDS: dict[str, tuple[Spoil, str]] = {
         "truth.ranks must add up to at most",
     ),
     "10**15 joules": (_change("truth.session_uj", _at(0, 10**15)), "truth.session_uj must add up"),
-    "truth of other sessions": (_change("truth.text_ranks", _at(0, 3)), "truth.text_ranks must count"),
+    "truth of other sessions": (_change("truth.cluster_ranks", _at(0, 3)), "truth.cluster_ranks must count"),
+    "truth of other scored sessions": (_change("truth.arm_ranks", _at(0, 3)), "truth.arm_ranks must count"),
+    "truth of other texts": (_change("truth.text_sessions", _at(0, 3)), "truth.text_sessions must count"),
+    "truth of users that do not exist": (
+        _set("truth.user_sessions", np.ones(3, np.int32)),
+        "truth.cluster_ranks must have 3 clusters",
+    ),
     "truth of other reports": (_change("truth.counts", _at(3, 0)), "truth.counts must be of"),
     "truth of other devices": (_change("truth.devices", lambda a: a + 1), "truth.devices must add up to"),
     "a number for a table": (
-        _raw("<i4", "()", b"1234", "truth.text_ranks"),
-        "truth.text_ranks must be int32",
+        _raw("<i4", "()", b"1234", "truth.text_sessions"),
+        "truth.cluster_ranks must have 0 clusters",
     ),
     "a table of other texts": (
-        _change("truth.text_ranks", lambda a: a[:-1]),
-        "truth.text_ranks must have",
+        _shorter("truth.text_sessions", "truth.cluster_ranks", "truth.arm_ranks"),
+        "truth.text_sessions must have",
     ),
     "more masks than phones": (_set("check", np.array([10**6, 0, 1])), "check must be of at most"),
     "a check of words": (_set("check", np.array([1.0, 0.0, 1.0])), "check must be three whole"),

@@ -1,9 +1,14 @@
 """What an environment makes of its scenario."""
 
+from pathlib import Path
+
+import pytest
+
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.ei_bert.artefact.artefact import Artefact
-from fedbert.federation.environment import cost_model
+from fedbert.federation.environment import Environment, cost_model
 from fedbert.scenario import Scenario
+from fedbert.simulation.world_facts import lines_read
 
 
 def test_a_session_reads_as_many_vectors_as_a_phone_remembers(release_0: Artefact) -> None:
@@ -15,3 +20,18 @@ def test_a_session_reads_as_many_vectors_as_a_phone_remembers(release_0: Artefac
     )
     assert (three.history_vectors, eight.history_vectors) == (3, 8)
     assert eight.vectors_bytes(20) - three.vectors_bytes(20) == 5 * release_0.dim
+
+
+def test_a_run_says_that_shares_of_its_fleet_were_scaled(
+    tmp_path: Path, small: Scenario, release_0: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shares that add up to .99 get one line before the run begins; the shipped fleet none."""
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'description = "two"\nsource = "a survey"\n[shares]\n17_kirin_810 = 0.33\n14_snapdragon_845 = 0.66\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(Environment, "unknown_token_share", 0.0)  # encodes every text
+    own = Environment.create(small.model_copy(update={"fleet": str(file)}), release_0)
+    assert lines_read(own) == (f"fleet {file}: shares add up to 0.99, scaled to 1",)
+    assert lines_read(Environment.create(small, release_0)) == ()

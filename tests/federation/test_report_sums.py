@@ -5,6 +5,7 @@ import pytest
 
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
+from fedbert.recommendation.clusters import Places
 
 
 def test_sparse_arrays_add_up_to_the_plain_sum() -> None:
@@ -12,13 +13,13 @@ def test_sparse_arrays_add_up_to_the_plain_sum() -> None:
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(3):
-        part = r.empty_truth(7)
+        part = r.empty_truth(Places(7, 5))
         for array in part.values():
             places = rng.integers(0, array.size, 5)
             array.reshape(-1)[places] = rng.integers(1, 9, 5)
         parts.append(part)
     before = r.add_all(parts)
-    total = r.empty_truth(7)
+    total = r.empty_truth(Places(7, 5))
     for part in parts:
         r.add_sparse(total, r.sparse(part))
     assert total.keys() == before.keys()

@@ -14,7 +14,7 @@ from fedbert import provenance
 from fedbert.cli.main import call
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import load_checkpoint, read_phones
-from fedbert.files import read_journal
+from fedbert.journal import read_journal
 from fedbert.paths import profiles_folder
 from fedbert.reporting.run.folder import FILES, prepare_folder, write_run_folder
 from fedbert.results import RoundRow, load_run

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import SMALL, figures, stepped
+from small_runs import SMALL, TINY, figures, stepped
 
 from fedbert.federation import shard_report as r
 from fedbert.federation.run_state import RunState
@@ -34,6 +34,15 @@ def reference() -> RunResult:
 def test_shards_and_repetition_change_no_bit(reference: RunResult, shards: int) -> None:
     """1, 7 and 64 shards, and a second run of one seed, give the same figures to the bit."""
     assert figures(run(SCENARIO, Execution(shards=shards)).result) == figures(reference)
+
+
+def test_the_baseline_signal_learns_over_releases() -> None:
+    """With `delta` rounds update, and its steps follow into the space of a new release."""
+    states, updates = stepped(TINY.model_copy(update={"signal": "delta"}), 2)
+    assert [update.status for update in updates[1:]] == ["updated", "updated", "updated"]
+    assert updates[1].released == 1
+    assert [int(state.server.memory["space"]) for state in states[-3:]] == [0, 0, 1]
+    assert states[-1].server.memory["steps"].any()
 
 
 def test_ray_gives_the_same_figures(reference: RunResult) -> None:

@@ -1,5 +1,6 @@
 """A shard's rounds: any split gives the same sums, and a phone that runs alone gives the same scores."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,8 @@ from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import Shard
+from fedbert.parts import SIGNALS
+from fedbert.plugins import load_named
 from fedbert.randomness import Purpose, uniforms
 from fedbert.recommendation.scorer import FULL, USER_TABLE
 from fedbert.recommendation.sessions import Kind
@@ -39,10 +42,13 @@ def _run(environment: Environment, edges: list[int]) -> tuple[list[dict[str, Any
     return totals, states
 
 
+@pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("edges", [[0, 1, 2, 47, 48], [0, 7, 14, 21, 28, 35, 42, 48]])
-def test_any_split_gives_the_same_sums(environment: Environment, edges: list[int]) -> None:
-    """The reports of uneven shards add up to the report of one shard, to the last bit."""
+def test_any_split_gives_the_same_sums(environment: Environment, edges: list[int], name: str) -> None:
+    """Whatever the signal, the reports of uneven shards add up to that of one shard, to the last bit."""
+    environment = replace(environment, signal=load_named(name, SIGNALS, "signal", "signal")())
     whole, _ = _run(environment, [0, 48])
+    assert any(part["signal"].any() for part in whole)
     parts, _ = _run(environment, edges)
     for one, many in zip(whole, parts, strict=True):
         assert one.keys() == many.keys()
@@ -89,7 +95,7 @@ def test_phones_that_run_alone_give_the_same_order(environment: Environment, rel
         expected[environment.evaluation_index[sessions.text[s]], rank] += 1
     fits = report.truth["ranks"].sum(axis=(0, 1, 3))
     # Sessions that were not scored show the default order; all others must agree with the phone alone.
-    differing = int(np.abs(report.truth["text_ranks"] - expected).sum()) // 2
+    differing = int(np.abs(report.truth["cluster_ranks"] - expected).sum()) // 2
     assert differing <= int(fits[1:].sum())
     assert fits[0] > 4 * int(fits[1:].sum())
     assert fits[0] > 20
@@ -101,7 +107,7 @@ def test_evaluation_leaves_no_trace(environment: Environment) -> None:
     state = shard.start()
     before = {name: array.copy() for name, array in state.arrays().items()}
     report, _ = shard.run_round(state, RoundOrder(0, 0, 0), {0: environment.encoded_0})
-    assert report.truth["text_ranks"].sum() > 0
+    assert report.truth["cluster_ranks"].sum() > 0
     assert not report.server["signal"].any()
     for name, array in state.arrays().items():
         assert np.array_equal(array, before[name]), name
@@ -150,9 +156,7 @@ def test_dense_vectors_are_the_sum(environment: Environment) -> None:
     shard, releases, order = Shard(environment, 0, 48), {0: environment.encoded_0}, RoundOrder(1, 0, 0)
     report, _ = shard.run_round(shard.start(), order, releases)
     ((rows, phones),) = shard.blocks()
-    block = BlockRound(
-        phones, rows, shard.start(), order, releases, r.empty_truth(len(report.truth["text_ranks"]))
-    )
+    block = BlockRound(phones, rows, shard.start(), order, releases, r.empty_truth(environment.places))
     for kind in (Kind.EVALUATION, Kind.LEARNING):
         block.sessions(kind)
     block.contribute()

@@ -12,6 +12,7 @@ from fedbert.federation.environment import Environment, world_settings
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import Shard
+from fedbert.recommendation.clusters import Places
 
 DEVICES = 300
 BROKEN = 1 - 1e-9
@@ -99,7 +100,7 @@ def test_participants_are_charged_for_all_that_they_do_in_the_round(environment:
 
 def test_energy_a_session_a_round_and_a_day_by_hand() -> None:
     """Micro- to millijoules: sessions by those that ran, rounds by participants, days by devices and days."""
-    totals = r.empty_truth(1)
+    totals = r.empty_truth(Places(1, 0))
     totals["latency"][1, 5] = 4
     for key, value in zip(r.ENERGY_KEYS, (8_000, 6_000, 4_000, 2_000), strict=True):
         totals[key][1] = value
@@ -115,4 +116,4 @@ def test_energy_a_session_a_round_and_a_day_by_hand() -> None:
     assert participant_energy(totals) == (2, 4.0)
     nobody = tier_energy(totals, 0, devices=5, days=0.5)
     assert (nobody.per_round, nobody.per_round_by) == (None, {})
-    assert participant_energy(r.empty_truth(1)) == (0, None)
+    assert participant_energy(r.empty_truth(Places(1, 0))) == (0, None)

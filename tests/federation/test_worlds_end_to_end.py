@@ -46,6 +46,14 @@ def test_your_own_catalogue_runs_from_two_files(tmp_path: Path, capsys: pytest.C
     assert result["world"]["read"]["rows_used"] == 360
     assert 0 <= result["world"]["unknown_token_share"] < 0.1
     assert systems.count("int8 student, unreleased") == 2
+    # intervals are over the users, who are counted with each figure
+    assert result["findings"]["interval"] == "95% interval, resampling users"
+    sessions = sum(row["sessions"] for row in result["rounds"][1:])
+    for row in result["comparison"]:
+        assert (row["sessions"], row["low"] < row["quality"]["ndcg@10"] < row["high"]) == (sessions, True)
+        assert 6 <= row["users"] <= 30 and row["texts"] <= 40
+    assert all(6 <= row["users"] <= 30 for row in result["rounds"])
+    assert "no new release was made in 2 rounds" in result["findings"]["figures"]["won"]["absent"]
     assert result["totals"]["clicks"] > 0
 
 

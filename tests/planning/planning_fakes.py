@@ -201,6 +201,20 @@ def fake_run(scenario: Scenario, execution: Execution, command: str = "") -> Run
         },
         "device_errors": {
             "made_by": "an invented command",
+            "engine": "an invented engine",
+            "engines": [
+                {
+                    "engine": "another engine",
+                    "precision": "int8",
+                    "networks": "example networks",
+                    "devices": "example boards",
+                    "label": "measured",
+                    "rows": 36,
+                    "factor_low": 1.41,
+                    "factor_median": 2.5,
+                    "factor_high": 7.45,
+                },
+            ],
             "rows": [
                 {
                     "what": "invented boards",

@@ -458,10 +458,13 @@ def test_quality_by_tier_device_errors_and_energy_are_in_the_forecast(
     base = read_base_run(tmp_path / "run")
     for part in ("Quality by device tier", "How far off the device model is", "invented boards", "17.0%"):
         assert part in page
+    engine = "Latency is predicted for an invented engine."
+    assert engine in page
     entry = next(tier for tier in base.tiers if tier.name == "entry")
     final = fakes.final_ndcg(None, 0)
     assert entry.ndcg == pytest.approx((0.7 * final, final, 0.78, final - 0.02, 0.9))
     printed = capsys.readouterr().out
+    assert engine in " ".join(printed.split())
     for value in entry.ndcg:
         assert f"{value:.3f}" in page
         assert f"{value:.3f}" in printed

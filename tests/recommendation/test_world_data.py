@@ -162,8 +162,12 @@ def test_normalising_drops_case_punctuation_and_space() -> None:
     assert normalise("?!") == ""
 
 
-def test_neighbours_by_name_agree_with_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearest names in blocks are those of one dense product; ties go to the earlier item."""
+@pytest.mark.parametrize("item_bits", [22, 1])
+def test_neighbours_by_name_agree_with_brute_force(monkeypatch: pytest.MonkeyPatch, item_bits: int) -> None:
+    """Nearest names in blocks are those of one dense product; ties go to the earlier item.
+
+    So it is where the items' numbers fit beside the cosines, and where there are too many of them.
+    """
     from fedbert.recommendation import names
 
     texts = [
@@ -178,6 +182,7 @@ def test_neighbours_by_name_agree_with_brute_force(monkeypatch: pytest.MonkeyPat
         for item in range(9)
     ]
     monkeypatch.setattr(names, "_ROWS_PER_BLOCK", 2)
+    monkeypatch.setattr(names, "_ITEM_BITS", item_bits)
     assert names.nearest_by_name(texts, 4).tolist() == expected
 
 

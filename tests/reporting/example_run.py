@@ -3,7 +3,21 @@
 import math
 from typing import Any
 
-from fedbert.results import LABELS, SCHEMA, DeviceErrors, Metrics, RoundRow, RunResult, TierRow, VerifiedRow
+from fedbert import findings
+from fedbert.evidence import EvidenceRow, Known, Sample, as_row
+from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_SUMS
+from fedbert.results import (
+    LABELS,
+    SCHEMA,
+    AuditRow,
+    DeviceErrors,
+    Findings,
+    Metrics,
+    RoundRow,
+    RunResult,
+    TierRow,
+    VerifiedRow,
+)
 from fedbert.scenario import build
 
 OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
@@ -13,6 +27,31 @@ TIER_SHIFT = {"entry": -0.02, "mid": 0.0, "flagship": 0.01}
 
 DEVICE_ERRORS: DeviceErrors = {
     "made_by": "python scripts/build_profiles.py --errors",
+    "engine": "an example engine",
+    "engines": [
+        {
+            "engine": "another engine",
+            "precision": "int8",
+            "networks": "example networks",
+            "devices": "example boards",
+            "label": "measured",
+            "rows": 36,
+            "factor_low": 1.41,
+            "factor_median": 2.5,
+            "factor_high": 7.45,
+        },
+        {
+            "engine": "a third engine",
+            "precision": "float",
+            "networks": "example networks",
+            "devices": "example boards",
+            "label": "measured",
+            "rows": 36,
+            "factor_low": 8.0,
+            "factor_median": 8.5,
+            "factor_high": 9.0,
+        },
+    ],
     "rows": [
         {
             "what": "an example of boards left out",
@@ -53,8 +92,16 @@ def _round(index: int, epsilon: float | None) -> RoundRow:
         "ndcg@10_high": ndcg + 0.006,
         "sessions": 1640 + 10 * index,
         "scored_ndcg@10": ndcg + 0.04,
+        "users": None,
+        "texts": 900,
         "control_ndcg@10": 0.82,
+        "control_ndcg@10_low": 0.79,
+        "control_ndcg@10_high": 0.85,
+        "control_sessions": 80,
         "treated_ndcg@10": ndcg + 0.042,
+        "treated_ndcg@10_low": ndcg + 0.03,
+        "treated_ndcg@10_high": ndcg + 0.054,
+        "treated_sessions": 1420,
         "outcomes": dict(zip(OUTCOMES, (1500, 60, 40, 40 + 10 * index), strict=True)),
         "epsilon": (epsilon or 0.0) * math.sqrt(index / 12) if private else (0.0 if epsilon else None),
         "epsilon_unamplified": 9.25 * math.sqrt(index / 12) if private else (0.0 if epsilon else None),
@@ -71,7 +118,7 @@ def _round(index: int, epsilon: float | None) -> RoundRow:
         "server_ndcg@10": 0.8 + 0.006 * index,
         "released": release if index and index % 3 == 0 else None,
         "gate": "passed" if index and index % 3 == 0 else "not due",
-        "round_status": "held: 7 reports, 10 needed" if index == 4 else "updated",
+        "round_status": "held: fewer than 10 reports (min_reports)" if index == 4 else "updated",
         "loss": 0.4 / (1 + index) if index else None,
         "participants": 225 if index else 0,
         "energy_mj_per_participant": 5250.0 if index else None,
@@ -143,6 +190,89 @@ VERIFIED: list[VerifiedRow] = [
     )
 ]
 """What ``--verify-devices 3`` adds to a run, the last one wrong."""
+
+
+def figure(value: float, half: float, sessions: int = 20_000, users: int | None = None) -> EvidenceRow:
+    """Return a figure with an interval of `half` to both sides, carried by these sessions."""
+    return as_row(Known(value, value - half, value + half, Sample(sessions, users, 9000)))
+
+
+def _findings(rounds: list[RoundRow]) -> Findings:
+    found: Findings = {
+        "interval": "95% interval, resampling texts",
+        "figures": {
+            "won": figure(0.06, 0.005),
+            "gap": figure(0.09, 0.006),
+            "closed": figure(0.667, 0.05),
+            "text_only_won": figure(0.07, 0.005),
+            "text_only_gap": figure(0.11, 0.006),
+            "text_only_closed": figure(0.636, 0.05),
+        },
+        "final": 0.88,
+        "release_0": 0.82,
+        "pooled": 0.91,
+        "baselines": [
+            {
+                "id": "popularity",
+                "system": "popularity",
+                "ndcg": 0.52,
+                "difference": figure(0.36, 0.01),
+                "pooled": figure(0.39, 0.01),
+            }
+        ],
+        "arms": {
+            "first_round": 4,
+            "treated": figure(0.9, 0.004, 12_000),
+            "control": figure(0.83, 0.02, 640),
+            "difference": figure(0.07, 0.02, 12_640),
+        },
+        "held": findings.held_rows(rounds),
+        "said": {"won": "", "delivery": "", "gap": "", "arms": "", "baselines": "", "held": ""},
+    }
+    return {**found, "said": findings.said(found, rounds)}
+
+
+def example_audit() -> AuditRow:
+    """Return an audit that found no fault."""
+    bounds = [
+        (adversary, 0.9, 9.3, proved) for adversary, proved in ((SEES_SUMS, 2.0), (SEES_PARTICIPATION, 9.25))
+    ]
+    return {
+        "level": "quick",
+        "significance": 0.05,
+        "family_level": 0.001,
+        "passed": True,
+        "failures": [],
+        "note": None,
+        "bounds": [
+            {
+                "path": path,
+                "adversary": adversary,
+                "canaries": canaries,
+                "rounds": 12,
+                "epsilon": epsilon,
+                "epsilon_one_run": epsilon / 2,
+                "epsilon_sure": epsilon / 3,
+                "proved": proved,
+                "epsilon_without_noise": without,
+            }
+            for path, canaries in (("through the mechanism", 20_000), ("through the real path", 291))
+            for adversary, epsilon, without, proved in bounds
+        ],
+        "noise": [
+            {"test": "variance", "p_value": 0.4, "measured": 1.0005},
+            {"test": "whiteness over rounds", "p_value": 0.7, "measured": 0.021},
+        ],
+        "exposure": {
+            "reports": 40,
+            "clicks": 200,
+            "candidate_items": 291,
+            "candidate_texts": 195,
+            "items": 1.0,
+            "texts": 0.985,
+        },
+        "wall_s": 2.1,
+    }
 
 
 def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
@@ -246,6 +376,9 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
                 "quality": metrics(ndcg),
                 "low": ndcg - 0.008,
                 "high": ndcg + 0.008,
+                "sessions": 20_000,
+                "users": None,
+                "texts": 9000,
                 "tiers": {name: metrics(ndcg + shift) for name, shift in TIER_SHIFT.items()},
             }
             for system, inputs, ndcg in (
@@ -272,6 +405,7 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
             "text_only_pooled": 0.89,
             "text_only_closed": 0.636,
         },
+        "findings": _findings(rounds),
         "latency_histogram": {"upper_ms": edges, **bell},
         "memory_histogram": {
             "upper_bytes": memory_edges,
@@ -301,8 +435,18 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
         "wall_s": 34.5,
         "peak_memory_bytes": 1_450_000_000,
     }
+    if private and not interrupted:
+        result["audit"] = example_audit()
     if interrupted:
+        stopped = _findings(rounds[:3])
+        reason = "the run stopped before the systems were compared"
+        stopped |= {
+            "figures": findings.no_figures(reason),
+            "baselines": [],
+            "arms": findings.no_arms("no treated device had another release than 0 when a round began"),
+        }
         nothing: dict[str, Any] = {
+            "findings": {**stopped, "said": findings.said(stopped, rounds[:3])},
             "status": "interrupted after round 2",
             "rounds": rounds[:3],
             "gap": None,

@@ -16,7 +16,8 @@ from fedbert.cli.budget import run_budget
 from fedbert.cli.capacity import run_capacity
 from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff
-from fedbert.files import Journal, write_text
+from fedbert.files import write_text
+from fedbert.journal import Journal
 from fedbert.planning.budget.settings import BudgetSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
@@ -139,7 +140,8 @@ def test_a_run_that_was_stopped_has_a_page_of_its_rounds(tmp_path: Path) -> None
     assert "This run did not finish." in header
     assert "5 of 12 rounds" in header
     assert f"fedbert run --resume {tmp_path}" in header
-    assert "went from nDCG@10 0.780 to 0.837" in header
+    assert "nDCG@10 was 0.780 (95% interval 0.774 to 0.786) before the first round" in header
+    assert "0.837 (95% interval 0.831 to 0.843) in round 5" in header
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "Quality",
         "What it reveals",

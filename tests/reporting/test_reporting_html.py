@@ -57,6 +57,7 @@ def test_the_chapters_of_a_whole_run() -> None:
         "What it costs a phone",
         "How far off the device model is",
         "What it reveals",
+        "What an attack really gets",
         "Do the masks cancel?",
         "What the server learned and released",
         "Who took part",
@@ -87,7 +88,7 @@ def test_not_private_is_in_plain_sight() -> None:
 
 
 def test_both_epsilons_stand_with_their_assumptions_and_projections() -> None:
-    """Against who sees who took part and who does not, this run and after 1, 30 and 365 days, each with what it assumes."""
+    """With participation seen and not, this run and after 1, 30 and 365 days, each with what it assumes."""
     page = _markup(render_report(example_run()))
     rows = re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", page, re.S)
     cells = {
@@ -232,6 +233,24 @@ def test_device_errors_stand_in_the_report_with_whose_they_are() -> None:
     result = example_run()
     result["device_errors"] = {**DEVICE_ERRORS, "note": OWN_PROFILES}
     assert "The run used profiles of its own" in render_report(result)
+
+
+def test_latency_names_its_engine_and_how_far_others_are() -> None:
+    """Card, sentence and chapter name the engine; ranges are those in int8; the chapter has all rows."""
+    page = _markup(render_report(example_run()))
+    said = (
+        "Latency is predicted for an example engine. Measured over predicted times in int8: another engine "
+    )
+    assert f"{said}1.41 to 7.45 (example networks)." in page
+    assert "on the slowest, in an example engine." in page
+    assert "; an example engine" in page
+    assert "a third engine" in page
+    assert "Times are predicted for an example engine." in page
+    result = example_run()
+    result["device_errors"] = {**DEVICE_ERRORS, "engine": None, "note": OWN_PROFILES}
+    own = render_report(result)
+    assert "for the engine that the run&#39;s own profiles were made for" in own
+    assert "an example engine" not in own
 
 
 def test_runs_of_before_have_a_report_without_the_new_parts() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from example_run import VERIFIED, example_run
+from example_run import VERIFIED, example_run, figure
 
 from fedbert.cli.run_progress import Progress, QuietProgress, RunProgress, sparkline
 from fedbert.reporting.run.terminal import print_summary
@@ -43,7 +43,7 @@ def test_summary_fits_its_width(width: int, private: bool) -> None:
 
 
 def test_summary_labels_its_blocks() -> None:
-    """Each block says measured, modelled or proved, and all seven are there."""
+    """Each block says measured, modelled or proved, and all eight are there."""
     titles = [
         line for line in _summary(100).splitlines() if line.endswith(("measured", "modelled", "proved"))
     ]
@@ -54,6 +54,7 @@ def test_summary_labels_its_blocks() -> None:
         "Energy and battery of a phone, extrapolated  modelled",
         "What became of the sessions  modelled",
         "Epsilon at delta 1e-6  proved",
+        "What an attack really gets: epsilon  measured",
         "Traffic  modelled",
     ]
 
@@ -130,9 +131,44 @@ def test_plain_progress_is_one_line_a_round() -> None:
         "loading the teacher ...",
         "round 0 ...",
         "round 0/4, nDCG@10 0.780, epsilon 0, 9,000 devices/s, elapsed 15 s, left 20 s",
-        "round 1/4, nDCG@10 0.796, epsilon 0.577, 9,000 devices/s, elapsed 20 s, left 15 s",
-        "round 2/4, nDCG@10 0.810, epsilon 0.816, 9,000 devices/s, elapsed 25 s, left 10 s",
+        "round 1/4, nDCG@10 0.796, epsilon 2.67, 9,000 devices/s, elapsed 20 s, left 15 s",
+        "round 2/4, nDCG@10 0.810, epsilon 3.78, 9,000 devices/s, elapsed 25 s, left 10 s",
     ]
+
+
+def test_a_held_round_says_why_when_it_happens() -> None:
+    """The reason and the flags to change, once for a row of rounds, and how many were held so far."""
+    out = io.StringIO()
+    progress = RunProgress(out, _Clock())
+    progress.start(*build({"rounds": 6}))
+    rows = example_run()["rounds"]
+    for index in (3, 4, 5, 6):
+        row = rows[index] if index != 5 else {**rows[4], "round": 5}
+        progress.round_done(row, 1.0)
+    lines = out.getvalue().splitlines()[1:]
+    said = (
+        "round 4 was held: fewer than 10 reports (min_reports); lower --min-reports, simulate more --devices "
+        "or raise --sampling-probability"
+    )
+    assert [line for line in lines if "was held" in line] == [said]
+    assert lines[2] == said
+    assert [line.rpartition(", ")[2] for line in lines[3:]] == ["held so far 2", "held so far 2"]
+
+
+def test_summary_says_what_is_not_beaten_and_what_was_held() -> None:
+    """Under the headline: baselines that win, held rounds with their reason, gap, delivery, the two arms."""
+    result = example_run()
+    row = result["findings"]["baselines"][0]
+    row["difference"], row["ndcg"] = figure(-0.02, 0.005), 0.9
+    out = io.StringIO()
+    print_summary(result, Path("runs/example"), out, 4000)
+    lines = out.getvalue().splitlines()
+    assert lines[2].startswith("The final release loses to popularity: nDCG@10 0.880 against 0.900, -0.020")
+    assert lines[3] == (
+        "1 of 12 rounds was held (round 4): fewer than 10 reports (min_reports). To open them, lower "
+        "--min-reports, simulate more --devices or raise --sampling-probability."
+    )
+    assert [line.split()[0] for line in lines[4:7]] == ["The", "As", "From"]
 
 
 def test_plain_progress_says_not_private() -> None:
@@ -160,7 +196,7 @@ def test_live_progress_shows_figures_and_ends_once() -> None:
         progress.finish()
     shown = out.getvalue()
     assert re.search(r"round +nDCG@10 +epsilon +speed +elapsed +left", re.sub(r"\x1b\[[0-9;]*m", "", shown))
-    for part in ("2/4", "0.810", "0.816", "9,000 devices/s", "nDCG@10 as users see it"):
+    for part in ("2/4", "0.810", "3.78", "9,000 devices/s", "nDCG@10 as users see it"):
         assert part in shown
 
 

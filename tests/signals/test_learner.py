@@ -7,10 +7,11 @@ from fedbert.errors import FedbertError
 from fedbert.privacy.mechanisms import decode
 from fedbert.signals.prototypes import learner
 from fedbert.signals.prototypes.contribution import prototype_layout
-from fedbert.signals.prototypes.evidence import Evidence, add_round, no_evidence, rotated, rotation
+from fedbert.signals.prototypes.evidence import Evidence, add_round, no_evidence, rotated
 from fedbert.signals.prototypes.learner import PublicKnowledge, estimate_counts, fit_prior, learn
 from fedbert.signals.prototypes.signal import Prototypes
 from fedbert.signals.report import report_layout, report_sum
+from fedbert.signals.rotation import rotation
 from fedbert.signals.signal import Clicks
 
 ITEMS, DIM = 60, 16
@@ -159,7 +160,7 @@ def test_rounds_add_up_and_divide_by_public_numbers_only() -> None:
     assert twice.counts == pytest.approx(2 * total[6:] / layout.beta)
     assert (twice.sum_variance, twice.expected_reports, twice.crowding) == (16.0, 200.0, 1.0)
     assert twice.count_variance == pytest.approx(16.0 / layout.beta**2)
-    blind = prototype_layout(3, 2, beta=0.0)
+    blind = prototype_layout(3, 2, beta=0.0, centre=0.0)
     assert add_round(no_evidence(blind), blind, total, 3.0, 100.0).count_variance == np.inf
 
 
@@ -187,6 +188,7 @@ def test_a_crowded_sketch_is_trusted_less() -> None:
         np.arange(4000, dtype=np.int32)[:, None],
         owner.astype(np.int32)[:, None],
         np.zeros((4000, 1), np.int8),
+        np.zeros((ITEMS, DIM), np.int8),
     )
     weights = {}
     for rows in (ITEMS, 20):

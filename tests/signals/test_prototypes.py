@@ -8,11 +8,17 @@ from signal_examples import example_clicks, example_layout, one_click
 
 from fedbert.errors import FedbertError
 from fedbert.privacy.mechanisms import decode
-from fedbert.signals.prototypes.contribution import prototype_layout, prototype_reports, sketch, split_sum
+from fedbert.signals.prototypes.contribution import (
+    centres_of,
+    prototype_layout,
+    prototype_reports,
+    split_sum,
+)
 from fedbert.signals.prototypes.signal import Prototypes
 from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.report import ReportLayout, report_sum
 from fedbert.signals.signal import Clicks
+from fedbert.signals.sketch import sketch
 
 SIGNAL = Prototypes()
 
@@ -40,6 +46,7 @@ def test_two_clicks_on_one_item_are_one_entry() -> None:
         np.array([[0, 1]], np.int32),
         np.array([[1, 1]], np.int32),
         np.array([[-1, -1]], np.int8),
+        np.zeros((2, 2), np.int8),
     )
     sums, counts, ranks = _read(layout, clicks)
     assert not sums.any()
@@ -48,15 +55,17 @@ def test_two_clicks_on_one_item_are_one_entry() -> None:
 
 
 def test_split_sum_reads_clicks_back() -> None:
-    """Unclipped sums come back as text vectors, clicks and ranks, to the fixed-point step."""
+    """Unclipped sums come back as centred text vectors, clicks and ranks, to the fixed-point step."""
     clicks = example_clicks(50)
-    sums, counts, ranks = _read(example_layout(clip_norm=100.0), clicks)
+    layout = example_layout(clip_norm=100.0)
+    sums, counts, ranks = _read(layout, clicks)
     clicked = clicks.item >= 0
     assert counts == pytest.approx(np.bincount(clicks.item[clicked], minlength=7), abs=1e-2)
     seen = np.minimum(clicks.rank[clicked & (clicks.rank >= 0)], RANK_BINS - 1)
     assert ranks == pytest.approx(np.bincount(seen, minlength=RANK_BINS), abs=1e-2)
     expected = np.zeros((7, 5))
     np.add.at(expected, clicks.item[clicked], clicks.vectors[clicks.text[clicked]] / 127)
+    expected -= counts[:, None] * centres_of(layout.signal, clicks.items) / 127
     assert sums == pytest.approx(expected, abs=1e-2)
 
 
@@ -80,8 +89,32 @@ def test_bad_layouts_are_refused() -> None:
         "dim": lambda: prototype_layout(3, 257),
         "beta": lambda: prototype_layout(3, 4, beta=-1.0),
         "rows": lambda: prototype_layout(3, 4, rows=4),
+        "centre": lambda: prototype_layout(3, 4, centre=1.5),
     }.items():
         with pytest.raises(FedbertError, match=rf"^{name}\(="):
             call()
     with pytest.raises(FedbertError, match=r"^beta\("):
         prototype_layout(3, 4, beta=math.nan)
+    with pytest.raises(FedbertError, match=r"^beta\(=0.0\) must be > 0 where texts are centred"):
+        prototype_layout(3, 4, beta=0.0)
+
+
+def test_a_centred_text_is_the_text_less_a_part_of_its_item() -> None:
+    """Of text (100, 0) and item (80, 96), a quarter: (80, -24) is sent, with the count's weight beside it."""
+    layout = prototype_layout(2, 2, beta=1.0, centre=0.25)
+    items = np.array([[127, 0], [80, 96]], np.int8)
+    one = np.zeros((1, 1), np.int32)
+    clicks = Clicks(np.array([[100, 0]], np.int8), one, one + 1, one.astype(np.int8), items)
+    reports = prototype_reports(layout, clicks)
+    assert reports.dense(np.ones(1)).tolist() == [[0, 0, 80, -24, 0, 127]]
+    assert reports.squared_norm.tolist() == [80**2 + 24**2 + 127**2]
+
+
+def test_the_widest_centred_vectors_add_up_exactly() -> None:
+    """At width 256 and a centre of 1, opposites differ by 254 a coordinate: the norm is still exact."""
+    layout = prototype_layout(1, 256, beta=1 / 127, centre=1.0)
+    two = np.zeros((1, 2), np.int32)
+    clicks = Clicks(
+        np.full((1, 256), 127, np.int8), two, two, two.astype(np.int8), np.full((1, 256), -127, np.int8)
+    )
+    assert prototype_reports(layout, clicks).squared_norm.tolist() == [256 * 508**2 + 4]

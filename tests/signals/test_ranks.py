@@ -32,7 +32,8 @@ def test_the_histogram_is_the_plain_count() -> None:
 def test_the_last_bin_takes_all_later_ranks_and_unknown_ranks_none() -> None:
     """Rank 24 falls into bin 19; a click without a rank, or without an item, is not counted."""
     item = np.array([[0, 0, 0, -1]], np.int32)
-    clicks = Clicks(np.ones((1, 2), np.int8), item * 0, item, np.array([[24, 19, -1, 3]], np.int8))
+    ranks = np.array([[24, 19, -1, 3]], np.int8)
+    clicks = Clicks(np.ones((1, 2), np.int8), item * 0, item, ranks, np.ones((1, 2), np.int8))
     counted = rank_reports(clicks, UNIT).dense(np.ones(1))
     assert counted.tolist() == [[0] * 19 + [2]]
 
@@ -40,7 +41,8 @@ def test_the_last_bin_takes_all_later_ranks_and_unknown_ranks_none() -> None:
 def test_factors_scale_and_truncate_each_device() -> None:
     """A device's bins are multiplied by its own factor and cut toward zero, after clicks are added."""
     item = np.zeros((2, 2), np.int32)
-    clicks = Clicks(np.ones((1, 2), np.int8), item, item, np.zeros((2, 2), np.int8))
+    names = np.ones((1, 2), np.int8)
+    clicks = Clicks(names, item, item, np.zeros((2, 2), np.int8), names)
     reports = rank_reports(clicks, 3 * UNIT)
     factors = np.array([0.25, 10.0])
     assert reports.dense(factors)[:, 0].tolist() == [1, 60]

@@ -18,11 +18,12 @@ from fedbert.privacy.secure_sum import (
     neighbour_graph,
     unmask,
 )
+from fedbert.signals.delta.signal import Delta
 from fedbert.signals.prototypes.contribution import PrototypeLayout, PrototypeReports, prototype_layout
 from fedbert.signals.prototypes.signal import Prototypes
 from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.report import dense_reports, report_layout, report_sum
-from fedbert.signals.signal import Clicks
+from fedbert.signals.signal import Clicks, Signal
 
 SIGNAL = Prototypes()
 
@@ -87,16 +88,17 @@ def test_a_signal_that_is_not_clipped_does_not_leave() -> None:
         report_sum(_Lying(), layout, example_clicks(40))
 
 
-def test_devices_without_clicks_add_nothing() -> None:
+@pytest.mark.parametrize("signal", [SIGNAL, Delta()], ids=lambda signal: signal.name)
+def test_devices_without_clicks_add_nothing(signal: Signal) -> None:
     """No device, no click slot, or empty slots only: the sum is zero."""
-    layout, vectors = example_layout(), example_clicks(1).vectors
+    layout, example = report_layout(signal.layout(7, 5), clip_norm=1.0, largest_cohort=9), example_clicks(1)
     for devices, slots in ((0, 4), (3, 0), (3, 4)):
         text = np.zeros((devices, slots), np.int32)
-        clicks = Clicks(vectors, text, text - 1, (text - 1).astype(np.int8))
-        total = report_sum(SIGNAL, layout, clicks)
+        clicks = Clicks(example.vectors, text, text - 1, (text - 1).astype(np.int8), example.items)
+        total = report_sum(signal, layout, clicks)
         assert total.shape == (layout.size,)
         assert not total.any()
-        dense = dense_reports(SIGNAL, layout, clicks)
+        dense = dense_reports(signal, layout, clicks)
         assert dense.shape == (devices, layout.size)
         assert not dense.any()
 

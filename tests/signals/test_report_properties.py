@@ -19,7 +19,8 @@ SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 8))
 
 def _rows(clicks: Clicks, order: list[int]) -> Clicks:
     """Return the clicks of some devices, in any order."""
-    return Clicks(clicks.vectors, clicks.text[order], clicks.item[order], clicks.rank[order])
+    text, item, rank = clicks.text[order], clicks.item[order], clicks.rank[order]
+    return Clicks(clicks.vectors, text, item, rank, clicks.items)
 
 
 @given(

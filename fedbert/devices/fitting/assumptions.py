@@ -52,6 +52,14 @@ class Transformer(TypedDict):
     shapes: dict[str, list[int]]
 
 
+class Speech(TypedDict):
+    """Two speech transformers timed on the RK3588; `shapes` are layers, width, feed-forward width, frames."""
+
+    gmacs: dict[str, float]
+    clock_ghz: dict[str, float]
+    shapes: dict[str, list[int]]
+
+
 class Assumptions(TypedDict):
     """The whole file."""
 
@@ -65,6 +73,7 @@ class Assumptions(TypedDict):
     rates_kbit_per_s: dict[str, list[float]]  # p10, p50, p90 of moments, by link
     radio_share: dict[str, ByLink]  # by generation of the modem
     transformer: Transformer
+    speech: Speech
 
 
 def read_assumptions(sources: Path) -> Assumptions:

@@ -57,6 +57,21 @@ def errors_table(table: ErrorTable) -> list[str]:
     return lines
 
 
+def engines_table(table: ErrorTable) -> list[str]:
+    """Return measured over predicted by engine as Markdown lines."""
+    lines = [
+        "| engine | precision | networks | on | rows | least | median | most |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table.engines:
+        factors = (row.factor_low, row.factor_median, row.factor_high)
+        shown = " | ".join(f"{factor:.2f}" for factor in factors)
+        lines.append(
+            f"| {row.engine} | {row.precision} | {row.networks} | {row.devices} | {row.rows} | {shown} |"
+        )
+    return lines
+
+
 def session_table(model: CostModel, tokens: int = 16, devices: int = 50_000) -> list[str]:
     """Return latency (warm and cold), what binds, energy and outcomes by class, for texts of `tokens`."""
     sample = DeviceRange(0, 0, devices)
@@ -70,7 +85,7 @@ def session_table(model: CostModel, tokens: int = 16, devices: int = 50_000) -> 
     )
     lines = [
         "| class | share | warm ms p50 / p95 | cold ms p50 / p95 | memory-bound | warm mJ | out of memory |",
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for index, profile in enumerate(model.profiles):
         mine = fleet.profile == index

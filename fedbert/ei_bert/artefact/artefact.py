@@ -14,7 +14,9 @@ from typing import Any
 
 from fedbert.ei_bert.artefact import contents, entropy
 from fedbert.errors import FedbertError, invalid
-from fedbert.files import UnreadableFile, parsed_json, read_bytes, write_bytes
+from fedbert.files import UnreadableFile, parsed_json, read_bytes
+from fedbert.output_folder import write_together
+from fedbert.run_folder import holding, recover
 from fedbert.units import format_bytes
 
 BUDGET_BYTES = 1_910_000
@@ -116,6 +118,7 @@ def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
                 "rebuild it with simulations/compress.py"
             ) from None
 
+    recover(folder)
     there = {f"{HEADS}/{path.name}" for path in (folder / HEADS).glob("*.safetensors")}
     return _checked(read, there, str(folder), budget_bytes)
 
@@ -155,22 +158,22 @@ def _checked(read: Callable[[str], bytes], there: set[str], where: str, budget_b
 
 
 def save_artefact(artefact: Artefact, folder: Path, entropy_coded: bool = False) -> None:
-    """Write the artefact's files into `folder`, each under a temporary name first, the manifest last.
+    """Write the artefact's files into `folder`, all of them or none; other files in it stay.
 
     `entropy_coded` writes model and vocabulary as `.xz`, `download_bytes` in all. What another artefact left
-    in the folder (its heads, the other form of a file) is removed.
+    in the folder (its heads, the other form of a file) is removed. Raises FedbertError if the folder is in
+    use or cannot be written.
     """
-    old = {folder / HEADS / path.name for path in (folder / HEADS).glob("*.safetensors")}
-    for name in sorted(artefact.files, key=lambda name: (name == MANIFEST, name)):
-        body, other = artefact.files[name], f"{name}{entropy.SUFFIX}"
-        if name in _CODED:
-            if entropy_coded:
-                name, other, body = other, name, entropy.coded(body)
-            old.add(folder / other)
-        write_bytes(folder / name, body)
-        old.discard(folder / name)
-    for path in old:
-        path.unlink(missing_ok=True)
+    contents = {
+        f"{name}{entropy.SUFFIX}" if entropy_coded and name in _CODED else name: (
+            entropy.coded(body) if entropy_coded and name in _CODED else body
+        )
+        for name, body in artefact.files.items()
+    }
+    with holding(folder):
+        heads = [f"{HEADS}/{path.name}" for path in (folder / HEADS).glob("*.safetensors")]
+        forms = [f"{name}{end}" for name in _CODED for end in ("", entropy.SUFFIX)]
+        write_together(folder, contents, remove=[name for name in (*heads, *forms) if name not in contents])
 
 
 def download_bytes(artefact: Artefact) -> int:

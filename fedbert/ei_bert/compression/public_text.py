@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.model import streams
-from fedbert.ei_bert.teaching.teacher import sha256_of
-from fedbert.errors import FedbertError
-from fedbert.files import UnreadableFile, read_text
+from fedbert.errors import FedbertError, invalid
+from fedbert.files import UnreadableFile, read_text, sha256_of
 from fedbert.randomness import Purpose, generator
 
 GENERAL_LIMIT_BYTES = 1_000_000_000
@@ -43,6 +42,9 @@ class PublicText:
 
 def _columns(path: Path, names: Sequence[str]) -> list[list[object]]:
     try:
+        # Asked first: a pipe would be waited for.
+        if not path.is_file():
+            raise FileNotFoundError(path)
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise FedbertError(
@@ -116,7 +118,10 @@ def _lines(general_text: Path | None, sources: dict[str, str]) -> list[str]:
     except UnreadableFile as error:
         raise error.of("general_text", str(general_text)) from None
     sources[general_text.name] = sha256_of(general_text)
-    return [line.strip() for line in lines if line.strip()]
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise invalid("general_text", str(general_text), "hold a sentence", "fill it or leave it out")
+    return found
 
 
 def varied(

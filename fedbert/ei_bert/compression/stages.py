@@ -15,9 +15,16 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
-from fedbert.files import UnreadableFile, encoded, is_temporary, read_json, replace_whole, replacing
+from fedbert.files import (
+    UnreadableFile,
+    encoded,
+    is_temporary,
+    read_json,
+    replace_whole,
+    replacing,
+    sha256_of,
+)
 
 _DONE = "stage.json"
 

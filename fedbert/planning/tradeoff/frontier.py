@@ -145,7 +145,8 @@ def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
     """Return one row per arm (`KEYS`), budgets ascending, "none" last; the arm `public` comes first.
 
     Each of `FIGURES` and `paired.PAIRED` has three columns: the mean over seeds, and `_low` and `_high` of
-    Student's t interval (NaN with one seed). Privacy figures are the same for all seeds of a row.
+    Student's t interval (NaN with one seed). A figure that a seed lacks has none: a mean over the others
+    would be of those alone in which it came out well. Privacy figures are the same for all seeds of a row.
     """
     import pandas as pd
 
@@ -162,7 +163,7 @@ def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
         }
         for name in FIGURES:
             known = group[name].dropna().to_numpy("float64")
-            if not len(known):
+            if len(known) < len(group):
                 row |= {name: float("nan"), f"{name}_low": float("nan"), f"{name}_high": float("nan")}
                 continue
             found = t_interval(known)

@@ -21,7 +21,7 @@ from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, read_text, write_text
 from fedbert.planning.tradeoff.arms import Cell
 from fedbert.planning.workers import run_calls
-from fedbert.results import RunResult, load_run, save_run
+from fedbert.results import RunResult, audit_failure, load_run, save_run
 from fedbert.resume import finish
 from fedbert.run_folder import reserve
 from fedbert.scenario import DEFAULTS, SCENARIO_KEYS, Execution, Scenario, anchored, build, scenario_toml
@@ -92,9 +92,12 @@ def open_folder(folder: Path, scenario: Scenario, overwrite: bool) -> None:
 
     reserve(folder, check)
     if overwrite:
-        output.empty_folder(folder, OWN)
-    output.remove_temporary(folder / CELLS)
-    write_text(folder / GRID_FILE, text)
+        # The tables go as the scenario comes, all at once; cells of another scenario are never taken up.
+        output.write_together(folder, {GRID_FILE: text.encode()}, sorted(OWN - {GRID_FILE, CELLS}))
+        output.remove_folder(folder / CELLS)
+    else:
+        output.remove_temporary(folder / CELLS)
+        write_text(folder / GRID_FILE, text)
 
 
 def _refuse_other(folder: Path, text: str) -> None:
@@ -231,11 +234,19 @@ def simulate(scenario: Scenario, execution: Execution, command: str = "") -> Run
 
     folder = execution.output
     if folder is None:
-        return run(scenario, execution, None, command).result
+        return _sound(run(scenario, execution, None, command).result)
     with holding(folder):
         resume = can_be_resumed(folder)
         try:
-            return run(scenario, execution, None, command, folder=folder, resume=resume).result
+            return _sound(run(scenario, execution, None, command, folder=folder, resume=resume).result)
         except OtherRun as error:
             sys.stderr.write(f"{folder.name} begins again: {error}\n")
-        return run(scenario, execution, None, command, folder=folder).result
+        return _sound(run(scenario, execution, None, command, folder=folder).result)
+
+
+def _sound(result: RunResult) -> RunResult:
+    """Return `result`; raises AuditFailed if its audit found a fault: no cell rests on a false epsilon."""
+    fault = audit_failure(result)
+    if fault is not None:
+        raise fault
+    return result

@@ -3,6 +3,7 @@
 from fedbert.comparison import TIER_COLUMNS
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast
 from fedbert.reporting.capacity.text import MIX_ASSUMPTION, day_rows, interval_text, tier_rows, value_text
+from fedbert.reporting.parts.device_errors import spending_sentence
 from fedbert.reporting.parts.page import Section, table_html
 from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
 
@@ -43,7 +44,11 @@ def fleet(result: CapacityForecast) -> Section:
 def by_tier(result: CapacityForecast) -> Section:
     """Return the chapter with what a phone of each tier spends."""
     return Section(
-        "Per phone and day, by tier", "modelled", _table(tier_rows(result), True), _interval_note(result)
+        "Per phone and day, by tier",
+        "modelled",
+        _table(tier_rows(result), True),
+        _interval_note(result),
+        spending_sentence(result.run.device_errors),
     )
 
 

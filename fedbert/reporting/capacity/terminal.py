@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
 from fedbert.reporting.capacity.text import day_rows, interval_text, tier_rows, value_text
 from fedbert.reporting.parts import text
+from fedbert.reporting.parts.device_errors import spending_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
 
@@ -24,9 +25,10 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     for name, ndcg in result.run.tier_ndcg.items():
         quality.add_row(name, *(text.number(value) for value in ndcg))
     last = f"every session scored: {', '.join(TIER_HEADINGS[3:])}"
+    spending = spending_sentence(result.run.device_errors)
     blocks = (
         block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet),
-        block("Per phone and day, by tier", "modelled", tiers),
+        block("Per phone and day, by tier", "modelled", tiers, *([spending] if spending else [])),
         block("nDCG@10 by device tier in the run", "measured", dim(last), quality),
     )
     return [part for each in blocks for part in ("", each)] + [""]

@@ -39,6 +39,11 @@ def size(value: float | None) -> str:
     return f"{float(f'{float(figure):.3g}'):g} {unit}"
 
 
+def between(low: float | None, high: float | None) -> str:
+    """Return an interval as "0.812 to 0.834", or that too little carries the figure for one."""
+    return "too little for one" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """Return a share in [0, 1] as per cent."""
     return NONE if share is None else f"{100 * share:.{digits}f}%"

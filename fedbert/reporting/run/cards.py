@@ -1,22 +1,49 @@
 """The key numbers at the top of a run's report."""
 
+from fedbert import findings
+from fedbert.evidence import Absent, Known
 from fedbert.reporting.parts import text
+from fedbert.reporting.parts.device_errors import engine_name
 from fedbert.reporting.parts.page import Card
 from fedbert.reporting.run import epsilons, sentences
 from fedbert.results import RunResult, Underway, is_private
 
+NO_FINDING = "no finding"
+
 
 def quality_card(result: Underway) -> Card:
-    """Return the card on ranking quality."""
+    """Return the card on ranking quality as users saw it, delivery included."""
     rounds = result["rounds"]
     if not rounds:
-        return Card("Ranking quality", text.NONE, "nothing was measured", "measured")
+        return Card("As users saw it", NO_FINDING, "nothing was measured", "measured")
     first, last = rounds[0], rounds[-1]
+    if first["ndcg@10"] is None or last["ndcg@10"] is None:
+        return Card("As users saw it", NO_FINDING, "no session in the first or the last window", "measured")
+    lacking = " → ".join(
+        text.percent(row["outcomes"].get("no_release", 0) / row["sessions"]) for row in (first, last)
+    )
     return Card(
-        "Ranking quality, as users saw it",
+        "As users saw it",
         f"{first['ndcg@10']:.3f} → {last['ndcg@10']:.3f}",
-        f"nDCG@10; 95% interval {last['ndcg@10_low']:.3f} to {last['ndcg@10_high']:.3f}",
+        f"nDCG@10, delivery included: {lacking} of sessions had no release",
         "measured",
+    )
+
+
+def won_card(result: RunResult) -> Card:
+    """Return the card on what the model won on the same sessions."""
+    shown = result.get("findings")
+    found = findings.won(shown)
+    label = "What the model won"
+    if isinstance(found, Absent) or shown is None:
+        reason = found.reason if isinstance(found, Absent) else ""
+        return Card(label, NO_FINDING, reason, "measured", alert=True)
+    if found.low is None or found.high is None:
+        return Card(label, NO_FINDING, f"{findings.carried(found)}: too little for an interval", "measured")
+    value, low, high = findings.signed(found.value, found.low, found.high)
+    verdict = {1: "", 0: "not more than chance; ", -1: "lost; "}[found.sign or 0]
+    return Card(
+        label, value, f"nDCG@10 on the same sessions; {verdict}95% interval {low} to {high}", "measured"
     )
 
 
@@ -27,23 +54,26 @@ def not_private_card() -> Card:
 
 def cards(result: RunResult) -> list[Card]:
     """Return the key numbers of a run."""
-    shown, privacy = [quality_card(result)], result["privacy"]
-    gap = result["gap"]
-    if gap is not None and gap["closed"] is not None:
+    shown, privacy = [won_card(result)], result["privacy"]
+    gap, said = result["gap"], result.get("findings")
+    closed = findings.evidence(said["figures"]["closed"] if said else None)
+    if gap is not None and isinstance(closed, Known) and closed.low is not None:
         shown.append(
             Card(
                 "Gap closed, with privacy" if is_private(privacy) else "Gap closed",
-                text.percent(gap["closed"]),
+                text.percent(closed.value),
+                f"95% interval {text.percent(closed.low)} to {text.percent(closed.high)}; "
                 f"{gap['release_0']:.3f} → {gap['final']:.3f} of {gap['pooled']:.3f} with pooled data",
                 "measured",
             )
         )
+    shown.append(quality_card(result))
     if is_private(privacy):
         shown.append(
             Card(
                 "Privacy spent (epsilon)",
                 text.epsilon(epsilons.seen_epsilon(privacy)),
-                f"per device in {result['rounds'][-1]['round']} rounds, where participation is seen"
+                f"per device in {max(0, len(result['rounds']) - 1)} rounds, where participation is seen"
                 + (f"; {text.epsilon(privacy['epsilon'])} where not" if epsilons.has_hidden(privacy) else "")
                 + f"; delta {text.power(privacy['delta'])}",
                 "proved",
@@ -62,11 +92,12 @@ def cards(result: RunResult) -> list[Card]:
         )
     if tiers:
         fastest, slowest = sentences.latency_p95_ms(result)
+        engine = engine_name(result.get("device_errors"))
         shown.append(
             Card(
                 "Latency p95, slowest tier",
                 text.milliseconds(slowest),
-                f"fastest tier {text.milliseconds(fastest)}",
+                f"fastest tier {text.milliseconds(fastest)}" + (f"; {engine}" if engine else ""),
                 "modelled",
             )
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fedbert.comparison import POOLED, STUDENTS, ranked_by, system_id
-from fedbert.reporting.parts import theme
+from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,
@@ -47,15 +47,14 @@ def comparison_figure(result: RunResult) -> Any:
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [row["high"] - row["quality"]["ndcg@10"] for row in rows],
-            "arrayminus": [row["quality"]["ndcg@10"] - row["low"] for row in rows],
+            "array": [(row["high"] or value) - value for row, value in zip(rows, values, strict=True)],
+            "arrayminus": [value - (row["low"] or value) for row, value in zip(rows, values, strict=True)],
             "color": theme.INTERVAL,
             "thickness": 2,
             "width": 0,
         },
-        customdata=[[row["inputs"], row["low"], row["high"]] for row in rows],
-        hovertemplate="%{y}: %{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})"
-        "<br>sees %{customdata[0]}<extra></extra>",
+        customdata=[[row["inputs"], text.between(row["low"], row["high"])] for row in rows],
+        hovertemplate="%{y}: %{x:.3f} (%{customdata[1]})<br>sees %{customdata[0]}<extra></extra>",
     )
     figure.update_layout(
         showlegend=False,
@@ -76,7 +75,7 @@ def comparison(result: RunResult) -> Section | None:
             row["system"],
             row["inputs"],
             row["quality"]["ndcg@10"],
-            f"{row['low']:.3f} to {row['high']:.3f}",
+            text.between(row["low"], row["high"]),
             *(row["quality"][key] for _, key in METRIC_COLUMNS[1:]),  # type: ignore[literal-required]
         ]
         for row in rows
@@ -106,7 +105,7 @@ def comparison(result: RunResult) -> Section | None:
                 ),
                 "Blue systems run on phones. Purple is the bound with pooled data. Green systems are "
                 "larger models that no phone runs. Grey systems match words or do not read the text "
-                "at all.",
+                f"at all. {sentences.carried_sentence(result)} {sentences.interval_label(result)}.",
                 wide=True,
             ),
         ),

@@ -14,7 +14,7 @@ from fedbert.files import encoded, put, reason, replace_whole
 from fedbert.interrupts import shielded
 from fedbert.reporting.run.page import render_report
 from fedbert.reporting.run.partial import is_stopped, render_partial
-from fedbert.results import RUN_FILE, RunResult, load_run, run_bytes
+from fedbert.results import METRICS, RUN_FILE, RunResult, load_run, run_bytes
 from fedbert.resume import can_be_resumed
 from fedbert.run_folder import CHECKPOINT, commit, holding, reserve
 from fedbert.scenario import EXECUTION_KEYS, build, scenario_toml
@@ -30,12 +30,9 @@ FINISHED = ".finished"
 """Where a finished run's result lies while its report is made; `rerender` completes it after a crash."""
 
 OPTIONAL = (
-    "epsilon",
-    "epsilon_unamplified",
-    "loss",
-    "scored_ndcg@10",
-    "control_ndcg@10",
-    "treated_ndcg@10",
+    *METRICS,
+    *("epsilon", "epsilon_unamplified", "loss", "scored_ndcg@10", "server_ndcg@10"),
+    *(f"{group}ndcg@10{end}" for group in ("", "control_", "treated_") for end in ("", "_low", "_high")),
     "energy_mj_per_participant",
 )
 """Columns of numbers that may be missing in a round."""
@@ -104,8 +101,9 @@ def rounds_table(result: RunResult) -> "pd.DataFrame":
     for name in OPTIONAL:
         if name in table:
             table[name] = table[name].astype("float64")
-    if "released" in table:
-        table["released"] = table["released"].astype("Int64")
+    for name in ("released", "users"):
+        if name in table:
+            table[name] = table[name].astype("Int64")
     return table
 
 

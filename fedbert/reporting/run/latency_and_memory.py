@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from fedbert.reporting.parts import text, theme
+from fedbert.reporting.parts.device_errors import engine_sentence
 from fedbert.reporting.parts.page import (
     Cell,
     Panel,
@@ -200,6 +201,7 @@ def latency_and_memory(result: RunResult) -> Section | None:
             ),
         ),
         "Percentiles and curves are over answered sessions, from fixed bins that are 2% wide.",
+        lead=engine_sentence(result.get("device_errors")) or "",
     )
 
 

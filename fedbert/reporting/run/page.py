@@ -4,6 +4,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Section, alert_html, render_page
 from fedbert.reporting.run import (
+    audit,
     comparison,
     energy,
     fleet,
@@ -21,6 +22,9 @@ from fedbert.results import RunResult, is_private
 
 def _alerts(result: RunResult) -> list[str]:
     alerts = []
+    fault = audit.fault_alert(result)
+    if fault is not None:
+        alerts.append(fault)
     if not sentences.finished(result):
         alerts.append(
             alert_html(
@@ -36,6 +40,13 @@ def _alerts(result: RunResult) -> list[str]:
                 "Add --epsilon to see what privacy costs.",
             )
         )
+    said = sentences.said(result)
+    for title, sentence in (
+        ("A baseline is not beaten.", said["baselines"]),
+        ("Rounds were held.", said["held"]),
+    ):
+        if sentence:
+            alerts.append(alert_html(title, sentence))
     missing = sentences.missing_sentence(result)
     if missing:
         alerts.append(alert_html("Devices are missing.", missing))
@@ -59,6 +70,7 @@ def render_report(result: RunResult) -> str:
         energy.cost(result),
         device_errors_section(result.get("device_errors")),
         privacy.privacy(result),
+        audit.audit(result),
         privacy.secure_sum(result),
         fleet.shards(result),
         server.releases(result),

@@ -4,7 +4,8 @@ import shlex
 from pathlib import Path
 
 from fedbert.errors import FedbertError
-from fedbert.files import UnreadableFile, read_journal
+from fedbert.files import UnreadableFile
+from fedbert.journal import read_journal
 from fedbert.records import RecordKind, checked_record
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import (
@@ -47,13 +48,17 @@ def read_underway(folder: Path) -> tuple[Scenario, Underway]:
     """Return the settings and the finished rounds of the run that was stopped in `folder`.
 
     Raises:
-        FedbertError: if the settings are missing, or the rounds are not of this version.
+        FedbertError: if no round is whole, the settings are missing, or the rounds are not of this version.
     """
     path = folder / ROUNDS
     try:
-        rows = read_journal(path).rows
+        journal = read_journal(path)
     except UnreadableFile as error:
         raise error.of("rounds", str(path)) from None
+    rows = journal.rows
+    # An empty file is of a run that was stopped in its first window, which has settings to show.
+    if not rows and path.stat().st_size:
+        raise FedbertError(f"{path} must hold a whole round, and has none; {KIND.again}")
     if not any((folder / name).is_file() for name in (SETTINGS, "scenario.toml")):
         raise FedbertError(f"{folder / SETTINGS} must exist beside {ROUNDS}; run the scenario again")
     scenario, _ = build(saved_settings(folder))

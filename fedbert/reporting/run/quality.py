@@ -1,15 +1,17 @@
 """Chapter of a run's report: ranking quality by round, and what of the possible gain was won."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from fedbert.comparison import RELEASE_0, ranked_by, system_id
-from fedbert.reporting.parts import text, theme
+from fedbert.findings import LEAST_ARM_SESSIONS
+from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Cell, Panel, Section, figure_html, panels_html, table_html
 from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
-from fedbert.results import Underway
+from fedbert.reporting.run.gap import gap_panel
+from fedbert.results import RoundRow, Underway
 
 GUIDES = ("popularity", "tfidf")
 """Systems of the comparison that are drawn as lines beside the rounds, by id."""
@@ -22,6 +24,34 @@ METRIC_COLUMNS = (
     ("hit@1", "hit@1"),
     ("AUC", "auc"),
 )
+
+
+class _Point(NamedTuple):
+    """One arm in one round: nDCG@10 of its scored sessions, how many they are, and the interval."""
+
+    round: int
+    value: float
+    low: float
+    high: float
+    sessions: int
+
+
+def _arm(rounds: Sequence[RoundRow], name: str) -> list[_Point]:
+    """Return the rounds in which enough scored sessions of an arm stand behind a point with its interval."""
+    points = []
+    for row in rounds:
+        each: Mapping[str, Any] = row
+        value, low, high, sessions = (
+            each.get(f"{name}_{key}") for key in ("ndcg@10", "ndcg@10_low", "ndcg@10_high", "sessions")
+        )
+        if (
+            value is not None
+            and low is not None
+            and high is not None
+            and (sessions or 0) >= LEAST_ARM_SESSIONS
+        ):
+            points.append(_Point(row["round"], value, low, high, int(sessions or 0)))
+    return points
 
 
 def _spread(values: Sequence[float], least: float) -> list[float]:
@@ -57,35 +87,49 @@ def quality_figure(result: Underway) -> Any:
 
     rounds = result["rounds"]
     at = [row["round"] for row in rounds]
-    low = [row["ndcg@10_low"] for row in rounds]
-    high = [row["ndcg@10_high"] for row in rounds]
+    ends = [
+        (row["round"], bottom, top)
+        for row in rounds
+        if (bottom := row["ndcg@10_low"]) is not None and (top := row["ndcg@10_high"]) is not None
+    ]
+    low, high = [end[1] for end in ends], [end[2] for end in ends]
     seen = [row["ndcg@10"] for row in rounds]
-    treated = [row["treated_ndcg@10"] for row in rounds]
-    control = [row["control_ndcg@10"] for row in rounds]
+    treated, control = _arm(rounds, "treated"), _arm(rounds, "control")
     guides = _guides(result)
     figure = go.Figure()
     figure.add_scatter(
-        x=at + at[::-1],
+        x=[end[0] for end in ends] + [end[0] for end in reversed(ends)],
         y=high + low[::-1],
         mode="lines",
         fill="toself",
         fillcolor=theme.ACCENT_SOFT,
         line={"width": 0},
         hoverinfo="skip",
-        name="95% interval, resampling texts",
+        name=sentences.interval_label(result),
     )
-    for name, values, colour, dash in (
+    for name, arm, colour, dash in (
         ("scored sessions, devices with new releases", treated, theme.TEAL, "solid"),
         ("scored sessions, control group on release 0", control, theme.AMBER, "dot"),
     ):
-        if any(value is not None for value in values):
+        if arm:
             figure.add_scatter(
-                x=at,
-                y=values,
-                mode="lines",
+                x=[point.round for point in arm],
+                y=[point.value for point in arm],
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [point.high - point.value for point in arm],
+                    "arrayminus": [point.value - point.low for point in arm],
+                    "thickness": 1,
+                    "width": 3,
+                },
+                mode="lines+markers",
+                marker={"size": 4},
                 line={"color": colour, "width": 2, "dash": dash},
                 name=name,
-                hovertemplate=hover(name),
+                customdata=[[point.sessions, point.low, point.high] for point in arm],
+                hovertemplate=f"{name}: %{{y:.3f}} (%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}), "
+                "%{customdata[0]:,} sessions<extra>round %{x}</extra>",
             )
     figure.add_scatter(
         x=at,
@@ -96,7 +140,8 @@ def quality_figure(result: Underway) -> Any:
         name="as users saw it, every session",
         hovertemplate=hover("as users saw it"),
     )
-    levels = [*low, *high, *(value for value in [*treated, *control] if value is not None)]
+    levels = [*low, *high, *(value for value in seen if value is not None)]
+    levels += [end for point in (*treated, *control) for end in (point.low, point.high)]
     levels += [value for _, value, _ in guides]
     if levels:
         bottom, top = min(levels), max(levels)
@@ -123,70 +168,12 @@ def quality_figure(result: Underway) -> Any:
     return figure
 
 
-def gap_figure(result: Underway) -> Any:
-    """From release 0 over the final release to the pooled-data bound, with and without the user model."""
-    import plotly.graph_objects as go
-
-    values = result["gap"]
-    figure = go.Figure()
-    if values is None:
-        return figure
-    rows = (
-        ("text only", values["text_only_release_0"], values["text_only_final"], values["text_only_pooled"]),
-        ("text and<br>user model", values["release_0"], values["final"], values["pooled"]),
-    )
-    for name, first, final, pooled in rows:
-        figure.add_scatter(
-            x=[first, pooled],
-            y=[name, name],
-            mode="lines",
-            line={"color": "#dfe4ec", "width": 12},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        figure.add_scatter(
-            x=[first, final],
-            y=[name, name],
-            mode="lines",
-            line={"color": theme.ACCENT, "width": 12},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    for column, name, colour, symbol in (
-        (1, "release 0", theme.GREY, "circle"),
-        (2, "final release", theme.ACCENT, "circle"),
-        (3, "pooled-data bound", theme.PLUM, "diamond"),
-    ):
-        figure.add_scatter(
-            x=[row[column] for row in rows],
-            y=[row[0] for row in rows],
-            mode="markers+text",
-            marker={"size": 14, "color": colour, "symbol": symbol, "line": {"color": "#fff", "width": 2}},
-            text=[f"{row[column]:.3f}" for row in rows],
-            textposition="bottom center" if column == 2 else "top center",
-            textfont={"size": 12},
-            cliponaxis=False,
-            name=name,
-            hovertemplate=f"{name}, %{{y}}: %{{x:.3f}}<extra></extra>",
-        )
-    figure.update_layout(
-        xaxis={"title": {"text": "nDCG@10, every session scored"}, "showgrid": True, "tickformat": ".2f"},
-        yaxis={
-            "gridcolor": "rgba(0,0,0,0)",
-            "range": [-0.6, 1.6],
-            "ticksuffix": "  ",
-            "tickfont": {"size": 13, "color": theme.INK},
-        },
-        margin={"r": 26},
-    )
-    return figure
-
-
 def quality(result: Underway) -> Section | None:
     """Quality by round, and what of the possible gain was won."""
     rounds = result["rounds"]
     if not rounds:
         return None
+    said = sentences.said(result)
     every: list[Panel | None] = [
         Panel(
             "Ranking quality by round",
@@ -198,39 +185,31 @@ def quality(result: Underway) -> Section | None:
             ),
             "The solid blue line covers every evaluation session. Where the phone could not answer in "
             "time, the user saw the default order. The two thinner lines cover scored sessions only. "
-            "The control group never gets a new release, so the distance between the two lines is the "
-            "gain from learning. Dashed lines score every session.",
+            "The control group never gets a new release. An arm is drawn in rounds in which it has at least "
+            f"{LEAST_ARM_SESSIONS} scored sessions. {said['arms']} Dashed lines score every session.",
             wide=True,
         )
     ]
-    gap = result["gap"]
-    if gap is not None:
-        closed = text.percent(gap["closed"])
-        every.append(
-            Panel(
-                f"The signals closed {closed} of the gap"
-                if gap["closed"] is not None
-                else "There was no gain to reach",
-                "measured",
-                figure_html(
-                    gap_figure(result), "From release 0 to the final release to the pooled-data bound.", 270
-                ),
-                "The pooled-data bound is the same student with the same steps and learning rates, "
-                "trained on the clicks of all learning sessions in one place, without clipping. From "
-                f"the text alone the signals closed {text.percent(gap['text_only_closed'])}.",
-                wide=True,
-            )
-        )
+    every.append(gap_panel(result))
     last = rounds[-1]
     rows: list[list[Cell]] = [
-        [name, *(row[key] for _, key in METRIC_COLUMNS), row["sessions"]]  # type: ignore[literal-required]
+        [
+            name,
+            *(_cell(row[key]) for _, key in METRIC_COLUMNS),  # type: ignore[literal-required]
+            row["sessions"],
+            users if (users := row.get("users")) is not None else "as many as devices",
+            row.get("texts"),
+            row["outcomes"].get("no_release", 0),
+        ]
         for name, row in (("before the first round", rounds[0]), (f"round {last['round']}", last))
     ]
+    counted = ("sessions", "users", "texts", "sessions without a release")
     every.append(
         Panel(
             "As users saw it, all metrics",
             "measured",
-            table_html(rows, ["window", *(name for name, _ in METRIC_COLUMNS), "sessions"]),
+            table_html(rows, ["window", *(name for name, _ in METRIC_COLUMNS), *counted]),
+            said["delivery"],
             wide=True,
         )
     )
@@ -239,6 +218,10 @@ def quality(result: Underway) -> Section | None:
         None,
         panels_html(*every),
         "Metrics over sampled candidates cannot be compared with metrics over a whole catalogue. "
-        "Intervals come from resampling texts, not devices.",
+        f"Intervals: {sentences.interval_label(result)}, not devices or sessions.",
         f"All figures are {sentences.METRIC_IN_FULL}. 1 means that the target item was always ranked first.",
     )
+
+
+def _cell(value: float | None) -> Cell:
+    return "no session" if value is None else value

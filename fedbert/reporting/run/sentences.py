@@ -1,8 +1,10 @@
 """The sentences that answer for a whole run."""
 
+from fedbert import findings
 from fedbert.reporting.parts import text
+from fedbert.reporting.parts.device_errors import engine_name
 from fedbert.reporting.run import epsilons
-from fedbert.results import RunResult, Underway
+from fedbert.results import RunResult, Said, Underway
 
 METRIC_IN_FULL = "nDCG@10, 20 candidates, mean over evaluation sessions"
 
@@ -50,30 +52,35 @@ def title(result: RunResult) -> str:
 
 
 def quality_sentence(result: Underway) -> str:
-    """Return how ranking quality moved, as users saw it."""
-    rounds = result["rounds"]
-    if not rounds:
-        return "The run was interrupted before anything was measured."
-    first, last = rounds[0]["ndcg@10"], rounds[-1]["ndcg@10"]
-    done = rounds[-1]["round"]
-    if done == 0:
-        return f"Before the first round, ranking quality as users saw it was nDCG@10 {first:.3f}."
-    count = "one round" if done == 1 else f"{done} rounds"
-    return f"In {count}, ranking quality as users saw it went from nDCG@10 {first:.3f} to {last:.3f}."
+    """Return how ranking quality moved, as users saw it: delivery, the hour and chance are in it."""
+    return findings.delivery(result["rounds"])
 
 
-def gap_sentence(result: RunResult) -> str | None:
-    """Return what the signals won of what pooled data would win, None if that was not measured."""
-    gap = result["gap"]
-    if gap is None:
-        return None
-    if gap["closed"] is None:
-        return "There is no gap to close: training on all clicks in one place is no better than release 0."
-    return (
-        f"The phones' signals closed {text.percent(gap['closed'])} of the gap between the first release "
-        f"({gap['release_0']:.3f}) and the same model trained on all clicks in one place "
-        f"({gap['pooled']:.3f})."
-    )
+def said(result: Underway) -> Said:
+    """Return the findings of a run in sentences."""
+    return findings.sentences(result.get("findings"), result["rounds"])
+
+
+def interval_label(result: Underway) -> str:
+    """Return what the intervals of a run are: "95% interval, resampling texts"."""
+    if found := result.get("findings"):
+        return found["interval"]
+    by_user = any(row.get("users") is not None for row in result["rounds"])
+    return f"95% interval, resampling {'users' if by_user else 'texts'}"
+
+
+def carried_sentence(result: Underway) -> str:
+    """Return how many sessions, users and texts carry the comparison; empty where that was not kept."""
+    row = result["comparison"][0] if result["comparison"] else None
+    if row is None or "sessions" not in row:
+        return ""
+    users = row.get("users")
+    counts = [
+        f"{row['sessions']:,} evaluation sessions",
+        *([] if users is None else [f"{users:,} users"]),
+        f"{row.get('texts', 0):,} texts",
+    ]
+    return f"Each row rests on the same {', '.join(counts[:-1])} and {counts[-1]}."
 
 
 def latency_p95_ms(result: RunResult) -> tuple[float | None, float | None]:
@@ -113,8 +120,10 @@ def cost_sentence(result: RunResult) -> str | None:
     if fastest is not None:
         said += (
             f" 95% of answers come within {text.milliseconds(fastest)} on the fastest tier and "
-            f"{text.milliseconds(slowest)} on the slowest."
+            f"{text.milliseconds(slowest)} on the slowest"
         )
+        engine = engine_name(result.get("device_errors"))
+        said += f", in {engine}." if engine else "."
     model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
     if model_bytes and report:
         said += f" It fetches {text.size(model_bytes)} per release and sends {text.size(report)} per report."
@@ -124,11 +133,7 @@ def cost_sentence(result: RunResult) -> str | None:
 def answers(result: RunResult) -> dict[str, str]:
     """Return the answers by question: what users get, what it costs a phone, what it reveals."""
     shown = {
-        "What users get": " ".join(
-            each
-            for each in (gap_sentence(result) or quality_sentence(result), service_sentence(result))
-            if each is not None
-        ),
+        "What users get": " ".join(each for each in (said(result)["won"], service_sentence(result)) if each),
         "What it costs a phone": cost_sentence(result),
         "What it reveals": text.sentence(result["privacy"]["statement"]),
     }
@@ -136,13 +141,11 @@ def answers(result: RunResult) -> dict[str, str]:
 
 
 def headline(result: RunResult) -> str:
-    """Return the whole answer in one sentence: quality, cost, what it reveals."""
-    rounds, tiers = result["rounds"], list(result["tiers"].values())
+    """Return the whole answer in one sentence: what the model won, what it costs, what it reveals."""
+    tiers = list(result["tiers"].values())
     devices = result["scenario"].get("devices")
-    parts = []
-    if rounds:
-        spoken = quality_sentence(result).removesuffix(".")
-        parts.append(spoken[0].lower() + spoken[1:])
+    spoken = said(result)["won"].removesuffix(".")
+    parts = [spoken[0].lower() + spoken[1:]]
     if tiers:
         battery = text.span(tier["battery_percent_per_day"] for tier in tiers)
         parts.append(f"it costs a phone {battery}% of its battery per day (extrapolated)")

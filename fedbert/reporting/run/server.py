@@ -15,6 +15,9 @@ from fedbert.reporting.parts.page import (
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.results import Underway
 
+NAMED_RELEASES = 8
+"""With more releases their names would take half of the chart."""
+
 
 def server_figure(result: Underway) -> Any:
     """nDCG@10 on public validation texts, what the server itself can see, with the releases marked."""
@@ -80,6 +83,7 @@ def installed_figure(result: Underway) -> Any:
         )
     figure.update_layout(
         barmode="stack",
+        showlegend=len(names) <= NAMED_RELEASES,
         xaxis=axis_of_rounds(rounds),
         yaxis={"title": {"text": "share of devices"}, "tickformat": ".0%", "range": [0, 1]},
     )
@@ -127,6 +131,7 @@ def releases(result: Underway) -> Section | None:
                 "What phones had installed",
                 "modelled",
                 figure_html(installed_figure(result), "Share of devices by installed release and round."),
+                "Shades go from the first release to the newest.",
             ),
             Panel(
                 "Rounds and the gate's decisions",

@@ -7,10 +7,10 @@ from typing import Any, TextIO
 from fedbert.comparison import EVERY_SESSION, tier_ndcg
 from fedbert.display import COLUMNS
 from fedbert.reporting.parts import text
-from fedbert.reporting.parts.device_errors import device_errors_line
+from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import epsilons, sentences
+from fedbert.reporting.run import audit, epsilons, sentences
 from fedbert.results import RunResult, is_private
 
 
@@ -33,9 +33,16 @@ def print_summary(
     console = Console(file=out, width=width, highlight=False, markup=False)
     console.print()
     console.print(sentences.headline(result), style="bold")
-    gap = sentences.gap_sentence(result)
-    if gap:
-        console.print(gap)
+    said = sentences.said(result)
+    for sentence, style in (
+        (said["baselines"], "bold red"),
+        (said["held"], "bold red"),
+        (said["gap"], ""),
+        (said["delivery"], ""),
+        (said["arms"], ""),
+    ):
+        if sentence:
+            console.print(sentence, style=style)
     if not sentences.finished(result):
         console.print(text.sentence(result["status"]), style="bold red")
     ended = sentences.ended_sentence(result)
@@ -47,7 +54,7 @@ def print_summary(
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         console.print(left_out)
-    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _traffic)
+    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _audit, _traffic)
     for shown in (make(result) for make in blocks):
         if shown is not None:
             console.print()
@@ -78,7 +85,7 @@ def _quality(result: RunResult) -> Any:
     after = f"  after round {rounds[-1]['round']}"
     for name, row in (("as users saw it, before", rounds[0]), (after, rounds[-1])):
         table.add_row(
-            name, text.number(row["ndcg@10"]), f"{row['ndcg@10_low']:.3f} to {row['ndcg@10_high']:.3f}"
+            name, _figure(row["ndcg@10"], "no session"), text.between(row["ndcg@10_low"], row["ndcg@10_high"])
         )
     if result["comparison"]:
         table.add_section()
@@ -88,9 +95,14 @@ def _quality(result: RunResult) -> Any:
         table.add_row(
             f"  {name}",
             text.number(system["quality"]["ndcg@10"]),
-            f"{system['low']:.3f} to {system['high']:.3f}",
+            text.between(system["low"], system["high"]),
         )
-    return block(sentences.METRIC_IN_FULL, "measured", table)
+    note = f"{sentences.interval_label(result)}. {sentences.carried_sentence(result)}".strip()
+    return block(sentences.METRIC_IN_FULL, "measured", dim(note), table)
+
+
+def _figure(value: float | None, missing: str) -> str:
+    return missing if value is None else text.number(value)
 
 
 def _tier_quality(result: RunResult) -> Any:
@@ -119,8 +131,9 @@ def _tiers(result: RunResult) -> Any:
             *(text.milliseconds(tier["latency_ms"].get(key)) for key in ("p50", "p95", "p99")),
             text.size(tier["peak_memory_bytes"].get("p95")),
         )
-    line = device_errors_line(result.get("device_errors"))
-    return block("By device tier: latency of answered sessions", "modelled", table, *([line] if line else []))
+    errors = result.get("device_errors")
+    lines = [line for line in (engine_sentence(errors), device_errors_line(errors)) if line]
+    return block("By device tier: latency of answered sessions", "modelled", table, *lines)
 
 
 def _energy(result: RunResult) -> Any:
@@ -172,6 +185,26 @@ def _privacy(result: RunResult) -> Any:
     unit = row["assumptions"].get("unit", text.NONE)
     title = f"Epsilon at delta {text.power(row['delta'])}"
     return block(title, "proved", sentences.statement(result), Text(f"Protected: {unit}."), table)
+
+
+def _audit(result: RunResult) -> Any:
+    from rich.text import Text
+
+    found = result.get("audit")
+    if found is None:
+        return None
+    fault = audit.fault_sentence(found)
+    said = Text(f"The audit found a fault. {fault}", "bold red") if fault else audit.result_sentence(found)
+    given = found["exposure"]
+    parts: list[Any] = [] if given is None else [audit.exposure_sentence(given)]
+    if found["bounds"]:
+        table = new_table(
+            "attack", "attacker", "canaries", "at least", "of one run", "proved", "no noise", left=2
+        )
+        for row in audit.bound_rows(found):
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        parts.append(table)
+    return block("What an attack really gets: epsilon", "measured", said, *parts)
 
 
 def _verified(result: RunResult) -> Any:

@@ -30,10 +30,17 @@ def figure_text(value: float | None, low: float | None = None, high: float | Non
     return f"{value:.3f} ± {(high - low) / 2:.3f}"
 
 
+LEFT_OUT = "left out"
+SHARE_NOTE = (
+    "A share of the gap is left out where it is absent in a seed's run: nothing new was released, the gap is "
+    "no more than chance, or the share's own interval is too wide."
+)
+
+
 def share_text(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """Return a share in per cent with its half interval."""
+    """Return a share in per cent with its half interval, or that it is left out (`SHARE_NOTE`)."""
     if value is None or missing(value):
-        return "–"
+        return LEFT_OUT
     if low is None or high is None or missing(low) or missing(high):
         return f"{100 * value:.0f}%"
     return f"{100 * value:.0f} ± {50 * (high - low):.0f}%"
@@ -235,8 +242,9 @@ def won_and_spent(frontier: "pd.DataFrame", seeds: int) -> Section:
         "measured",
         _table(frontier, ("arm", "epsilon", *COLUMNS[5:])),
         note=(
-            "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. The noise multiplier "
-            f"is the standard deviation of the noise over the clip norm. {INTERVAL_NOTE} {seeds} "
+            "Gap closed: (final - release 0) / (pooled - release 0) in nDCG@10. "
+            f"{SHARE_NOTE + ' ' if frontier['closed'].isna().any() else ''}The noise multiplier is "
+            f"the standard deviation of the noise over the clip norm. {INTERVAL_NOTE} {seeds} "
             f"{'seed' if seeds == 1 else 'seeds'} per arm."
         ),
     )

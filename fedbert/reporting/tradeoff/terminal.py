@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.tradeoff.answer import DIFFERENCE_COLUMNS, answer, difference_rows
-from fedbert.reporting.tradeoff.frontier import COLUMNS, mean_text, table_rows
+from fedbert.reporting.tradeoff.frontier import COLUMNS, SHARE_NOTE, mean_text, table_rows
 from fedbert.reporting.tradeoff.tiers import tier_rows
 from fedbert.results import TIERS
 
@@ -42,7 +42,8 @@ def _frontier(frontier: "pd.DataFrame") -> "RenderableType":
         figures = [mean_text(frontier, f"{key}_{metric}") for metric in ("ndcg@10", "auc")]
         table.add_row(name, "", *figures, *[""] * (len(TERMINAL_COLUMNS) - 4))
     note = dim("20 candidates, mean over sessions; unamplified: epsilon if participation is seen")
-    made: RenderableType = block("Final release by epsilon", "measured", note, table)
+    left_out = [dim(SHARE_NOTE)] if frontier["closed"].isna().any() else []
+    made: RenderableType = block("Final release by epsilon", "measured", note, *left_out, table)
     return made
 
 

@@ -1,7 +1,9 @@
 """The device side of the signal `prototypes`: one dense integer vector over the whole public catalogue.
 
-A device reports its newest clicks: per clicked item the sum of the text vectors that led to it, and how often
-it was clicked. Whether two clicks went to one item is private too, so the vector always has the same size.
+A device reports its newest clicks: per clicked item the sum of the text vectors that led to it, each less a
+part of the item's own vector in the release, and how often it was clicked. What the release says of an item
+is public; without it a report is shorter, and clipping and noise cost it less. Whether two clicks went to one
+item is private too, so the vector always has the same size.
 Related: FedProto (Tan et al. 2022) and Efficient-FedRec (Yi et al. 2021), which send such sums in the clear;
 Ribero et al. 2020, "Federating recommendations using differentially private prototypes".
 """
@@ -14,36 +16,35 @@ from scipy.sparse import csr_array
 
 from fedbert.errors import invalid
 from fedbert.privacy.mechanisms import to_fixed_point
-from fedbert.randomness import ONCE, Purpose, words
 from fedbert.signals.ranks import first_of_equals
 from fedbert.signals.signal import UNIT, Clicks
+from fedbert.signals.sketch import rows_for, sketch
 
-SKETCH_ROWS = 512
-"""Rows of the dense vector where the catalogue has more items: at width 96 a report stays at 200 kB."""
+CLICK_WEIGHT = 0.2
+"""What a click's count weighs beside a text vector of norm 1. Chosen with `CENTRE`, on held-out learning
+texts (docs/how-to/signal.md)."""
 
-CLICK_WEIGHT = 0.1
-"""What a click's count weighs beside a text vector of norm 1: the texts need the norm more, and .35 cost 5
-points of the gap (docs/privacy.md)."""
+CENTRE = 0.625
+"""How much of an item's vector in the release is taken off each text vector: about the cosine of a text and
+its item's name, which leaves the shortest rest. A binary fraction, so that phones round it alike."""
 
 MAX_DIM = 256
-"""Widest text vectors whose int8 products add up exactly in float32 (below 2^24)."""
-
-# Public and the same in every run, so that phones and server agree without a message.
-_SKETCH_SEED = 1
+"""Widest text vectors whose products, centred or not, add up exactly in float32: 256 * 254^2 < 2^24."""
 
 
 @dataclass(frozen=True)
 class PrototypeLayout:
     """Where each number stands: ``[rows * dim prototype sums | rows click counts x beta]``.
 
-    With `rows == items` each item has its row; with fewer, items share rows with random signs (a count
-    sketch, Charikar et al. 2002), which are public. `beta` is a multiple of `UNIT`.
+    Items share rows as `sketch.py` says. `beta` is a multiple of `UNIT`; `centre` (0 to 1) is the part of an
+    item's vector that is taken off each text vector.
     """
 
     items: int
     dim: int
     rows: int
     beta: float
+    centre: float
 
     @property
     def size(self) -> int:
@@ -57,34 +58,38 @@ class PrototypeLayout:
 
 
 def prototype_layout(
-    items: int, dim: int, *, beta: float = CLICK_WEIGHT, rows: int | None = None
+    items: int,
+    dim: int,
+    *,
+    beta: float = CLICK_WEIGHT,
+    centre: float = CENTRE,
+    rows: int | None = None,
 ) -> PrototypeLayout:
     """Return the layout for a catalogue of `items` and text vectors of width `dim` (1 to 256).
 
     `beta` (0 to 100) is rounded to steps of `UNIT`. `rows` defaults to one per item, or to SKETCH_ROWS if
     that is fewer. Raises FedbertError for a value out of range.
     """
-    if items < 1:
-        raise invalid("items", items, "be >= 1")
+    used = rows_for(items, rows)
     if not 1 <= dim <= MAX_DIM:
         rule = f"be >= 1 and <= {MAX_DIM}"
         raise invalid("dim", dim, rule, "wider int8 vectors do not add up exactly in float32")
     if not 0 <= beta <= 100:
         raise invalid("beta", beta, "be >= 0 and <= 100")
-    used = min(items, SKETCH_ROWS) if rows is None else rows
-    if not 1 <= used <= items:
-        raise invalid("rows", rows, f"be >= 1 and <= items (= {items})")
-    return PrototypeLayout(items, dim, used, round(beta / UNIT) * UNIT)
+    if not 0 <= centre <= 1:
+        raise invalid("centre", centre, "be >= 0 and <= 1")
+    if centre and round(beta / UNIT) == 0:
+        # What is left of a centred sum no longer says how many clicks it is of.
+        raise invalid("beta", beta, "be > 0 where texts are centred", "report counts, or set centre to 0")
+    return PrototypeLayout(items, dim, used, round(beta / UNIT) * UNIT, centre)
 
 
-def sketch(layout: PrototypeLayout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each item's row and its sign, 1 or -1: `[item]`, `[item]`; public and the same in every run."""
-    if layout.rows == layout.items:
-        return np.arange(layout.items), np.ones(layout.items, np.int64)
-    drawn = words(_SKETCH_SEED, Purpose.SKETCH, ONCE, 0, layout.items, 2)
-    rows = (drawn[:, 0] % np.uint64(layout.rows)).astype(np.int64)
-    # The top bit of a word of its own: the row's word must say nothing of the sign.
-    return rows, np.where(drawn[:, 1] >> np.uint64(63), 1, -1)
+def centres_of(layout: PrototypeLayout, items: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return what a click on each item takes off its text vector, `[item, dim]`; `items` as in `Clicks`.
+
+    Whole numbers, so that phones and server mean the same vectors and sums stay exact.
+    """
+    return np.asarray(np.rint(layout.centre * items.astype(np.float64)), np.int8)
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,10 @@ def prototype_reports(layout: PrototypeLayout, clicks: Clicks) -> PrototypeRepor
     row = item_row[chosen]
     sign = np.where(clicked, item_sign[chosen], 0)
     signed = clicks.vectors[np.where(clicked, clicks.text, 0)].astype(np.float32)
+    signed -= centres_of(layout, clicks.items)[chosen]
     signed *= sign[..., None].astype(np.float32)
     same_row = (row[:, :, None] == row[:, None, :]) & clicked[:, :, None] & clicked[:, None, :]
-    # Products of int8 vectors no wider than MAX_DIM stay below 2^24, so float32 gives them exactly.
+    # Products of such vectors no wider than MAX_DIM stay below 2^24, so float32 gives them exactly.
     dots = np.matmul(signed, signed.transpose(0, 2, 1)).astype(np.int64)
     signs = sign[:, :, None] * sign[:, None, :]
     squared_norm = ((dots + layout.beta_units**2 * signs) * same_row).sum((1, 2))

@@ -6,7 +6,7 @@ residuals that public items show; items with alike names have alike residuals. T
 is n mu + noise of variance n W + sigma^2. Its posterior mean is then a Gaussian process regression per
 direction (Rasmussen and Williams 2006, chapter 2); for a single item it is the James-Stein / Wiener shrinkage
 of Efron and Morris 1973. With no noise it tends to the plain prototype mean, with nothing but noise to the
-prior.
+prior. Centred reports add up to n (mu - c) for a known c; a wrong n can then spoil mu - c alone.
 
 One approximation makes a single eigen-decomposition serve all directions: W enters by its mean variance.
 """
@@ -156,11 +156,12 @@ def _relation(centred: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return np.asarray(COMMON + LINEAR * cosine + SQUARED * cosine**2 + own, np.float64)
 
 
-def estimate_counts(evidence: Evidence, prior: Prior) -> NDArray[np.float64]:
+def estimate_counts(evidence: Evidence, prior: Prior, centred: bool = False) -> NDArray[np.float64]:
     """Return each item's clicks `[item]`, >= 0, in the unit of the sums.
 
     Two noisy views are averaged by precision, the counts and the sums' length along the prior mean, and drawn
     to their common mean, and that mean to zero, as far as the noise asks. Without noise these are the counts.
+    Sums that were centred have no length that tells: there the counts are all.
     """
     length = np.maximum((prior.means**2).sum(1), _TINY)
     along = (evidence.sums * prior.means).sum(1) / length
@@ -169,16 +170,18 @@ def estimate_counts(evidence: Evidence, prior: Prior) -> NDArray[np.float64]:
         return np.maximum(evidence.counts if np.isfinite(evidence.count_variance) else along, 0.0)
     # In a sketch the other items of a row, with random signs, act as noise of their own size.
     crowd = float(np.mean(evidence.counts**2)) * (1 - 1 / evidence.crowding)
-    usual = max(float(along.mean()), 0.0)
-    # The length along the prior mean is off by the noise, and by how far true means lie from the prior's.
-    along_variance = evidence.sum_variance / length + usual**2 * prior.variances.mean() / length + crowd
-    precision = 1 / along_variance
-    mixed = along * precision
+    precision, mixed = np.zeros(len(length)), np.zeros(len(length))
+    if not centred:
+        usual = max(float(along.mean()), 0.0)
+        # The length along the prior mean is off by the noise, and by how far true means lie from the prior's.
+        precision = 1 / ((evidence.sum_variance + usual**2 * prior.variances.mean()) / length + crowd)
+        mixed = along * precision
     if np.isfinite(evidence.count_variance):
-        count_precision = 1 / (evidence.count_variance + crowd)
+        count_precision = 1 / max(evidence.count_variance + crowd, _TINY)
         mixed = mixed + evidence.counts * count_precision
         precision = precision + count_precision
-    estimate, variance = mixed / precision, 1 / precision
+    variance = 1 / np.maximum(precision, _TINY)
+    estimate = mixed * variance
     middle = max(float(estimate.mean()), 0.0)
     middle *= max(0.0, 1 - float(variance.mean()) / (len(estimate) * max(middle**2, _TINY)))
     # One standard error of a mean of squares above its expectation: spread that noise alone may show.
@@ -188,23 +191,25 @@ def estimate_counts(evidence: Evidence, prior: Prior) -> NDArray[np.float64]:
     return np.asarray(np.maximum(shrunk, _LEAST_COUNT_SHARE * middle))
 
 
-def learn(evidence: Evidence, public: PublicKnowledge) -> Targets:
+def learn(evidence: Evidence, public: PublicKnowledge, centres: NDArray[np.float64] | None = None) -> Targets:
     """Return the targets that all evidence so far supports, in the space of `public` and `evidence` alike.
 
-    Items that neither signals nor public texts say anything of get their prior mean and weight 0.
+    `centres` `[item, dim]` is what a click took off its text vector on average, None for nothing. Items that
+    neither signals nor public texts say anything of get their prior mean and weight 0.
     """
     prior = fit_prior(public)
     if evidence.sums.shape != prior.means.shape:
         raise FedbertError(
             f"evidence has shape {evidence.sums.shape}, the names {prior.means.shape}; use one catalogue"
         )
-    counts = estimate_counts(evidence, prior)
+    counts = estimate_counts(evidence, prior, centred=centres is not None)
+    expected = prior.means if centres is None else prior.means - centres
     # The sum of n clicks has variance n * scatter + noise about n times the mean: its precision for the mean.
     noise = evidence.sum_variance + _crowd_variance(evidence)
     per_count = counts / np.maximum(counts * prior.scatter + noise, _TINY)
     public_precision = PUBLIC_WEIGHT * prior.public_counts / prior.scatter
     precision = counts * per_count + public_precision
-    surprise = per_count[:, None] * (evidence.sums - counts[:, None] * prior.means)
+    surprise = per_count[:, None] * (evidence.sums - counts[:, None] * expected)
     surprise += public_precision[:, None] * (prior.public_means - prior.means)
     # Along the eigen-directions the residuals are independent, so that each is solved by itself.
     residual, certainty = _posterior(surprise @ prior.directions, precision, prior)

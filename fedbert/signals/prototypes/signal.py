@@ -6,26 +6,35 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from fedbert.signals.prototypes.centring import Centres, add_centres, clicks_of_round, no_centres, turned
 from fedbert.signals.prototypes.contribution import (
+    CENTRE,
+    CLICK_WEIGHT,
     PrototypeLayout,
     PrototypeReports,
     prototype_layout,
     prototype_reports,
 )
-from fedbert.signals.prototypes.evidence import Evidence, add_round, no_evidence, rotated, rotation
+from fedbert.signals.prototypes.evidence import Evidence, add_round, no_evidence, rotated
 from fedbert.signals.prototypes.learner import PublicKnowledge, learn
+from fedbert.signals.rotation import rotation
 from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, Memory, NoisySum, PublicView, Targets
 
 
 @dataclass(frozen=True)
 class Prototypes:
-    """Per clicked item the sum of the text vectors that led to it, and how often it was clicked."""
+    """Per clicked item the sum of the text vectors that led to it, centred, and how often it was clicked.
+
+    `centre` and `click_weight` are the layout's; with a centre of 0 sums are of the text vectors themselves.
+    """
 
     name: str = "prototypes"
+    centre: float = CENTRE
+    click_weight: float = CLICK_WEIGHT
 
     def layout(self, items: int, dim: int) -> PrototypeLayout:
         """Return the layout for a catalogue of `items` and text vectors of width `dim`."""
-        return prototype_layout(items, dim)
+        return prototype_layout(items, dim, beta=self.click_weight, centre=self.centre)
 
     def reports(self, layout: PrototypeLayout, clicks: Clicks) -> PrototypeReports:
         """Return what the devices of `clicks` would send, before clipping."""
@@ -33,7 +42,7 @@ class Prototypes:
 
     def start(self, layout: PrototypeLayout, view: PublicView) -> Memory:
         """Return the memory before the first round: no evidence, in the space of release 0."""
-        return _memory(no_evidence(layout), np.asarray(view.names), 0)
+        return _memory(no_evidence(layout), no_centres(layout), np.asarray(view.names), 0)
 
     def learn(
         self, layout: PrototypeLayout, memory: Memory, noisy: NoisySum, view: PublicView
@@ -43,14 +52,24 @@ class Prototypes:
         A round in another release's space takes the evidence along, by the rotation that public texts fix.
         """
         # The names turn along: they are those of release 0, which no signal has taught, in the space of now.
-        evidence, names, space = _evidence(memory), memory["names"], int(memory["space"])
+        evidence, centres, names = _evidence(memory), _centres(memory), memory["names"]
+        space = int(memory["space"])
         if noisy.release != space:
-            with threadpool_limits(1, "blas"):
-                turn = rotation(view.texts(space), view.texts(noisy.release))
-            evidence, names = rotated(evidence, turn), names @ turn
+            turn = rotation(view.texts(space), view.texts(noisy.release))
+            evidence, centres, names = rotated(evidence, turn), turned(centres, turn), names @ turn
+        before = float(evidence.counts.sum())
         evidence = add_round(evidence, layout, noisy.values, noisy.total_sigma, noisy.expected_reports)
-        targets = targets_of(evidence, names, view.texts(noisy.release), view.text_items)
-        return _memory(evidence, names, noisy.release), targets
+        taken = None
+        if layout.centre:
+            clicks = clicks_of_round(
+                float(evidence.counts.sum()) - before,
+                layout.items * (noisy.sigma / layout.beta) ** 2,
+                float(evidence.counts.sum()) * noisy.expected_reports / evidence.expected_reports,
+            )
+            centres = add_centres(centres, layout, view.items(noisy.release), clicks)
+            taken = centres.means
+        targets = targets_of(evidence, names, view.texts(noisy.release), view.text_items, taken)
+        return _memory(evidence, centres, names, noisy.release), targets
 
 
 def targets_of(
@@ -58,12 +77,13 @@ def targets_of(
     names: NDArray[np.floating],
     texts: NDArray[np.floating],
     text_items: NDArray[np.int64],
+    centres: NDArray[np.float64] | None = None,
 ) -> Targets:
-    """Return what `evidence` teaches about the items; `names` and `texts` are in its space."""
+    """Return what `evidence` teaches about the items; `names`, `texts`, `centres` are in its space."""
     known = PublicKnowledge(names.astype(np.float64), texts.astype(np.float64), text_items)
     # One thread: the bits of a factorisation depend on the threads of the linear algebra library.
     with threadpool_limits(1, "blas"):
-        return learn(evidence, known)
+        return learn(evidence, known, centres)
 
 
 def pooled_targets(
@@ -85,9 +105,14 @@ def pooled_targets(
     return targets_of(evidence, view.names, view.texts(0), view.text_items)
 
 
-def _memory(evidence: Evidence, names: NDArray[np.floating], space: int) -> Memory:
+def _memory(evidence: Evidence, centres: Centres, names: NDArray[np.floating], space: int) -> Memory:
     numbers = {name: np.asarray(value) for name, value in vars(evidence).items()}
-    return numbers | {"names": names, "space": np.asarray(space)}
+    taken = {f"centre_{name}": np.asarray(value) for name, value in vars(centres).items()}
+    return numbers | taken | {"names": names, "space": np.asarray(space)}
+
+
+def _centres(memory: Memory) -> Centres:
+    return Centres(memory["centre_sums"], float(memory["centre_clicks"]))
 
 
 def _evidence(memory: Memory) -> Evidence:

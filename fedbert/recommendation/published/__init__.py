@@ -1,0 +1,1 @@
+"""Published logs, MovieLens and MIND, as the two files of the world `interactions`."""

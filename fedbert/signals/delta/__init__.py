@@ -1,0 +1,1 @@
+"""The signal `delta`: what a phone would change of the items."""

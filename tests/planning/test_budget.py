@@ -198,6 +198,11 @@ def test_the_fleet_that_loses_nothing_by_hand() -> None:
     assert fleet(arms, most=9_999).why == "more than 9,999 phones"
 
 
+def test_no_fleet_is_smaller_than_the_one_that_was_run() -> None:
+    """Noise .5 would do with 200 / .5 = 400 phones, but 1,000 were run."""
+    assert fleet([arm(0.5, -0.002, -0.005, 0.001)]).devices == 1_000
+
+
 def test_no_fleet_is_named_from_what_does_not_say() -> None:
     """Where even the least noise costs, or with one seed, there is no such fleet."""
     assert fleet(ARMS).why.startswith("even the least noise measured is resolved: -0.002")

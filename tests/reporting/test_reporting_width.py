@@ -71,7 +71,9 @@ def test_the_tables_of_a_capacity_plan_fit() -> None:
 def test_the_tables_of_a_privacy_plan_fit(tmp_path: Path) -> None:
     """Intervals and reasons; a difference that was measured stands whole."""
     found = example_plan(tmp_path / "grid")
-    check(printed(budget_tables(found)), "tree (seen) not measured: no private arm")
+    check(
+        printed(budget_tables(found)), "tree (seen) not measured: no private arm", "-0.041 (-0.049 to -0.032)"
+    )
 
 
 def test_the_table_of_probes_fits() -> None:

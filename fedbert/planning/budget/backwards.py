@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from fedbert.errors import FedbertError, invalid
 from fedbert.planning.budget.account import accounts, calibrated, settings_of
 from fedbert.planning.budget.measured import Measured, read_frontiers
@@ -40,12 +42,14 @@ def plan(asked: BudgetSettings) -> BudgetPlan:
     settings_of(question, question.devices)  # a delta that no mechanism can use is said at once
     rows: list[Row] = []
     refused: list[Refused] = []
-    for name in asked.mechanisms:
-        for found in accounts(name, question):
-            if isinstance(found, Refused):
-                refused.append(found)
-            else:
-                rows.append(_row(name, *found, question, measured))
+    # A loss too large for a double is infinite to the accountant, and so too much for any budget.
+    with np.errstate(over="ignore"):
+        for name in asked.mechanisms:
+            for found in accounts(name, question):
+                if isinstance(found, Refused):
+                    refused.append(found)
+                else:
+                    rows.append(_row(name, *found, question, measured))
     if not rows:
         raise FedbertError(refused[0].why)
     return BudgetPlan(

@@ -76,6 +76,8 @@ def free_fleet(
 ) -> FreeFleet:
     """Return the smallest fleet whose noise of the mean is no more than that of `free_arm`.
 
+    It is never smaller than the phones that were run.
+
     Args:
         arms: those of one signal and mechanism.
         noise_of: noise of the mean of a fleet of so many devices; falls as it grows.
@@ -98,4 +100,5 @@ def free_fleet(
             devices = max(wanted, devices)
             break
         devices = wanted
-    return FreeFleet(devices, *arm.loss, seeds=arm.seeds)
+    # Fewer phones than were run would teach less, which no arm says anything of.
+    return FreeFleet(max(devices, arm.devices), *arm.loss, seeds=arm.seeds)

@@ -12,7 +12,7 @@ SPENT = (
     "a cycle",
 )
 NOISE = (*WHO, "reports a round", "a cycle", "noise: first day", "all rounds")
-COST = (*WHO, "against no privacy", "over no signal", "fleet that loses nothing")
+COST = (*WHO, "against no privacy", "over no signal", "no loss from (phones)")
 
 
 def spent_rows(plan: BudgetPlan) -> list[list[str]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fedbert.planning.budget.plan import BudgetPlan
 from fedbert.reporting.budget.tables import COST, NOISE, SPENT, cost_rows, noise_rows, spent_rows
-from fedbert.reporting.budget.text import answer, how_to_measure, reasons
+from fedbert.reporting.budget.text import answer, difference, how_to_measure, reasons
 from fedbert.reporting.parts.terminal import block, dim, new_table
 
 if TYPE_CHECKING:
@@ -37,9 +37,21 @@ def terminal_tables(plan: BudgetPlan) -> list["RenderableType"]:
         blocks.append(how_to_measure(plan))
     else:
         note = dim(f"nDCG@10 at this noise of the mean after {plan.measured_rounds} rounds, 95% intervals")
-        table = _table(COST, cost_rows(plan))
-        blocks.append(block("What it costs", "measured", note, table, *reasons(plan)))
+        tables = _differences(plan)
+        blocks.append(block("What it costs", "measured", note, *tables, *reasons(plan)))
     return [part for each in blocks for part in ("", each)] + [""]
+
+
+def _differences(plan: BudgetPlan) -> list["RenderableType"]:
+    """Return what was measured at the planned noise, and below it the fleets that lose nothing."""
+    rows = cost_rows(plan)
+    found: list[RenderableType] = [_table(COST[:4], [row[:4] for row in rows])]
+    free = [
+        [*row[:2], row[4], difference(each.free)]
+        for row, each in zip(rows, plan.rows, strict=True)
+        if each.free.devices is not None
+    ]
+    return [*found, "", _table((*COST[:2], COST[4], "measured there"), free)] if free else found
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":

@@ -47,8 +47,9 @@ ASSUMPTIONS = (
     (
         "fleet that loses nothing",
         "measured",
-        "of the measured noise at which the interval holds zero, turned into devices of this plan: no seed "
-        "count proves a loss of zero, the interval says how much may be hidden",
+        "the noise at which the interval holds zero, turned into devices of this plan, and at least as many "
+        "as were run. No seed count proves a loss of zero: the interval says how much may be hidden. Where "
+        "every arm's interval holds zero, fewer phones may do",
     ),
 )
 """Figure, kind, and what it assumes."""

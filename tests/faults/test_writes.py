@@ -29,7 +29,8 @@ from fedbert.ei_bert.pretrained import EiBert
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 from fedbert.planning.capacity.base_run import read_base_run
-from fedbert.planning.tradeoff.grid import load_cell, plan
+from fedbert.planning.tradeoff.arms import plan
+from fedbert.planning.tradeoff.grid import load_cell
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.reporting.capacity.record import load_forecast
 from fedbert.results import load_run, run_bytes

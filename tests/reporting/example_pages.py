@@ -9,8 +9,8 @@ from planning import planning_fakes as fakes
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
-from fedbert.planning.tradeoff.grid import plan
 from fedbert.reporting.capacity.page import render as capacity_page
 from fedbert.reporting.compression.page import compression_html
 from fedbert.reporting.run.page import render_report

@@ -128,7 +128,7 @@ CASES: dict[str, Row] = {
     "flag without its value": ("run --devices", None, "requires an argument"),
     "flag of another command": ("run --epsilons 1", None, "No such option"),
     "argument that no flag takes": ("run 12", None, "unexpected extra argument"),
-    "unknown choice": ("run --sampler weekly", None, "sampler(='weekly') must be 'poisson' or 'once-a-day'"),
+    "unknown choice": ("run --metered weekly", None, "metered(='weekly') must be 'never'"),
     "two that exclude each other": (
         "run --availability always --availability-trace {}",
         TRACE,

@@ -29,11 +29,12 @@ from fedbert.ei_bert.pretrained import EiBert
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 from fedbert.planning.capacity.base_run import read_base_run
-from fedbert.planning.tradeoff.grid import load_cell, plan
+from fedbert.planning.tradeoff.arms import plan
+from fedbert.planning.tradeoff.grid import load_cell
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.reporting.capacity.record import load_forecast
 from fedbert.results import load_run, run_bytes
-from fedbert.scenario import build
+from fedbert.scenario import DEFAULTS, build
 
 
 def _call(name: str, *words: str) -> None:
@@ -79,7 +80,9 @@ def _grid_state(place: Path) -> str:
     folder = place / "g"
     if not (folder / "tradeoff.json").is_file():
         return "none"
-    rounds = json.loads((folder / "cells" / "2-0" / "run.json").read_text())["scenario"]["rounds"]
+    rounds = json.loads((folder / "cells" / f"prototypes-{DEFAULTS.mechanism}-2-0" / "run.json").read_text())[
+        "scenario"
+    ]["rounds"]
     assert f"rounds = {rounds}\n" in (folder / "grid.toml").read_text()
     assert (folder / "report.html").read_text() == f"<html>{rounds}"
     cells = plan(build({"devices": 100, "rounds": rounds})[0], [2.0, None], 1)

@@ -29,6 +29,8 @@ from fedbert.scenario import DEFAULTS, Scenario, build
 ARM, PUBLIC = f"prototypes-{DEFAULTS.mechanism}", f"public-{DEFAULTS.mechanism}-none"
 """Beginnings of the cells' names."""
 
+FAILED = f"cell failed: prototypes, {DEFAULTS.mechanism}, epsilon 1, seed 0"
+
 
 def scenario(**values: Any) -> Scenario:
     """Return a small scenario."""
@@ -165,7 +167,7 @@ def test_failed_cell_is_one_line_and_others_are_kept(tmp_path: Path) -> None:
     """The failed cell is named with its reason; the finished ones stay for the next call."""
     with pytest.raises(
         FedbertError,
-        match=r"^cell failed: prototypes, gaussian, epsilon 1, seed 0: profiles[^\n]*kept[^\n]*$",
+        match=rf"^{FAILED}: profiles[^\n]*kept[^\n]*$",
     ):
         grid(tmp_path, fakes.failing_run, ["1", "2"])
     assert (tmp_path / "cells" / f"{ARM}-2-0" / "run.json").is_file()
@@ -187,7 +189,7 @@ def test_a_killed_worker_fails_its_cell_alone(tmp_path: Path) -> None:
     """One cell of three runs out of memory: the other two are computed and kept, even with one worker."""
     with pytest.raises(
         FedbertError,
-        match=r"^cell failed: prototypes, gaussian, epsilon 1, seed 0: its worker process was killed",
+        match=rf"^{FAILED}: its worker process was killed",
     ):
         grid(tmp_path, fakes.killed_for_epsilon_1, ["0.5", "1", "2"])
     assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == [

@@ -29,7 +29,7 @@ class PublicLayout:
     @property
     def silent(self) -> PrototypeLayout:
         """The layout of the prototypes that no phone sends, one row for each item."""
-        return prototype_layout(self.items, self.dim, rows=self.items)
+        return prototype_layout(self.items, self.dim, rows=self.items, centre=0.0)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class Scenario(Settings):
         le=10**10,
         description="phones whose noise this fleet gets: it shows what so many would reach, protects none",
     )
-    clip_norm: float = Field(default=2.0, gt=0, le=1000, description="largest norm of one device's signal")
+    clip_norm: float = Field(default=1.0, gt=0, le=1000, description="largest norm of one device's signal")
     clicks_per_report: int = Field(default=8, ge=1, le=64, description="newest clicks that make up a signal")
     min_reports: int = Field(
         default=10, ge=0, description="reports below which a round is held; a single one is never opened"

@@ -22,7 +22,14 @@ def example_compression() -> dict[str, Any]:
         "download_bytes": 1_500_000,
         "memory_bytes": 1_950_000,
         "tasks": [
-            {"name": "clinc150", "labels": 150, "train": 15000, "validation": 3000, "test": 4500},
+            {
+                "name": "clinc150",
+                "labels": 150,
+                "train": 15000,
+                "validation": 3000,
+                "test": 4500,
+                "test_in_train": 26,
+            },
             {"name": "banking77", "labels": 77, "train": 9003, "validation": 1000, "test": 3080},
         ],
         "teacher": {

@@ -143,6 +143,12 @@ def test_the_headline_has_size_retention_download_and_memory() -> None:
         assert figure in lead
 
 
+def test_test_texts_in_training_stand_beside_the_test_texts() -> None:
+    """26 of 4,500 test texts were trained on: the set's row says both; a set without a count has a dash."""
+    page = _markup(compression_html(example_compression()))
+    assert re.search(r"clinc150.*?4,500.*?>26<.*?banking77.*?3,080.*?>–<", page, re.S)
+
+
 def test_missed_targets_and_a_broken_budget_are_said_at_the_top() -> None:
     """Alerts stand before the first chapter; without a miss there are none."""
     record = example_compression()

@@ -55,6 +55,7 @@ def data(record: CompressionRecord) -> Section | None:
             said.count(row.get("train")),
             said.count(row.get("validation")),
             said.count(row.get("test")),
+            said.count(row.get("test_in_train")),
         ]
         for row in listed
     ]
@@ -65,7 +66,7 @@ def data(record: CompressionRecord) -> Section | None:
             Panel(
                 "Sets",
                 "measured",
-                table_html(rows, ["set", "labels", "training", "validation", "test"]),
+                table_html(rows, ["set", "labels", "training", "validation", "test", "of these in training"]),
                 wide=True,
             )
             if rows

@@ -131,7 +131,8 @@ plan.round_hours | float | h | setting | hours between two rounds
 plan.sampling_probability | float | | setting | chance that a device joins a round, over-selection included
 plan.release_every | int | rounds | setting | rounds between two releases
 plan.availability | text | | setting | when phones can take part
-plan.available_share | float | share | modelled | of those that join a round, reports in time; mean over a day
+plan.shares.in_time | float | share | modelled | of those that join a round, reports in it; mean over a day
+plan.shares.by_opening | float | share | modelled | the same until the sum of a day is opened
 plan.signal | text | | setting | the signal whose differences are read
 delta | float | | setting | chance that the guarantee does not hold, for this fleet
 rounds | int | rounds | setting | rounds of the whole budget

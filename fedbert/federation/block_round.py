@@ -176,7 +176,11 @@ class BlockRound:
         """Return (sum of reports, completed devices, devices with clicks in it) of the block's cohort."""
         round_, devices = self.order.round, self.phones.devices
         mechanism, layout = self.environment.mechanism, self.environment.layout
+        waiting = self.state.waiting[self.rows]
         joined = mechanism.joins(devices, round_)
+        # Until its sum is opened, a device that could not report may still do so: it is in the sum once.
+        if round_ > 1 and not mechanism.gathered(round_ - 1):
+            joined |= waiting
         state = self.phones.availability(round_)
         eligible = joined & may_upload(state, self.scenario.metered)
         completed = eligible & ~interruptions(devices, round_, self.scenario.availability)
@@ -190,6 +194,8 @@ class BlockRound:
             UPLOAD_DEADLINE_MS,
         )
         completed[sending] = sent.succeeded
+        # By what traffic shows alone: who waits must say nothing of clicks.
+        waiting[:] = joined & ~completed
         self._charge("upload", sending, sent)
         self.participating[sending] = True
         installed = self.state.installed[self.rows]

@@ -132,6 +132,10 @@ def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_
     )
 
 
+GATHERED_RATE = 0.5
+"""Share of a fleet that a round's sum is made for where several rounds are opened as one. By the default
+model less than a third of the phones can report in any one round; a wider range would cost precision."""
+
 SPECIALS = 2
 """Tokens of each text that are none of its words: one marks its role, one its end."""
 
@@ -224,7 +228,11 @@ class Environment:
     @cached_property
     def largest_cohort(self) -> int:
         """Reports that the sum's range is made for; a round that exceeds it is held."""
-        return largest_cohort(self.scenario.devices, self.mechanism.round_rate)
+        rate = self.mechanism.round_rate
+        # Devices that could not report in their own round come to a later one of the same sum.
+        if not self.mechanism.gathered(1):
+            rate = max(rate, GATHERED_RATE)
+        return largest_cohort(self.scenario.devices, rate)
 
     @cached_property
     def layout(self) -> ReportLayout:

@@ -11,7 +11,7 @@ from fedbert.federation.protocol import Arrays
 
 NO_RELEASE = -1
 
-COLUMNS = ("installed", "text", "item", "rank", "release")
+COLUMNS = ("installed", "waiting", "text", "item", "rank", "release")
 """The arrays of a state with a row per device; the others are sums over its devices."""
 
 
@@ -24,6 +24,7 @@ class PhoneState:
     """
 
     installed: NDArray[np.int16]  # [device] release number, -1 none
+    waiting: NDArray[np.bool_]  # [device] joined a round of a sum that still waits, and has not reported
     text: NDArray[np.int32]  # [device, history] text of a remembered click, -1 none
     item: NDArray[np.int32]  # [device, history] clicked item
     rank: NDArray[np.int8]  # [device, history] rank of the clicked item from 0, -1 where nothing was scored
@@ -36,6 +37,7 @@ class PhoneState:
         """Return the memory of new phones."""
         return cls(
             installed=np.full(devices, NO_RELEASE, np.int16),
+            waiting=np.zeros(devices, np.bool_),
             text=np.full((devices, history), -1, np.int32),
             item=np.full((devices, history), -1, np.int32),
             rank=np.full((devices, history), -1, np.int8),

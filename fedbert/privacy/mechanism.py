@@ -109,6 +109,7 @@ class Mechanism(Protocol):
         """Return how many rounds, this one the last, are opened as one sum at the end of `round_`.
 
         1 where each round is opened by itself; 0 if nothing is opened, and the sum waits with the aggregator.
+        A device that joined and could not report may do so in any later round of the same sum.
         """
         ...
 

@@ -11,7 +11,7 @@ from planning.budget_examples import SCENARIO, grid_folder
 from fedbert.planning.budget.account import calibrated
 from fedbert.planning.budget.backwards import plan
 from fedbert.planning.budget.measured import read_frontiers
-from fedbert.planning.budget.noise import available_share, mean_noise
+from fedbert.planning.budget.noise import Shares, mean_noise, report_shares
 from fedbert.planning.budget.plan import BudgetPlan, MeasuredArm, Question, Row
 from fedbert.planning.budget.reading import free_fleet, read
 from fedbert.planning.budget.settings import BudgetSettings
@@ -21,6 +21,8 @@ from fedbert.privacy.mechanism import PrivacySettings
 from fedbert.privacy.once_a_day import Allocated, Daily
 
 NAN = math.nan
+ALL = Shares(1.0, 1.0)
+"""Every phone that joins reports."""
 
 
 def planned(**values: Any) -> BudgetPlan:
@@ -49,7 +51,7 @@ def question(**values: Any) -> Question:
         "sampling_probability": 0.1,
         "release_every": 3,
         "availability": "always",
-        "available_share": 1.0,
+        "shares": ALL,
         "signal": "prototypes",
     }
     return Question(**(asked | values))
@@ -118,17 +120,19 @@ def test_the_noise_of_a_mean_by_hand() -> None:
     """
     settings = PrivacySettings(2.0, 1e-6, 0.1, 2.0, 24, 12.0, 12_000, noise_multiplier=3.0)
     daily, allocated = Daily.make(settings), Allocated.make(settings)
-    assert mean_noise(daily, 12, 12_000, 1.0) == pytest.approx(3 / 12_000)
-    assert mean_noise(daily, 11, 12_000, 1.0) is None
-    assert mean_noise(daily, 24, 12_000, 1.0) == pytest.approx(3 * math.sqrt(2) / 24_000)
-    assert mean_noise(allocated, 12, 12_000, 1.0) == pytest.approx(3 * math.sqrt(12) / 12_000)
-    assert mean_noise(allocated, 12, 24_000, 0.25) == pytest.approx(3 * math.sqrt(12) / 6_000)
+    assert mean_noise(daily, 12, 12_000, ALL) == pytest.approx(3 / 12_000)
+    assert mean_noise(daily, 11, 12_000, ALL) is None
+    assert mean_noise(daily, 24, 12_000, ALL) == pytest.approx(3 * math.sqrt(2) / 24_000)
+    assert mean_noise(allocated, 12, 12_000, ALL) == pytest.approx(3 * math.sqrt(12) / 12_000)
+    assert mean_noise(allocated, 12, 24_000, Shares(0.25, 0.5)) == pytest.approx(3 * math.sqrt(12) / 6_000)
 
 
 def test_fewer_report_than_join() -> None:
     """Where all are available all report; by the model of days about a fifth do."""
-    assert available_share(2.0, "always") == 1.0
-    assert 0.15 < available_share(2.0, "default") < 0.25
+    assert report_shares(2.0, "always") == ALL
+    found = report_shares(2.0, "default")
+    assert 0.15 < found.in_time < 0.25
+    assert 0.3 < found.by_opening < 0.4
 
 
 def test_the_mechanism_with_least_noise_that_survives_is_named() -> None:
@@ -260,7 +264,7 @@ def test_the_fleet_pays_for_its_own_delta(tmp_path: Path, monkeypatch: pytest.Mo
     allowed = 2 / 1_000 / 10_000
     for devices, enough in ((row.free.devices, True), (row.free.devices * 99 // 100, False)):
         asked = question()
-        noise = mean_noise(calibrated("daily", 0, asked, devices), 12, devices, 1.0)
+        noise = mean_noise(calibrated("daily", 0, asked, devices), 12, devices, ALL)
         assert asked.delta_of(devices) < 1e-7
         assert noise is not None and (noise <= 1.002 * allowed) == enough
     (row,) = plan(BudgetSettings(days=1, mechanisms="daily", frontiers=(grid,), delta=1e-6)).rows
@@ -273,6 +277,6 @@ def test_settings_are_the_frontiers(tmp_path: Path) -> None:
     found = plan(BudgetSettings(days=1, mechanisms="daily", frontiers=(grid,)))
     asked = found.question
     assert (asked.round_hours, asked.sampling_probability) == (4, pytest.approx(0.6))
-    assert (asked.available_share, asked.release_every) == (1.0, 3)
+    assert (asked.shares, asked.release_every) == (ALL, 3)
     assert SCENARIO["availability"] == "always"
     assert found.measured_rounds == 12

@@ -6,7 +6,7 @@ from typing import Any
 
 from fedbert.errors import FedbertError
 from fedbert.parts import MECHANISMS
-from fedbert.planning.budget.noise import mean_noise
+from fedbert.planning.budget.noise import mean_noise, share_of
 from fedbert.planning.budget.plan import HORIZON_DAYS, Accounted, Participation, Question, Refused
 from fedbert.plugins import load_named
 from fedbert.privacy.accounting import CALIBRATION_TOLERANCE, check, least_multiplier, rounds_of_day
@@ -90,11 +90,11 @@ def _account(mechanism: Mechanism, place: int, participation: Participation, que
     cycle = min(question.release_every, question.rounds)
     while cycle < question.rounds and not mechanism.gathered(cycle):
         cycle += 1
-    reports = question.devices * mechanism.round_rate * question.available_share
+    reports = question.devices * mechanism.round_rate * share_of(mechanism, question.shares)
     day = rounds_of_day(question.rounds_per_day)
 
     def noise(rounds: int) -> float | None:
-        return mean_noise(mechanism, rounds, question.devices, question.available_share)
+        return mean_noise(mechanism, rounds, question.devices, question.shares)
 
     return Accounted(
         mechanism=mechanism.name,

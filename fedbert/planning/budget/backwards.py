@@ -7,7 +7,7 @@ import numpy as np
 from fedbert.errors import FedbertError, invalid
 from fedbert.planning.budget.account import accounts, calibrated, settings_of
 from fedbert.planning.budget.measured import Measured, read_frontiers
-from fedbert.planning.budget.noise import available_share, mean_noise
+from fedbert.planning.budget.noise import mean_noise, report_shares
 from fedbert.planning.budget.plan import (
     HORIZON_DAYS,
     Accounted,
@@ -77,18 +77,18 @@ def _question(asked: BudgetSettings, measured: Measured | None) -> Question:
     chosen = {key: value if (wanted := getattr(asked, key)) is None else wanted for key, value in own.items()}
     _refuse_too_many(chosen["round_hours"], asked.days)
     if measured is not None:
-        share = measured.available_share
+        shares = measured.shares
         if not any(arm.signal == asked.signal for arm in measured.arms):
             has = ", ".join(sorted({arm.signal for arm in measured.arms})) or "none"
             raise invalid("signal", asked.signal, f"have a private arm in the frontier (has: {has})")
     else:
-        share = available_share(chosen["round_hours"], chosen["availability"])
+        shares = report_shares(chosen["round_hours"], chosen["availability"])
     return Question(
         epsilon=asked.epsilon,
         days=asked.days,
         delta=asked.delta,
         devices=asked.devices,
-        available_share=share,
+        shares=shares,
         signal=asked.signal,
         **chosen,
     )
@@ -122,7 +122,7 @@ def _row(name: str, place: int, accounted: Accounted, question: Question, measur
         # A plan longer than the frontier's runs may hold a sum that they opened when they ended.
         if not mechanism.gathered(rounds):
             return None
-        return mean_noise(mechanism, rounds, devices, question.available_share)
+        return mean_noise(mechanism, rounds, devices, question.shares)
 
     noise = noise_of(question.devices)
     most = LARGEST_FLEET if question.delta is None else _below(1 / question.delta)

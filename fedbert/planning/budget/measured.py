@@ -9,7 +9,7 @@ from fedbert.devices.availability_trace import load_trace
 from fedbert.errors import FedbertError, invalid
 from fedbert.parts import MECHANISMS
 from fedbert.planning.budget.account import kind_of
-from fedbert.planning.budget.noise import available_share, mean_noise
+from fedbert.planning.budget.noise import Shares, mean_noise, report_shares
 from fedbert.planning.budget.plan import MeasuredArm
 from fedbert.planning.tradeoff.grid import FRONTIER, GRID_FILE
 from fedbert.planning.tradeoff.paired import column
@@ -34,7 +34,7 @@ class Measured:
     """What the grids have in common, and all their private arms."""
 
     scenario: Scenario
-    available_share: float
+    shares: Shares
     arms: tuple[MeasuredArm, ...]
 
 
@@ -47,13 +47,13 @@ def read_frontiers(folders: tuple[Path, ...]) -> Measured:
     first = scenarios[0]
     for folder, other in zip(folders, scenarios, strict=True):
         _refuse_other(folders[0], first, folder, other)
-    share = available_share(first.round_hours, first.availability, load_trace(first.availability_trace))
+    shares = report_shares(first.round_hours, first.availability, load_trace(first.availability_trace))
     arms = [
         arm
         for folder, scenario in zip(folders, scenarios, strict=True)
-        for arm in _arms(folder, scenario, share)
+        for arm in _arms(folder, scenario, shares)
     ]
-    return Measured(first, share, tuple(arms))
+    return Measured(first, shares, tuple(arms))
 
 
 def _scenario(folder: Path) -> Scenario:
@@ -79,7 +79,7 @@ def _refuse_other(folder: Path, first: Scenario, other_folder: Path, other: Scen
             )
 
 
-def _arms(folder: Path, scenario: Scenario, share: float) -> list[MeasuredArm]:
+def _arms(folder: Path, scenario: Scenario, shares: Shares) -> list[MeasuredArm]:
     path = folder / f"{FRONTIER}.parquet"
     table = read_table("frontier", path, [*_TEXTS, *_NUMBERS])
     texts = {name: table.text(name).to_pylist() for name in _TEXTS}
@@ -89,7 +89,7 @@ def _arms(folder: Path, scenario: Scenario, share: float) -> list[MeasuredArm]:
         for row in range(table.data.num_rows)
     ]
     return [
-        _arm(folder, scenario, share, _checked(table, number, row))
+        _arm(folder, scenario, shares, _checked(table, number, row))
         for number, row in enumerate(rows)
         if not math.isnan(row["epsilon"]) and row["mechanism"] in MECHANISMS
     ]
@@ -102,7 +102,7 @@ def _checked(table: UserTable, number: int, row: dict[str, Any]) -> dict[str, An
     return row
 
 
-def _arm(folder: Path, scenario: Scenario, share: float, row: dict[str, Any]) -> MeasuredArm:
+def _arm(folder: Path, scenario: Scenario, shares: Shares, row: dict[str, Any]) -> MeasuredArm:
     devices = scenario.protected_devices
     mechanism = kind_of(row["mechanism"]).make(
         PrivacySettings(
@@ -116,7 +116,7 @@ def _arm(folder: Path, scenario: Scenario, share: float, row: dict[str, Any]) ->
             noise_multiplier=row["noise_multiplier"],
         )
     )
-    noise = mean_noise(mechanism, scenario.rounds, devices, share)
+    noise = mean_noise(mechanism, scenario.rounds, devices, shares)
     if noise is None:
         raise FedbertError(
             f"frontier(={str(folder)!r}) must have opened a sum; run the grid with more rounds"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fedbert.planning.budget.noise import Shares
 from fedbert.units import HOURS_PER_DAY
 
 HORIZON_DAYS = (1, 30, 365)
@@ -24,7 +25,7 @@ class Question:
     sampling_probability: float  # over-selection included
     release_every: int
     availability: str  # the model of when phones can take part
-    available_share: float  # of those that join a round, mean over a day: it reports in time. Modelled
+    shares: Shares  # of those that join a round: who reports. Modelled
     signal: str
 
     @property

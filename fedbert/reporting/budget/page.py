@@ -86,7 +86,8 @@ def _facts(plan: BudgetPlan) -> dict[str, str]:
         "rounds": f"{question.rounds:,}, every {question.round_hours:g} hours",
         "rounds between releases": f"{question.release_every}",
         "chance that a device joins a round": f"{question.sampling_probability:g}",
-        "of those, report in time": f"{100 * question.available_share:.0f}%",
+        "of those, report in the round": f"{100 * question.shares.in_time:.0f}%",
+        "or until a day's sum is opened": f"{100 * question.shares.by_opening:.0f}%",
     }
     if plan.measured_rounds is not None:
         facts["signal"] = question.signal

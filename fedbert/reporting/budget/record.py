@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
+from fedbert.planning.budget.noise import Shares
 from fedbert.planning.budget.plan import (
     HORIZON_DAYS,
     Accounted,
@@ -26,6 +27,13 @@ SCHEMA = 1
 LIMIT_BYTES = 5_000_000
 
 
+class SharesRow(TypedDict):
+    """Who of those that join reports (`fedbert.planning.budget.noise.Shares`)."""
+
+    in_time: float
+    by_opening: float
+
+
 class QuestionRow(TypedDict):
     """What was asked (`fedbert.planning.budget.plan.Question`)."""
 
@@ -37,7 +45,7 @@ class QuestionRow(TypedDict):
     sampling_probability: float
     release_every: int
     availability: str
-    available_share: float
+    shares: SharesRow
     signal: str
 
 
@@ -146,10 +154,15 @@ def record_of(plan: BudgetPlan, command: str) -> BudgetRecord:
     }
 
 
+def _question(row: QuestionRow) -> Question:
+    values: dict[str, Any] = {**row, "shares": Shares(**row["shares"])}
+    return Question(**values)
+
+
 def plan_of(record: BudgetRecord) -> BudgetPlan:
     """Return the plan that `record_of` wrote."""
     return BudgetPlan(
-        question=Question(**record["plan"]),
+        question=_question(record["plan"]),
         measured_rounds=record["frontier_rounds"],
         rows=tuple(_row(row) for row in record["planned"]),
         refused=tuple(Refused(**row) for row in record["refused"]),

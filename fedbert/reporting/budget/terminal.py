@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def terminal_tables(plan: BudgetPlan) -> list["RenderableType"]:
     """Return what the command prints: the answer, what is spent, the noise, and the cost or how to get it."""
     delta = plan.question.delta_of(plan.question.devices)
-    share = plan.question.available_share
+    shares = plan.question.shares
     blocks: list[RenderableType] = [
         answer(plan),
         block(
@@ -28,7 +28,10 @@ def terminal_tables(plan: BudgetPlan) -> list["RenderableType"]:
         block(
             "Noise of the mean",
             "modelled",
-            dim(f"in clip norms a coordinate; {100 * share:.0f}% of those that join report in time"),
+            dim(
+                f"in clip norms a coordinate; {100 * shares.in_time:.0f}% of those that join report in their"
+            ),
+            dim(f"round, {100 * shares.by_opening:.0f}% until a day's sum is opened (daily)"),
             _table(NOISE, noise_rows(plan)),
         ),
     ]

@@ -23,7 +23,7 @@ EPSILON_STEPS = (0.5, 1, 4, 16, 64)
 
 NOISE_NOTE = (
     "Noise of the mean: standard deviation per coordinate over the reports expected in it, in clip norms. "
-    "Expected reports: devices x rate x the share that reports in time."
+    "Expected reports: devices x rate x the share that reports before its sum is opened."
 )
 
 ASSUMPTIONS = (

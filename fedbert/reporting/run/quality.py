@@ -1,7 +1,6 @@
 """Chapter of a run's report: ranking quality by round, and what of the possible gain was won."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fedbert.comparison import RELEASE_0, ranked_by, system_id
@@ -12,6 +11,9 @@ from fedbert.reporting.run import sentences
 from fedbert.reporting.run.axes import axis_of_rounds, hover
 from fedbert.reporting.run.gap import gap_panel
 from fedbert.results import RoundRow, Underway
+
+FAR = 2.0
+"""How far below the rounds' own span a guide is still drawn, in spans."""
 
 GUIDES = ("popularity", "tfidf")
 """Systems of the comparison that are drawn as lines beside the rounds, by id."""
@@ -54,18 +56,6 @@ def _arm(rounds: Sequence[RoundRow], name: str) -> list[_Point]:
     return points
 
 
-def _spread(values: Sequence[float], least: float) -> list[float]:
-    """Return `values` moved apart, order kept, so that labels at them stand `least` from each other."""
-    order = sorted(range(len(values)), key=lambda index: values[index])
-    placed = list(values)
-    for before, after in pairwise(order):
-        placed[after] = max(placed[after], placed[before] + least)
-    if order:
-        shift = (placed[order[-1]] - values[order[-1]]) / 2
-        placed = [place - shift for place in placed]
-    return placed
-
-
 def _guides(result: Underway) -> list[tuple[str, float, str]]:
     lines = [
         (row["system"], row["quality"]["ndcg@10"], theme.GREY)
@@ -79,6 +69,26 @@ def _guides(result: Underway) -> list[tuple[str, float, str]]:
     if gap is not None:
         lines.append(("pooled-data bound", gap["pooled"], theme.PLUM))
     return lines
+
+
+def _levels(result: Underway) -> list[float]:
+    """Return all that the rounds draw: quality as users saw it and both arms, with their intervals."""
+    rounds = result["rounds"]
+    found = [row[key] for row in rounds for key in ("ndcg@10_low", "ndcg@10", "ndcg@10_high")]
+    arms = [*_arm(rounds, "treated"), *_arm(rounds, "control")]
+    return [value for value in found if value is not None] + [
+        end for point in arms for end in (point.low, point.high)
+    ]
+
+
+def _drawn(result: Underway) -> tuple[list[tuple[str, float, str]], list[tuple[str, float, str]]]:
+    """Return the guides that are drawn, and those so far below that they would flatten the rounds."""
+    guides, levels = _guides(result), _levels(result)
+    if not levels:
+        return guides, []
+    least = min(levels) - FAR * (max(levels) - min(levels))
+    near = [guide for guide in guides if guide[1] >= least]
+    return near, [guide for guide in guides if guide[1] < least]
 
 
 def quality_figure(result: Underway) -> Any:
@@ -95,7 +105,7 @@ def quality_figure(result: Underway) -> Any:
     low, high = [end[1] for end in ends], [end[2] for end in ends]
     seen = [row["ndcg@10"] for row in rounds]
     treated, control = _arm(rounds, "treated"), _arm(rounds, "control")
-    guides = _guides(result)
+    guides, _ = _drawn(result)
     figure = go.Figure()
     figure.add_scatter(
         x=[end[0] for end in ends] + [end[0] for end in reversed(ends)],
@@ -140,20 +150,18 @@ def quality_figure(result: Underway) -> Any:
         name="as users saw it, every session",
         hovertemplate=hover("as users saw it"),
     )
-    levels = [*low, *high, *(value for value in seen if value is not None)]
-    levels += [end for point in (*treated, *control) for end in (point.low, point.high)]
-    levels += [value for _, value, _ in guides]
+    levels = [*_levels(result), *(value for _, value, _ in guides)]
     if levels:
         bottom, top = min(levels), max(levels)
         margin = max(0.01, 0.06 * (top - bottom))
-        labels = _spread([value for _, value, _ in guides], 0.062 * (top - bottom + 2 * margin))
-        for (name, value, colour), place in zip(guides, labels, strict=True):
+        # The page moves labels apart that would lie on one another.
+        for name, value, colour in guides:
             figure.add_hline(y=value, line={"color": colour, "width": 1.4, "dash": "dash"})
             figure.add_annotation(
                 x=1.01,
                 xref="paper",
                 xanchor="left",
-                y=place,
+                y=value,
                 text=f"{name} <b>{value:.3f}</b>",
                 showarrow=False,
                 align="left",
@@ -166,6 +174,13 @@ def quality_figure(result: Underway) -> Any:
         margin={"r": 240 if guides else 12, "t": 64},
     )
     return figure
+
+
+def _far(result: Underway) -> str:
+    """Return the guides that are not drawn as a sentence, with a space before it; empty if all are."""
+    _, far = _drawn(result)
+    named = ", ".join(f"{name} {value:.3f}" for name, value, _ in far)
+    return f" Far below, and not drawn: {named}." if far else ""
 
 
 def quality(result: Underway) -> Section | None:
@@ -186,7 +201,8 @@ def quality(result: Underway) -> Section | None:
             "The solid blue line covers every evaluation session. Where the phone could not answer in "
             "time, the user saw the default order. The two thinner lines cover scored sessions only. "
             "The control group never gets a new release. An arm is drawn in rounds in which it has at least "
-            f"{LEAST_ARM_SESSIONS} scored sessions. {said['arms']} Dashed lines score every session.",
+            f"{LEAST_ARM_SESSIONS} scored sessions. {said['arms']} Dashed lines score every session."
+            f"{_far(result)}",
             wide=True,
         )
     ]

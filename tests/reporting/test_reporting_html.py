@@ -137,11 +137,15 @@ def test_the_machine_stands_in_how_this_was_made() -> None:
     assert "Example 9000" not in _markup(render_report(result))
 
 
-def test_labels_of_lines_do_not_overlap() -> None:
-    """Labels keep their order and the least distance, and move as a whole as little as needed."""
-    assert quality._spread([0.5, 0.51, 0.9], 0.1) == pytest.approx([0.5, 0.6, 0.9])
-    assert quality._spread([2.0, 1.0], 0.5) == [2.0, 1.0]
-    assert quality._spread([], 1.0) == []
+def test_guides_far_below_the_rounds_are_named_and_not_drawn() -> None:
+    """Popularity at .05, far under the rounds, would flatten them: it stands in the text instead."""
+    result = example_run()
+    (popularity,) = (row for row in result["comparison"] if row["system"] == "popularity")
+    popularity["quality"]["ndcg@10"] = 0.05
+    drawn = [annotation.text for annotation in quality.quality_figure(result).layout.annotations]
+    assert not [text for text in drawn if "popularity" in text]
+    assert [text for text in drawn if "release 0" in text]
+    assert "Far below, and not drawn: popularity 0.050" in _markup(render_report(result))
 
 
 def test_guides_are_popularity_tfidf_release_0_and_the_bound() -> None:

@@ -27,8 +27,8 @@ def _write(path: Path, text: str) -> Path:
 
 def test_each_kind_of_table_has_a_sample_of_five_lines(tmp_path: Path) -> None:
     """A catalogue, a log, a trace and texts: known by their columns, and read with nothing left out."""
-    samples = _blocks("your-data.md", "csv")
-    assert [sample.count("\n") for sample in samples] == [5] * 4
+    samples = [block for block in _blocks("your-data.md", "text") if block.count("\n") == 5]
+    assert len(samples) == 4
     paths = [_write(tmp_path / f"{n}.csv", sample) for n, sample in enumerate(samples)]
     assert [kind_of(path) for path in paths] == [CATALOGUE, LOG, TRACE, TEXTS]
     assert read_trace(paths[2]).facts.phones == 2

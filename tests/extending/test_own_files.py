@@ -183,7 +183,7 @@ def test_a_world_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: 
         (["--world", "mine.py:DISHES"], "must name something that can be called, not list"),
         (
             ["--signal", "morse"],
-            "signal(='morse') must be one of delta, prototypes; or name a signal of your own as",
+            "signal(='morse') must be one of delta, prototypes, public; or name a signal of your own as",
         ),
         (
             ["--mechanism", "hope"],

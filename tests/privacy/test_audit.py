@@ -263,7 +263,9 @@ def test_canaries_join_as_devices_do(environment: Environment) -> None:
     joined = environment.mechanism.joins(DeviceRange(9, 0, 2_000), 2)
     assert np.array_equal(transcript.joined[1], joined)
     assert 900 < transcript.included.sum() < 1_100
-    assert np.array_equal(transcript.clean[1], 2.0 * (joined & transcript.included))
+    assert np.array_equal(
+        transcript.clean[1], environment.scenario.clip_norm * (joined & transcript.included)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(MECHANISMS))

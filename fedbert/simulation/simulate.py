@@ -217,7 +217,9 @@ def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Call
 def _audit(session: "Session", rounds: int, progress: Progress) -> AuditRow | None:
     from fedbert.simulation.audit import audit_of
 
-    progress.stage("auditing the privacy")
+    # What is not private is not audited, and so not announced either.
+    if session.environment.mechanism.private and session.scenario.audit != "off":
+        progress.stage("auditing the privacy")
     return audit_of(session, rounds)
 
 

@@ -5,6 +5,7 @@ that memory does not grow with the rounds. Without an epsilon there is no noise 
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -22,7 +23,7 @@ Terms = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(ABC):
     """A mechanism but for who joins, what it costs and how its noise is mixed; see `Mechanism`."""
 
     settings: PrivacySettings
@@ -45,9 +46,9 @@ class GaussianNoise:
         )
         return cls(settings, multiplier)
 
+    @abstractmethod
     def budgeted(self, rounds: int) -> float:
         """Return the epsilon of `rounds` rounds that the settings' epsilon is a budget of."""
-        raise NotImplementedError
 
     @property
     def least_epsilon(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from fedbert.cli.data_check import lines_on
@@ -45,6 +45,12 @@ def _csv(rows: list[list[str]], separator: str = ",", end: str = "\n") -> str:
     return text.getvalue()
 
 
+def _like_rows(row: list[str], separator: str) -> bool:
+    """Return whether a row's text looks like several rows: such a one is refused, as a stray quote's work."""
+    lines, breaks = re.split("\r\n|\r|\n", separator.join(row)), len(row) - 1
+    return breaks * (len(lines) - 1) > 1 and all(line.count(separator) == breaks for line in lines)
+
+
 @one_folder
 @given(
     data=st.data(),
@@ -60,6 +66,7 @@ def test_a_table_comes_back_as_it_was_written(
     cell = CELLS | st.sampled_from(["007", " 1 ", "NaN", "", "null", '"', "a,b", "x\ny"])
     width = len(columns)
     rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), min_size=1, max_size=6))
+    assume(not any(_like_rows(row, separator) for row in rows))
     path = tmp_path / "table.csv"
     path.write_bytes((("\ufeff" if mark else "") + _csv([columns, *rows], separator, end)).encode())
     table = read_table("items", path, columns)

@@ -39,11 +39,6 @@ def scaled(mechanism: Mechanism, devices: int, noise_cohort: int | None) -> Mech
     return Scaled(mechanism, devices / noise_cohort)
 
 
-def unscaled(mechanism: Mechanism) -> Mechanism:
-    """Return the mechanism whose bounds and noise belong together: the one that `scaled` was given."""
-    return mechanism.full if isinstance(mechanism, Scaled) else mechanism
-
-
 @dataclass(frozen=True)
 class Scaled:
     """A mechanism whose noise is multiplied by `factor` (0 to 1) and whose bounds are those of `full`."""

@@ -6,7 +6,7 @@ import pytest
 from fedbert.errors import FedbertError
 from fedbert.federation.environment import load_mechanism
 from fedbert.planning.tradeoff.arms import plan
-from fedbert.privacy.scaled import unscaled
+from fedbert.privacy.scaled import Scaled
 from fedbert.scenario import Scenario, build
 from fedbert.simulation.privacy_row import privacy_row
 
@@ -26,7 +26,7 @@ def test_noise_shrinks_with_the_fleet_and_bounds_are_the_large_ones(name: str) -
     assert small.total_sigma(rounds) == pytest.approx(whole.total_sigma(rounds) / 100)
     assert small.spent(12) == whole.spent(12)
     assert small.noise_multiplier == whole.noise_multiplier
-    assert unscaled(small) == whole
+    assert small == Scaled(whole, 1 / 100)
 
 
 def test_it_is_said_that_these_phones_are_not_protected() -> None:

@@ -27,8 +27,8 @@ def arm_name(row: Any) -> str:
     return "public texts only" if row["signal"] == PUBLIC else f"{row['signal']}, {row['mechanism']}"
 
 
-def epsilon_of(value: float) -> str:
-    """Return an epsilon with three digits, a dash for none."""
+def plain_number(value: float) -> str:
+    """Return an epsilon or a multiplier with three digits, a dash for none."""
     return "–" if missing(value) else f"{value:.3g}"
 
 
@@ -110,10 +110,10 @@ def answer(frontier: "pd.DataFrame") -> str:
     row = chosen(frontier)
     if row is None:
         return "No arm of this grid is private, so it says nothing of what privacy costs."
-    year = epsilon_of(row["epsilon_unamplified_365_days"])
+    year = plain_number(row["epsilon_unamplified_365_days"])
     horizon = f" (a year of such days: {year})" if year != "–" else ""
     return (
-        f"At epsilon {epsilon_of(row['epsilon_unamplified'])} for the run{horizon}, participation seen, "
+        f"At epsilon {plain_number(row['epsilon_unamplified'])} for the run{horizon}, participation seen, "
         f"{row['signal']} with mechanism {row['mechanism']} {cost_words(row)} and {gain_words(row)}."
     )
 
@@ -137,8 +137,8 @@ def difference_rows(frontier: "pd.DataFrame") -> list[list[str]]:
         [
             arm_name(row),
             row["budget"],
-            epsilon_of(row["epsilon_unamplified"]),
-            epsilon_of(row["epsilon_spent"]),
+            plain_number(row["epsilon_unamplified"]),
+            plain_number(row["epsilon_spent"]),
             *(difference_text(row, reference) for reference in ("no_privacy", "public_only", "no_update")),
             f"{row['bytes_per_report']:,.0f}",
             verdict_words(row),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fedbert.planning.tradeoff.arms import PUBLIC
 from fedbert.reporting.parts import theme
 from fedbert.reporting.parts.page import Panel, Section, figure_html, folded_html, panels_html, table_html
-from fedbert.reporting.tradeoff.answer import arm_name, missing
+from fedbert.reporting.tradeoff.answer import arm_name, missing, plain_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,10 +55,6 @@ def _with_interval(row: Any, name: str) -> tuple[float, float, float]:
     return row[name], row[f"{name}_low"], row[f"{name}_high"]
 
 
-def _plain(value: float) -> str:
-    return "–" if missing(value) else f"{value:.3g}"
-
-
 COLUMNS = (
     "arm",
     "epsilon",
@@ -85,9 +81,9 @@ def table_rows(frontier: "pd.DataFrame") -> list[list[str]]:
             quality_of(row, "text_only_ndcg@10"),
             share_text(*_with_interval(row, "closed")),
             share_text(*_with_interval(row, "text_only_closed")),
-            _plain(row["noise_multiplier"]),
-            _plain(row["epsilon_spent"]),
-            _plain(row["epsilon_unamplified"]),
+            plain_number(row["noise_multiplier"]),
+            plain_number(row["epsilon_spent"]),
+            plain_number(row["epsilon_unamplified"]),
         ]
         for _, row in frontier.iterrows()
     ]

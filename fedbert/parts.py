@@ -28,5 +28,8 @@ MECHANISMS = {
 }
 """Classes with the shape of `privacy.mechanism.MechanismKind`."""
 
+LOCAL_MECHANISMS = ("allocated", "daily", "poisson")
+"""Those whose noise devices can add themselves: that of a round or of a day is independent of any other."""
+
 DEFAULT_MECHANISM = "poisson"
 """The mechanism of a scenario that names none."""

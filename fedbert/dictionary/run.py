@@ -118,6 +118,7 @@ privacy.projections[].epsilon_unamplified | float | | proved | the same against 
 privacy.release_cycle.rounds | int? | rounds | setting | rounds up to the first release that can be made
 privacy.release_cycle.epsilon | float? | | proved | of these rounds, against who sees releases and noisy sums
 privacy.release_cycle.epsilon_unamplified | float? | | proved | the same against the stronger adversary
+privacy.epsilon_per_report | float? | | proved | of one report, where phones add the noise
 privacy.noise_cohort | int? | | setting | phones that the bounds are for and whose noise is scaled to these
 privacy.budget | text? | | setting | EPSILON/DAYS that the run may spend; missing: no limit
 """

@@ -160,8 +160,11 @@ class Session:
         self.connect(grid)
         state = resumed or self._first()
         blobs = release_arrays(state, 0)
+        told = self.scenario.for_shards()
+        if self.noise_seed is not None:  # of a deployment: phones that add the noise draw their own
+            told = told.model_copy(update={"noise_seed": None})
         header = {
-            "scenario": self.scenario.for_shards().model_dump_json(),
+            "scenario": told.model_dump_json(),
             "noise_multiplier": self.environment.mechanism.noise_multiplier,
             "kept": [each.row() for each in kept],
             "folder": folder,

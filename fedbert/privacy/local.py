@@ -61,9 +61,11 @@ class Local:
     def make(cls, kind: MechanismKind, settings: PrivacySettings) -> "Local":
         """Return the mechanism with the least noise that keeps the budget of a report; raises FedbertError.
 
-        `kind` is the mechanism that says who joins; `settings.epsilon` is a number.
+        `kind` is the mechanism that says who joins.
         """
         made = cls(kind.make(replace(settings, epsilon=None, noise_multiplier=None)), settings, 0.0)
+        if settings.epsilon is None:
+            return made
         if settings.noise_multiplier is not None:
             return replace(made, noise_multiplier=settings.noise_multiplier)
         one = replace(accounting.check(settings), rounds=1, sampling_probability=1.0)

@@ -6,9 +6,12 @@ histories before the clock; all phones are available. All signals get the same s
 
     python benchmarks/signal_quality.py --epsilons none 8 2 1
     python benchmarks/signal_quality.py --signals delta delta,learning_rate=5,sharpness=30 --judge learning
+    python benchmarks/signal_quality.py --signals prototypes --mechanism daily --mode local --epsilons 2 8 \
+        --noise-cohort 1000000 --delta 1e-8
 
-`--judge learning` is for choosing constants: half of each item's learning texts are on phones, the other half
-judges, and no evaluation text is read.
+`--noise-cohort N` gives these phones the noise that a mean over N would have. `--judge learning` is for
+choosing constants: half of each item's learning texts are on phones, the other half judges, and no evaluation
+text is read.
 """
 
 import argparse
@@ -23,8 +26,10 @@ from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS, SIGNALS
 from fedbert.paths import models_folder
 from fedbert.plugins import load_named
+from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
-from fedbert.privacy.mechanisms import decode, largest_cohort
+from fedbert.privacy.mechanisms import NOISE_SPREADS, decode, largest_cohort
+from fedbert.privacy.scaled import scaled
 from fedbert.randomness import ONCE, Purpose, generator, uniforms
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.metrics import mean_metric, rank_histogram
@@ -133,6 +138,7 @@ def learnt(
         signal.layout(*view.names.shape),
         clip_norm=settings.clip_norm,
         largest_cohort=largest_cohort(devices.count, mechanism.round_rate),
+        device_noise=mechanism.noise_on_device * 2 * NOISE_SPREADS * mechanism.sigma,
     )
     memory, first = signal.start(layout.signal, view), view.names
     rank = np.zeros(history.item.shape, np.int8)
@@ -142,7 +148,9 @@ def learnt(
         joins, release = mechanism.joins(devices, number), len(view.released) - 1
         items = np.rint(view.items(release) * INT8_UNIT_LENGTH).astype(np.int8)
         joined = Clicks(vectors, history.text[joins], history.item[joins], rank[joins], items)
-        pending += decode(report_sum(signal, layout, joined), layout.scale)
+        sent = report_sum(signal, layout, joined)
+        sent += mechanism.on_device(devices, joins, number, layout.size, layout.scale)
+        pending += decode(sent, layout.scale)
         gathered = mechanism.gathered(number)
         if not gathered:
             continue
@@ -174,6 +182,9 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=8)
     parser.add_argument("--clip-norms", type=float, nargs="+", default=[1.0])
     parser.add_argument("--mechanism", choices=list(MECHANISMS), default=DEFAULT_MECHANISM)
+    parser.add_argument("--mode", choices=["central", "local"], default="central")
+    parser.add_argument("--noise-cohort", type=int)
+    parser.add_argument("--delta", type=float, default=1e-6)
     parser.add_argument("--epsilons", nargs="+", default=["none", "8", "2", "1"])
     parser.add_argument("--judge", choices=["evaluation", "learning"], default="evaluation")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -215,17 +226,19 @@ def main() -> None:
     kind = load_named(flags.mechanism, MECHANISMS, "mechanism", "mechanism")
     for word in flags.epsilons:
         for clip_norm in flags.clip_norms:
-            mechanism = kind.make(
-                PrivacySettings(
-                    epsilon=None if word == "none" else float(word),
-                    delta=1e-6,
-                    sampling_probability=flags.sampling_probability,
-                    clip_norm=clip_norm,
-                    rounds=flags.rounds,
-                    rounds_per_day=ROUNDS_PER_DAY,
-                    devices=flags.devices,
-                )
+            settings = PrivacySettings(
+                epsilon=None if word == "none" else float(word),
+                delta=flags.delta,
+                sampling_probability=flags.sampling_probability,
+                clip_norm=clip_norm,
+                rounds=flags.rounds,
+                rounds_per_day=ROUNDS_PER_DAY,
+                devices=flags.noise_cohort or flags.devices,
             )
+            local = flags.mode == "local" and settings.epsilon is not None
+            mechanism = Local.make(kind, settings) if local else kind.make(settings)
+            if mechanism.private:
+                mechanism = scaled(mechanism, flags.devices, flags.noise_cohort)
             for spec in flags.signals:
                 signal = signal_of(spec)
                 found = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.randomness import Purpose, uniforms, words
+from fedbert.randomness import Purpose, normals, uniforms, words
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,15 @@ class DeviceRange:
     def words(self, purpose: Purpose, time: int, draws: int) -> NDArray[np.uint64]:
         """Return the raw 64-bit words that `uniforms` come from, `[device, draws]`."""
         return words(self.seed, purpose, time, self.first, self.count, draws)
+
+    def normals(
+        self, purpose: Purpose, time: int, chosen: NDArray[np.bool_], size: int
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield standard normal numbers `[size]` of each device of `chosen` `[device]`, in one array.
+
+        As `uniforms` they depend on the device alone; the array is filled anew for the next device.
+        """
+        yield from normals(self.seed, purpose, time, self.first + np.flatnonzero(chosen), size)
 
     def part(self, rows: slice) -> "DeviceRange":
         """Return the devices of some rows, ``slice(start, stop)`` within the range."""

@@ -28,6 +28,9 @@ MECHANISMS = {
 }
 """Classes with the shape of `privacy.mechanism.MechanismKind`."""
 
+LOCAL_MECHANISMS = ("allocated", "daily", "poisson")
+"""Those whose noise devices can add themselves: that of a round or of a day is independent of any other."""
+
 DEFAULT_MECHANISM = "daily"
 """The mechanism of a scenario that names none: of those whose bound holds when participation is seen, the one
 that measured best (docs/privacy.md)."""

@@ -5,7 +5,7 @@ based, so the numbers of device 7,000,000 are reached without drawing those befo
 therefore gets the same numbers whichever shard, worker or backend asks, and in whatever order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -57,6 +57,7 @@ class Purpose(IntEnum):
     PARTICIPATION = 30  # by round: its devices (even), the round itself (odd) (`devices.fitting`)
     UPLOAD = 31  # by round
     AUDIT = 32  # once: coins of canaries and planted phones
+    DEVICE_NOISE = 33  # by round: the noise that a phone adds to its own report
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:
@@ -86,6 +87,20 @@ def to_uniforms(raw: NDArray[np.uint64]) -> NDArray[np.float64]:
     # 52 bits, so that adding a half is exact and neither 0 nor 1 can come out.
     mantissas = raw >> np.uint64(64 - _UNIT_BITS)
     return np.asarray((mantissas.astype(np.float64) + 0.5) * 2.0**-_UNIT_BITS)
+
+
+def normals(
+    seed: int, purpose: int, time: int, ids: NDArray[np.integer], size: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield standard normal numbers `[size]` for each of `ids` (>= 0): one array, filled anew each time.
+
+    They depend on (seed, purpose, time, id) alone, and fewer numbers are the first of more: an id has 2^192
+    counters to itself, since how many a normal number takes is not known before.
+    """
+    key, numbers = _key(seed, purpose, time), np.empty(size)
+    for each in ids:
+        bits = np.random.Philox(key=key, counter=np.array([0, 0, 0, each], np.uint64))
+        yield np.random.Generator(bits).standard_normal(out=numbers)
 
 
 def generator(seed: int, purpose: int, time: int = ONCE) -> np.random.Generator:

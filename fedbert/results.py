@@ -271,6 +271,7 @@ class PrivacyRow(TypedDict):
     mode: str
     mechanism: NotRequired[str]
     noise_cohort: NotRequired[int]
+    epsilon_per_report: NotRequired[float]
     bounds: NotRequired[list[BoundRow]]
     statement: str
     sampler: NotRequired[str]  # in results of before mechanisms said who joins

@@ -18,7 +18,14 @@ from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
-from fedbert.parts import DEFAULT_EPSILON, DEFAULT_MECHANISM, MECHANISMS, SIGNALS, WORLDS
+from fedbert.parts import (
+    DEFAULT_EPSILON,
+    DEFAULT_MECHANISM,
+    LOCAL_MECHANISMS,
+    MECHANISMS,
+    SIGNALS,
+    WORLDS,
+)
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
 from fedbert.settings import Settings
@@ -111,12 +118,16 @@ class Scenario(Settings):
         description="how sums are made private: poisson, allocated, correlated, tree, daily, or "
         "my.py:Name of your own",
     )
+    mode: Literal["central", "local"] = Field(
+        default="central",
+        description="where the noise is added: by the aggregator to sums, or by each phone to its own report",
+    )
     epsilon: float | None = Field(
         default=DEFAULT_EPSILON,
         gt=0,
         le=1000,
         description="privacy budget of the whole run, against one who sees who took part; with the mechanism "
-        "poisson only against one who does not; 'none' is not private",
+        "poisson only against one who does not; in mode local that of each report; 'none' is not private",
     )
     budget: str | None = Field(
         default=None,
@@ -210,6 +221,15 @@ class Scenario(Settings):
         return self
 
     @model_validator(mode="after")
+    def _noised_where(self) -> Self:
+        if self.mode == "local" and self.mechanism not in LOCAL_MECHANISMS:
+            raise ValueError(
+                f"mode(='local') must come with the mechanism {', '.join(LOCAL_MECHANISMS[:-1])} or "
+                f"{LOCAL_MECHANISMS[-1]}, not {self.mechanism!r}: a phone has no other's noise; choose one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         custom = self.world == "interactions"
         if custom and (self.items is None or self.interactions is None):
@@ -284,8 +304,12 @@ class Scenario(Settings):
         return int.from_bytes(digest, "little")
 
     def for_shards(self) -> Self:
-        """Return what shards may know of the scenario: all but the seed of the noise."""
-        return self.model_copy(update={"noise_seed": None})
+        """Return what shards may know of the scenario: all but the seed of the noise that is not their own.
+
+        In mode local phones draw the noise: it is theirs, and given, so that every shard draws the same.
+        """
+        own = self.effective_noise_seed if self.mode == "local" else None
+        return self.model_copy(update={"noise_seed": own})
 
     @property
     def rounds_per_day(self) -> float:
@@ -387,7 +411,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("pooled_bound", "verify_masks"),
     ),
     "privacy": (
-        *("epsilon", "delta", "mechanism", "budget", "sampling_probability", "over_selection"),
+        *("epsilon", "delta", "mechanism", "mode", "budget", "sampling_probability", "over_selection"),
         *("clip_norm", "min_reports", "noise_cohort", "noise_seed", "audit"),
     ),
     "computing": (

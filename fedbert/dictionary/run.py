@@ -106,7 +106,7 @@ privacy.bounds[].delta | float | | setting | chance that the bound does not hold
 privacy.statement | text | | proved | all of it in one line
 privacy.sampler | text? | | setting | how a cohort is drawn, in results of before mechanisms said so
 privacy.sampling_probability | float | | setting | chance that a device of the fleet joins a round
-privacy.noise_multiplier | float? | | proved | standard deviation of the noise over the clip norm
+privacy.noise_multiplier | float? | | proved | deviation of the noise over the clip norm (local: on one report)
 privacy.clip_norm | float | | setting | largest norm of one device's signal
 privacy.delta | float | | setting | chance that the guarantee does not hold
 privacy.epsilon | float? | | proved | against who sees releases and noisy sums; null: not private
@@ -118,6 +118,7 @@ privacy.projections[].epsilon_unamplified | float | | proved | the same against 
 privacy.release_cycle.rounds | int? | rounds | setting | rounds up to the first release that can be made
 privacy.release_cycle.epsilon | float? | | proved | of these rounds, against who sees releases and noisy sums
 privacy.release_cycle.epsilon_unamplified | float? | | proved | the same against the stronger adversary
+privacy.epsilon_per_report | float? | | proved | of one report, where phones add the noise
 privacy.noise_cohort | int? | | setting | phones that the bounds are for and whose noise is scaled to these
 privacy.budget | text? | | setting | EPSILON/DAYS that the run may spend; missing: no limit
 """

@@ -62,8 +62,8 @@ class Opened:
 class AggregatorState:
     """What the aggregator keeps between two rounds. It never reaches the server."""
 
-    opened: tuple[tuple[int, int], ...] = ()
-    """(round, release) of each opening so far."""
+    opened: tuple[tuple[int, int, int], ...] = ()
+    """(round, release, reports) of each opening so far."""
     pending: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """[size] exact sum of the rounds that wait to be opened; empty if none does."""
     rounds: int = 0
@@ -139,7 +139,8 @@ class Aggregator:
         if state.reports < self._least:
             return Opened(None, None, self._too_few), refusals, left
         opened = self._noised(order, state, held)
-        return opened, refusals, replace(left, opened=(*state.opened, (order.round, order.signal_release)))
+        entry = (order.round, order.signal_release, state.reports)
+        return opened, refusals, replace(left, opened=(*state.opened, entry))
 
     def _sum(
         self, round_: int, reports: Mapping[int, MaskedReport], least: int
@@ -217,6 +218,23 @@ class Aggregator:
                 found.append(index)
         return found
 
+    def _sigma(self, reports: Mapping[int, int]) -> float:
+        """Return the standard deviation of the noise in the sum of some openings: `reports` by round.
+
+        Where devices add it, it grows with those that sent a report, which nothing hides there; else the
+        counts change nothing.
+        """
+        mechanism = self._mechanism
+        if not mechanism.noise_on_device:
+            return mechanism.total_sigma(list(reports))
+        expected = mechanism.round_rate * self._devices
+        return math.sqrt(
+            sum(
+                mechanism.total_sigma([round_]) ** 2 * count / (expected * mechanism.gathered(round_))
+                for round_, count in reports.items()
+            )
+        )
+
     def _noised(self, order: RoundOrder, state: AggregatorState, held: str) -> Opened:
         """Return what waits in `state` with its noise; `held` says why the round itself is not in it."""
         mechanism, noisy = self._mechanism, state.pending
@@ -225,9 +243,12 @@ class Aggregator:
         # The expected reports, never the actual ones: how many took part is private too.
         expected = mechanism.round_rate * self._devices * state.rounds
         # Ranks are kept by release, signals over all: each goes into a total of its own.
-        alike = [round_ for round_, release in state.opened if release == order.signal_release]
-        totals = ([round_ for round_, _ in state.opened], alike)
-        sigma = mechanism.total_sigma([order.round])
+        alike = {
+            round_: reports for round_, release, reports in state.opened if release == order.signal_release
+        }
+        totals = ({round_: reports for round_, _, reports in state.opened}, alike)
+        own = {order.round: state.reports}
+        sigma = self._sigma(own)
         signal, ranks = (
             NoisySum(
                 order.round,
@@ -235,7 +256,7 @@ class Aggregator:
                 part,
                 sigma,
                 expected,
-                mechanism.total_sigma([*before, order.round]),
+                self._sigma(before | own),
             )
             for part, before in zip(self._layout.split(noisy), totals, strict=True)
         )

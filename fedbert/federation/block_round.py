@@ -1,6 +1,7 @@
 """One block of a shard's devices in one round: sessions, costs, clicks, signal, downloads."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fedbert.devices.cost_model import Outcome
 from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, may_upload, transfer_uniforms, upload
 from fedbert.federation import shard_report as r
 from fedbert.federation.encoded import EncodedRelease
+from fedbert.federation.noised_sum import noised_sum
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
@@ -18,7 +20,7 @@ from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
 from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
-from fedbert.signals.report import dense_reports, report_sum
+from fedbert.signals.report import dense_reports
 from fedbert.signals.signal import Clicks
 
 
@@ -173,7 +175,7 @@ class BlockRound:
     # -- signal -------------------------------------------------------------------------------------------
 
     def contribute(self) -> tuple[NDArray[np.int64], int, int]:
-        """Return (sum of reports, completed devices, devices with clicks in it) of the block's cohort."""
+        """Return (sum of reports, completed devices, devices in the sum) of the block's cohort."""
         round_, devices = self.order.round, self.phones.devices
         mechanism, layout = self.environment.mechanism, self.environment.layout
         waiting = self.state.waiting[self.rows]
@@ -184,20 +186,20 @@ class BlockRound:
         state = self.phones.availability(round_)
         eligible = joined & may_upload(state, self.scenario.metered)
         completed = eligible & ~interruptions(devices, round_, self.scenario.availability)
-        sending = np.flatnonzero(completed)
+        uploading = np.flatnonzero(completed)
         sent = upload(
             self.environment.links,
-            self.phones.network.take(sending),
-            state.unmetered[sending],
+            self.phones.network.take(uploading),
+            state.unmetered[uploading],
             layout.bytes_up,
-            transfer_uniforms(devices, Purpose.UPLOAD, round_)[sending],
+            transfer_uniforms(devices, Purpose.UPLOAD, round_)[uploading],
             UPLOAD_DEADLINE_MS,
         )
-        completed[sending] = sent.succeeded
+        completed[uploading] = sent.succeeded
         # By what traffic shows alone: who waits must say nothing of clicks.
         waiting[:] = joined & ~completed
-        self._charge("upload", sending, sent)
-        self.participating[sending] = True
+        self._charge("upload", uploading, sent)
+        self.participating[uploading] = True
         installed = self.state.installed[self.rows]
         clicked = (self.state.item[self.rows, self._newest] >= 0).any(axis=1)
         self.reporting = completed & (installed == self.order.signal_release) & clicked
@@ -209,11 +211,13 @@ class BlockRound:
         ):
             self.counts[key] += int(mask.sum())
         chosen = np.flatnonzero(self.reporting)
+        # A device without clicks that adds noise to its report sends it too: that it has none must not show.
+        sending = completed if mechanism.noise_on_device else self.reporting
         total = np.zeros(layout.size, np.int64)
-        if len(chosen):
-            total += report_sum(self.environment.signal, layout, self._clicks(chosen))
-            total += mechanism.on_device(devices, self.reporting, round_, layout.size, layout.scale)
-        return total, int(completed.sum()), len(chosen)
+        if sending.any():
+            noisy = replace(devices, seed=self.environment.device_noise_seed)
+            total += noised_sum(self.environment, self._clicks(chosen), noisy, sending, round_)
+        return total, int(completed.sum()), int(sending.sum())
 
     def _charge(self, what: str, devices: NDArray[Any], transfers: Transfers) -> None:
         """Charge `devices` the energy of their transfers, and count those."""

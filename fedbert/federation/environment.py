@@ -5,6 +5,7 @@ one copy serves all shards of a process, and the report.
 """
 
 import math
+import secrets
 import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
+from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
 from fedbert.privacy.scaled import scaled
@@ -92,6 +94,8 @@ def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mecha
         devices=scenario.protected_devices,
         noise_multiplier=noise_multiplier,
     )
+    if scenario.mode == "local" and scenario.epsilon is not None:  # without an epsilon nobody adds noise
+        return Local.make(kind, settings)
     if scenario.mechanism in MECHANISMS:
         known: Mechanism = kind.make(settings)
         return known
@@ -253,6 +257,11 @@ class Environment:
         expected = mechanism.round_rate * self.scenario.devices
         return NOISE_SPREADS * mechanism.sigma * math.sqrt(max(1.0, self.largest_cohort / expected))
 
+    @property
+    def device_noise_seed(self) -> int:
+        """Seed of the noise that phones add to their own reports."""
+        return self.scenario.effective_noise_seed if self.scenario.mode == "local" else self.scenario.seed
+
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""
         key = artefact.sha256
@@ -268,30 +277,41 @@ _ENVIRONMENTS: dict[str, Environment] = {}
 _RELEASES: dict[str, EncodedRelease] = {}
 
 
-def share(environment: Environment) -> None:
-    """Make `environment` the one that the shards of this process use; an earlier one is dropped."""
+def share(environment: Environment, key: str | None = None) -> None:
+    """Make `environment` the one that the shards of this process use; an earlier one is dropped.
+
+    `key` is what shards ask for it by, by default what they are told of its scenario.
+    """
     # Made while the lock is held: shards start together and would each make their own.
     with _LOCK:
         forget()
         _ = environment.text_tokens, environment.catalogue_tokens
         _ = environment.layout, environment.evaluation_index, environment.places
-        _ENVIRONMENTS[_key(environment.scenario, environment.release_0)] = environment
+        # What only the aggregator needs does not tell two environments apart.
+        own_key = _key(environment.scenario.for_shards(), environment.release_0)
+        _ENVIRONMENTS[key or own_key] = environment
 
 
 def _key(scenario: Scenario, release_0: Artefact) -> str:
-    # What only the aggregator needs does not tell two environments apart.
-    return scenario.for_shards().model_dump_json() + release_0.sha256
+    return scenario.model_dump_json() + release_0.sha256
 
 
 def shared_environment(
     scenario: Scenario, release_0_blob: bytes, noise_multiplier: float | None = None
 ) -> Environment:
-    """Return the process's one Environment of a scenario; the last one is kept, earlier ones are dropped."""
+    """Return the process's one Environment of a scenario; the last one is kept, earlier ones are dropped.
+
+    `scenario` is what shards are told of it. Where phones add the noise and no seed of it came along, as in a
+    deployment, this process draws one that nobody else knows.
+    """
     artefact = unpack(release_0_blob)
     key = _key(scenario, artefact)
     with _LOCK:
         if key not in _ENVIRONMENTS:
-            share(Environment.create(scenario, artefact, noise_multiplier))
+            own = scenario
+            if scenario.mode == "local" and scenario.noise_seed is None:
+                own = scenario.model_copy(update={"noise_seed": secrets.randbits(63)})
+            share(Environment.create(own, artefact, noise_multiplier), key)
         return _ENVIRONMENTS[key]
 
 

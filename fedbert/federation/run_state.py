@@ -80,7 +80,7 @@ class RunState:
             "ranks": {str(number): ranks.clicks for number, ranks in server.ranks.items()},
         }
         kept = {
-            "aggregator/opened": np.array(self.aggregator.opened, np.int64).reshape(-1, 2),
+            "aggregator/opened": np.array(self.aggregator.opened, np.int64).reshape(-1, 3),
             "aggregator/pending": self.aggregator.pending,
         }
         return {"installed": server.installed, **kept} | {
@@ -141,7 +141,7 @@ class RunState:
             ),
             totals=group("totals"),
             aggregator=AggregatorState(
-                opened=tuple((int(each[0]), int(each[1])) for each in arrays["aggregator/opened"]),
+                opened=tuple((int(a), int(b), int(c)) for a, b, c in arrays["aggregator/opened"]),
                 pending=arrays["aggregator/pending"],
                 **plain["pending"],
             ),

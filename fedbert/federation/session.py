@@ -87,6 +87,12 @@ class Session:
         """The world of the run."""
         return self.environment.world
 
+    @property
+    def told(self) -> Scenario:
+        """What shards are told of the scenario; in a deployment phones that add noise draw its seed."""
+        told = self.scenario.for_shards()
+        return told if self.noise_seed is None else told.model_copy(update={"noise_seed": None})
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the time spent inside to a stage's total."""
@@ -161,7 +167,7 @@ class Session:
         state = resumed or self._first()
         blobs = release_arrays(state, 0)
         header = {
-            "scenario": self.scenario.for_shards().model_dump_json(),
+            "scenario": self.told.model_dump_json(),
             "noise_multiplier": self.environment.mechanism.noise_multiplier,
             "kept": [each.row() for each in kept],
             "folder": folder,

@@ -3,7 +3,7 @@
 One object drives what is done to the sums and what is accounted for, so the two cannot drift. A mechanism
 names each bound with its adversary and its unit; `event` describes it to an accountant, which refuses by type
 what it cannot account for. `poisson.py`, `once_a_day.py`, `correlated.py` and `tree.py` are those there are;
-`docs/how-to/mechanism.md` shows how to write another.
+`local.py` moves the noise of some to the devices; `docs/how-to/mechanism.md` shows how to write another.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 DEVICE = "one device: whether it is in the fleet at all, with everything it ever reports"
 """The privacy unit of a run: neighbouring fleets differ by one device."""
 
+WHAT_IS_SAID = "what the reports of one device say, not that they were sent"
+"""The privacy unit where devices add the noise: neighbouring fleets differ in what one of them reports."""
+
 SEES_SUMS = "sees releases and noisy sums, not who took part"
 SEES_PARTICIPATION = "sees releases, noisy sums and which devices took part"
+SEES_REPORTS = "sees every single report as it left its phone"
 """Adversaries, as they stand beside an epsilon."""
 
 
@@ -31,7 +35,8 @@ class PrivacySettings:
     """What a mechanism is made for, with public numbers only.
 
     `epsilon` > 0 is the budget of all `rounds`, None for a run without privacy: against one who sees who took
-    part, and with a mechanism whose noise is made for sampling alone (`poisson`) against one who does not;
+    part, and with a mechanism whose noise is made for sampling alone (`poisson`) against one who does not.
+    Where devices add the noise (`local.py`) it is the budget of one report;
     `delta` in (0, 1); `sampling_probability` in (0, 1]; `clip_norm` > 0; `rounds_per_day` > 0.
     """
 
@@ -118,7 +123,9 @@ class Mechanism(Protocol):
     ) -> NDArray[np.int64]:
         """Return the sum `[size]` of the noise that each reporting device adds to its own integers.
 
-        Integers in steps of 1 / `scale`; zeros for a mechanism that trusts the aggregator with the noise.
+        `reporting` `[device]` are all that send a report, an empty one too: who has nothing to say must not
+        show. The seed of `devices` is that of their noise. Integers in steps of 1 / `scale`; zeros for a
+        mechanism that trusts the aggregator with the noise.
         """
         ...
 

@@ -103,7 +103,7 @@ class NoisySum:
     values: NDArray[np.float64]
     """[size] of the signal, or of the histogram of ranks."""
     sigma: float
-    """Standard deviation of the noise on each coordinate, >= 0."""
+    """Standard deviation of the noise on each coordinate, >= 0; where devices add it, of those that sent."""
     expected_reports: float
     """What the sampling leads one to expect, > 0: a public number. The real count stays unknown."""
     total_sigma: float

@@ -17,8 +17,10 @@ from fedbert.privacy.audit.canaries import opened_rounds, openings, send
 from fedbert.privacy.audit.findings import CHECKS, FAMILY_LEVEL, SIGNIFICANCE, BoundFinding
 from fedbert.privacy.audit.gaussian_events import is_gaussian
 from fedbert.privacy.audit.noise import LEAST_COORDINATES, NoiseTest, noise_tests
+from fedbert.privacy.local import Local
 from fedbert.results import AuditBoundRow, AuditRow, ExposureRow
 from fedbert.simulation.exposure import Exposure, exposure
+from fedbert.simulation.local_audit import local_audit
 from fedbert.simulation.real_path import Opening, PlantedAudit, nobody, open_rounds, planted_audit
 
 CANARIES = {"quick": 20_000, "full": 200_000}
@@ -57,10 +59,14 @@ def audited(environment: Environment, noise_seed: int, rounds: int) -> AuditRow:
     started = time.perf_counter()
     mechanism, seed, level = environment.mechanism, audit_seed(noise_seed), environment.scenario.audit
     bounds, tests, failures, note = list[BoundFinding](), tuple[NoiseTest, ...](), list[str](), ""
-    if mechanism.noise_on_device:
-        note = "devices add the noise: canaries and tests are for noise that the aggregator adds"
+    if isinstance(mechanism, Local):
+        single = local_audit(environment, mechanism, seed, CANARIES[level], rounds)
+        bounds, tests, failures = single.bounds, single.tests, single.failures
+    elif mechanism.noise_on_device:
+        note = "a mechanism of your own whose devices add the noise: how, only it knows"
     else:
-        gaussian = is_gaussian(mechanism.event(rounds))
+        # The noise itself is what one who sees who takes part is held off by.
+        gaussian = is_gaussian(mechanism.event(rounds), seen=True)
         transcript = send(mechanism, seed, CANARIES[level], rounds)
         bounds, failures = attacked(mechanism, MECHANISM, transcript, independent=True)
         alone = open_rounds(environment, noise_seed, rounds, nobody(environment))

@@ -52,7 +52,7 @@ def exposure(environment: Environment, phones: int) -> Exposure | None:
     others = np.setdiff1d(np.arange(len(names)), known)
     items = np.concatenate([known, others])[: MOST_NUMBERS // size].astype(np.int32)
 
-    reports = _dense(environment, vectors, text, item)
+    reports = _dense(environment, vectors, text, item) + _noise(environment, count)
     by_text = _pursued(reports, _dense(environment, vectors, pairs[:, :1], pairs[:, 1:]), clicked.sum(axis=1))
     by_item = _pursued(
         reports, _dense(environment, names, items[:, None], items[:, None]), clicked.sum(axis=1)
@@ -73,6 +73,18 @@ def exposure(environment: Environment, phones: int) -> Exposure | None:
         candidate_texts=len(pairs),
         items=float(found[0] / found[1]),
         texts=float(found[2] / found[3]),
+    )
+
+
+def _noise(environment: Environment, count: int) -> NDArray[np.int64]:
+    """Return the noise `[phone, size]` that phones would add to a later report; zeros if they add none."""
+    mechanism, layout, round_ = environment.mechanism, environment.layout, environment.scenario.rounds + 1
+    seed, one = environment.device_noise_seed, np.ones(1, np.bool_)
+    return np.array(
+        [
+            mechanism.on_device(DeviceRange(seed, phone, 1), one, round_, layout.size, layout.scale)
+            for phone in range(max(count, 1))
+        ]
     )
 
 

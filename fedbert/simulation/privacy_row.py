@@ -1,6 +1,8 @@
 """What the report says of a run's privacy."""
 
+from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import DEVICE, Bound, Mechanism
+from fedbert.privacy.scaled import Scaled
 from fedbert.results import CycleRow, PrivacyRow, Projection
 from fedbert.scenario import Scenario
 
@@ -10,6 +12,7 @@ DAYS = (1, 30, 365)
 def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> PrivacyRow:
     """Return the privacy of the first `rounds` rounds: each bound with its adversary, unit and horizon."""
     settings, private = mechanism.settings, mechanism.private
+    whole = mechanism.full if isinstance(mechanism, Scaled) else mechanism
     bounds = mechanism.spent(rounds) if private else ()
     horizons = {
         days: mechanism.spent(max(1, round(days * settings.rounds_per_day))) for days in DAYS if private
@@ -31,6 +34,9 @@ def privacy_row(mechanism: Mechanism, scenario: Scenario, rounds: int) -> Privac
         "assumptions": _assumptions(bounds),
         "projections": [_projection(days, spent) for days, spent in horizons.items()],
     }
+    if private and isinstance(whole, Local):
+        row["epsilon_per_report"] = whole.report_epsilon
+        row["statement"] += f"; each report alone has epsilon {whole.report_epsilon:.3g}"
     if private and scenario.noise_cohort is not None:
         row["noise_cohort"] = scenario.noise_cohort
         row["statement"] += _scaled(scenario.devices, scenario.noise_cohort)

@@ -76,7 +76,7 @@ def test_a_day_is_opened_as_one_sum_with_one_noise() -> None:
     assert opened.signal.values[0] == 37.0 + mechanism.on_sum(4, 2, 3 + RANK_BINS)[0]
     assert opened.signal.total_sigma == mechanism.sigma > 0
     assert opened.signal.expected_reports == 2 * 0.5 * 1000
-    assert (state.rounds, state.reports, len(state.pending), state.opened) == (0, 0, 0, ((2, 0),))
+    assert (state.rounds, state.reports, len(state.pending), state.opened) == (0, 0, 0, ((2, 0, 8),))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_daily_run_learns_at_the_end_of_each_day() -> None:
     ] * 2
     assert updates[1].loss is None
     assert updates[1].epsilon == updates[2].epsilon < updates[3].epsilon == updates[4].epsilon
-    assert [round_ for round_, _ in states[-1].aggregator.opened] == [2, 4, 5]
+    assert [round_ for round_, *_ in states[-1].aggregator.opened] == [2, 4, 5]
     # What waits is in the state, and comes back from its parts.
     waiting = states[2]
     again = RunState.from_parts(waiting.plain(), waiting.arrays(), waiting.artefacts())

@@ -8,6 +8,7 @@ import pytest
 from planning import planning_fakes as fakes
 from planning.budget_examples import SCENARIO, grid_folder
 
+from fedbert.errors import FedbertError
 from fedbert.planning.budget.account import calibrated
 from fedbert.planning.budget.backwards import plan
 from fedbert.planning.budget.measured import read_frontiers
@@ -251,6 +252,13 @@ def test_noise_of_a_larger_fleet_is_read_as_such(tmp_path: Path) -> None:
     arms = read_frontiers((small, large)).arms
     assert [(each.devices, each.noise_devices) for each in arms] == [(1_000, 1_000), (1_000, 100_000)]
     assert [each.noise for each in arms] == pytest.approx([0.002, 0.00002])
+
+
+def test_a_grid_of_noise_on_the_phones_is_refused(tmp_path: Path) -> None:
+    """Its noise grows with the phones, which the plan's arithmetic does not know: one line."""
+    grid = grid_folder(tmp_path / "grid", (1.0,), mode="local", mechanism="daily")
+    with pytest.raises(FedbertError, match=r"^frontier\(=.*must have noise that the aggregator adds[^\n]+$"):
+        read_frontiers((grid,))
 
 
 def test_the_fleet_pays_for_its_own_delta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from fedbert.errors import FedbertError
+from fedbert.privacy.allocation_event import RandomAllocationDpEvent
 from fedbert.privacy.audit.bounds import (
     gaussian_lower_bound,
     independent_lower_bound,
@@ -154,3 +155,13 @@ def test_only_events_of_gaussians_are_taken_for_gaussian() -> None:
     assert is_gaussian(dp.ComposedDpEvent([one, one]))
     assert not is_gaussian(dp.ComposedDpEvent([one, dp.LaplaceDpEvent(1.0)]))
     assert not is_gaussian(dp.NonPrivateDpEvent())
+
+
+def test_a_random_round_is_a_gaussian_to_one_who_sees_it() -> None:
+    """Random allocation hides which Gaussian it was, but from nobody who sees who took part."""
+    import dp_accounting as dp
+
+    days = dp.SelfComposedDpEvent(RandomAllocationDpEvent(12, dp.GaussianDpEvent(2.0)), 3)
+    assert not is_gaussian(days)
+    assert is_gaussian(days, seen=True)
+    assert not is_gaussian(RandomAllocationDpEvent(12, dp.LaplaceDpEvent(1.0)), seen=True)

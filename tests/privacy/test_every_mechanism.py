@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import dp_accounting
@@ -11,11 +12,12 @@ import pytest
 from mechanism_suite import RULES, SETTINGS, VARIANTS
 
 from fedbert.errors import FedbertError
-from fedbert.parts import MECHANISMS
+from fedbert.parts import LOCAL_MECHANISMS, MECHANISMS
 from fedbert.plugins import load_named
 from fedbert.privacy.accountant import epsilon_of
 from fedbert.privacy.correlated import Correlated
 from fedbert.privacy.curves import gaussian_epsilon
+from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import Bound
 from fedbert.privacy.once_a_day import Allocated, Daily
 from fedbert.privacy.poisson import Poisson
@@ -23,7 +25,8 @@ from fedbert.privacy.sampling import by_coin
 from fedbert.privacy.tree import Tree
 
 OWN = "the worked example"
-CASES = (*MECHANISMS, OWN)
+LOCAL = tuple(f"{name}, on the device" for name in LOCAL_MECHANISMS)
+CASES = (*MECHANISMS, *LOCAL, OWN)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,10 @@ def example(worked_example: Callable[[str], str], tmp_path_factory: pytest.TempP
 @pytest.mark.parametrize("name", CASES)
 def test_every_mechanism_keeps_every_rule(name: str, variant: str, rule: Any, example: Any) -> None:
     """Private and not, with and without days off; see the rule's own text in mechanism_suite.py."""
-    kind = example if name == OWN else load_named(name, MECHANISMS, "mechanism", "mechanism")
-    rule(kind.make, VARIANTS[variant])
+    kind = (
+        example if name == OWN else load_named(name.partition(",")[0], MECHANISMS, "mechanism", "mechanism")
+    )
+    rule(partial(Local.make, kind) if name in LOCAL else kind.make, VARIANTS[variant])
 
 
 @dataclass(frozen=True)

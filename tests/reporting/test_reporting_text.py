@@ -1,10 +1,13 @@
 """Rules of numbers and sentences."""
 
+from typing import Any
+
 import pytest
 from example_run import example_run
 
+from fedbert.privacy.mechanism import SEES_REPORTS
 from fedbert.reporting.parts import text
-from fedbert.reporting.run import sentences
+from fedbert.reporting.run import audit, epsilons, sentences
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,26 @@ def test_headline_has_quality_cost_and_privacy() -> None:
         "700 in 365 days), 2 where it is not."
     )
     assert sentences.headline(example_run(private=False)).endswith("nothing bounds what it reveals.")
+
+
+def test_noise_on_the_phone_is_named_as_such() -> None:
+    """In mode local the adversary reads single reports, wherever an epsilon stands; so do attacks."""
+    result = example_run()
+    result["privacy"] |= {"mode": "local", "epsilon": 9.25}
+    assert "epsilon 9.25 per device where single reports are seen (9.25 in a day" in sentences.headline(
+        result
+    )
+    assert [words for words, *_ in epsilons.kinds(result["privacy"])] == ["single reports seen"]
+    row = {"path": "through the phone's noise", "adversary": SEES_REPORTS, "rounds": 1}
+    attacks: Any = {"bounds": [row | {"epsilon": 1.6, "proved": 2.0}], "note": None}
+    assert audit.result_sentence(attacks) == (
+        "The strongest attack, through the phone's noise with single reports seen, shows an epsilon of at "
+        "least 1.6 over one report. Proved: 2."
+    )
+    given: Any = {"items": 0.02, "texts": 0.03, "candidate_items": 278, "candidate_texts": 179, "reports": 37}
+    said = audit.exposure_sentence(given, audit.reads_reports(attacks))
+    assert said.startswith("One report as it is sent, noise and all, gives away 2% of its items")
+    assert "Masks" not in said
 
 
 def test_a_run_of_before_has_no_finding() -> None:

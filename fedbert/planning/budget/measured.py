@@ -41,7 +41,8 @@ class Measured:
 def read_frontiers(folders: tuple[Path, ...]) -> Measured:
     """Return the arms of finished grids of one scenario, but for fleets, noise, arms and seeds.
 
-    Raises FedbertError if a folder is not a finished grid, or if two are of different scenarios.
+    Raises FedbertError if a folder is not a finished grid, if its phones add the noise, or if two are of
+    different scenarios.
     """
     scenarios = [_scenario(folder) for folder in folders]
     first = scenarios[0]
@@ -64,7 +65,11 @@ def _scenario(folder: Path) -> Scenario:
             f"be the folder of a finished trade-off grid ({GRID_FILE} and {FRONTIER}.parquet)",
             "run `fedbert tradeoff` to its end",
         )
-    return build(read_toml(folder / GRID_FILE))[0]
+    scenario = build(read_toml(folder / GRID_FILE))[0]
+    if scenario.mode == "local":
+        rule = "have noise that the aggregator adds (its mode is 'local')"
+        raise invalid("frontier", str(folder), rule, "plan with a grid of mode central")
+    return scenario
 
 
 def _refuse_other(folder: Path, first: Scenario, other_folder: Path, other: Scenario) -> None:

@@ -5,7 +5,7 @@ import math
 from fedbert.privacy.audit.canaries import Transcript, joins_of, scores_seen, scores_unseen
 from fedbert.privacy.audit.findings import BoundFinding, Scores, blind, bound_finding
 from fedbert.privacy.audit.gaussian_events import is_gaussian
-from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_SUMS, Mechanism
+from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_REPORTS, SEES_SUMS, Mechanism
 
 OBSERVED_DEVICES = 20_000
 """Other devices from whose coins an attacker knows by what law devices take part."""
@@ -22,14 +22,15 @@ def attacked(
     what it sees is not known here.
     """
     rounds = transcript.joined.shape[0]
-    gaussian = is_gaussian(mechanism.event(rounds))
+    event = mechanism.event(rounds)
     took_part = transcript.included & (transcript.mixing @ transcript.joined > 0).any(axis=0)
     sums = (transcript.opened, transcript.clean)
     found, why = list[BoundFinding](), list[str]()
     for proof in mechanism.spent(rounds):
         if not len(transcript.mixing) or not math.isfinite(proof.epsilon):
             continue
-        if proof.adversary == SEES_PARTICIPATION:
+        seen = proof.adversary in (SEES_PARTICIPATION, SEES_REPORTS)
+        if seen:
             noisy, clean = (scores_seen(transcript, each) for each in sums)
         elif proof.adversary == SEES_SUMS:
             law = joins_of(mechanism, _LAW_SEED, OBSERVED_DEVICES, rounds)
@@ -37,6 +38,7 @@ def attacked(
         else:
             continue
         scores = Scores(noisy, clean, transcript.included, took_part)
+        gaussian = is_gaussian(event, seen)
         found.append(bound_finding(path, rounds, proof, scores, gaussian, independent))
         why.append(blind(path, scores, rounds * mechanism.round_rate))
     return found, [each for each in dict.fromkeys(why) if each]

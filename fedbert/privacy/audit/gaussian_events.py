@@ -11,14 +11,21 @@ if TYPE_CHECKING:
     from dp_accounting import DpEvent
 
 
-def is_gaussian(event: "DpEvent") -> bool:
-    """Return whether `event` composes and samples Gaussian events alone."""
+def is_gaussian(event: "DpEvent", seen: bool = False) -> bool:
+    """Return whether `event` composes and samples Gaussian events alone.
+
+    Random allocation is no Gaussian, but to one who has `seen` in which round a device was: each is one then.
+    """
     import dp_accounting
+
+    from fedbert.privacy.allocation_event import RandomAllocationDpEvent
 
     if isinstance(event, dp_accounting.GaussianDpEvent):
         return True
     if isinstance(event, dp_accounting.ComposedDpEvent):
-        return all(is_gaussian(part) for part in event.events)
+        return all(is_gaussian(part, seen) for part in event.events)
     if isinstance(event, dp_accounting.SelfComposedDpEvent | dp_accounting.PoissonSampledDpEvent):
-        return is_gaussian(event.event)
+        return is_gaussian(event.event, seen)
+    if isinstance(event, RandomAllocationDpEvent):
+        return seen and is_gaussian(event.event, seen)
     return False

@@ -1,6 +1,6 @@
 """Chapter of a run's report: what attacks really got, beside what was proved."""
 
-from fedbert.privacy.mechanism import SEES_PARTICIPATION
+from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_REPORTS
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Panel, Section, alert_html, panels_html, table_html
 from fedbert.results import AuditBoundRow, AuditRow, ExposureRow, RunResult
@@ -14,6 +14,8 @@ WHAT_IT_IS = (
 
 def attacker(row: AuditBoundRow) -> str:
     """Return in a few words what an attacker sees."""
+    if row["adversary"] == SEES_REPORTS:
+        return "single reports seen"
     return "participation seen" if row["adversary"] == SEES_PARTICIPATION else "participation not seen"
 
 
@@ -27,20 +29,28 @@ def result_sentence(audit: AuditRow) -> str:
     if not audit["bounds"]:
         return text.sentence(audit["note"] or "no adversary could be tried")
     best = max(audit["bounds"], key=lambda row: row["epsilon"])
+    rounds = best["rounds"]
+    what = "one report" if reads_reports(audit) else "one round" if rounds == 1 else f"{rounds} rounds"
     return (
         f"The strongest attack, {best['path']} with {attacker(best)}, shows an epsilon of at least "
-        f"{text.epsilon(best['epsilon'])} over {best['rounds']} rounds. "
+        f"{text.epsilon(best['epsilon'])} over {what}. "
         f"Proved: {text.epsilon(best['proved'])}."
     )
 
 
-def exposure_sentence(row: ExposureRow) -> str:
-    """Return what single reports give away without their masks."""
+def reads_reports(audit: AuditRow) -> bool:
+    """Return whether phones add the noise, so that attackers read single reports."""
+    return any(row["adversary"] == SEES_REPORTS for row in audit["bounds"])
+
+
+def exposure_sentence(row: ExposureRow, noisy: bool) -> str:
+    """Return what single reports give away without their masks; `noisy`: with the phones' own noise."""
+    which = "as it is sent, noise and all," if noisy else "without its mask"
     return (
-        f"One report without its mask gives away {text.percent(row['items'])} of its items (among "
+        f"One report {which} gives away {text.percent(row['items'])} of its items (among "
         f"{row['candidate_items']:,}) and {text.percent(row['texts'])} of its texts (among "
-        f"{row['candidate_texts']:,}), over {row['reports']:,} phones' reports. Masks, and a sum over many, "
-        "stand before that."
+        f"{row['candidate_texts']:,}), over {row['reports']:,} phones' reports."
+        + ("" if noisy else " Masks, and a sum over many, stand before that.")
     )
 
 
@@ -106,23 +116,23 @@ def audit(result: RunResult) -> Section | None:
                 "The noise that was added",
                 "measured",
                 table_html(tests, ["test", "measured", "p-value"]),
-                "The run's own noise, through its aggregator. Variance: deviation over the claimed one, 1 "
+                "The run's own noise. Variance: deviation over the claimed one, 1 "
                 "if it is as claimed. Whiteness: the largest correlation found. Shape: distance from the "
                 "normal distribution.",
             )
         )
     if found["exposure"] is not None:
-        row = found["exposure"]
+        row, noisy = found["exposure"], reads_reports(found)
         shares: list[list[Cell]] = [
             ["items", text.percent(row["items"]), row["candidate_items"]],
             ["texts", text.percent(row["texts"]), row["candidate_texts"]],
         ]
         panels.append(
             Panel(
-                "What one report gives away without its mask",
+                "What one report gives away" if noisy else "What one report gives away without its mask",
                 "measured",
                 table_html(shares, ["of its", "recovered", "candidates"]),
-                exposure_sentence(row),
+                exposure_sentence(row, noisy),
             )
         )
     level = text.significant(found["family_level"])

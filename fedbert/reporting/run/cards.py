@@ -73,8 +73,8 @@ def cards(result: RunResult) -> list[Card]:
             Card(
                 "Privacy spent (epsilon)",
                 text.epsilon(epsilons.seen_epsilon(privacy)),
-                f"per device in {max(0, len(result['rounds']) - 1)} rounds, where participation is seen"
-                + (f"; {text.epsilon(privacy['epsilon'])} where not" if epsilons.has_hidden(privacy) else "")
+                f"per device in {max(0, len(result['rounds']) - 1)} rounds, {epsilons.strongest(privacy)}"
+                + (f"; {text.epsilon(privacy['epsilon'])} if not" if epsilons.has_hidden(privacy) else "")
                 + f"; delta {text.power(privacy['delta'])}",
                 "proved",
             )

@@ -6,6 +6,9 @@ from fedbert.results import PrivacyRow
 SEEN, HIDDEN = "participation seen", "participation not seen"
 """The two adversaries, as they stand beside figures."""
 
+SINGLE = "single reports seen"
+"""The one adversary where phones add the noise."""
+
 
 def seen_epsilon(privacy: PrivacyRow) -> float | None:
     """Return the epsilon against the strongest adversary named, None without privacy."""
@@ -17,9 +20,14 @@ def has_hidden(privacy: PrivacyRow) -> bool:
     return privacy["epsilon"] != privacy["epsilon_unamplified"]
 
 
+def strongest(privacy: PrivacyRow) -> str:
+    """Return what the strongest adversary named sees, in a few words."""
+    return SINGLE if privacy["mode"] == "local" else SEEN
+
+
 def kinds(privacy: PrivacyRow) -> list[tuple[str, str, str]]:
     """Return (words, key of the epsilon, key of its assumption) of each bound, the strongest one first."""
-    found = [(SEEN, "epsilon_unamplified", "unamplified")]
+    found = [(strongest(privacy), "epsilon_unamplified", "unamplified")]
     return [*found, (HIDDEN, "epsilon", "amplified")] if has_hidden(privacy) else found
 
 
@@ -35,7 +43,8 @@ def bound_words(privacy: PrivacyRow) -> str:
     """Return the bounds of a private run in one clause, with unit and horizons."""
     seen = text.epsilon(seen_epsilon(privacy))
     horizons = horizon_words(privacy, "epsilon_unamplified")
-    said = f"epsilon {seen} per device where participation is seen" + (f" ({horizons})" if horizons else "")
+    where = "single reports are" if privacy["mode"] == "local" else "participation is"
+    said = f"epsilon {seen} per device where {where} seen" + (f" ({horizons})" if horizons else "")
     if has_hidden(privacy):
         said += f", {text.epsilon(privacy['epsilon'])} where it is not"
     return said

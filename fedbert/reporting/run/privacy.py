@@ -30,7 +30,8 @@ def epsilon_figure(result: Underway) -> Any:
 
     rounds = [row for row in result["rounds"] if is_bounded(row)]
     figure = go.Figure()
-    lines = [("epsilon_unamplified", epsilons.SEEN, theme.AMBER)]
+    single = result["scenario"].get("mode") == "local"
+    lines = [("epsilon_unamplified", epsilons.SINGLE if single else epsilons.SEEN, theme.AMBER)]
     if any(row["epsilon"] != row["epsilon_unamplified"] for row in rounds):
         lines.append(("epsilon", epsilons.HIDDEN, theme.ACCENT))
     for key, name, colour in lines:
@@ -66,7 +67,9 @@ def privacy(result: RunResult) -> Section:
     cycle = row.get("release_cycle")
     if cycle is not None:
         spent = text.epsilon(cycle["epsilon_unamplified"])
-        how["epsilon per release cycle"] = f"{spent} in {cycle['rounds']} rounds, {epsilons.SEEN}"
+        how["epsilon per release cycle"] = f"{spent} in {cycle['rounds']} rounds, {epsilons.strongest(row)}"
+    if "epsilon_per_report" in row:
+        how["epsilon of each report"] = text.epsilon(row["epsilon_per_report"])
     if "budget" in row:
         how["budget, epsilon/days"] = row["budget"]
     panels: list[Panel | None] = []

@@ -196,7 +196,7 @@ def _audit(result: RunResult) -> Any:
     fault = audit.fault_sentence(found)
     said = Text(f"The audit found a fault. {fault}", "bold red") if fault else audit.result_sentence(found)
     given = found["exposure"]
-    parts: list[Any] = [] if given is None else [audit.exposure_sentence(given)]
+    parts: list[Any] = [] if given is None else [audit.exposure_sentence(given, audit.reads_reports(found))]
     if found["bounds"]:
         table = new_table(
             "attack", "attacker", "canaries", "at least", "of one run", "proved", "no noise", left=2

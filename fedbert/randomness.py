@@ -57,6 +57,7 @@ class Purpose(IntEnum):
     PARTICIPATION = 30  # by round: its devices (even), the round itself (odd) (`devices.fitting`)
     UPLOAD = 31  # by round
     AUDIT = 32  # once: coins of canaries and planted phones
+    POISONING = 40  # once: who is poisoned; by round: what is sent at random (`signals.poisoning`)
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:

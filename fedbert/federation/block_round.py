@@ -14,6 +14,7 @@ from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
+from fedbert.federation.sums_apart import SumsApart, sums_apart
 from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
@@ -52,6 +53,7 @@ class BlockRound:
         self.counts = dict.fromkeys(r.COHORT_KEYS, 0)
         self.reporting = np.zeros(count, np.bool_)
         self.participating = np.zeros(count, np.bool_)
+        self.apart: SumsApart | None = None
         self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
         np.add.at(truth["devices"], self.fleet.tier, 1)
 
@@ -211,9 +213,17 @@ class BlockRound:
         chosen = np.flatnonzero(self.reporting)
         total = np.zeros(layout.size, np.int64)
         if len(chosen):
-            total += report_sum(self.environment.signal, layout, self._clicks(chosen))
+            total += self._sent(chosen)
             total += mechanism.on_device(devices, self.reporting, round_, layout.size, layout.scale)
         return total, int(completed.sum()), len(chosen)
+
+    def _sent(self, chosen: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the sum `[size]` of what some devices send: honest reports, but from those that lie."""
+        environment = self.environment
+        if environment.poisoning is None:
+            return report_sum(environment.signal, environment.layout, self._clicks(chosen))
+        self.apart = sums_apart(environment, self.phones.devices, self.order.round, chosen, self._clicks)
+        return self.apart.total
 
     def _charge(self, what: str, devices: NDArray[Any], transfers: Transfers) -> None:
         """Charge `devices` the energy of their transfers, and count those."""

@@ -28,6 +28,7 @@ _EARLIER = Absent("the run is of a version of fedbert that did not keep it; run 
 _ADVICE = (
     ("(min_reports)", "lower --min-reports, simulate more --devices or raise --sampling-probability"),
     ("shards", "see what the shards said; a longer --shard-timeout-s waits for slow ones"),
+    ("its clipped reports", "bound what a phone can send by --coordinate-bound"),
     ("sum's range", "lower --sampling-probability"),
 )
 

@@ -58,6 +58,7 @@ class Purpose(IntEnum):
     UPLOAD = 31  # by round
     AUDIT = 32  # once: coins of canaries and planted phones
     DEVICE_NOISE = 33  # by round: the noise that a phone adds to its own report
+    POISONING = 40  # once: who is poisoned; by round: what is sent at random (`signals.poisoning`)
 
 
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:

@@ -35,6 +35,7 @@ LABELS: dict[str, str] = {
     "epsilon": "proved",
     "secure_sum": "measured",
     "audit": "measured",
+    "poisoned": "measured",
     "verified_devices": "measured",
     "timing": "measured",
 }
@@ -104,6 +105,8 @@ RoundRow = TypedDict(
         "energy_mj_per_participant": NotRequired[float | None],
         "wall_s": float,
         "missing": NotRequired[int],
+        "poisoned": NotRequired[int],
+        "poisoned_norm_share": NotRequired[float | None],
     },
 )
 
@@ -333,6 +336,20 @@ class AuditRow(TypedDict):
     noise: list[NoiseTestRow]
     exposure: ExposureRow | None
     wall_s: float
+
+
+class PoisonedRow(TypedDict):
+    """What poisoned phones sent in a run (`fedbert.signals.poisoning`), as only its simulator knows."""
+
+    share: float
+    attack: str
+    factor: float
+    coordinate_bound: float | None
+    largest_coordinate: float
+    coordinate_bits: int
+    reports: int
+    norm_share: float | None
+    rounds_held: int
 
 
 class VerifiedRow(TypedDict):
@@ -583,6 +600,7 @@ class RunResult(Underway):
     memory_histogram: dict[str, list[float]]
     secure_sum: SecureSumRow
     audit: NotRequired[AuditRow]
+    poisoned: NotRequired[PoisonedRow]
     traffic: TrafficRow
     verified_devices: NotRequired[list[VerifiedRow]]
     totals: TotalsRow

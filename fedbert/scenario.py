@@ -36,6 +36,9 @@ MAX_DEVICES = 100_000_000
 NO_EPSILON = "none"
 """What stands in place of an epsilon for a run without privacy, in flags and files."""
 
+Attack = Literal["boost", "flip", "random", "stuck"]
+"""What poisoned phones send (`fedbert.signals.poisoning`)."""
+
 
 class Scenario(Settings):
     """The simulated fleet, world, model, federation and privacy. The same scenario gives the same run."""
@@ -163,6 +166,27 @@ class Scenario(Settings):
         default="quick", description="how a private run is attacked when it is over, to check its proof"
     )
 
+    poisoned: float = Field(
+        default=0.0, ge=0, le=1, description="share of the phones that lie or break in what they send"
+    )
+    attack: Attack | None = Field(
+        default=None,
+        description="what these send: their own report made longer (the default), the same with its sign "
+        "turned, random signs, or one stuck value",
+    )
+    attack_factor: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        description="length of what these send, in clip norms; default: 30",
+    )
+    coordinate_bound: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="largest coordinate of a report that is taken as proved, honest or not; default: none is",
+    )
+
     release_every: int = Field(default=3, ge=1, description="rounds between two releases to devices")
     control_share: float = Field(
         default=0.05, ge=0, le=0.5, description="share of devices that stay on release 0, for comparison"
@@ -248,6 +272,11 @@ class Scenario(Settings):
                 f"budget(={self.budget!r}) must come with an epsilon, from which the noise is made; "
                 "add --epsilon"
             )
+        for key in ("attack", "attack_factor"):
+            if not self.poisoned and (value := getattr(self, key)) is not None:
+                raise ValueError(
+                    f"{key}(={value!r}) must come with the share of the phones that send it; add --poisoned"
+                )
         if self.availability_trace is not None and self.availability != "default":
             raise ValueError(
                 f"availability(={self.availability!r}) must be left out with an availability_trace; "
@@ -413,6 +442,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "privacy": (
         *("epsilon", "delta", "mechanism", "mode", "budget", "sampling_probability", "over_selection"),
         *("clip_norm", "min_reports", "noise_cohort", "noise_seed", "audit"),
+        *("poisoned", "attack", "attack_factor", "coordinate_bound"),
     ),
     "computing": (
         *("backend", "ray_address", "shards", "lost_shards", "shard_timeout_s", "signing_key", "cache"),

@@ -34,6 +34,9 @@ LEAST_REPORTS = 2
 GATHERED = "gathered: opened as one sum with later rounds"
 """What the server is told of a round whose sum waits."""
 
+BEYOND_REACH = "held: the sum is out of the reach of its clipped reports"
+"""What the server is told of a round with phones that lie too much."""
+
 SURVIVORS = 2 / 3
 """Share of the shards that must answer for a round to be opened; a third may drop (Bonawitz et al. 2017)."""
 
@@ -82,6 +85,10 @@ class Refusal:
 
 class Aggregator:
     """The aggregator of one run; its secret and the noise's seed never leave it."""
+
+    names_shards: bool = True
+    """Whether a shard is to blame for a sum that cannot be. Where phones lie it is not, and the round is
+    held: in a deployment each phone masks its own vector, and none can be looked at alone."""
 
     def __init__(
         self,
@@ -158,6 +165,8 @@ class Aggregator:
             reported = sum(report.reported for report in kept.values())
             if self._possible(total, reported):
                 return total, reported, "", refusals
+            if not self.names_shards:
+                return None, 0, BEYOND_REACH, refusals
             found = self._culprits(round_, kept)
             if not found:
                 suspects = ", ".join(str(self._members[index].index) for index in sorted(kept))

@@ -16,6 +16,7 @@ from fedbert.federation.noised_sum import noised_sum
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
+from fedbert.federation.sums_apart import HONEST, SumsApart, sums_apart
 from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
@@ -54,6 +55,7 @@ class BlockRound:
         self.counts = dict.fromkeys(r.COHORT_KEYS, 0)
         self.reporting = np.zeros(count, np.bool_)
         self.participating = np.zeros(count, np.bool_)
+        self.apart: SumsApart | None = None
         self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
         np.add.at(truth["devices"], self.fleet.tier, 1)
 
@@ -216,8 +218,19 @@ class BlockRound:
         total = np.zeros(layout.size, np.int64)
         if sending.any():
             noisy = replace(devices, seed=self.environment.device_noise_seed)
-            total += noised_sum(self.environment, self._clicks(chosen), noisy, sending, round_)
+            if self.environment.poisoning is None:
+                total += noised_sum(self.environment, self._clicks(chosen), noisy, sending, round_)
+            else:
+                total += self._apart(chosen, sending)
+                total += mechanism.on_device(noisy, sending, round_, layout.size, layout.scale)
         return total, int(completed.sum()), int(sending.sum())
+
+    def _apart(self, chosen: NDArray[np.intp], sending: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the sum `[size]` of what `chosen` send where some lie; others of `sending` send zeros."""
+        environment = self.environment
+        self.apart = sums_apart(environment, self.phones.devices, self.order.round, chosen, self._clicks)
+        self.apart.reports[HONEST] += int(sending.sum()) - len(chosen)
+        return self.apart.total
 
     def _charge(self, what: str, devices: NDArray[Any], transfers: Transfers) -> None:
         """Charge `devices` the energy of their transfers, and count those."""

@@ -19,6 +19,7 @@ from fedbert.devices.fleet_shares import read_fleet
 from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact.artefact import Artefact, unpack
+from fedbert.errors import invalid
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
@@ -29,6 +30,7 @@ from fedbert.privacy.scaled import scaled
 from fedbert.recommendation.clusters import Places, places_of
 from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
 from fedbert.scenario import Scenario
+from fedbert.signals.poisoning import DEFAULT_FACTOR, Poisoning
 from fedbert.signals.report import ReportLayout, report_layout
 from fedbert.signals.signal import Signal
 
@@ -110,6 +112,17 @@ def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mecha
     return own
 
 
+def _check_bound(scenario: Scenario, mechanism: Mechanism) -> None:
+    """Raise FedbertError for a bound on coordinates that the noise of devices would break."""
+    if scenario.coordinate_bound is not None and mechanism.noise_on_device and mechanism.private:
+        raise invalid(
+            "coordinate_bound",
+            scenario.coordinate_bound,
+            f"be left out with {mechanism.name!r}, whose devices add noise that no bound holds",
+            "take a mechanism with noise on the sum, or leave the bound out",
+        )
+
+
 def load_scenario_world(scenario: Scenario) -> World:
     """Return the scenario's world: one of fedbert's, or one of the user's own file that passes its trial."""
     world = load_world(
@@ -175,6 +188,7 @@ class Environment:
         links = load_links(scenario.profiles)
         signal = load_signal(scenario, len(world.public.catalogue.texts), release_0.dim)
         mechanism = load_mechanism(scenario, noise_multiplier)
+        _check_bound(scenario, mechanism)
         return cls(
             scenario,
             world,
@@ -247,7 +261,17 @@ class Environment:
             clip_norm=self.scenario.clip_norm,
             largest_cohort=self.largest_cohort,
             device_noise=self._device_noise(),
+            coordinate_bound=self.scenario.coordinate_bound,
         )
+
+    @cached_property
+    def poisoning(self) -> Poisoning | None:
+        """Which phones lie and what they send; None where none does."""
+        scenario = self.scenario
+        if not scenario.poisoned:
+            return None
+        factor = DEFAULT_FACTOR if scenario.attack_factor is None else scenario.attack_factor
+        return Poisoning(scenario.poisoned, scenario.attack or "boost", factor)
 
     def _device_noise(self) -> float:
         """Return the most that devices' own noise adds to a coordinate of a sum, but once in 1e32."""

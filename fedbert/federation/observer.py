@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedbert.federation import shard_report as r
 from fedbert.federation.protocol import Arrays
+from fedbert.federation.sums_apart import SumsApart
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class RoundTruth:
     """Devices of shards that gave no answer: they are in no other figure of the round."""
     arms_differ: bool = False
     """Whether a treated device had another release than 0 when the round began."""
+    apart: SumsApart | None = None
+    """What honest and what poisoned phones sent; None where none is poisoned."""
 
     def counts(self) -> dict[str, int]:
         """Return the counts by their names (`report.COHORT_KEYS`)."""
@@ -31,12 +34,17 @@ class RoundTruth:
 
 
 def observe(
-    round_: int, truth: Arrays, installed: NDArray[np.int64], missing: int, arms_differ: bool = False
+    round_: int,
+    truth: Arrays,
+    installed: NDArray[np.int64],
+    missing: int,
+    arms_differ: bool = False,
+    apart: SumsApart | None = None,
 ) -> RoundTruth:
     """Return the truth of a round; `installed` counts devices without a release, and on each."""
     names = ["none", *(str(number) for number in range(len(installed) - 1))]
     shares = {name: int(count) for name, count in zip(names, installed, strict=True) if count}
-    return RoundTruth(round_, truth, shares, missing, arms_differ)
+    return RoundTruth(round_, truth, shares, missing, arms_differ, apart)
 
 
 def add_truth(totals: Arrays, seen: RoundTruth) -> Arrays:

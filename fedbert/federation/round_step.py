@@ -20,6 +20,7 @@ from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate
 from fedbert.federation.session import Session, release_arrays
 from fedbert.federation.shard import MaskCheck
+from fedbert.federation.sums_apart import SumsApart, both
 from fedbert.privacy.secure_sum import MaskKeys
 
 
@@ -45,12 +46,14 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     masked: dict[int, MaskedReport] = {}
     # Held until the sum is opened, since the aggregator may refuse a shard; small, as most of it is zeros.
     truths: dict[int, tuple[r.SparseArrays, NDArray[np.int64]]] = {}
+    apart: SumsApart | None = None
     checks: list[MaskCheck] = []
     with run.timed("devices"):
         for member, answer in answers(run, state, order, keep):
             server = answer.report.server
             masked[member.index] = MaskedReport(server["signal"], int(server["reported"][0]))
             truths[member.index] = r.sparse(answer.report.truth), server["installed"]
+            apart = both(apart, answer.report.apart)
             checks += [answer.check] if answer.check else []
     left_out = {member.index for member in run.exchange.lost}
     sums, held, aggregator = None, "", state.aggregator
@@ -73,7 +76,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     missing = sum(member.count for member in run.exchange.members if member.index in left_out)
     # [0] counts devices without a release, [1] those on release 0: any other must be out on a phone.
     arms_differ = bool(state.server.installed[2:].any())
-    seen = observe(round_, truth, installed, missing, arms_differ)
+    seen = observe(round_, truth, installed, missing, arms_differ, apart)
     with run.timed("server"):
         server_state, update = run.server.finish(state.server, order, installed, sums, held)
     row = round_row(run.scenario, seen, update, time.perf_counter() - started)

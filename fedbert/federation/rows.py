@@ -10,6 +10,7 @@ from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import participant_energy
 from fedbert.federation.observer import RoundTruth
 from fedbert.federation.server import RoundUpdate
+from fedbert.federation.sums_apart import POISONED
 from fedbert.recommendation.metrics import all_metrics, cluster_interval
 from fedbert.results import METRICS, OUTCOMES, Metrics, RoundRow
 from fedbert.scenario import Scenario
@@ -89,4 +90,7 @@ def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s
     }
     if truth.missing:
         row["missing"] = truth.missing
+    if truth.apart is not None:
+        row["poisoned"] = int(truth.apart.reports[POISONED])
+        row["poisoned_norm_share"] = truth.apart.poisoned_norm_share
     return cast(RoundRow, row)

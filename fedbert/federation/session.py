@@ -150,6 +150,7 @@ class Session:
             largest_cohort=self.environment.largest_cohort,
             devices=self.scenario.devices,
         )
+        self._aggregator.names_shards = self.environment.poisoning is None
 
     def start(
         self,

@@ -21,6 +21,7 @@ from fedbert.federation.environment import Environment
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
+from fedbert.federation.sums_apart import SumsApart
 from fedbert.privacy.secure_sum import (
     KEY_BYTES,
     deal_keys,
@@ -101,6 +102,8 @@ class Shard:
         reported = completed = 0
         wanted = self.scenario.verify_masks if order_.round == MASK_CHECK_ROUND else 0
         sampled: list[NDArray[np.int64]] = []
+        lying = self.environment.poisoning is not None and order_.round > 0
+        apart = SumsApart.empty(len(signal)) if lying else None
         for rows, phones in self.blocks():
             part = BlockRound(phones, rows, state, order_, releases, truth)
             part.sessions(Kind.EVALUATION)
@@ -109,6 +112,8 @@ class Shard:
                 continue
             part.sessions(Kind.LEARNING)
             part_signal, part_completed, part_reported = part.contribute()
+            if apart is not None and part.apart is not None:
+                apart.add(part.apart)
             signal += part_signal
             completed += part_completed
             reported += part_reported
@@ -124,7 +129,7 @@ class Shard:
             "installed": state.installed_counts(order_.newest_release),
         }
         check = check_masks(np.concatenate(sampled)) if sampled else None
-        return r.ShardReport(server, truth), check
+        return r.ShardReport(server, truth, apart), check
 
 
 def check_masks(dense: NDArray[np.int64]) -> MaskCheck:

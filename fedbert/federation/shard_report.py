@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
 from fedbert.federation.protocol import Arrays
+from fedbert.federation.sums_apart import SumsApart
 from fedbert.recommendation.clusters import Places
 from fedbert.recommendation.sessions import MAX_SLOTS
 from fedbert.results import CANDIDATES, OUTCOMES, TIERS
@@ -215,11 +216,16 @@ class ShardReport:
 
     server: Arrays
     truth: Arrays
+    apart: SumsApart | None = None
+    """More of the truth, in rounds in which poisoned phones may send."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return both parts under prefixed names, for the wire."""
-        return {f"server.{name}": array for name, array in self.server.items()} | {
-            f"truth.{name}": array for name, array in self.truth.items()
+        """Return all parts under prefixed names, for the wire."""
+        apart = {} if self.apart is None else self.apart.arrays()
+        return {
+            **{f"server.{name}": array for name, array in self.server.items()},
+            **{f"truth.{name}": array for name, array in self.truth.items()},
+            **apart,
         }
 
     @classmethod
@@ -229,6 +235,8 @@ class ShardReport:
         Raises FedbertError if one is missing, unknown, of another type or shape, or holds a value that no
         fleet can reach.
         """
+        arrays = dict(arrays)
+        apart = SumsApart.taken_from(arrays)
         sizes = [arrays.get(f"truth.{name}_sessions") for name in ("text", "user")]
         places = Places(*(len(each) if each is not None and each.ndim else 0 for each in sizes))
         # Before anything is made in that size: a short answer must not ask for much memory.
@@ -256,6 +264,7 @@ class ShardReport:
         return cls(
             {name: arrays[f"server.{name}"] for name in SERVER_PART},
             {name: arrays[f"truth.{name}"] for name in truth},
+            apart,
         )
 
     def check(self, devices: int, size: int, releases: int, places: Places) -> None:
@@ -289,3 +298,5 @@ class ShardReport:
         counts = truth["counts"][:_COHORT_AT_MOST_ONE]
         if counts.max() > devices or int(truth["counts"][COHORT_KEYS.index("reported")]) != reported:
             raise _refused("truth.counts", f"be of {devices} devices, {reported} of which reported")
+        if self.apart is not None:
+            self.apart.check(reported, size)

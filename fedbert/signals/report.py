@@ -28,19 +28,27 @@ _ROUNDING = 1 + 1e-9
 _BLOCK_VALUES = 2_000_000
 """Most numbers of text vectors gathered at a time, so that memory does not grow with the fleet."""
 
+DENSE_DEVICES = 64
+"""Devices whose whole vectors are held at a time, where they must be: some 200 kB each."""
+
+_LARGEST_INTEGER = 2**31 - 1
+"""Of a signed 32-bit coordinate: all that masks enforce."""
+
 
 @dataclass(frozen=True)
 class ReportLayout:
     """Where each number stands in a device's vector, and its bound: ``[signal | RANK_BINS ranks x gamma]``.
 
     The vector's norm is at most `clip_norm`; it travels as integers in steps of 1 / `scale`. `gamma` is a
-    multiple of `UNIT`.
+    multiple of `UNIT`. With a `coordinate_bound` no coordinate is further from 0 than that, by proof; without
+    one (None) the encoding alone bounds what a phone that lies can send.
     """
 
     signal: Layout
     gamma: float
     clip_norm: float
     scale: float
+    coordinate_bound: float | None = None
 
     @property
     def size(self) -> int:
@@ -51,6 +59,13 @@ class ReportLayout:
     def bytes_up(self) -> int:
         """Bytes of the masked vector that travels: four per coordinate, whatever the device clicked."""
         return self.size * _BYTES_PER_COORDINATE
+
+    @property
+    def largest_integer(self) -> int:
+        """The furthest from 0 that a coordinate can travel, whoever sends it."""
+        if self.coordinate_bound is None:
+            return _LARGEST_INTEGER
+        return min(int(self.coordinate_bound * self.scale), _LARGEST_INTEGER)
 
     def split(self, total: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the parts of a sum `[size]`: of the signal, and of the histogram of ranks."""
@@ -66,16 +81,21 @@ def report_layout(
     largest_cohort: int,
     gamma: float = RANK_WEIGHT,
     device_noise: float = 0.0,
+    coordinate_bound: float | None = None,
 ) -> ReportLayout:
     """Return the layout of reports that carry `signal`; a sum of `largest_cohort` of them cannot wrap.
 
     `device_noise` is the most that the noise of that many devices adds to a coordinate, 0 if they add none.
-    `gamma` (0 to 100) is rounded to steps of `UNIT`. Raises FedbertError for a value out of range.
+    `gamma` (0 to 100) is rounded to steps of `UNIT`. `coordinate_bound` (> 0) is rounded down to steps of
+    1 / scale; None is none. Raises FedbertError for a value out of range.
     """
     if not 0 <= gamma <= 100:
         raise invalid("gamma", gamma, "be >= 0 and <= 100")
     scale = fixed_point_scale(clip_norm, largest_cohort, device_noise)
-    return ReportLayout(signal, round(gamma / UNIT) * UNIT, clip_norm, scale)
+    if coordinate_bound is not None and not coordinate_bound * scale >= 1:
+        rule = f"be >= {1 / scale:g}, one step of the sum's fixed point"
+        raise invalid("coordinate_bound", coordinate_bound, rule, "raise it, or leave it out")
+    return ReportLayout(signal, round(gamma / UNIT) * UNIT, clip_norm, scale, coordinate_bound)
 
 
 def _parts(
@@ -97,8 +117,15 @@ def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[
     devices, count = clicks.item.shape
     if count == 0:
         return total
+    bounded = layout.coordinate_bound is not None
     block = max(1, _BLOCK_VALUES // (count * max(clicks.vectors.shape[1], count)))
+    if bounded:
+        block = min(block, DENSE_DEVICES)
     for start in range(0, devices, block):
+        if bounded:
+            # A bound on a coordinate acts on whole vectors: their sum alone does not show what it takes off.
+            total += dense_reports(signal, layout, clicks.take(slice(start, start + block))).sum(axis=0)
+            continue
         own, ranks, factors = _parts(signal, layout, clicks.take(slice(start, start + block)))
         of_signal, of_ranks = layout.split(total)
         of_signal += own.sum(factors)
@@ -110,8 +137,14 @@ def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[
 
 
 def dense_reports(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[np.int64]:
-    """Return the clipped integer vectors `[device, size]` that a few devices send."""
+    """Return the clipped integer vectors `[device, size]` that a few devices send.
+
+    Where a coordinate is bounded, an honest device takes off what is beyond: its vector would be refused.
+    """
     if clicks.item.shape[1] == 0:
         return np.zeros((len(clicks.item), layout.size), np.int64)
     own, ranks, factors = _parts(signal, layout, clicks)
-    return np.concatenate([own.dense(factors), ranks.dense(factors)], axis=1)
+    dense = np.concatenate([own.dense(factors), ranks.dense(factors)], axis=1)
+    if layout.coordinate_bound is None:
+        return dense
+    return np.asarray(np.clip(dense, -layout.largest_integer, layout.largest_integer))

@@ -95,6 +95,9 @@ def run(
         need_linux("verify_devices", execution.verify_devices)
     if execution.signing_key is not None:
         _check_key(execution.signing_key, deployed=grid is not None)
+    if grid is not None and scenario.poisoned:
+        rule = "be 0 in a deployment: what honest and poisoned phones send would be told apart there"
+        raise invalid("poisoned", scenario.poisoned, rule, "simulate it (docs/privacy.md)")
     progress = progress or Quiet()
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()

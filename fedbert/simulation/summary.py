@@ -37,6 +37,7 @@ from fedbert.results import (
 )
 from fedbert.scenario import Scenario, anchored
 from fedbert.simulation.budget import overspent
+from fedbert.simulation.poisoned_row import poisoned_row
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.simulation.quality_rows import compared, comparison_rows, findings, gap_row
 from fedbert.simulation.world_facts import world_facts
@@ -234,6 +235,8 @@ def summarise(
         "wall_s": wall_s,
         "peak_memory_bytes": peak_memory_bytes(),
     }
+    if (lies := poisoned_row(environment, rows)) is not None:
+        result["poisoned"] = lies
     if ended and finished:
         result["ended"] = ended
     return result, device_sample(environment)

@@ -194,9 +194,10 @@ def _frames(run_folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def test_tables_are_described(run_folder: Path) -> None:
-    """Every column of the tables is described with its type; every description but that of devices which
-    give no answer is of a column of theirs.
+    """Every column of the tables is described with its type; every description but those of devices which
+    give no answer, and of poisoned phones, is of a column of theirs.
     """
+    absent = {"missing", "poisoned", "poisoned_norm_share"}
     for name, table in _frames(run_folder).items():
         columns = file_named(name).columns
         values = [
@@ -205,7 +206,7 @@ def test_tables_are_described(run_folder: Path) -> None:
             for value in [*table[column].dropna().tolist(), *([None] if table[column].isna().any() else [])]
         ]
         assert (name, _wrong(columns, values)) == (name, [])
-        assert set(_never(columns, ((column,) for column in table))) <= {"missing"}
+        assert set(_never(columns, ((column,) for column in table))) <= absent
     assert file_named("frontier.csv").columns == file_named("frontier.parquet").columns
 
 

@@ -9,6 +9,7 @@ from fedbert.reporting.run import (
     energy,
     fleet,
     latency_and_memory,
+    poisoned,
     privacy,
     provenance,
     quality,
@@ -25,6 +26,9 @@ def _alerts(result: RunResult) -> list[str]:
     fault = audit.fault_alert(result)
     if fault is not None:
         alerts.append(fault)
+    lies = poisoned.alert(result)
+    if lies is not None:
+        alerts.append(lies)
     if not sentences.finished(result):
         alerts.append(
             alert_html(
@@ -71,6 +75,7 @@ def render_report(result: RunResult) -> str:
         device_errors_section(result.get("device_errors")),
         privacy.privacy(result),
         audit.audit(result),
+        poisoned.poisoned(result),
         privacy.secure_sum(result),
         fleet.shards(result),
         server.releases(result),

@@ -38,13 +38,22 @@ def bound_sentence(row: PoisonedRow) -> str:
 
 def sum_sentence(result: RunResult, row: PoisonedRow) -> str:
     """Return what the lies came to in the sums."""
-    of_all = f"{row['reports']:,} of {result['totals'].get('reports', 0):,} reports were poisoned"
+    reports = sum(each["reported"] for each in result["rounds"] if "poisoned" in each)
+    of_all = f"{row['reports']:,} of {reports:,} reports were poisoned"
     share = "" if row["norm_share"] is None else f", with {text.percent(row['norm_share'])} of the sums' norm"
     held = row["rounds_held"]
     if not held:
         return f"{of_all}{share}."
     rounds = "1 round was" if held == 1 else f"{held} rounds were"
     return f"{of_all}{share}. {rounds} held: no clipped reports add up to such a sum."
+
+
+def all_sentences(result: RunResult) -> str:
+    """Return who lies, what bounds it and what it came to; empty where no phone lies."""
+    row = result.get("poisoned")
+    if row is None:
+        return ""
+    return " ".join((lies_sentence(row), bound_sentence(row), sum_sentence(result, row)))
 
 
 def alert(result: RunResult) -> str | None:
@@ -55,8 +64,7 @@ def alert(result: RunResult) -> str | None:
 
 def poisoned(result: RunResult) -> Section | None:
     """What poisoned phones sent, by round; None where none is poisoned."""
-    row = result.get("poisoned")
-    if row is None:
+    if "poisoned" not in result:
         return None
     rounds: list[list[Cell]] = [
         [each["round"], each["reported"], each["poisoned"], _percent(each.get("poisoned_norm_share"))]
@@ -76,7 +84,7 @@ def poisoned(result: RunResult) -> Section | None:
         None,
         panels_html(panel),
         WHAT_IT_IS,
-        " ".join((lies_sentence(row), bound_sentence(row), sum_sentence(result, row))),
+        all_sentences(result),
     )
 
 

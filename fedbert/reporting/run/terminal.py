@@ -10,7 +10,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import audit, epsilons, sentences
+from fedbert.reporting.run import audit, epsilons, poisoned, sentences
 from fedbert.results import RunResult, is_private
 
 
@@ -51,6 +51,9 @@ def print_summary(
     missing = sentences.missing_sentence(result)
     if missing:
         console.print(missing, style="bold red")
+    lies = poisoned.all_sentences(result)
+    if lies:
+        console.print(lies, style="bold red")
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         console.print(left_out)

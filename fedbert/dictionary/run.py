@@ -106,7 +106,7 @@ privacy.bounds[].delta | float | | setting | chance that the bound does not hold
 privacy.statement | text | | proved | all of it in one line
 privacy.sampler | text? | | setting | how a cohort is drawn, in results of before mechanisms said so
 privacy.sampling_probability | float | | setting | chance that a device of the fleet joins a round
-privacy.noise_multiplier | float? | | proved | deviation of the noise over the clip norm; in mode local that on one report
+privacy.noise_multiplier | float? | | proved | deviation of the noise over the clip norm; local: on one report
 privacy.clip_norm | float | | setting | largest norm of one device's signal
 privacy.delta | float | | setting | chance that the guarantee does not hold
 privacy.epsilon | float? | | proved | against who sees releases and noisy sums; null: not private

@@ -46,6 +46,8 @@ participants | int? | devices | modelled | devices that tried to send a signal
 energy_mj_per_participant | float? | mJ | modelled | all they spent in the round, mean over participants
 wall_s | float | s | measured | time to compute the round
 missing | int? | devices | measured | devices of shards that gave no answer; only where there were any
+poisoned | int? | reports | modelled | of the reported: from poisoned phones; only with poisoned
+poisoned_norm_share | float? | share | measured | norm of their sum over that of both sums; null: nothing sent
 """
 
 ROUND = f"""
@@ -222,6 +224,18 @@ audit.exposure.texts | float? | share | measured | clicked texts that were named
 audit.wall_s | float? | s | measured | time of the audit
 """
 
+_POISONED = """
+poisoned.share | float? | share | setting | chance that a phone of the fleet is poisoned
+poisoned.attack | text? | | setting | what poisoned phones send: boost, flip, random or stuck
+poisoned.factor | float? | | setting | its length over the clip norm
+poisoned.coordinate_bound | float? | | setting | largest coordinate that is taken as proved; null: none is
+poisoned.largest_coordinate | float? | | setting | the furthest from 0 that a coordinate can travel
+poisoned.coordinate_bits | int? | bits | setting | a coordinate's range in bits: as proved, or the ring's 32
+poisoned.reports | int? | reports | modelled | reports of poisoned phones, all rounds
+poisoned.norm_share | float? | share | measured | norm of their sum over that of both sums, mean over rounds
+poisoned.rounds_held | int? | rounds | measured | rounds held since their sum could not be that of its reports
+"""
+
 _VERIFIED = """
 verified_devices[].device | int? | | record | number of the device; null: a budget drawn from the profile
 verified_devices[].profile | text | | record | class of phone
@@ -351,6 +365,7 @@ secure_sum.devices_per_shard | int | devices | setting | devices whose masks wer
 secure_sum.dropped | text | | record | share of them that dropped out on purpose
 secure_sum.equal | bool? | | measured | whether masked and plain sums were equal; null: no two phones reported
 {_AUDIT.strip()}
+{_POISONED.strip()}
 traffic.bytes_per_report | int | bytes | measured | size of one report
 traffic.bytes_per_release | int | bytes | measured | size of one release
 traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds

@@ -49,6 +49,12 @@ TIERS: tuple[str, ...] = get_args(Tier)
 OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
 """Names of what came of a session; as a number an index into this (`devices.cost_model.Outcome`)."""
 
+ROUND_ENDS = ("done", "late", "interrupted", "lost")
+"""How a round ends for a device that was asked; as a number an index into this (`devices.round_end`)."""
+
+ROUND_PARTS = ("download", "work", "upload")
+"""What a device's time in a round goes to."""
+
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 
 ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
@@ -104,6 +110,10 @@ RoundRow = TypedDict(
         "energy_mj_per_participant": NotRequired[float | None],
         "wall_s": float,
         "missing": NotRequired[int],
+        "round_s": NotRequired[float],
+        "late": NotRequired[int],
+        "interrupted": NotRequired[int],
+        "lost": NotRequired[int],
     },
 )
 
@@ -126,6 +136,8 @@ class TierRow(TypedDict):
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float
+    round_ends: NotRequired[dict[str, int]]
+    round_s_by: NotRequired[dict[str, float]]
 
 
 class HourRow(TypedDict):

@@ -21,6 +21,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact, unpack
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
+from fedbert.privacy.displacement import REACH, check_displacement
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
 from fedbert.privacy.scaled import scaled
@@ -77,6 +78,7 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
     With a `noise_cohort` its bounds are those of so many phones, and its noise is scaled to the run's.
     """
     made = _load_mechanism(scenario, noise_multiplier)
+    check_displacement(made, scenario.target_reports)
     return scaled(made, scenario.devices, scenario.noise_cohort)
 
 
@@ -91,6 +93,7 @@ def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mecha
         rounds_per_day=scenario.rounds_per_day,
         devices=scenario.protected_devices,
         noise_multiplier=noise_multiplier,
+        reach=1.0 if scenario.target_reports is None else REACH,
     )
     if scenario.mechanism in MECHANISMS:
         known: Mechanism = kind.make(settings)
@@ -201,6 +204,11 @@ class Environment:
     def text_tokens(self) -> NDArray[np.int64]:
         """Tokens of each private text, `[text]`; all releases share one vocabulary."""
         return self._counts[0][0]
+
+    @cached_property
+    def mean_text_tokens(self) -> float:
+        """Mean tokens of a private text."""
+        return float(self.text_tokens.mean())
 
     @cached_property
     def catalogue_tokens(self) -> int:

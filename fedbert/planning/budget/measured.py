@@ -64,7 +64,15 @@ def _scenario(folder: Path) -> Scenario:
             f"be the folder of a finished trade-off grid ({GRID_FILE} and {FRONTIER}.parquet)",
             "run `fedbert tradeoff` to its end",
         )
-    return build(read_toml(folder / GRID_FILE))[0]
+    scenario = build(read_toml(folder / GRID_FILE))[0]
+    if scenario.clocked:
+        raise invalid(
+            "frontier",
+            str(folder),
+            "be of rounds that take every report, and these close by the clock",
+            "run the grid without round_deadline_s and target_reports",
+        )
+    return scenario
 
 
 def _refuse_other(folder: Path, first: Scenario, other_folder: Path, other: Scenario) -> None:

@@ -54,7 +54,9 @@ class Purpose(IntEnum):
     SKETCH = 27  # once, the same in every run
     SAMPLE = 28  # of texts
     TRACE = 29  # once: whose trace a device takes
-    PARTICIPATION = 30  # by round: its devices (even), the round itself (odd) (`devices.fitting`)
+    PARTICIPATION = (
+        30  # by round: its devices (even), the round itself (odd) (`devices.fitting`, `round_clock`)
+    )
     UPLOAD = 31  # by round
     AUDIT = 32  # once: coins of canaries and planted phones
     DEVICE_NOISE = 33  # by round: the noise that a phone adds to its own report

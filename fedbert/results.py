@@ -50,6 +50,12 @@ TIERS: tuple[str, ...] = get_args(Tier)
 OUTCOMES = ("scored", "too_slow", "out_of_memory", "no_release")
 """Names of what came of a session; as a number an index into this (`devices.cost_model.Outcome`)."""
 
+ROUND_ENDS = ("done", "late", "interrupted", "lost")
+"""How a round ends for a device that was asked; as a number an index into this (`devices.round_end`)."""
+
+ROUND_PARTS = ("download", "work", "upload")
+"""What a device's time in a round goes to."""
+
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 
 ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
@@ -107,6 +113,10 @@ RoundRow = TypedDict(
         "missing": NotRequired[int],
         "poisoned": NotRequired[int],
         "poisoned_norm_share": NotRequired[float | None],
+        "round_s": NotRequired[float],
+        "late": NotRequired[int],
+        "interrupted": NotRequired[int],
+        "lost": NotRequired[int],
     },
 )
 
@@ -129,6 +139,8 @@ class TierRow(TypedDict):
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float
+    round_ends: NotRequired[dict[str, int]]
+    round_s_by: NotRequired[dict[str, float]]
 
 
 class HourRow(TypedDict):

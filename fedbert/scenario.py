@@ -29,7 +29,7 @@ from fedbert.parts import (
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
 from fedbert.settings import Settings
-from fedbert.units import HOURS_PER_DAY
+from fedbert.units import HOURS_PER_DAY, S_PER_HOUR
 
 MAX_DEVICES = 100_000_000
 
@@ -148,6 +148,16 @@ class Scenario(Settings):
         "never more than one round of the day",
     )
     over_selection: float = Field(default=1.0, ge=1, le=10, description="factor on the sampling probability")
+    round_deadline_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="seconds after which a round takes no more reports; default: the whole round",
+    )
+    target_reports: int | None = Field(
+        default=None,
+        ge=2,
+        description="reports with which a round closes, the first that come; default: all are taken",
+    )
     noise_cohort: int | None = Field(
         default=None,
         ge=1,
@@ -237,6 +247,21 @@ class Scenario(Settings):
         return self
 
     @model_validator(mode="after")
+    def _closing(self) -> Self:
+        window_s = self.round_hours * S_PER_HOUR
+        if self.round_deadline_s is not None and self.round_deadline_s > window_s:
+            raise ValueError(
+                f"round_deadline_s(={self.round_deadline_s:g}) must be <= a round (= {window_s:g} s); lower "
+                "it, or raise round_hours"
+            )
+        if self.target_reports is not None and self.noise_cohort is not None:
+            raise ValueError(
+                f"noise_cohort(={self.noise_cohort}) must be left out with target_reports: a round of "
+                f"{self.target_reports} reports has no more of them in a larger fleet"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known(self) -> Self:
         for key, known in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
             value = getattr(self, key)
@@ -313,6 +338,16 @@ class Scenario(Settings):
     def cohort_probability(self) -> float:
         """The accounted sampling probability q of a round: over-selection raises it."""
         return self.sampling_probability * self.over_selection
+
+    @property
+    def clocked(self) -> bool:
+        """Whether rounds close by the clock: at a deadline, or with a number of reports."""
+        return self.round_deadline_s is not None or self.target_reports is not None
+
+    @property
+    def effective_deadline_s(self) -> float:
+        """Seconds after which a round takes no more reports: at most the round."""
+        return self.round_deadline_s or self.round_hours * S_PER_HOUR
 
     @property
     def effective_delta(self) -> float:
@@ -437,7 +472,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "federation": (
         *("rounds", "round_hours", "seed", "signal", "clicks_per_report", "release_every", "control_share"),
-        *("pooled_bound", "verify_masks"),
+        *("round_deadline_s", "target_reports", "pooled_bound", "verify_masks"),
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "mode", "budget", "sampling_probability", "over_selection"),

@@ -49,6 +49,29 @@ def heed_ctrl_c() -> None:
         (("--world", "interactions", "--items", "no.csv", "--interactions", "no.csv"), "no.csv"),
         (("--availability-trace", "no.csv"), "availability_trace(='no.csv') must be a file; check the path"),
         (("--config", "no.toml"), "config(='no.toml') must exist"),
+        (("--round-deadline-s", "0"), "round_deadline_s(='0') must be greater than 0"),
+        (("--round-deadline-s", "7201"), "round_deadline_s(=7201) must be <= a round (= 7200 s); lower it"),
+        (
+            ("--round-deadline-s", "0.01", "--devices", "300"),
+            "what the fastest of 300 phones needs to report; raise it",
+        ),
+        (("--target-reports", "1"), "target_reports(='1') must be greater than or equal to 2"),
+        (
+            ("--target-reports", "1001", "--mechanism", "poisson"),
+            "target_reports(=1001) must be <= the cohort of a round, 1,000 of 10,000 devices; lower it",
+        ),
+        (
+            ("--target-reports", "9", "--mechanism", "correlated"),
+            "target_reports(=9) must be >= min_reports (= 10): every round would be held; raise it",
+        ),
+        (
+            ("--target-reports", "50", "--mechanism", "allocated", "--epsilon", "2"),
+            "target_reports(=50) has no account in mechanism 'allocated', Allocated",
+        ),
+        (
+            ("--target-reports", "50", "--epsilon", "2", "--noise-cohort", "1000000"),
+            "noise_cohort(=1000000) must be left out with target_reports",
+        ),
     ],
 )
 def test_wrong_flags(

@@ -24,8 +24,8 @@ Model = Literal["default", "always"]
 
 LATE = 0.02
 """Chance that a report which is sent comes after the end of its window (assumed). Nothing to do with the 22 %
-that Bonawitz et al. reject as late: those follow from a first-come cut-off (`participation.py`), which a
-private sum over Poisson-sampled devices must not have."""
+that Bonawitz et al. reject as late: those follow from a first-come cut-off, as a round with a clock has
+(`federation/round_clock.py`); by the clock nobody is late by chance."""
 
 # Uniform numbers a device and round: the moment, top-up, Wi-Fi, idleness, connection.
 _MOMENTS = 5

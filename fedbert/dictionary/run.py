@@ -48,6 +48,10 @@ wall_s | float | s | measured | time to compute the round
 missing | int? | devices | measured | devices of shards that gave no answer; only where there were any
 poisoned | int? | reports | modelled | of the reported: from poisoned phones; only with poisoned
 poisoned_norm_share | float? | share | measured | norm of their sum over that of both sums; null: nothing sent
+round_s | float? | s | modelled | from opening to closing; only where rounds close by the clock, as the next
+late | int? | devices | modelled | eligible devices whose report came too late, or whose transfer failed
+interrupted | int? | devices | modelled | eligible devices that their users took into use
+lost | int? | devices | modelled | eligible devices that were not heard of again
 """
 
 ROUND = f"""
@@ -96,6 +100,8 @@ tiers.*.install_ms | float? | ms | modelled | encoding of catalogue and history,
 tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
+tiers.*.round_ends.* | int? | devices | modelled | asked devices by how rounds ended; only with a clock
+tiers.*.round_s_by.* | float? | s | modelled | mean download, work and upload of reports that were taken
 """
 
 _PRIVACY = """

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.devices.availability import interruptions
 from fedbert.devices.cost_model import Outcome
-from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, may_upload, transfer_uniforms, upload
+from fedbert.devices.network import Transfers
 from fedbert.federation import shard_report as r
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.noised_sum import noised_sum
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
+from fedbert.federation.round_clock import Course, TakingPart, by_clock, course_of, whole_round
 from fedbert.federation.sums_apart import HONEST, SumsApart, sums_apart
 from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
@@ -176,32 +176,33 @@ class BlockRound:
 
     # -- signal -------------------------------------------------------------------------------------------
 
-    def contribute(self) -> tuple[NDArray[np.int64], int, int]:
-        """Return (sum of reports, completed devices, devices in the sum) of the block's cohort."""
+    def course(self) -> Course | None:
+        """Return the clock of the round for the block's devices; None for a round without one."""
+        if self.order.closing is None:
+            return None
+        waiting, installed = self.state.waiting[self.rows], self.state.installed[self.rows]
+        return course_of(self.phones, waiting, installed, self.order)
+
+    def _by_clock(self, course: Course) -> TakingPart:
+        """Return who takes part in a round with a clock, and take note of how it ends for each."""
+        part = by_clock(self.phones, course, self.order)
+        tier, done = self.fleet.tier, part.completed
+        np.add.at(self.truth["round_ends"], (tier[part.eligible], part.ends[part.eligible]), 1)
+        for column, spent_ms in enumerate((course.download_ms, course.work_ms, course.upload_ms)):
+            _add_by_tier(self.truth["round_us"][:, column], tier[done], spent_ms[done])
+        return part
+
+    def contribute(self, course: Course | None = None) -> tuple[NDArray[np.int64], int, int]:
+        """Return (sum of reports, completed devices, devices with clicks in it) of the block's cohort."""
         round_, devices = self.order.round, self.phones.devices
         mechanism, layout = self.environment.mechanism, self.environment.layout
         waiting = self.state.waiting[self.rows]
-        joined = mechanism.joins(devices, round_)
-        # Until its sum is opened, a device that could not report may still do so: it is in the sum once.
-        if round_ > 1 and not mechanism.gathered(round_ - 1):
-            joined |= waiting
-        state = self.phones.availability(round_)
-        eligible = joined & may_upload(state, self.scenario.metered)
-        completed = eligible & ~interruptions(devices, round_, self.scenario.availability)
-        uploading = np.flatnonzero(completed)
-        sent = upload(
-            self.environment.links,
-            self.phones.network.take(uploading),
-            state.unmetered[uploading],
-            layout.bytes_up,
-            transfer_uniforms(devices, Purpose.UPLOAD, round_)[uploading],
-            UPLOAD_DEADLINE_MS,
-        )
-        completed[uploading] = sent.succeeded
+        part = whole_round(self.phones, waiting, round_) if course is None else self._by_clock(course)
+        joined, eligible, completed = part.joined, part.eligible, part.completed
         # By what traffic shows alone: who waits must say nothing of clicks.
-        waiting[:] = joined & ~completed
-        self._charge("upload", uploading, sent)
-        self.participating[uploading] = True
+        waiting[:] = joined & ~completed & ~part.pushed_out
+        self._charge("upload", part.sending, part.sent)
+        self.participating[part.sending] = True
         installed = self.state.installed[self.rows]
         clicked = (self.state.item[self.rows, self._newest] >= 0).any(axis=1)
         self.reporting = completed & (installed == self.order.signal_release) & clicked
@@ -262,11 +263,14 @@ class BlockRound:
 
     # -- releases -----------------------------------------------------------------------------------------
 
-    def fetch(self) -> None:
+    def fetch(self, course: Course | None = None) -> None:
         """Let phones fetch the newest release where they can; the control group stays on release 0."""
         installed = self.state.installed[self.rows]
-        wanted = np.where(self.control, 0, self.order.newest_release)
-        trying, got = self.phones.downloads(self.order.round, installed != wanted)
+        wanted = self.phones.wanted_release(self.order.newest_release)
+        if course is None:
+            trying, got = self.phones.downloads(self.order.round, installed != wanted)
+        else:
+            trying, got = course.fetching, course.fetched
         self._charge("download", trying, got)
         fetched = trying[got.succeeded]
         if not len(fetched):

@@ -23,6 +23,7 @@ from fedbert.errors import invalid
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
+from fedbert.privacy.displacement import REACH, check_displacement
 from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
@@ -81,6 +82,7 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
     With a `noise_cohort` its bounds are those of so many phones, and its noise is scaled to the run's.
     """
     made = _load_mechanism(scenario, noise_multiplier)
+    check_displacement(made, scenario.target_reports)
     return scaled(made, scenario.devices, scenario.noise_cohort)
 
 
@@ -95,6 +97,7 @@ def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mecha
         rounds_per_day=scenario.rounds_per_day,
         devices=scenario.protected_devices,
         noise_multiplier=noise_multiplier,
+        reach=1.0 if scenario.target_reports is None else REACH,
     )
     if scenario.mode == "local" and scenario.epsilon is not None:  # without an epsilon nobody adds noise
         return Local.make(kind, settings)
@@ -219,6 +222,11 @@ class Environment:
     def text_tokens(self) -> NDArray[np.int64]:
         """Tokens of each private text, `[text]`; all releases share one vocabulary."""
         return self._counts[0][0]
+
+    @cached_property
+    def mean_text_tokens(self) -> float:
+        """Mean tokens of a private text."""
+        return float(self.text_tokens.mean())
 
     @cached_property
     def catalogue_tokens(self) -> int:

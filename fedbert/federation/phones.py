@@ -86,6 +86,19 @@ class Phones:
             self.environment.trace,
         )
 
+    def joining(self, waiting: NDArray[np.bool_], round_: int) -> NDArray[np.bool_]:
+        """Return who joins `round_` [device]: by the mechanism's draw, or still `waiting` [device]."""
+        mechanism = self.environment.mechanism
+        joined = mechanism.joins(self.devices, round_)
+        # Until its sum is opened, a device that could not report may still do so: it is in the sum once.
+        if round_ > 1 and not mechanism.gathered(round_ - 1):
+            joined |= waiting
+        return joined
+
+    def wanted_release(self, newest: int) -> NDArray[np.int64]:
+        """Return the release that each should have, `[device]`; the control group stays on release 0."""
+        return np.where(self.control, 0, newest)
+
     def downloads(self, round_: int, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Transfers]:
         """Return which of the `wanted` [device] try to fetch a release in `round_`'s window, and how it goes.
 

@@ -14,6 +14,8 @@ from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
+from fedbert.scenario import MAX_DEVICES
+
 Arrays = dict[str, NDArray[Any]]
 
 Sign = Callable[[str, Mapping[str, NDArray[Any]]], bytes]
@@ -22,6 +24,18 @@ Sign = Callable[[str, Mapping[str, NDArray[Any]]], bytes]
 ROUND = "train.round"
 REPLAY = "evaluate.replay"
 START = "query.start"
+ARRIVALS = "query.arrivals"
+
+
+@dataclass(frozen=True)
+class Closing:
+    """When a round takes no more reports: `last_us` microseconds after its opening.
+
+    Of reports that come right then it takes those of devices up to `last_device`.
+    """
+
+    last_us: int
+    last_device: int = MAX_DEVICES
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,8 @@ class RoundOrder:
     round: int
     signal_release: int
     newest_release: int
+    closing: Closing | None = None
+    """Of a round that closes by the clock; None: it takes all reports of its window."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from fedbert.federation.checkpoint import Kept
 from fedbert.federation.exchange import Event
 from fedbert.federation.observer import add_truth, observe
 from fedbert.federation.protocol import ROUND, Arrays, Member, RoundOrder
+from fedbert.federation.round_close import closing_of_round
 from fedbert.federation.rows import round_row
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate
@@ -42,13 +43,14 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     """
     started = time.perf_counter()
     round_ = state.round + 1
-    order = run.server.order(state.server, round_)
+    announced = run.server.order(state.server, round_)
     masked: dict[int, MaskedReport] = {}
     # Held until the sum is opened, since the aggregator may refuse a shard; small, as most of it is zeros.
     truths: dict[int, tuple[r.SparseArrays, NDArray[np.int64]]] = {}
     apart: SumsApart | None = None
     checks: list[MaskCheck] = []
     with run.timed("devices"):
+        order = replace(announced, closing=closing_of_round(run, announced))
         for member, answer in answers(run, state, order, keep):
             server = answer.report.server
             masked[member.index] = MaskedReport(server["signal"], int(server["reported"][0]))
@@ -58,7 +60,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     left_out = {member.index for member in run.exchange.lost}
     sums, held, aggregator = None, "", state.aggregator
     if round_:
-        opened, refusals, aggregator = run.aggregator.open(order, masked, state.aggregator)
+        opened, refusals, aggregator = run.aggregator.open(announced, masked, state.aggregator)
         for refusal in refusals:
             text = f"{refusal.member} is left out: {refusal.why}"
             run.note(Event(round_, refusal.member.index, text))
@@ -78,8 +80,8 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     arms_differ = bool(state.server.installed[2:].any())
     seen = observe(round_, truth, installed, missing, arms_differ, apart)
     with run.timed("server"):
-        server_state, update = run.server.finish(state.server, order, installed, sums, held)
-    row = round_row(run.scenario, seen, update, time.perf_counter() - started)
+        server_state, update = run.server.finish(state.server, announced, installed, sums, held)
+    row = round_row(run.scenario, order, seen, update, time.perf_counter() - started)
     said = [check.equal for check in checks if check.equal is not None]
     events, run.events = tuple(run.events), []
     return (
@@ -114,6 +116,7 @@ def answers(
         header: dict[str, Any] = {
             "signal_release": order.signal_release,
             "newest_release": order.newest_release,
+            "closing": None if order.closing is None else [order.closing.last_us, order.closing.last_device],
             "index": member.index,
             "keep": keep,
         }

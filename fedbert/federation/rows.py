@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.devices.cost_model import Outcome
+from fedbert.devices.round_end import EndState
 from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import participant_energy
 from fedbert.federation.observer import RoundTruth
+from fedbert.federation.protocol import Arrays, RoundOrder
+from fedbert.federation.round_clock import US_PER_S
 from fedbert.federation.server import RoundUpdate
 from fedbert.federation.sums_apart import POISONED
 from fedbert.recommendation.metrics import all_metrics, cluster_interval
-from fedbert.results import METRICS, OUTCOMES, Metrics, RoundRow
+from fedbert.results import METRICS, OUTCOMES, ROUND_ENDS, ROUND_PARTS, Metrics, RoundRow
 from fedbert.scenario import Scenario
 from fedbert.units import HOURS_PER_DAY
 
@@ -30,6 +33,17 @@ def outcomes(counts: NDArray[np.int64]) -> dict[str, int]:
     return {name: int(count) for name, count in zip(OUTCOMES, counts, strict=True)}
 
 
+def round_ends(totals: Arrays, tier: int) -> tuple[dict[str, int], dict[str, float]]:
+    """Return how rounds ended for a tier's devices that were asked, and where the taken reports' time went.
+
+    Counts by `ROUND_ENDS`; mean seconds by `ROUND_PARTS`, empty if no report was taken.
+    """
+    ends = dict(zip(ROUND_ENDS, totals["round_ends"][tier].tolist(), strict=True))
+    spent_us, done = totals["round_us"][tier].tolist(), ends[ROUND_ENDS[EndState.DONE]]
+    named = zip(ROUND_PARTS, spent_us, strict=True) if done else ()
+    return ends, {part: spent / US_PER_S / done for part, spent in named}
+
+
 def _arm(name: str, by_cluster: NDArray[np.int32], sampling: dict[str, int]) -> dict[str, Any]:
     """Return the keys of one arm's scored sessions `[cluster, rank]`, with how many there are."""
     found = metrics(by_cluster.sum(axis=0, dtype=np.int64))
@@ -42,7 +56,9 @@ def _arm(name: str, by_cluster: NDArray[np.int32], sampling: dict[str, int]) -> 
     }
 
 
-def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s: float) -> RoundRow:
+def round_row(
+    scenario: Scenario, order: RoundOrder, truth: RoundTruth, update: RoundUpdate, wall_s: float
+) -> RoundRow:
     """Return the row of one finished round."""
     counts, ranks = truth.counts(), truth.truth["ranks"]
     seen = ranks.sum(axis=(0, 1, 2))
@@ -88,6 +104,11 @@ def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s
         "energy_mj_per_participant": spent_mj,
         "wall_s": wall_s,
     }
+    if order.closing is not None:
+        ends = truth.truth["round_ends"].sum(axis=0)
+        row |= {"round_s": order.closing.last_us / US_PER_S} | {
+            name: int(ends[place]) for place, name in enumerate(ROUND_ENDS) if place != EndState.DONE
+        }
     if truth.missing:
         row["missing"] = truth.missing
     if truth.apart is not None:

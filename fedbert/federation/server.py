@@ -57,6 +57,7 @@ class ServerSettings:
     student_learning_rate: float
     teacher_learning_rate: float
     precision: str
+    clocked: bool
 
 
 def server_settings(scenario: Scenario) -> ServerSettings:
@@ -235,9 +236,10 @@ class Server:
 
         A round sums the signals of one release: the one most phones have, by the downloads that were served;
         of equals the newer. Where several rounds are opened as one sum it is the newest, which stays the same
-        until they are.
+        until they are; in rounds that close by the clock it is the newest, too.
         """
-        if round_ and self.mechanism.gathered(round_) != 1:
+        # By the clock phones fetch what they lack before they report: the newest, then.
+        if round_ and (self.settings.clocked or self.mechanism.gathered(round_) != 1):
             return RoundOrder(round_, state.newest.number, state.newest.number)
         # The first count is of devices without a release, which have nothing to send. A sum over two releases
         # would mix two spaces, so phones ahead of the others wait.

@@ -29,6 +29,7 @@ from fedbert.federation.protocol import (
     blob_to_array,
     members_of,
 )
+from fedbert.federation.round_clock import check_clock
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import Server, server_settings, starting_artefact
 from fedbert.federation.signing import order_signer
@@ -70,6 +71,7 @@ class Session:
         started = time.perf_counter()
         artefact = starting_artefact(scenario.model)
         environment = Environment.create(scenario, artefact)
+        check_clock(environment)
         share(environment)
         server = Server(
             server_settings(scenario),

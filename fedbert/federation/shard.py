@@ -21,6 +21,7 @@ from fedbert.federation.environment import Environment
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
+from fedbert.federation.round_clock import course_of, deadline_us, first_arrivals
 from fedbert.federation.sums_apart import SumsApart
 from fedbert.privacy.secure_sum import (
     KEY_BYTES,
@@ -89,6 +90,23 @@ class Shard:
             state.pool(environment.encoded_0.vectors, text, item)
         return state
 
+    def arrivals(
+        self, waiting: NDArray[np.bool_], installed: NDArray[np.int16], order_: RoundOrder, most: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (microseconds, number of the device) of the first `most` reports that would come in a round.
+
+        `waiting` and `installed` [device] are the memory of the shard's phones.
+        """
+        times, who = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        until_us = deadline_us(self.environment)
+        for rows, phones in self.blocks():
+            course = course_of(phones, waiting[rows], installed[rows], order_)
+            here = phones.devices.first + np.arange(phones.devices.count)
+            times, who = first_arrivals(
+                np.concatenate([times, course.arrival_us]), np.concatenate([who, here]), most, until_us
+            )
+        return times, who
+
     def run_round(
         self, state: PhoneState, order_: RoundOrder, releases: Mapping[int, EncodedRelease]
     ) -> tuple[r.ShardReport, MaskCheck | None]:
@@ -111,7 +129,11 @@ class Shard:
                 part.finish()
                 continue
             part.sessions(Kind.LEARNING)
-            part_signal, part_completed, part_reported = part.contribute()
+            # By the clock a phone fetches what it lacks before it reports, else when it has.
+            course = part.course()
+            if course is not None:
+                part.fetch(course)
+            part_signal, part_completed, part_reported = part.contribute(course)
             if apart is not None and part.apart is not None:
                 apart.add(part.apart)
             signal += part_signal
@@ -120,7 +142,8 @@ class Shard:
             missing = wanted - sum(len(vectors) for vectors in sampled)
             if missing > 0:
                 sampled.append(part.dense_sample(missing))
-            part.fetch()
+            if course is None:
+                part.fetch()
             part.finish()
         server: Arrays = {
             "signal": signal.astype(np.uint32),

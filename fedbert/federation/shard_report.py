@@ -20,7 +20,7 @@ from fedbert.federation.protocol import Arrays
 from fedbert.federation.sums_apart import SumsApart
 from fedbert.recommendation.clusters import Places
 from fedbert.recommendation.sessions import MAX_SLOTS
-from fedbert.results import CANDIDATES, OUTCOMES, TIERS
+from fedbert.results import CANDIDATES, OUTCOMES, ROUND_ENDS, ROUND_PARTS, TIERS
 from fedbert.scenario import MAX_DEVICES
 
 TIER_COUNT, OUTCOME_COUNT = len(TIERS), len(OUTCOMES)
@@ -89,6 +89,10 @@ def empty_truth(places: Places) -> Arrays:
         # (microjoules) that these devices spent in those rounds
         "participants": np.zeros(TIER_COUNT, np.int64),
         "participant_uj": np.zeros((TIER_COUNT, len(ENERGY_KEYS)), np.int64),
+        # of rounds that close by the clock: asked devices by [tier, ROUND_ENDS]; [tier, ROUND_PARTS]: time
+        # (microseconds) of those whose reports were taken
+        "round_ends": np.zeros((TIER_COUNT, len(ROUND_ENDS)), np.int64),
+        "round_us": np.zeros((TIER_COUNT, len(ROUND_PARTS)), np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
         # evaluation sessions by [cluster, rank - 1 of the target item as the user saw it]
@@ -114,6 +118,7 @@ SERVER_PART: dict[str, tuple[type, int]] = {
 _MOST_EACH = {
     "devices": 1,
     "participants": 1,
+    "round_ends": 1,
     "installs": 1,
     "ranks": MAX_SLOTS,
     "cluster_ranks": MAX_SLOTS,

@@ -70,7 +70,7 @@ class Correlated(OnceADay):
 
     def sensitivity(self, rounds: int) -> float:
         """Return how far one device moves the white draws of `rounds` rounds, in clip norms."""
-        return root_sensitivity(rounds, self.period)
+        return self.settings.reach * root_sensitivity(rounds, self.period)
 
     def terms(self, round_: int) -> Terms:
         """Return the draws of this round and of those before it, with the weights of C^-1."""

@@ -49,6 +49,8 @@ class PrivacySettings:
     devices: int
     noise_multiplier: float | None = None
     """What the mechanism was calibrated to before; None calibrates it."""
+    reach: float = 1.0
+    """How far one device moves the sum of a round that it joins, in clip norms (`displacement.py`)."""
 
 
 @dataclass(frozen=True)

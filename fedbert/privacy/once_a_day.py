@@ -31,12 +31,18 @@ _SEEN = (
     "day, and nothing is claimed for the draw of it. The aggregator, which adds the noise, is trusted with "
     "the sums before it."
 )
+_PUSHED_OUT = (
+    " A round closes with its first reports, so a device may also push out one other's: the noise is made "
+    "for both."
+)
 
 
 @dataclass(frozen=True)
 class OnceADay(GaussianNoise):
     """One round a day for each device; the budget is the epsilon that survives seen participation."""
 
+    bounds_displacement: ClassVar[bool] = True
+    """Whether its bounds hold where a report may push out another's (`displacement.py`)."""
     fixed_slot: ClassVar[bool] = False
     """Whether a device keeps its round of the day, so that its rounds are exactly a day apart."""
 
@@ -65,7 +71,7 @@ class OnceADay(GaussianNoise):
 
     def sensitivity(self, rounds: int) -> float:
         """Return how far one device moves the white draws of `rounds` rounds, in clip norms."""
-        return math.sqrt(self.days(rounds))
+        return self.settings.reach * math.sqrt(self.days(rounds))
 
     def unamplified(self, rounds: int) -> float:
         """Return the epsilon of one Gaussian of that sensitivity: 0 for no round, inf without noise."""
@@ -85,12 +91,13 @@ class OnceADay(GaussianNoise):
 
         if not self.private:
             return dp_accounting.NonPrivateDpEvent()
-        one = dp_accounting.GaussianDpEvent(self.noise_multiplier)
+        one = dp_accounting.GaussianDpEvent(self.noise_multiplier / self.settings.reach)
         return dp_accounting.SelfComposedDpEvent(one, self.days(rounds))
 
     def spent(self, rounds: int) -> tuple[Bound, ...]:
         """Return the one bound, which no adversary's knowledge of the cohorts weakens."""
-        return (Bound(SEES_PARTICIPATION, DEVICE, self.unamplified(rounds), self.settings.delta, _SEEN),)
+        said = _SEEN + (_PUSHED_OUT if self.settings.reach > 1 else "")
+        return (Bound(SEES_PARTICIPATION, DEVICE, self.unamplified(rounds), self.settings.delta, said),)
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class Allocated(OnceADay):
     """One random round of each day; independent noise every round."""
 
     name: str = "allocated"
+    bounds_displacement: ClassVar[bool] = False
 
     def amplified(self, rounds: int) -> float:
         """Return the epsilon against one who does not see which round a device drew."""

@@ -62,7 +62,7 @@ class Tree(OnceADay):
 
     def sensitivity(self, rounds: int) -> float:
         """Return how far one device moves the white draws of `rounds` rounds, in clip norms."""
-        return tree_sensitivity(rounds, self.period)
+        return self.settings.reach * tree_sensitivity(rounds, self.period)
 
     def terms(self, round_: int) -> Terms:
         """Return the draws of the nodes that this round's total has, less those of the total before."""

@@ -18,7 +18,7 @@ from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment
 from fedbert.federation.phones import Phones
-from fedbert.federation.rows import metrics, outcomes
+from fedbert.federation.rows import metrics, outcomes, round_ends
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import TRAINING_THREADS
 from fedbert.federation.session import Session
@@ -80,7 +80,7 @@ def _tier_row(
     capacity = float(np.average([profile.battery_mah for profile in own], weights=weight))
     voltage = float(np.average([profile.battery_voltage_v for profile in own], weights=weight))
     per_day = float(charge_mah(energy.per_day, voltage))
-    return {
+    row: TierRow = {
         "devices": devices,
         "sessions": int(ranks.sum()),
         "quality": quality,
@@ -97,6 +97,9 @@ def _tier_row(
         "battery_percent_per_day": 100 * per_day / capacity,
         "device_ms_per_day": spent_us / r.MICRO / devices / days,
     }
+    if scenario.clocked:
+        row["round_ends"], row["round_s_by"] = round_ends(totals, tier)
+    return row
 
 
 def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:

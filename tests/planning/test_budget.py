@@ -288,3 +288,10 @@ def test_settings_are_the_frontiers(tmp_path: Path) -> None:
     assert (asked.shares, asked.release_every) == (ALL, 3)
     assert SCENARIO["availability"] == "always"
     assert found.measured_rounds == 12
+
+
+def test_a_grid_of_rounds_with_a_clock_is_refused(tmp_path: Path) -> None:
+    """How many reports a deadline lets in, the plan's shares do not say."""
+    grid = grid_folder(tmp_path / "grid", (1.0,), round_deadline_s=60.0)
+    with pytest.raises(FedbertError, match=r"frontier.*close by the clock; run the grid without"):
+        read_frontiers((grid,))

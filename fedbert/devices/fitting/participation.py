@@ -8,13 +8,12 @@ a drop-out ends here in one of three ways: its user takes the phone (interrupted
 (dropped), or its connection returns after the round has closed and its report is rejected as late. That
 reading is an assumption.
 
-A run of fedbert does *not* cut off: its privacy is proved for a sum over all Poisson-sampled devices that
-report, and who is first is not random. This module is for planning a server that does, and for the check in
-`docs/devices.md`.
+Times are drawn here from one log-normal. The rounds of a run that closes by the clock take theirs from the
+phones' own links and processors (`federation/round_clock.py`). This module is for the check in
+`docs/devices.md`, and for planning a server whose phones train for minutes.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -23,27 +22,9 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import interruption_causes
 from fedbert.devices.fleet import Flags, Floats, lognormal
+from fedbert.devices.round_end import INTERRUPTED_SHARE, LOST_SHARE, EndState, drop_out_ends
 from fedbert.errors import invalid
 from fedbert.randomness import Purpose, uniforms
-
-
-class EndState(IntEnum):
-    """How the session of a selected device ended."""
-
-    DONE = 0
-    LATE = 1
-    INTERRUPTED = 2
-    DROPPED = 3
-
-    @property
-    def sentence(self) -> str:
-        """The end in words."""
-        return (
-            "The report came in time and was taken.",
-            "The report came after the round had closed and was rejected.",
-            "The device was taken into use, unplugged or moved to another network, and stopped.",
-            "The device was not heard of again.",
-        )[self]
 
 
 @dataclass(frozen=True)
@@ -58,9 +39,9 @@ class SessionParameters:
     """Found: log-normal spread of the median over rounds (their hour, their devices)."""
     limit_s: float = 180.0
     """A round closes after three minutes, the longest of Bonawitz et al., also with too few reports."""
-    interrupted_share: float = 0.254
+    interrupted_share: float = INTERRUPTED_SHARE
     """Found: drop-outs that are interruptions."""
-    lost_share: float = 0.129
+    lost_share: float = LOST_SHARE
     """Found: drop-outs that are not heard of again; all others come back too late."""
 
 
@@ -93,9 +74,7 @@ def end_states(
     in_time = first[arrival[first] <= parameters.limit_s]
     state = np.full(len(arrival), EndState.LATE, np.int8)
     state[in_time] = EndState.DONE
-    state[dropped & (fate < parameters.interrupted_share)] = EndState.INTERRUPTED
-    lost = parameters.interrupted_share + parameters.lost_share
-    state[dropped & (fate >= parameters.interrupted_share) & (fate < lost)] = EndState.DROPPED
+    state[dropped] = drop_out_ends(fate[dropped], parameters.interrupted_share, parameters.lost_share)
     full = len(in_time) == reports
     return RoundEnd(state, float(arrival[in_time[-1]]) if full else parameters.limit_s)
 

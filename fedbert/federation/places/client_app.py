@@ -24,6 +24,7 @@ from fedbert.federation.environment import Environment, keep_releases, shared_en
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import (
     Arrays,
+    Closing,
     RoundOrder,
     array_record,
     from_records,
@@ -143,6 +144,17 @@ def start(message: Message, context: Context) -> Message:
     return _answer(message, header, {"installed": state.installed_counts(newest)})
 
 
+@app.query("arrivals")  # type: ignore[untyped-decorator]
+def arrivals(message: Message, context: Context) -> Message:
+    """Say when the first of the shard's devices would report in a round; nothing changes."""
+    header, _, _ = _take(message, context)
+    _, shard = _load(context)
+    memory = context.state.array_records["devices"]
+    order = RoundOrder(header["round"], header["newest_release"], header["newest_release"])
+    found = shard.arrivals(memory["waiting"].numpy(), memory["installed"].numpy(), order, header["most"])
+    return _answer(message, header, dict(zip(("arrival_us", "device"), found, strict=True)))
+
+
 @app.train("round")  # type: ignore[untyped-decorator]
 def run_round(message: Message, context: Context) -> Message:
     """Run one round for the shard's devices; the sum of signals leaves the shard masked."""
@@ -158,7 +170,13 @@ def run_round(message: Message, context: Context) -> Message:
     state = PhoneState.from_arrays(
         {name: value.numpy() for name, value in context.state.array_records["devices"].items()}
     )
-    order = RoundOrder(header["round"], header["signal_release"], header["newest_release"])
+    closing = header["closing"]
+    order = RoundOrder(
+        header["round"],
+        header["signal_release"],
+        header["newest_release"],
+        None if closing is None else Closing(*closing),
+    )
     report, check = shard.run_round(state, order, _releases(context, environment))
     answer = report.arrays()
     if order.round:

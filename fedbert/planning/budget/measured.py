@@ -69,6 +69,13 @@ def _scenario(folder: Path) -> Scenario:
     if scenario.mode == "local":
         rule = "have noise that the aggregator adds (its mode is 'local')"
         raise invalid("frontier", str(folder), rule, "plan with a grid of mode central")
+    if scenario.clocked:
+        raise invalid(
+            "frontier",
+            str(folder),
+            "be of rounds that take every report, and these close by the clock",
+            "run the grid without round_deadline_s and target_reports",
+        )
     return scenario
 
 

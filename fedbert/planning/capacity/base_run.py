@@ -109,6 +109,12 @@ def base_of(result: RunResult) -> BaseRun:
             f"run {result['name']!r} must be finished (it says {result['status']!r}); run it to its end first"
         )
     rounds = [row for row in result["rounds"] if row["round"] > 0]
+    # Its reports are those that a closing let in: they do not grow with the fleet.
+    if any("round_s" in row for row in rounds):
+        raise FedbertError(
+            f"run {result['name']!r} must take every report of its rounds to forecast from, and closed them "
+            "by the clock; run it without --round-deadline-s and --target-reports"
+        )
     completed = np.array([row["completed"] for row in rounds], np.float64)
     if completed.sum() < 1:
         raise FedbertError(

@@ -5,6 +5,7 @@ from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Section, alert_html, render_page
 from fedbert.reporting.run import (
     audit,
+    clock,
     comparison,
     energy,
     fleet,
@@ -80,6 +81,7 @@ def render_report(result: RunResult) -> str:
         fleet.shards(result),
         server.releases(result),
         fleet.participation(result),
+        clock.clock(result, result["tiers"]),
         fleet.traffic(result, result["traffic"]),
         fleet.hours(result),
         provenance.world_and_model(result),

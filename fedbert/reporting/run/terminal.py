@@ -10,8 +10,8 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import audit, epsilons, poisoned, sentences
-from fedbert.results import RunResult, is_private
+from fedbert.reporting.run import audit, clock, epsilons, poisoned, sentences
+from fedbert.results import ROUND_ENDS, ROUND_PARTS, RunResult, is_private
 
 
 def print_summary(
@@ -57,7 +57,7 @@ def print_summary(
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         console.print(left_out)
-    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _privacy, _audit, _traffic)
+    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _clock, _privacy, _audit, _traffic)
     for shown in (make(result) for make in blocks):
         if shown is not None:
             console.print()
@@ -168,6 +168,16 @@ def _outcomes(result: RunResult) -> Any:
         part = text.shares(row["outcomes"])
         table.add_row(tier, *(text.percent(part.get(name, 0.0), 1) for name in names))
     return block("What became of the sessions", "modelled", table)
+
+
+def _clock(result: RunResult) -> Any:
+    said = clock.sentence(result)
+    if not said:
+        return None
+    table = new_table("tier", "asked", *ROUND_ENDS, *ROUND_PARTS)
+    for name, tier in result["tiers"].items():
+        table.add_row(name, *clock.tier_cells(tier))
+    return block("Inside a round: how it ended, and mean times of done reports", "modelled", said, table)
 
 
 def _privacy(result: RunResult) -> Any:

@@ -199,4 +199,4 @@ def test_a_budget_that_is_none_is_one_line(text: str) -> None:
 def test_a_budget_needs_an_epsilon() -> None:
     """Without noise there is nothing to spend."""
     with pytest.raises(FedbertError, match=r"^budget\(='4/30'\) must come with an epsilon"):
-        Scenario(budget="4/30")
+        Scenario(budget="4/30", epsilon=None)

@@ -80,8 +80,10 @@ class PhoneState:
 
     def pool(self, vectors: NDArray[np.int8], text: NDArray[Any], item: NDArray[Any]) -> None:
         """Add clicks to the pooled sums; `vectors` `[text, dim]` are those of release 0."""
-        np.add.at(self.pooled_sums, item, vectors[text].astype(np.int64))
-        np.add.at(self.pooled_clicks, item, 1)
+        from fedbert.kernels.sums import add_rows
+
+        add_rows(vectors, text, item, self.pooled_sums)
+        self.pooled_clicks += np.bincount(item, minlength=len(self.pooled_clicks))
 
 
 def cut(parts: Sequence[tuple[int, PhoneState]], first: int, count: int) -> PhoneState:

@@ -129,7 +129,7 @@ def device_sample(environment: Environment) -> "pd.DataFrame":
     scenario, profiles = environment.scenario, environment.profiles
     count = min(SAMPLED_DEVICES, scenario.devices)
     phones = Phones(environment, DeviceRange(scenario.seed, 0, count))
-    fleet, network = phones.fleet, phones.network
+    fleet, network = phones.fleet, phones.network(np.arange(count))
     return pd.DataFrame(
         {
             "device": np.arange(count),

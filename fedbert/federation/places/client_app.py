@@ -191,7 +191,7 @@ def _check_array(check: MaskCheck) -> np.ndarray:
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
     header, arrays, _ = _take(message, context)
-    environment, shard = _load(context)
+    environment, _ = _load(context)
     # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
     keep_releases({environment.release_0.sha256})
     answer: Arrays = {}
@@ -199,6 +199,7 @@ def run_replay(message: Message, context: Context) -> Message:
         devices = context.state.array_records["devices"]
         answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
     if header.get("systems"):
-        answer |= replay(environment, shard, header["systems"], header["rounds"], arrays)
+        replayed = Shard(environment, *header["replayed"])
+        answer |= replay(environment, replayed, header["systems"], header["rounds"], arrays)
     _done(context, header)
     return _answer(message, header, answer)

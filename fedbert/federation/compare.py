@@ -38,10 +38,10 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
     with run.timed("comparison"):
         count = len(run.systems)
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
-            "ranks": ((count, places.clusters, CANDIDATES), np.int32),
+            "ranks": ((count, places.clusters, CANDIDATES), np.int64),
             "tier_ranks": ((count, len(TIERS), CANDIDATES), np.int64),
-            "text_sessions": ((places.texts,), np.int32),
-            "user_sessions": ((places.users,), np.int32),
+            "text_sessions": ((places.texts,), np.int64),
+            "user_sessions": ((places.users,), np.int64),
         }
         parts = replayed_parts(run.exchange.members, run.scenario.devices)
         header = {"systems": [system.header for system in run.systems], "rounds": rounds}

@@ -111,16 +111,16 @@ def replay(
     """Return counts of the target item's rank over the evaluation sessions of rounds 1 .. `rounds`.
 
     `shard` needs no memory of its phones: sessions and histories follow from the seed.
-    ``ranks`` is int32 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
-    ``text_sessions`` int32 `[evaluation text]` and ``user_sessions`` int32 `[user]` count the sessions.
+    ``ranks`` is int64 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
+    ``text_sessions`` int64 `[evaluation text]` and ``user_sessions`` int64 `[user]` count the sessions.
 
     The headers in `systems` name arrays of `arrays`.
     """
     made = [_System(environment, system, arrays) for system in systems]
     world, places = environment.world, environment.places
-    total = np.zeros((len(made), places.clusters, CANDIDATES), np.int32)
+    total = np.zeros((len(made), places.clusters, CANDIDATES), np.int64)
     by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
-    by_text, by_user = np.zeros(places.texts, np.int32), np.zeros(places.users, np.int32)
+    by_text, by_user = np.zeros(places.texts, np.int64), np.zeros(places.users, np.int64)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
         for round_ in range(1, rounds + 1):

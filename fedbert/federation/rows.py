@@ -29,7 +29,7 @@ def outcomes(counts: NDArray[np.int64]) -> dict[str, int]:
     return {name: int(count) for name, count in zip(OUTCOMES, counts, strict=True)}
 
 
-def _arm(name: str, by_cluster: NDArray[np.int32], sampling: dict[str, int]) -> dict[str, Any]:
+def _arm(name: str, by_cluster: NDArray[np.int64], sampling: dict[str, int]) -> dict[str, Any]:
     """Return the keys of one arm's scored sessions `[cluster, rank]`, with how many there are."""
     found = metrics(by_cluster.sum(axis=0, dtype=np.int64))
     low, high = cluster_interval(by_cluster, "ndcg@10", **sampling) or (None, None)

@@ -9,11 +9,13 @@ array of a single phone leaves it.
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
+from fedbert.federation import phone_files
 from fedbert.federation import shard_report as r
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.encoded import EncodedRelease
@@ -66,15 +68,15 @@ class Shard:
         for rows in self.devices.blocks(BLOCK):
             yield rows, Phones(self.environment, self.devices.part(rows))
 
-    def start(self) -> PhoneState:
-        """Return the state before the first round: histories, and release 0 where it could be fetched."""
+    def start(self, files: Path | None = None) -> PhoneState:
+        """Return the state before the first round: histories, and release 0 where it could be fetched.
+
+        With `files` its columns are files of that new folder; raises FedbertError if they cannot be written.
+        """
         environment = self.environment
-        state = PhoneState.empty(
-            self.devices.count,
-            self.scenario.history_length,
-            len(environment.world.public.catalogue.texts),
-            environment.release_0.dim,
-        )
+        items = len(environment.world.public.catalogue.texts)
+        shape = self.devices.count, self.scenario.history_length, items, environment.release_0.dim
+        state = PhoneState.empty(*shape) if files is None else phone_files.new_state(files, *shape)
         for rows, phones in self.blocks():
             remembered = phones.remembered_before()
             state.text[rows], state.item[rows] = remembered.text, remembered.item
@@ -86,6 +88,7 @@ class Shard:
             text, item = state.text[rows][kept], state.item[rows][kept]
             environment.encoded_0.ensure(text)
             state.pool(environment.encoded_0.vectors, text, item)
+            phone_files.let_go(state)
         return state
 
     def run_round(
@@ -106,6 +109,7 @@ class Shard:
             part.sessions(Kind.EVALUATION)
             if order_.round == 0:
                 part.finish()
+                phone_files.let_go(state)
                 continue
             part.sessions(Kind.LEARNING)
             part_signal, part_completed, part_reported = part.contribute()
@@ -117,6 +121,7 @@ class Shard:
                 sampled.append(part.dense_sample(missing))
             part.fetch()
             part.finish()
+            phone_files.let_go(state)
         server: Arrays = {
             "signal": signal.astype(np.uint32),
             "reported": np.array([reported], np.int64),

@@ -91,12 +91,12 @@ def empty_truth(places: Places) -> Arrays:
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
         # evaluation sessions by [cluster, rank - 1 of the target item as the user saw it]
-        "cluster_ranks": np.zeros((places.clusters, CANDIDATES), np.int32),
+        "cluster_ranks": np.zeros((places.clusters, CANDIDATES), np.int64),
         # of these the scored ones, by [cluster, arm, rank - 1]
-        "arm_ranks": np.zeros((places.clusters, ARM_COUNT, CANDIDATES), np.int32),
+        "arm_ranks": np.zeros((places.clusters, ARM_COUNT, CANDIDATES), np.int64),
         # evaluation sessions by [evaluation text] and by [user], empty where each device has its own
-        "text_sessions": np.zeros(places.texts, np.int32),
-        "user_sessions": np.zeros(places.users, np.int32),
+        "text_sessions": np.zeros(places.texts, np.int64),
+        "user_sessions": np.zeros(places.users, np.int64),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),
     }

@@ -36,7 +36,7 @@ class TfidfScorer:
     def scores(self, text: NDArray[np.integer], candidates: NDArray[np.int32]) -> NDArray[np.int64]:
         """Return dot products `[s, C]` of texts [s] (places in what was given) and candidates `[s, C]`."""
         if self.table is not None:
-            return self.table[text[:, None], candidates].astype(np.int64)
+            return np.asarray(self.table[text[:, None], candidates], np.int64)
         result = np.empty(candidates.shape, np.int64)
         for start in range(0, len(result), _ROWS_PER_BLOCK):
             part = slice(start, start + _ROWS_PER_BLOCK)

@@ -192,10 +192,10 @@ def _baselines(found: Compared, moved: bool) -> list[BaselineRow]:
     return rows
 
 
-def arms_row(by_arm: NDArray[np.int32], places: Places, seed: int, first_round: int | None) -> ArmsRow:
+def arms_row(by_arm: NDArray[np.int64], places: Places, seed: int, first_round: int | None) -> ArmsRow:
     """Return treated devices against the control group.
 
-    `by_arm` is int32 [cluster, arm, rank], scored sessions of the rounds from `first_round` on, the first in
+    `by_arm` is int64 [cluster, arm, rank], scored sessions of the rounds from `first_round` on, the first in
     which a treated device had another release than 0; None if there was none.
     """
     if first_round is None:

@@ -18,6 +18,7 @@ from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
 from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
+from fedbert.results import CANDIDATES
 from fedbert.signals.report import dense_reports, report_sum
 from fedbert.signals.signal import Clicks
 
@@ -77,6 +78,9 @@ class BlockRound:
         sessions = world.sessions(self.block, self.order.round, kind)
         installed = self.state.installed[self.rows][sessions.device]
         outcome = self._outcomes(kind, sessions, installed)
+        if self.scenario.timing_only:
+            self._count(kind, sessions, outcome)
+            return
         catalogue = world.public.catalogue
         scores = default_scores(catalogue, sessions.candidates)
         for number in np.unique(installed[outcome == Outcome.SCORED]):
@@ -108,7 +112,7 @@ class BlockRound:
             self.fleet,
             sessions.device.astype(np.int64),
             environment.text_tokens[sessions.text],
-            sessions.candidates.shape[1],
+            CANDIDATES,
             draws,
             sessions.slot == 0,
         )
@@ -129,6 +133,14 @@ class BlockRound:
         _add_by_tier(self.truth["session_us"], session_tier[ran], costs.latency_ms[ran])
         self._spend("session_uj", sessions.device[ran], costs.energy_mj[ran])
         return outcome
+
+    def _count(self, kind: Kind, sessions: Sessions, outcome: NDArray[Any]) -> None:
+        """Take note of sessions that nothing ranks: no figure of quality is made of their place."""
+        if kind is Kind.EVALUATION:
+            self._judge(sessions, outcome, np.ones(len(sessions), np.int64))
+        else:
+            r.count(self.truth["learning_outcomes"], self.fleet.tier[sessions.device], outcome)
+            self.counts["learning_sessions"] += len(sessions)
 
     def _judge(self, sessions: Sessions, outcome: NDArray[Any], rank: NDArray[Any]) -> None:
         tier, arm = self.fleet.tier[sessions.device], self.control[sessions.device].astype(np.int64)
@@ -212,7 +224,7 @@ class BlockRound:
             self.counts[key] += int(mask.sum())
         chosen = np.flatnonzero(self.reporting)
         total = np.zeros(layout.size, np.int64)
-        if len(chosen):
+        if len(chosen) and not self.scenario.timing_only:
             total += report_sum(self.environment.signal, layout, self._clicks(chosen))
             total += mechanism.on_device(devices, self.reporting, round_, layout.size, layout.scale)
         return total, int(completed.sum()), len(chosen)

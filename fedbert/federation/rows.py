@@ -15,6 +15,12 @@ from fedbert.results import METRICS, OUTCOMES, Metrics, RoundRow
 from fedbert.scenario import Scenario
 from fedbert.units import HOURS_PER_DAY
 
+RANKED = (
+    *(*METRICS, "ndcg@10_low", "ndcg@10_high", "scored_ndcg@10"),
+    *(f"{arm}_ndcg@10{end}" for arm in ("control", "treated") for end in ("", "_low", "_high")),
+)
+"""Keys of a row that are null where nothing was ranked."""
+
 _RESAMPLES = 200
 """Bootstrap samples of a round's interval: enough for a band in a plot, cheap enough for every round."""
 
@@ -87,6 +93,8 @@ def round_row(scenario: Scenario, truth: RoundTruth, update: RoundUpdate, wall_s
         "energy_mj_per_participant": spent_mj,
         "wall_s": wall_s,
     }
+    if scenario.timing_only:
+        row |= dict.fromkeys(RANKED)
     if truth.missing:
         row["missing"] = truth.missing
     return cast(RoundRow, row)

@@ -84,10 +84,11 @@ class Shard:
                 missing = state.installed[rows] == NO_RELEASE
                 trying, got = phones.downloads(PRE_CLOCK_TIME + window, missing)
                 state.installed[rows][trying[got.succeeded]] = 0
-            kept = state.item[rows] >= 0
-            text, item = state.text[rows][kept], state.item[rows][kept]
-            environment.encoded_0.ensure(text)
-            state.pool(environment.encoded_0.vectors, text, item)
+            if not self.scenario.timing_only:
+                kept = state.item[rows] >= 0
+                text, item = state.text[rows][kept], state.item[rows][kept]
+                environment.encoded_0.ensure(text)
+                state.pool(environment.encoded_0.vectors, text, item)
             phone_files.let_go(state)
         return state
 
@@ -102,7 +103,8 @@ class Shard:
         truth = r.empty_truth(self.environment.places)
         signal = np.zeros(self.environment.layout.size, np.int64)
         reported = completed = 0
-        wanted = self.scenario.verify_masks if order_.round == MASK_CHECK_ROUND else 0
+        check_due = order_.round == MASK_CHECK_ROUND and not self.scenario.timing_only
+        wanted = self.scenario.verify_masks if check_due else 0
         sampled: list[NDArray[np.int64]] = []
         for rows, phones in self.blocks():
             part = BlockRound(phones, rows, state, order_, releases, truth)

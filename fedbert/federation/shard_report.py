@@ -69,7 +69,8 @@ def memory_edges_bytes() -> NDArray[np.float64]:
 def empty_truth(places: Places) -> Arrays:
     """Return the truth part of a report with nothing in it; the shapes are its documentation."""
     return {
-        # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]
+        # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]; where
+        # nothing is ranked (timing_only) all stand at the first rank, here and in the arrays by cluster
         "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, CANDIDATES), np.int64),
         # learning sessions by [tier, outcome]
         "learning_outcomes": np.zeros((TIER_COUNT, OUTCOME_COUNT), np.int64),

@@ -18,6 +18,7 @@ from fedbert.recommendation.sessions import (
     session_uniforms,
 )
 from fedbert.recommendation.world import World
+from fedbert.results import CANDIDATES
 
 DRAWS = 3
 _DEVICES_PER_CHUNK = 16384
@@ -93,7 +94,8 @@ def clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
 
 def _clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
     wanted = world.history(block)
-    length, size = wanted.text.shape[1], block.settings.candidates
+    # Lists before the clock decide what a phone remembers, in a run that ranks nothing too.
+    length, size = wanted.text.shape[1], block.settings.candidates or CANDIDATES
     catalogue = world.public.catalogue
     clicked = np.full(wanted.item.shape, -1, np.int32)
     for step in range(length):

@@ -112,7 +112,7 @@ class SequenceWorld:
         size = block.settings.candidates
         purpose = Purpose.LEARNING_CANDIDATES if learning else Purpose.EVALUATION_CANDIDATES
         catalogue = self.public.catalogue
-        if self.shown is None:
+        if self.shown is None or not size:
             candidates = session_candidates(block, catalogue, purpose, round_, (device, slot, item))
             return Sessions(device, slot, hour, text, item, candidates)
         draws = candidate_draws(size) + shown_draws(size)

@@ -48,7 +48,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions are means per day."""
+    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions are means per day.
+
+    With 0 `candidates` sessions have none: what a world draws stays the same.
+    """
 
     history_length: int = DEFAULTS.history_length
     candidates: int = CANDIDATES
@@ -239,6 +242,8 @@ def candidates_at(
     from fedbert.kernels.candidates import fill_candidates
 
     result = np.empty((len(item), candidates), np.int32)
+    if not candidates:
+        return result
     draws = candidate_draws(candidates)
     law = catalogue.law
     fill_candidates(
@@ -263,6 +268,8 @@ def draw_candidates(
     `[s, candidate_draws(candidates)]` in (0, 1).
     """
     result = np.empty((len(item), candidates), np.int32)
+    if not candidates:
+        return result
     for start in range(0, len(item), _SESSIONS_PER_CHUNK):
         part = slice(start, start + _SESSIONS_PER_CHUNK)
         result[part] = _candidates(catalogue, item[part], draw[part], candidates)

@@ -1,4 +1,4 @@
-"""A large shard's memory lies in files: the same bits, never half a round, and no array larger than needed."""
+"""A large shard's memory lies in files: the same bits, never half a round, no array larger than needed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The server of a run that simulates everything but the model: releases on schedule, and nothing is learnt."""
+"""The server of a run that simulates all but the model: releases come on schedule, and nothing is learnt."""
 
 from dataclasses import replace
 

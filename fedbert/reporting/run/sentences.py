@@ -202,8 +202,8 @@ def timing_sentence(result: RunResult) -> str:
         return ""
     return (
         "This run simulates everything but the model. No session was ranked, no click drawn, no signal "
-        "summed and nothing trained: quality, clicks and findings are absent. Releases came on schedule with the "
-        "bytes of release 0, and phones remember what they clicked before the first round."
+        "summed and nothing trained: quality, clicks and findings are absent. Releases came on schedule with "
+        "the bytes of release 0, and phones remember what they clicked before the first round."
     )
 
 

@@ -2,11 +2,42 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.randomness import Purpose, normals, uniforms, words
+from fedbert.randomness import Purpose, keys, normals, uniforms, uniforms_at, words
+
+
+class Devices(Protocol):
+    """Some devices of a fleet, and what they draw."""
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        ...
+
+    def uniforms(self, purpose: Purpose, time: int, draws: int) -> NDArray[np.float64]:
+        """Return each device's uniform numbers in (0, 1) for a purpose and a time, `[device, draws]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ChosenDevices:
+    """The devices `ids` [device] of the fleet of a run with `seed`, with the numbers that any range gives."""
+
+    seed: int
+    ids: NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.ids)
+
+    def uniforms(self, purpose: Purpose, time: int, draws: int) -> NDArray[np.float64]:
+        """Return each device's uniform numbers in (0, 1) for a purpose and a time, `[device, draws]`."""
+        return uniforms_at(keys(self.seed, purpose, [time]), self.ids, draws)
 
 
 @dataclass(frozen=True)
@@ -28,6 +59,10 @@ class DeviceRange:
         They depend on the device alone, so any range that holds it gives it the same ones.
         """
         return uniforms(self.seed, purpose, time, self.first, self.count, draws)
+
+    def chosen(self, rows: NDArray[np.integer]) -> ChosenDevices:
+        """Return the devices at `rows` [n] of the range: nothing is drawn for the others."""
+        return ChosenDevices(self.seed, self.first + rows.astype(np.int64))
 
     def words(self, purpose: Purpose, time: int, draws: int) -> NDArray[np.uint64]:
         """Return the raw 64-bit words that `uniforms` come from, `[device, draws]`."""

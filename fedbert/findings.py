@@ -23,6 +23,8 @@ HELD = "held: "
 LEAST_ARM_SESSIONS = 30
 """Scored sessions below which an arm's mean of one round is not drawn: its error is about 0.06 then."""
 
+TIMING_ONLY = "the run is timing-only: nothing was scored, clicked or trained"
+
 _EARLIER = Absent("the run is of a version of fedbert that did not keep it; run the scenario again")
 
 _ADVICE = (
@@ -142,6 +144,8 @@ def _won(findings: Findings) -> str:
 def _window(row: RoundRow, name: str) -> str:
     """Return nDCG@10 of one window as users saw it, with what lacked a release."""
     value, low, high = row["ndcg@10"], row["ndcg@10_low"], row["ndcg@10_high"]
+    if value is None and row["sessions"]:
+        return f"none of {_count(row['sessions'], 'session')} {name} was ranked"
     if value is None:
         return f"no session took place {name}"
     shown = f"{value:.3f} {name}"

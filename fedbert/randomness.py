@@ -5,14 +5,14 @@ based, so the numbers of device 7,000,000 are reached without drawing those befo
 therefore gets the same numbers whichever shard, worker or backend asks, and in whatever order.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WORDS_PER_COUNTER = 4
 _UNIT_BITS = 52
 
 
@@ -63,26 +63,59 @@ class Purpose(IntEnum):
     POISONING = 40  # once: who is poisoned; by round: what is sent at random (`signals.poisoning`)
 
 
+@lru_cache(maxsize=4096)
 def _key(seed: int, purpose: int, time: int) -> NDArray[np.uint64]:
-    return np.asarray(np.random.SeedSequence([seed, purpose, time]).generate_state(2, np.uint64), np.uint64)
+    key = np.asarray(np.random.SeedSequence([seed, purpose, time]).generate_state(2, np.uint64), np.uint64)
+    key.flags.writeable = False
+    return key
 
 
-def words(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.uint64]:
+def keys(seed: int, purpose: int, times: Sequence[int]) -> NDArray[np.uint64]:
+    """Return the generator's keys of a purpose at `times`, `[time, 2]`."""
+    return np.array([_key(seed, purpose, time) for time in times], np.uint64).reshape(-1, 2)
+
+
+def words(
+    seed: int,
+    purpose: int,
+    time: int,
+    first: int,
+    count: int,
+    draws: int,
+) -> NDArray[np.uint64]:
     """Return raw 64-bit words `[count, draws]` for ids `first` .. `first + count - 1`.
 
     Row i depends on (seed, purpose, time, first + i) alone, and not on `first`, `count` or earlier calls.
     `seed`, `purpose`, `time` and `first` are >= 0. The same `draws` must be used for one purpose.
     """
-    counters = -(-draws // _WORDS_PER_COUNTER)
-    bits = np.random.Philox(key=_key(seed, purpose, time))
-    bits.advance(first * counters)
-    table = np.asarray(bits.random_raw(count * counters * _WORDS_PER_COUNTER), np.uint64)
-    return table.reshape(count, counters * _WORDS_PER_COUNTER)[:, :draws]
+    from fedbert.kernels.philox import fill_words
+
+    result = np.empty((count, draws), np.uint64)
+    fill_words(keys(seed, purpose, [time]), np.zeros(count, np.int8), np.arange(first, first + count), result)
+    return result
 
 
 def uniforms(seed: int, purpose: int, time: int, first: int, count: int, draws: int) -> NDArray[np.float64]:
     """Return uniform numbers in the open interval (0, 1), `[count, draws]`; see `words` for the arguments."""
-    return to_uniforms(words(seed, purpose, time, first, count, draws))
+    return uniforms_at(keys(seed, purpose, [time]), np.arange(first, first + count), draws)
+
+
+def uniforms_at(
+    keys: NDArray[np.uint64],
+    ids: NDArray[np.int64],
+    draws: int,
+    which: NDArray[np.int8] | None = None,
+) -> NDArray[np.float64]:
+    """Return uniform numbers `[n, draws]` for any `ids` [n] >= 0, each under ``keys[which]`` [n].
+
+    Without `which` all are under the first key. The numbers are those of `uniforms`.
+    """
+    from fedbert.kernels.philox import fill_uniforms
+
+    result = np.empty((len(ids), draws), np.float64)
+    chosen = np.zeros(len(ids), np.int8) if which is None else which
+    fill_uniforms(keys, chosen, ids.astype(np.int64, copy=False), result)
+    return result
 
 
 def to_uniforms(raw: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -126,7 +126,7 @@ class TierRow(TypedDict):
 
     devices: int
     sessions: int
-    quality: Metrics
+    quality: Metrics | None
     scored_quality: Metrics | None
     outcomes: dict[str, int]
     latency_ms: dict[str, float]
@@ -166,6 +166,7 @@ class ComparisonRow(TypedDict):
     sessions: NotRequired[int]
     users: NotRequired[int | None]
     texts: NotRequired[int]
+    devices: NotRequired[int]
     tiers: NotRequired[dict[str, Metrics]]
 
 
@@ -555,7 +556,7 @@ class TotalsRow(TypedDict):
     sessions: int
     scored: int
     scored_share: NotRequired[float | None]
-    clicks: int
+    clicks: int | None
     reports: NotRequired[int]
     downloads: NotRequired[int]
     devices_per_s: float

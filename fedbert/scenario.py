@@ -213,6 +213,11 @@ class Scenario(Settings):
     pooled_bound: bool = Field(
         default=True, description="train the pooled-data bound too, which the gap is measured against"
     )
+    timing_only: bool = Field(
+        default=False,
+        description="simulate everything but the model, for the sizes of rounds and roll-outs: nothing is "
+        "scored or trained, and releases come on schedule",
+    )
     verify_masks: int = Field(
         default=32,
         ge=0,
@@ -472,7 +477,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "federation": (
         *("rounds", "round_hours", "seed", "signal", "clicks_per_report", "release_every", "control_share"),
-        *("round_deadline_s", "target_reports", "pooled_bound", "verify_masks"),
+        *("round_deadline_s", "target_reports", "pooled_bound", "timing_only", "verify_masks"),
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "mode", "budget", "sampling_probability", "over_selection"),

@@ -18,7 +18,7 @@ LAYERS = [
     {"scenario", "results", "comparison", "findings", "dictionary"},
     {"files", "journal", "table_files", "commits", "run_folder", "output_folder", "provenance"}
     | {"plugins", "parts"}
-    | {"randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
+    | {"kernels", "randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version"}
     | {"separated_text", "user_tables", "evidence"},
 ]
@@ -29,6 +29,8 @@ ONLY_IMPORTER = {
     "flwr": "federation",
     "ray": "federation",
     "torch": "ei_bert",
+    "numba": "kernels",
+    "llvmlite": "kernels",
     "tensorboard": "tracking",
     "mlflow": "tracking",
     "wandb": "tracking",

@@ -57,6 +57,11 @@ SAY_ALL = ("privacy", "speed")
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
+def _no_figure(row: RoundRow) -> str:
+    """Return why a round has no quality."""
+    return "not ranked" if row["sessions"] else "no session"
+
+
 def sparkline(values: list[float]) -> str:
     """Return `values` as a line of small bars from the least to the greatest."""
     if not values:
@@ -179,7 +184,7 @@ class RunProgress:
         left = self._seconds_left()
         figures = [
             ("round", f"{row['round']}/{self._rounds_planned}"),
-            ("nDCG@10", "no session" if row["ndcg@10"] is None else f"{row['ndcg@10']:.3f}"),
+            ("nDCG@10", f"{row['ndcg@10']:.3f}" if row["ndcg@10"] is not None else _no_figure(row)),
             ("epsilon" if is_bounded(row) else "privacy", text.epsilon(row["epsilon_unamplified"])),
             ("speed", f"{text.significant(self._devices_per_s)} devices/s"),
             ("elapsed", text.duration(self._clock() - self._started_s)),

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from fedbert.device_range import DeviceRange
+from fedbert.device_range import DeviceRange, Devices
 from fedbert.devices.availability_trace import Trace, states_at, traced_device
 from fedbert.devices.fleet import Flags, Floats, Integers
 from fedbert.devices.habits import PARAMETERS, Habits, Parameters, draw_habits, drop_chance
@@ -86,7 +86,7 @@ def _day_time(day: int) -> int:
 
 
 def availability(
-    devices: DeviceRange,
+    devices: Devices,
     round_hours: float,
     round_: int,
     model: Model = "default",
@@ -129,7 +129,7 @@ def _by_chance(
     return Availability(idle, staying | topping_up, unmetered, online)
 
 
-def _daily(devices: DeviceRange, day: Integers, start: float, round_hours: float) -> Floats:
+def _daily(devices: Devices, day: Integers, start: float, round_hours: float) -> Floats:
     """Return a uniform number per device and `day` [device], the same in every round of that day.
 
     Days are numbered from -2: a stay that began the evening before midnight of day 0 belongs to day -1.
@@ -146,7 +146,7 @@ def _daily(devices: DeviceRange, day: Integers, start: float, round_hours: float
 
 
 def interruption_causes(
-    devices: DeviceRange, round_: int, model: Model = "default", parameters: Parameters = PARAMETERS
+    devices: Devices, round_: int, model: Model = "default", parameters: Parameters = PARAMETERS
 ) -> Interruptions:
     """Return which of `devices` would drop out of round `round_` and which be late; none if always available.
 
@@ -161,7 +161,7 @@ def interruption_causes(
     return Interruptions(dropped, ~dropped & (draws[:, 1] < LATE))
 
 
-def interruptions(devices: DeviceRange, round_: int, model: Model = "default") -> Flags:
+def interruptions(devices: Devices, round_: int, model: Model = "default") -> Flags:
     """Return which of `devices` [device], if selected in round `round_`, would not report in time."""
     causes = interruption_causes(devices, round_, model)
     return causes.dropped | causes.late

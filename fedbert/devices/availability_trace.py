@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedbert.device_range import DeviceRange
+from fedbert.device_range import Devices
 from fedbert.devices.fleet import Flags, Floats, Integers
 from fedbert.devices.trace_facts import TraceFacts
 from fedbert.errors import FedbertError
@@ -133,7 +133,7 @@ def load_trace(path: Path | None) -> Trace | None:
     return None if path is None else read_trace(path)
 
 
-def traced_device(devices: DeviceRange, trace: Trace) -> Integers:
+def traced_device(devices: Devices, trace: Trace) -> Integers:
     """Return whose trace each of `devices` takes, `[device]` in 0 .. `trace.devices` - 1."""
     draws = devices.uniforms(Purpose.TRACE, ONCE, 1)[:, 0]
     return (draws * trace.devices).astype(np.int64)

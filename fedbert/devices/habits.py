@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedbert.device_range import DeviceRange
+from fedbert.device_range import Devices
 from fedbert.devices.fleet import Flags, Floats, standard_normal
 from fedbert.randomness import Purpose
 from fedbert.units import HOURS_PER_DAY
@@ -94,7 +94,7 @@ class Habits:
     idle_awake: Floats
 
 
-def draw_habits(devices: DeviceRange, parameters: Parameters = PARAMETERS) -> Habits:
+def draw_habits(devices: Devices, parameters: Parameters = PARAMETERS) -> Habits:
     """Return the habits of `devices`."""
     p = parameters
     draws = devices.uniforms(Purpose.HABIT, _HABITS_TIME, _DRAWS)
@@ -121,7 +121,7 @@ def draw_habits(devices: DeviceRange, parameters: Parameters = PARAMETERS) -> Ha
     )
 
 
-def drop_chance(devices: DeviceRange, parameters: Parameters = PARAMETERS) -> Floats:
+def drop_chance(devices: Devices, parameters: Parameters = PARAMETERS) -> Floats:
     """Return each device's own chance `[device]` to drop out of a round it was selected for."""
     own = devices.uniforms(Purpose.HABIT, _DROP_OUT_TIME, 1)[:, 0]
     return np.asarray(parameters.drop_low + (parameters.drop_high - parameters.drop_low) * own)

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.device_range import DeviceRange
+from fedbert.device_range import Devices
 from fedbert.devices.availability import Availability
 from fedbert.devices.energy import energy_mj
 from fedbert.devices.fleet import (
@@ -97,7 +97,7 @@ def draw_network(
     profiles: tuple[DeviceProfile, ...],
     links: LinkTable,
     profile: NDArray[np.int16],
-    devices: DeviceRange,
+    devices: Devices,
 ) -> NetworkColumns:
     """Return the links of `devices`, whose classes are `profile` [device].
 
@@ -142,7 +142,7 @@ def may_download(state: Availability, metered: Metered) -> Flags:
     return state.online if metered == "always" else state.download_window
 
 
-def transfer_uniforms(devices: DeviceRange, purpose: Purpose, time: int) -> Floats:
+def transfer_uniforms(devices: Devices, purpose: Purpose, time: int) -> Floats:
     """Return the uniform numbers `[device, TRANSFER_DRAWS]` of one transfer of each of `devices`."""
     return devices.uniforms(purpose, time, TRANSFER_DRAWS)
 

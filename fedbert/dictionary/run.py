@@ -87,7 +87,7 @@ speed_factor | float | | modelled | speed of the device over that of its class
 _TIERS = """
 tiers.*.devices | int | devices | modelled | devices of the tier
 tiers.*.sessions | int | sessions | modelled | evaluation sessions of the tier
-tiers.*.quality.* | float | 0..1 | measured | auc, mrr, ndcg@5, ndcg@10 and hit@1, as users saw them
+tiers.*.quality.* | float? | 0..1 | measured | auc, mrr, ndcg@5, ndcg@10 and hit@1, as users saw them
 tiers.*.scored_quality.* | float? | 0..1 | measured | the same over the sessions that were scored in time
 tiers.*.outcomes.* | int | sessions | modelled | learning and evaluation sessions by outcome
 tiers.*.latency_ms.* | float | ms | modelled | p50, p90, p95, p99 of answered sessions, in bins of 2 %
@@ -141,6 +141,7 @@ comparison[].high | float? | 0..1 | measured | upper end of the same interval
 comparison[].sessions | int? | sessions | modelled | evaluation sessions that all systems rank
 comparison[].users | int? | users | measured | real users that they are of; null: as many as devices
 comparison[].texts | int? | texts | measured | distinct texts that they are with
+comparison[].devices | int? | devices | record | first devices of the fleet, whose sessions they are
 comparison[].tiers.*.* | float? | 0..1 | measured | the five metrics by device tier
 gap.release_0 | float? | nDCG@10 | measured | release 0, scored from text, history and user model
 gap.final | float? | nDCG@10 | measured | the final release
@@ -383,7 +384,7 @@ traffic.downloads_failed | int? | | modelled | downloads given up after the last
 totals.sessions | int | sessions | modelled | learning and evaluation sessions
 totals.scored | int | sessions | modelled | of these: scored in time
 totals.scored_share | float? | share | modelled | scored / sessions
-totals.clicks | int | clicks | modelled | clicks in learning sessions
+totals.clicks | int? | clicks | modelled | clicks in learning sessions
 totals.reports | int? | reports | modelled | reports that were summed
 totals.downloads | int? | | modelled | downloads that succeeded
 totals.devices_per_s | float | 1/s | measured | devices simulated per second, over all rounds

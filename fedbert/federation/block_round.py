@@ -21,12 +21,13 @@ from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
 from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
+from fedbert.results import CANDIDATES
 from fedbert.signals.report import dense_reports
 from fedbert.signals.signal import Clicks
 
 
 def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[Any]) -> None:
-    np.add.at(total, tier, np.rint(values * r.MICRO).astype(np.int64))
+    np.add.at(total, tier.astype(np.intp), np.rint(values * r.MICRO).astype(np.int64))
 
 
 def _latency_time(round_: int, kind: Kind) -> int:
@@ -57,14 +58,15 @@ class BlockRound:
         self.participating = np.zeros(count, np.bool_)
         self.apart: SumsApart | None = None
         self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
-        np.add.at(truth["devices"], self.fleet.tier, 1)
+        truth["devices"] += np.bincount(self.fleet.tier, minlength=r.TIER_COUNT)
 
     def finish(self) -> None:
         """Add the block's counts and energy to the truth."""
-        tier, joined = self.fleet.tier, self.participating
-        np.add.at(self.truth["participants"], tier[joined], 1)
+        tier, joined = self.fleet.tier.astype(np.intp), np.flatnonzero(self.participating)
+        r.count(self.truth["participants"], tier[joined])
         for column, (key, spent) in enumerate(self.spent_uj.items()):
-            np.add.at(self.truth[key], tier, spent)
+            rows = np.flatnonzero(spent)  # few: most devices spend nothing in a round
+            np.add.at(self.truth[key], tier[rows], spent[rows])
             np.add.at(self.truth["participant_uj"][:, column], tier[joined], spent[joined])
         self.truth["counts"] += np.array([self.counts[key] for key in r.COHORT_KEYS], np.int64)
 
@@ -80,6 +82,9 @@ class BlockRound:
         sessions = world.sessions(self.block, self.order.round, kind)
         installed = self.state.installed[self.rows][sessions.device]
         outcome = self._outcomes(kind, sessions, installed)
+        if self.scenario.timing_only:
+            self._count(kind, sessions, outcome)
+            return
         catalogue = world.public.catalogue
         scores = default_scores(catalogue, sessions.candidates)
         for number in np.unique(installed[outcome == Outcome.SCORED]):
@@ -111,7 +116,7 @@ class BlockRound:
             self.fleet,
             sessions.device.astype(np.int64),
             environment.text_tokens[sessions.text],
-            sessions.candidates.shape[1],
+            CANDIDATES,
             draws,
             sessions.slot == 0,
         )
@@ -125,31 +130,39 @@ class BlockRound:
         ran = (outcome == Outcome.SCORED) | (outcome == Outcome.TOO_SLOW)
         session_tier = tier[sessions.device]
         latency_bin = np.searchsorted(r.latency_edges_ms(), costs.latency_ms[ran])
-        np.add.at(self.truth["latency"], (session_tier[ran], np.minimum(latency_bin, r.LATENCY_BINS - 1)), 1)
+        r.count(self.truth["latency"], session_tier[ran], np.minimum(latency_bin, r.LATENCY_BINS - 1))
         held = installed >= 0
         memory_bin = np.searchsorted(r.memory_edges_bytes(), costs.peak_memory_bytes[held])
-        np.add.at(self.truth["memory"], (session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1)), 1)
+        r.count(self.truth["memory"], session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1))
         _add_by_tier(self.truth["session_us"], session_tier[ran], costs.latency_ms[ran])
         self._spend("session_uj", sessions.device[ran], costs.energy_mj[ran])
         return outcome
 
+    def _count(self, kind: Kind, sessions: Sessions, outcome: NDArray[Any]) -> None:
+        """Take note of sessions that nothing ranks: no figure of quality is made of their place."""
+        if kind is Kind.EVALUATION:
+            self._judge(sessions, outcome, np.ones(len(sessions), np.int64))
+        else:
+            r.count(self.truth["learning_outcomes"], self.fleet.tier[sessions.device], outcome)
+            self.counts["learning_sessions"] += len(sessions)
+
     def _judge(self, sessions: Sessions, outcome: NDArray[Any], rank: NDArray[Any]) -> None:
         tier, arm = self.fleet.tier[sessions.device], self.control[sessions.device].astype(np.int64)
-        np.add.at(self.truth["ranks"], (tier, arm, outcome, rank - 1), 1)
+        r.count(self.truth["ranks"], tier, arm, outcome, rank - 1)
         text, user = self.environment.evaluation_index[sessions.text], self.phones.user
         owner = None if user is None else user[sessions.device]
         cluster = self.environment.places.cluster_of(text, owner)
-        np.add.at(self.truth["cluster_ranks"], (cluster, rank - 1), 1)
+        r.count(self.truth["cluster_ranks"], cluster, rank - 1)
         scored = outcome == Outcome.SCORED
-        np.add.at(self.truth["arm_ranks"], (cluster[scored], arm[scored], rank[scored] - 1), 1)
-        np.add.at(self.truth["text_sessions"], text, 1)
+        r.count(self.truth["arm_ranks"], cluster[scored], arm[scored], rank[scored] - 1)
+        r.count(self.truth["text_sessions"], text)
         if owner is not None:
-            np.add.at(self.truth["user_sessions"], owner, 1)
+            r.count(self.truth["user_sessions"], owner)
 
     def _click(
         self, sessions: Sessions, outcome: NDArray[Any], installed: NDArray[Any], shown: NDArray[Any]
     ) -> None:
-        np.add.at(self.truth["learning_outcomes"], (self.fleet.tier[sessions.device], outcome), 1)
+        r.count(self.truth["learning_outcomes"], self.fleet.tier[sessions.device], outcome)
         clicked, clicked_rank = clicks(
             self.block,
             self.order.round,
@@ -217,7 +230,7 @@ class BlockRound:
         # A device without clicks that adds noise to its report sends it too: that it has none must not show.
         sending = completed if mechanism.noise_on_device else self.reporting
         total = np.zeros(layout.size, np.int64)
-        if sending.any():
+        if sending.any() and not self.scenario.timing_only:
             noisy = replace(devices, seed=self.environment.device_noise_seed)
             if self.environment.poisoning is None:
                 total += noised_sum(self.environment, self._clicks(chosen), noisy, sending, round_)
@@ -288,4 +301,4 @@ class BlockRound:
         tier = self.fleet.tier[fetched]
         _add_by_tier(self.truth["install_us"], tier, costs.time_ms)
         self._spend("install_uj", fetched, costs.energy_mj)
-        np.add.at(self.truth["installs"], tier, 1)
+        r.count(self.truth["installs"], tier)

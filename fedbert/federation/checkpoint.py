@@ -1,6 +1,7 @@
 """Checkpoints: a `RunState` and the phones' memory on disk, whole or not at all, each file with its checksum.
 
-Below a run folder's ``checkpoint/``: ``phones/`` has a file for each shard and round, written by the shard;
+Below a run folder's ``checkpoint/``: ``phones/`` has a file for each shard and round, written by the shard,
+or of a large shard the folder that it works from (`phone_files.py`);
 ``releases/`` has each artefact once; ``<round>.state`` has the server's and observer's arrays; and
 ``<round>.json``, written last, makes them a checkpoint. The last two are kept, so that a damaged one leaves
 the one before it.
@@ -9,6 +10,7 @@ the one before it.
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -21,12 +23,13 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact, pack, unpack
 from fedbert.errors import FedbertError
+from fedbert.federation import phone_files
 from fedbert.federation.phone_state import PhoneState, cut
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.run_state import PlainState, RunState
 from fedbert.files import not_written, read_bytes, replacing, write_bytes
 
-SCHEMA = 2
+SCHEMA = 3
 KEPT = 2
 """Checkpoints that are kept: if the last is damaged, the one before it serves."""
 
@@ -106,25 +109,45 @@ def keep_phones(folder: Path, round_: int, first: int, count: int, state: PhoneS
     return replace(place, sha256=_write_arrays(folder / place.name, state.arrays()))
 
 
-def read_phones(folder: Path, parts: Iterable[Kept], first: int, count: int) -> PhoneState:
+def read_phones(
+    folder: Path, parts: Iterable[Kept], first: int, count: int, files: Path | None = None
+) -> PhoneState:
     """Return the memory of devices `first` .. `first + count - 1` from the parts that hold them.
 
-    The fleet may be cut otherwise than it was. Raises FedbertError if a part is missing or damaged.
+    The fleet may be cut otherwise than it was; with `files` it is written into that new folder. Raises
+    FedbertError if a part is missing or damaged.
     """
     wanted = sorted(
         (part for part in parts if part.first < first + count and first < part.first + part.count),
         key=lambda part: part.first,
     )
-    states = [
-        (part.first, PhoneState.from_arrays(_arrays(_checked(folder, part.name, part.sha256))))
-        for part in wanted
-    ]
+    states = [(part.first, _phones(folder, part)) for part in wanted]
     covered = sum(min(first + count, p.first + p.count) - max(first, p.first) for p in wanted)
     if covered != count:
         raise FedbertError(
             f"checkpoint: {count - covered} of devices {first} to {first + count - 1} are missing"
         )
-    return cut(states, first, count)
+    one = states[0][1]
+    shape = count, one.text.shape[1], *one.pooled_sums.shape
+    into = PhoneState.empty(*shape) if files is None else phone_files.new_state(files, *shape)
+    return cut(states, first, count, into)
+
+
+def _phones(folder: Path, part: Kept) -> PhoneState:
+    """Return the memory in a part of a checkpoint: a file, or of a large shard a folder of files."""
+    path = folder / part.name
+    if path.is_dir():
+        _check_part(folder, part)
+        return phone_files.opened(path)
+    return PhoneState.from_arrays(_arrays(_checked(folder, part.name, part.sha256)))
+
+
+def _check_part(folder: Path, part: Kept) -> None:
+    """Raise FedbertError unless a part of a checkpoint is as it was written."""
+    if not (folder / part.name).is_dir():
+        _checked(folder, part.name, part.sha256)
+    elif phone_files.digest(folder / part.name) != part.sha256:
+        raise FedbertError(f"{part.name} differs from its SHA-256")
 
 
 def save_checkpoint(folder: Path, state: RunState, kept: Iterable[Kept], facts: RunFacts) -> None:
@@ -189,7 +212,10 @@ def _prune(folder: Path) -> None:
         older = not of_round.isdigit() or int(of_round) < oldest
         if name not in wanted and older and not path.name.startswith("."):
             with suppress(OSError):  # the checkpoint stands; the next one removes it again
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path, note: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
@@ -218,7 +244,7 @@ def _load(folder: Path, path: Path) -> Checkpoint:
             raise FedbertError(f"its schema is {body['schema']!r}, not {SCHEMA}")
         parts = tuple(Kept(**each) for each in body["phones"])
         for part in parts:
-            _checked(folder, part.name, part.sha256)
+            _check_part(folder, part)
         artefacts: dict[str, Artefact] = {
             each["artefact"]: unpack(_checked(folder, f"releases/{each['artefact']}", each["sha256"]))
             for each in body["releases"]

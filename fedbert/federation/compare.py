@@ -1,7 +1,8 @@
 """The comparison at the end: the pooled-data bound, and every evaluation session ranked by each system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from fedbert import comparison
 from fedbert.ei_bert.artefact.artefact import Artefact, pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
+from fedbert.federation.exchange import Question
 from fedbert.federation.pooled import Pooled, pooled_bound
 from fedbert.federation.pooled_cache import bound_key, kept_or_trained
 from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
+from fedbert.federation.replay import compared_devices
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session, same_for_all
 from fedbert.recommendation.sessions import MAX_SLOTS
@@ -35,14 +38,30 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
     with run.timed("comparison"):
         count = len(run.systems)
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
-            "ranks": ((count, places.clusters, CANDIDATES), np.int32),
+            "ranks": ((count, places.clusters, CANDIDATES), np.int64),
             "tier_ranks": ((count, len(TIERS), CANDIDATES), np.int64),
-            "text_sessions": ((places.texts,), np.int32),
-            "user_sessions": ((places.users,), np.int32),
+            "text_sessions": ((places.texts,), np.int64),
+            "user_sessions": ((places.users,), np.int64),
         }
+        parts = replayed_parts(run.exchange.members, run.scenario.devices)
         header = {"systems": [system.header for system in run.systems], "rounds": rounds}
-        possible = partial(_possible_ranks, rounds)
-        run.replayed = _replay(run, rounds + 2, header, arrays, expected, possible)
+
+        def question(member: Member) -> tuple[dict[str, Any], Arrays]:
+            return header | {"replayed": parts[member.index]}, arrays
+
+        possible = partial(_possible_ranks, rounds, parts)
+        run.replayed = _replay(run, rounds + 2, question, expected, possible)
+
+
+def replayed_parts(members: tuple[Member, ...], devices: int) -> list[tuple[int, int]]:
+    """Return the first device and the count that each member replays, by its index.
+
+    Together they are the compared devices. What a device does follows from the seed, so a member need not
+    hold the devices that it replays, and all have the same work.
+    """
+    count, compared = len(members), compared_devices(devices)
+    edges = [compared * index // count for index in range(count + 1)]
+    return [(first, end - first) for first, end in pairwise(edges)]
 
 
 def _pooled(run: Session, rounds: int) -> Artefact:
@@ -51,7 +70,8 @@ def _pooled(run: Session, rounds: int) -> Artefact:
         "pooled_sums": ((items, dim), np.int64),
         "pooled_clicks": ((items,), np.int64),
     }
-    sums = _replay(run, rounds + 1, {"pooled": True}, {}, expected, partial(_possible_clicks, run))
+    question = same_for_all({"pooled": True}, {})
+    sums = _replay(run, rounds + 1, question, expected, partial(_possible_clicks, run))
     clicks = Pooled(run.scenario.devices, rounds, sums["pooled_sums"], sums["pooled_clicks"])
     if run.cache is None:
         return pooled_bound(run.server, clicks)
@@ -62,8 +82,7 @@ def _pooled(run: Session, rounds: int) -> Artefact:
 def _replay(
     run: Session,
     round_: int,
-    header: dict[str, Any],
-    arrays: Arrays,
+    question: Question,
     expected: dict[str, tuple[tuple[int, ...], Any]],
     possible: Callable[[Member, Arrays], None],
 ) -> Arrays:
@@ -78,7 +97,7 @@ def _replay(
         possible(member, answer)
         return answer
 
-    found = run.exchange.ask(REPLAY, round_, same_for_all(header, arrays), check)
+    found = run.exchange.ask(REPLAY, round_, question, check)
     return r.add_all(answer for _, answer in found)
 
 
@@ -121,8 +140,9 @@ def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
     return arrays
 
 
-def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
-    """Raise FedbertError unless the member's devices can have had these sessions, counted alike by all."""
+def _possible_ranks(rounds: int, parts: Sequence[tuple[int, int]], member: Member, answer: Arrays) -> None:
+    """Raise FedbertError unless the devices that a member replayed can have had these sessions, counted alike
+    by all."""
     by_cluster = answer["ranks"].sum(axis=1, dtype=np.float64)
     by_tier = answer["tier_ranks"].sum(axis=1, dtype=np.float64)
     if not np.array_equal(by_cluster, by_tier):
@@ -131,7 +151,7 @@ def _possible_ranks(rounds: int, member: Member, answer: Arrays) -> None:
     for name in ("text_sessions", "user_sessions"):
         if answer[name].size and (sessions != answer[name].sum(dtype=np.float64)).any():
             raise FedbertError(f"{name} must count the sessions of ranks")
-    if (sessions > member.count * rounds * MAX_SLOTS).any():
+    if (sessions > parts[member.index][1] * rounds * MAX_SLOTS).any():
         raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions per device and round")
 
 

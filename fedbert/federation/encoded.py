@@ -37,5 +37,4 @@ class EncodedRelease:
             new = np.flatnonzero(wanted & ~self._known)
             if len(new):
                 self.vectors[new] = self.encoder.encode([self._texts[i] for i in new.tolist()])
-                self.scorer.refill(new)
                 self._known[new] = True

@@ -30,6 +30,7 @@ from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
 from fedbert.privacy.scaled import scaled
 from fedbert.recommendation.clusters import Places, places_of
 from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
+from fedbert.results import CANDIDATES
 from fedbert.scenario import Scenario
 from fedbert.signals.poisoning import DEFAULT_FACTOR, Poisoning
 from fedbert.signals.report import ReportLayout, report_layout
@@ -40,6 +41,8 @@ def world_settings(scenario: Scenario) -> WorldSettings:
     """Return the part of the scenario that the world needs."""
     return WorldSettings(
         history_length=scenario.history_length,
+        # Where nothing is ranked, no list is drawn.
+        candidates=0 if scenario.timing_only else CANDIDATES,
         non_iid=scenario.non_iid,
         tier_correlation=scenario.tier_correlation,
         learning_per_device_day=scenario.learning_per_day,

@@ -11,6 +11,8 @@ from fedbert.federation.protocol import Arrays
 
 NO_RELEASE = -1
 
+_ROWS_PER_PART = 1_000_000
+
 COLUMNS = ("installed", "waiting", "text", "item", "rank", "release")
 """The arrays of a state with a row per device; the others are sums over its devices."""
 
@@ -57,8 +59,12 @@ class PhoneState:
 
     def installed_counts(self, newest: int) -> NDArray[np.int64]:
         """Return devices without a release, and on each release up to `newest`: `[1 + release]`."""
-        counts = np.bincount(self.installed.astype(np.int64) + 1, minlength=newest + 2)
-        return counts.astype(np.int64)
+        counts = np.zeros(newest + 2, np.int64)
+        # In parts: a count of 100 million devices at once would need a gigabyte beside them.
+        for start in range(0, len(self.installed), _ROWS_PER_PART):
+            part = self.installed[start : start + _ROWS_PER_PART].astype(np.int64)
+            counts += np.bincount(part + 1, minlength=newest + 2)
+        return counts
 
     def remember(
         self,
@@ -80,26 +86,26 @@ class PhoneState:
 
     def pool(self, vectors: NDArray[np.int8], text: NDArray[Any], item: NDArray[Any]) -> None:
         """Add clicks to the pooled sums; `vectors` `[text, dim]` are those of release 0."""
-        np.add.at(self.pooled_sums, item, vectors[text].astype(np.int64))
-        np.add.at(self.pooled_clicks, item, 1)
+        from fedbert.kernels.sums import add_rows
+
+        add_rows(vectors, text, item, self.pooled_sums)
+        self.pooled_clicks += np.bincount(item, minlength=len(self.pooled_clicks))
 
 
-def cut(parts: Sequence[tuple[int, PhoneState]], first: int, count: int) -> PhoneState:
-    """Return the memory of devices `first` .. `first + count - 1` from that of neighbouring ranges.
+def cut(parts: Sequence[tuple[int, PhoneState]], first: int, count: int, into: PhoneState) -> PhoneState:
+    """Return `into` with the memory of devices `first` .. `first + count - 1` from neighbouring ranges.
 
-    `parts` are (first device, state), in order, and cover the range. A part's pooled sums go to the range
-    that holds the part's first device, so that they are counted once however the fleet is cut.
+    `parts` are (first device, state), in order, and cover the range; `into` has room for it. A part's pooled
+    sums go to the range that holds the part's first device, so that they are counted once however the fleet
+    is cut.
     """
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
-    sums = np.zeros_like(parts[0][1].pooled_sums)
-    clicks = np.zeros_like(parts[0][1].pooled_clicks)
     for start, state in parts:
         low, high = max(first - start, 0), min(first + count - start, len(state.installed))
         if low < high:
             for name in COLUMNS:
-                columns[name].append(getattr(state, name)[low:high])
+                rows = getattr(state, name)[low:high]
+                getattr(into, name)[start + low - first : start + high - first] = rows
         if first <= start < first + count:
-            sums += state.pooled_sums
-            clicks += state.pooled_clicks
-    joined = {name: np.concatenate(rows) for name, rows in columns.items()}
-    return PhoneState(**joined, pooled_sums=sums, pooled_clicks=clicks)
+            into.pooled_sums += state.pooled_sums
+            into.pooled_clicks += state.pooled_clicks
+    return into

@@ -43,12 +43,10 @@ class Phones:
         """Profiles, tiers, memory and speed."""
         return draw_fleet(self.environment.profiles, self.devices)
 
-    @cached_property
-    def network(self) -> NetworkColumns:
-        """Their links."""
-        return draw_network(
-            self.environment.profiles, self.environment.links, self.fleet.profile, self.devices
-        )
+    def network(self, rows: NDArray[np.int64]) -> NetworkColumns:
+        """Return the links of the devices at `rows` [n]."""
+        environment, profile = self.environment, self.fleet.profile[rows]
+        return draw_network(environment.profiles, environment.links, profile, self.devices.chosen(rows))
 
     @cached_property
     def block(self) -> Block:
@@ -77,14 +75,21 @@ class Phones:
         return draws[:, 0] < self.scenario.control_share
 
     def availability(self, round_: int) -> Availability:
-        """Return who can take part in the window of `round_`."""
-        return availability(
-            self.devices,
-            self.scenario.round_hours,
-            round_,
-            self.scenario.availability,
-            self.environment.trace,
-        )
+        """Return who can take part in the window of `round_`; that of the last one asked for is kept."""
+        if round_ not in self._availability:
+            self._availability.clear()
+            self._availability[round_] = availability(
+                self.devices,
+                self.scenario.round_hours,
+                round_,
+                self.scenario.availability,
+                self.environment.trace,
+            )
+        return self._availability[round_]
+
+    @cached_property
+    def _availability(self) -> dict[int, Availability]:
+        return {}
 
     def joining(self, waiting: NDArray[np.bool_], round_: int) -> NDArray[np.bool_]:
         """Return who joins `round_` [device]: by the mechanism's draw, or still `waiting` [device]."""
@@ -106,13 +111,13 @@ class Phones:
         """
         state = self.availability(round_)
         trying = np.flatnonzero(wanted & may_download(state, self.scenario.metered))
-        uniform = transfer_uniforms(self.devices, Purpose.TRANSFER, round_)
+        uniform = transfer_uniforms(self.devices.chosen(trying), Purpose.TRANSFER, round_)
         return trying, download(
             self.environment.links,
-            self.network.take(trying),
+            self.network(trying),
             state.unmetered[trying],
             self.environment.release_0.total_bytes,
-            uniform[trying],
+            uniform,
             self.scenario.round_hours * MS_PER_HOUR,
         )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import Inputs, SystemHeader
 from fedbert.ei_bert.artefact.artefact import unpack
+from fedbert.federation import shard_report as r
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.shard import Shard
@@ -28,8 +29,22 @@ from fedbert.recommendation.scorer import (
 )
 from fedbert.recommendation.sessions import Kind, Requests, Sessions
 from fedbert.results import CANDIDATES, TIERS
+from fedbert.units import HOURS_PER_DAY
 
 WEIGHTS: Mapping[Inputs, ScoreWeights] = {"full": FULL, "text only": TEXT_ONLY, "user model only": USER_ONLY}
+
+COMPARED_DEVICES = 1_000_000
+"""Most devices whose sessions are ranked again by every system: of a larger fleet the first so many.
+
+What a device is and does follows from its number by independent draws, so they are a random sample. They have
+two million sessions a day, which say far more of a system than the texts or users that they share.
+"""
+
+
+def compared_devices(devices: int) -> int:
+    """Return how many devices of a fleet are in the comparison: its first ones."""
+    return min(devices, COMPARED_DEVICES)
+
 
 _LOCK = threading.Lock()
 _TFIDF: dict[int, TfidfScorer] = {}
@@ -40,13 +55,11 @@ def _tfidf(environment: Environment) -> TfidfScorer:
         key = id(environment)
         if key not in _TFIDF:
             _TFIDF.clear()
-            texts = [
-                text if evaluation else ""
-                for text, evaluation in zip(
-                    environment.world.texts, environment.world.evaluation_text.tolist(), strict=True
-                )
-            ]
-            _TFIDF[key] = fit_tfidf(environment.world.public, texts)
+            scenario, world = environment.scenario, environment.world
+            texts = [world.texts[index] for index in np.flatnonzero(world.evaluation_text).tolist()]
+            days = scenario.rounds * scenario.round_hours / HOURS_PER_DAY
+            sessions = compared_devices(scenario.devices) * scenario.evaluation_per_day * days
+            _TFIDF[key] = fit_tfidf(world.public, texts, sessions)
         return _TFIDF[key]
 
 
@@ -73,7 +86,8 @@ class _System:
         if self._kind == "popularity":
             return default_scores(catalogue, sessions.candidates)
         if self._kind == "tfidf":
-            return _tfidf(self._environment).scores(sessions.text, sessions.candidates)
+            text = self._environment.evaluation_index[sessions.text]
+            return _tfidf(self._environment).scores(text, sessions.candidates)
         scorer = self._scorer
         if self._release is not None:
             needed = [sessions.text] if self._weights.text else []
@@ -96,16 +110,17 @@ def replay(
 ) -> Arrays:
     """Return counts of the target item's rank over the evaluation sessions of rounds 1 .. `rounds`.
 
-    ``ranks`` is int32 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
-    ``text_sessions`` int32 `[evaluation text]` and ``user_sessions`` int32 `[user]` count the sessions.
+    `shard` needs no memory of its phones: sessions and histories follow from the seed.
+    ``ranks`` is int64 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
+    ``text_sessions`` int64 `[evaluation text]` and ``user_sessions`` int64 `[user]` count the sessions.
 
     The headers in `systems` name arrays of `arrays`.
     """
     made = [_System(environment, system, arrays) for system in systems]
     world, places = environment.world, environment.places
-    total = np.zeros((len(made), places.clusters, CANDIDATES), np.int32)
+    total = np.zeros((len(made), places.clusters, CANDIDATES), np.int64)
     by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
-    by_text, by_user = np.zeros(places.texts, np.int32), np.zeros(places.users, np.int32)
+    by_text, by_user = np.zeros(places.texts, np.int64), np.zeros(places.users, np.int64)
     for _, phones in shard.blocks():
         history = phones.remembered_before()
         for round_ in range(1, rounds + 1):
@@ -113,9 +128,9 @@ def replay(
             text = environment.evaluation_index[sessions.text]
             user = None if phones.user is None else phones.user[sessions.device]
             cluster, tier = places.cluster_of(text, user), phones.fleet.tier[sessions.device]
-            np.add.at(by_text, text, 1)
+            r.count(by_text, text)
             if user is not None:
-                np.add.at(by_user, user, 1)
+                r.count(by_user, user)
             for number, system in enumerate(made):
                 rank = ranks(
                     system.scores(sessions, history),
@@ -123,6 +138,6 @@ def replay(
                     sessions.item,
                     world.public.catalogue.default_rank,
                 )
-                np.add.at(total[number], (cluster, rank - 1), 1)
-                np.add.at(by_tier[number], (tier, rank - 1), 1)
+                r.count(total[number], cluster, rank - 1)
+                r.count(by_tier[number], tier, rank - 1)
     return {"ranks": total, "tier_ranks": by_tier, "text_sessions": by_text, "user_sessions": by_user}

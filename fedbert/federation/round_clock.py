@@ -148,7 +148,10 @@ def whole_round(phones: Phones, waiting: Flags, round_: int) -> TakingPart:
     joined = phones.joining(waiting, round_)
     state = phones.availability(round_)
     eligible = joined & may_upload(state, scenario.metered)
-    completed = eligible & ~interruptions(devices, round_, scenario.availability)
+    rows = np.flatnonzero(eligible)
+    broken = interruptions(devices.chosen(rows), round_, scenario.availability)
+    completed = eligible.copy()
+    completed[rows[broken]] = False
     sending, sent = _uploads(phones, state, completed, round_)
     completed[sending] = sent.succeeded
     nobody = np.zeros(devices.count, np.bool_)
@@ -160,10 +163,10 @@ def _uploads(phones: Phones, state: Availability, able: Flags, round_: int) -> t
     environment, sending = phones.environment, np.flatnonzero(able)
     return sending, upload(
         environment.links,
-        phones.network.take(sending),
+        phones.network(sending),
         state.unmetered[sending],
         environment.layout.bytes_up,
-        transfer_uniforms(phones.devices, Purpose.UPLOAD, round_)[sending],
+        transfer_uniforms(phones.devices.chosen(sending), Purpose.UPLOAD, round_),
         UPLOAD_DEADLINE_MS,
     )
 

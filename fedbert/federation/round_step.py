@@ -59,7 +59,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
             checks += [answer.check] if answer.check else []
     left_out = {member.index for member in run.exchange.lost}
     sums, held, aggregator = None, "", state.aggregator
-    if round_:
+    if round_ and not run.scenario.timing_only:
         opened, refusals, aggregator = run.aggregator.open(announced, masked, state.aggregator)
         for refusal in refusals:
             text = f"{refusal.member} is left out: {refusal.why}"

@@ -19,6 +19,12 @@ from fedbert.results import METRICS, OUTCOMES, ROUND_ENDS, ROUND_PARTS, Metrics,
 from fedbert.scenario import Scenario
 from fedbert.units import HOURS_PER_DAY
 
+RANKED = (
+    *(*METRICS, "ndcg@10_low", "ndcg@10_high", "scored_ndcg@10"),
+    *(f"{arm}_ndcg@10{end}" for arm in ("control", "treated") for end in ("", "_low", "_high")),
+)
+"""Keys of a row that are null where nothing was ranked."""
+
 _RESAMPLES = 200
 """Bootstrap samples of a round's interval: enough for a band in a plot, cheap enough for every round."""
 
@@ -44,7 +50,7 @@ def round_ends(totals: Arrays, tier: int) -> tuple[dict[str, int], dict[str, flo
     return ends, {part: spent / US_PER_S / done for part, spent in named}
 
 
-def _arm(name: str, by_cluster: NDArray[np.int32], sampling: dict[str, int]) -> dict[str, Any]:
+def _arm(name: str, by_cluster: NDArray[np.int64], sampling: dict[str, int]) -> dict[str, Any]:
     """Return the keys of one arm's scored sessions `[cluster, rank]`, with how many there are."""
     found = metrics(by_cluster.sum(axis=0, dtype=np.int64))
     low, high = cluster_interval(by_cluster, "ndcg@10", **sampling) or (None, None)
@@ -109,6 +115,8 @@ def round_row(
         row |= {"round_s": order.closing.last_us / US_PER_S} | {
             name: int(ends[place]) for place, name in enumerate(ROUND_ENDS) if place != EndState.DONE
         }
+    if scenario.timing_only:
+        row |= dict.fromkeys(RANKED)
     if truth.missing:
         row["missing"] = truth.missing
     if truth.apart is not None:

@@ -33,6 +33,7 @@ from fedbert.federation.round_clock import check_clock
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import Server, server_settings, starting_artefact
 from fedbert.federation.signing import order_signer
+from fedbert.federation.timing_server import TimingServer
 from fedbert.recommendation.world import World
 from fedbert.scenario import Scenario
 
@@ -73,15 +74,15 @@ class Session:
         environment = Environment.create(scenario, artefact)
         check_clock(environment)
         share(environment)
-        server = Server(
+        parts = (
             server_settings(scenario),
             environment.world.public,
             artefact,
             environment.mechanism,
             environment.signal,
             environment.layout,
-            training_draws_of(scenario),
         )
+        server = TimingServer(*parts) if scenario.timing_only else Server(*parts, training_draws_of(scenario))
         return cls(scenario, environment, server, {"load": time.perf_counter() - started})
 
     @property

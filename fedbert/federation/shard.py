@@ -9,11 +9,13 @@ array of a single phone leaves it.
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
+from fedbert.federation import phone_files
 from fedbert.federation import shard_report as r
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.encoded import EncodedRelease
@@ -68,15 +70,15 @@ class Shard:
         for rows in self.devices.blocks(BLOCK):
             yield rows, Phones(self.environment, self.devices.part(rows))
 
-    def start(self) -> PhoneState:
-        """Return the state before the first round: histories, and release 0 where it could be fetched."""
+    def start(self, files: Path | None = None) -> PhoneState:
+        """Return the state before the first round: histories, and release 0 where it could be fetched.
+
+        With `files` its columns are files of that new folder; raises FedbertError if they cannot be written.
+        """
         environment = self.environment
-        state = PhoneState.empty(
-            self.devices.count,
-            self.scenario.history_length,
-            len(environment.world.public.catalogue.texts),
-            environment.release_0.dim,
-        )
+        items = len(environment.world.public.catalogue.texts)
+        shape = self.devices.count, self.scenario.history_length, items, environment.release_0.dim
+        state = PhoneState.empty(*shape) if files is None else phone_files.new_state(files, *shape)
         for rows, phones in self.blocks():
             remembered = phones.remembered_before()
             state.text[rows], state.item[rows] = remembered.text, remembered.item
@@ -84,10 +86,12 @@ class Shard:
                 missing = state.installed[rows] == NO_RELEASE
                 trying, got = phones.downloads(PRE_CLOCK_TIME + window, missing)
                 state.installed[rows][trying[got.succeeded]] = 0
-            kept = state.item[rows] >= 0
-            text, item = state.text[rows][kept], state.item[rows][kept]
-            environment.encoded_0.ensure(text)
-            state.pool(environment.encoded_0.vectors, text, item)
+            if not self.scenario.timing_only:
+                kept = state.item[rows] >= 0
+                text, item = state.text[rows][kept], state.item[rows][kept]
+                environment.encoded_0.ensure(text)
+                state.pool(environment.encoded_0.vectors, text, item)
+            phone_files.let_go(state)
         return state
 
     def arrivals(
@@ -118,7 +122,8 @@ class Shard:
         truth = r.empty_truth(self.environment.places)
         signal = np.zeros(self.environment.layout.size, np.int64)
         reported = completed = 0
-        wanted = self.scenario.verify_masks if order_.round == MASK_CHECK_ROUND else 0
+        check_due = order_.round == MASK_CHECK_ROUND and not self.scenario.timing_only
+        wanted = self.scenario.verify_masks if check_due else 0
         sampled: list[NDArray[np.int64]] = []
         lying = self.environment.poisoning is not None and order_.round > 0
         apart = SumsApart.empty(len(signal)) if lying else None
@@ -127,6 +132,7 @@ class Shard:
             part.sessions(Kind.EVALUATION)
             if order_.round == 0:
                 part.finish()
+                phone_files.let_go(state)
                 continue
             part.sessions(Kind.LEARNING)
             # By the clock a phone fetches what it lacks before it reports, else when it has.
@@ -145,6 +151,7 @@ class Shard:
             if course is None:
                 part.fetch()
             part.finish()
+            phone_files.let_go(state)
         server: Arrays = {
             "signal": signal.astype(np.uint32),
             "reported": np.array([reported], np.int64),

@@ -70,7 +70,8 @@ def memory_edges_bytes() -> NDArray[np.float64]:
 def empty_truth(places: Places) -> Arrays:
     """Return the truth part of a report with nothing in it; the shapes are its documentation."""
     return {
-        # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]
+        # evaluation sessions by [tier, arm, outcome, rank - 1 of the target item as the user saw it]; where
+        # nothing is ranked (timing_only) all stand at the first rank, here and in the arrays by cluster
         "ranks": np.zeros((TIER_COUNT, ARM_COUNT, OUTCOME_COUNT, CANDIDATES), np.int64),
         # learning sessions by [tier, outcome]
         "learning_outcomes": np.zeros((TIER_COUNT, OUTCOME_COUNT), np.int64),
@@ -96,12 +97,12 @@ def empty_truth(places: Places) -> Arrays:
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
         # evaluation sessions by [cluster, rank - 1 of the target item as the user saw it]
-        "cluster_ranks": np.zeros((places.clusters, CANDIDATES), np.int32),
+        "cluster_ranks": np.zeros((places.clusters, CANDIDATES), np.int64),
         # of these the scored ones, by [cluster, arm, rank - 1]
-        "arm_ranks": np.zeros((places.clusters, ARM_COUNT, CANDIDATES), np.int32),
+        "arm_ranks": np.zeros((places.clusters, ARM_COUNT, CANDIDATES), np.int64),
         # evaluation sessions by [evaluation text] and by [user], empty where each device has its own
-        "text_sessions": np.zeros(places.texts, np.int32),
-        "user_sessions": np.zeros(places.users, np.int32),
+        "text_sessions": np.zeros(places.texts, np.int64),
+        "user_sessions": np.zeros(places.users, np.int64),
         # see COHORT_KEYS
         "counts": np.zeros(len(COHORT_KEYS), np.int64),
     }
@@ -163,6 +164,15 @@ def _check_sessions(truth: Arrays) -> None:
     for name in ("text_sessions", "user_sessions"):
         if truth[name].size and int(truth[name].sum()) != int(ranks.sum()):
             raise _refused(f"truth.{name}", "count the sessions of truth.ranks")
+
+
+def count(total: NDArray[Any], *places: NDArray[np.integer]) -> None:
+    """Add one to `total` for each row of `places`, an index [n] for each axis; a place may come twice."""
+    # One flat index: numpy adds by several of them an order of magnitude slower.
+    flat = places[0].astype(np.intp)
+    for size, place in zip(total.shape[1:], places[1:], strict=True):
+        flat = flat * size + place
+    np.add.at(total.reshape(-1), flat, 1)
 
 
 def add(total: Arrays | None, part: Arrays) -> Arrays:

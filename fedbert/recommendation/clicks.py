@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.randomness import Purpose
-from fedbert.recommendation.scorer import default_scores
-from fedbert.recommendation.scorer import order as best_first
+from fedbert.randomness import Purpose, keys
 from fedbert.recommendation.sessions import (
     Block,
     Requests,
-    candidate_draws,
-    draw_candidates,
+    candidates_at,
     session_uniforms,
 )
 from fedbert.recommendation.world import World
+from fedbert.results import CANDIDATES
 
 DRAWS = 3
 _DEVICES_PER_CHUNK = 16384
@@ -65,25 +63,18 @@ def clicks_from_draws(
     The places looked at and the first other item that attracts are geometric, each by inversion of one
     uniform; the third decides whether the target item attracts.
     """
+    from fedbert.kernels.clicks import fill_clicks
+
     size = order.shape[1]
-    looked = _geometric(draw[:, 0], 1.0 - model.continue_, size)
-    other = _geometric(draw[:, 1], model.attract_other, size)
-    target = np.where(
-        (order == item[:, None]).any(axis=1), np.argmax(order == item[:, None], axis=1) + 1, size + 1
-    )
-    # `other` counts places among the other items: those below the target item stand one lower.
-    other = other + (other >= target)
-    attracted = np.where(draw[:, 2] < model.attract_target, target, size + 1)
-    rank = np.minimum(other, attracted)
-    rank = np.where((rank <= looked) & (rank <= size), rank, 0)
-    clicked = np.take_along_axis(order, np.maximum(rank - 1, 0)[:, None], axis=1)[:, 0]
-    return np.where(rank > 0, clicked, -1).astype(np.int32), rank.astype(np.int8)
+    ends = _ends(1.0 - model.continue_, size), _ends(model.attract_other, size)
+    clicked = np.empty(len(item), np.int32), np.empty(len(item), np.int8)
+    fill_clicks(draw, order, item, ends, model.attract_target, clicked)
+    return clicked
 
 
-def _geometric(draw: NDArray[np.float64], success: float, most: int) -> NDArray[np.int64]:
-    """Return the first success in independent trials, from 1, at most `most` + 1."""
-    ends = 1.0 - (1.0 - success) ** np.arange(1, most + 1)
-    return np.searchsorted(ends, draw) + 1
+def _ends(success: float, most: int) -> NDArray[np.float64]:
+    """Return the chance that the first success in independent trials comes by trial 1, 2, ... `most`."""
+    return np.asarray(1.0 - (1.0 - success) ** np.arange(1, most + 1))
 
 
 def clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
@@ -103,16 +94,18 @@ def clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
 
 def _clicked_history(world: World, block: Block, model: ClickModel) -> Requests:
     wanted = world.history(block)
-    length, size = wanted.text.shape[1], block.settings.candidates
+    # Lists before the clock decide what a phone remembers, in a run that ranks nothing too.
+    length, size = wanted.text.shape[1], block.settings.candidates or CANDIDATES
     catalogue = world.public.catalogue
     clicked = np.full(wanted.item.shape, -1, np.int32)
     for step in range(length):
         row = np.flatnonzero(wanted.item[:, step] >= 0)
         item = wanted.item[row, step]
-        draw = block.devices.uniforms(Purpose.HISTORY_CANDIDATES, step, candidate_draws(size))[row]
-        candidates = draw_candidates(catalogue, item, draw, size)
-        shown = best_first(default_scores(catalogue, candidates), candidates, catalogue.default_rank)
-        draw = block.devices.uniforms(Purpose.HISTORY_CLICK, step, DRAWS)[row]
+        drawn = keys(block.devices.seed, Purpose.HISTORY_CANDIDATES, [step]), np.zeros(len(row), np.int8)
+        candidates = candidates_at(catalogue, (*drawn, block.devices.first + row), item, size)
+        # By default the most popular come first.
+        shown = catalogue.law.top[np.sort(catalogue.default_rank[candidates], axis=1)]
+        draw = block.devices.chosen(row).uniforms(Purpose.HISTORY_CLICK, step, DRAWS)
         clicked[row, step] = clicks_from_draws(draw, shown, item, model)[0]
     place = np.argsort(clicked >= 0, axis=1, kind="stable")
     clicked = np.take_along_axis(clicked, place, axis=1)

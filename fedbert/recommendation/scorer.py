@@ -6,23 +6,15 @@ table of how often the candidate stands in the history. A dot product of a
 unit vector with itself is about 127^2.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.recommendation.catalogue import Catalogue
 
-TABLE_ENTRIES = 64_000_000
-"""The largest table of all texts against all items; larger worlds gather vectors."""
-
-# Pairs of text and item scored at a time; no figure depends on it.
-_PAIRS_PER_BLOCK = 262_144
-
-# Whole numbers up to here are exact in float32; no product of two int8 is larger than the next.
-_FLOAT32_EXACT = 2**24
-_LARGEST_PRODUCT = 128 * 128
+WIDEST = 2047
+"""Widest vectors whose products with the sum of a history's fit int32: 64 * 128 * 128 * 2047 < 2^31."""
 
 # A history has at most 64 clicks (`history_length`).
 _COUNTS = 65
@@ -49,59 +41,19 @@ USER_ONLY = ScoreWeights(text=0, history=0, user=1)
 
 
 class TextScorer:
-    """Scores of texts against items under one release's vectors."""
+    """Scores of texts against items under one release's vectors.
 
-    def __init__(
-        self,
-        text_vectors: NDArray[np.int8],
-        item_vectors: NDArray[np.int8],
-        table_entries: int = TABLE_ENTRIES,
-    ) -> None:
-        """Keep int8 `[text, dim]` and `[item, dim]`; precompute all dot products if they are few enough."""
-        if text_vectors.shape[1] != item_vectors.shape[1]:
-            raise ValueError(
-                f"text vectors are {text_vectors.shape[1]} wide, item vectors {item_vectors.shape[1]}"
-            )
-        narrow = text_vectors.shape[1] * _LARGEST_PRODUCT < _FLOAT32_EXACT
-        self._exact: type[np.floating[Any]] = np.float32 if narrow else np.float64
-        self._texts = text_vectors
-        self._items = item_vectors
-        small = len(text_vectors) * len(item_vectors) <= table_entries
-        shape = (len(text_vectors), len(item_vectors))
-        self._table: NDArray[np.int16] | NDArray[np.int32] | None = (
-            np.zeros(shape, np.int16) if small else None
-        )
-        if text_vectors.any():
-            self.refill(np.arange(len(text_vectors)))
+    It reads the vectors it was made of, so that text vectors may be written in place as texts are met.
+    """
 
-    def refill(self, rows: NDArray[np.intp]) -> None:
-        """Take note that the text vectors of `rows` [n] were written in place since the scorer was made.
-
-        So a scorer can start with all-zero text vectors and grow as texts are met.
-        """
-        if self._table is None:
-            return
-        largest = _largest_norm(self._texts[rows]) * _largest_norm(self._items)
-        if largest >= np.iinfo(self._table.dtype).max:
-            self._table = self._table.astype(np.int32)
-        items = self._items.T.astype(self._exact)
-        step = max(1, 4_000_000 // max(1, len(self._items)))
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            self._table[part] = self._texts[part].astype(self._exact) @ items
-
-    def dots(self, text: NDArray[np.int32], item: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return dot products `[s, K, C]` of texts `[s, K]` and items `[s, C]`, exactly; 0 for text -1."""
-        known = text >= 0
-        safe = np.where(known, text, 0)
-        if self._table is not None:
-            flat = safe.astype(np.int64)[:, :, None] * self._table.shape[1] + item[:, None, :]
-            result = self._table.ravel().take(flat).astype(np.int64)
-        else:
-            texts = self._texts[safe].astype(self._exact)
-            items = self._items[item].astype(self._exact)
-            result = np.rint(texts @ items.transpose(0, 2, 1)).astype(np.int64)
-        return np.asarray(result * known[:, :, None])
+    def __init__(self, text_vectors: NDArray[np.int8], item_vectors: NDArray[np.int8]) -> None:
+        """Keep int8 `[text, dim]` and `[item, dim]`, dim <= `WIDEST`."""
+        widths = text_vectors.shape[1], item_vectors.shape[1]
+        if widths[0] != widths[1]:
+            raise ValueError(f"text vectors are {widths[0]} wide, item vectors {widths[1]}")
+        if widths[0] > WIDEST:
+            raise ValueError(f"vectors are {widths[0]} wide; the widest that add up exactly are {WIDEST}")
+        self._vectors = np.ascontiguousarray(text_vectors), np.ascontiguousarray(item_vectors)
 
     def scores(
         self,
@@ -115,48 +67,12 @@ class TextScorer:
 
         `history_item` is what was clicked. Each row is computed by itself: no row depends on another.
         """
+        from fedbert.kernels.ranking import fill_scores
+
         result = np.empty(candidates.shape, np.int64)
-        width = max(1, candidates.shape[1] * (history_text.shape[1] + 1))
-        if self._table is None:
-            width += (candidates.shape[1] + history_text.shape[1] + 1) * self._texts.shape[1] // 4
-        rows = max(1, _PAIRS_PER_BLOCK // width)
-        for start in range(0, len(result), rows):
-            part = slice(start, start + rows)
-            result[part] = self._scores(
-                text[part], history_text[part], history_item[part], candidates[part], weights
-            )
+        history = history_text, history_item
+        fill_scores(self._vectors, text, history, candidates, astuple(weights), USER_TABLE, result)
         return result
-
-    def _scores(
-        self,
-        text: NDArray[np.int32],
-        history_text: NDArray[np.int32],
-        history_item: NDArray[np.int32],
-        candidates: NDArray[np.int32],
-        weights: ScoreWeights,
-    ) -> NDArray[np.int64]:
-        result = np.zeros(candidates.shape, np.int64)
-        if weights.text:
-            result += weights.text * self.dots(text[:, None], candidates)[:, 0]
-        if weights.history:
-            known = np.maximum((history_text >= 0).sum(axis=1), 1)
-            result += weights.history * (self.dots(history_text, candidates).sum(axis=1) // known[:, None])
-        if weights.user:
-            result += weights.user * USER_TABLE[_count(history_item, candidates)]
-        return result
-
-
-def _count(history_item: NDArray[np.int32], candidates: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return how often each candidate stands in its row's history, `[s, C]`, at most 64."""
-    count = np.zeros(candidates.shape, np.int64)
-    for column in range(history_item.shape[1]):
-        count += history_item[:, column, None] == candidates
-    return np.minimum(count, _COUNTS - 1)
-
-
-def _largest_norm(vectors: NDArray[np.int8]) -> float:
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.int64)
-    return float(np.sqrt(squares.max(initial=0)))
 
 
 def ranks(
@@ -170,10 +86,11 @@ def ranks(
     Equal scores stand in the order `tie_order` [item], the catalogue's `default_rank`. `item` must be one of
     the candidates.
     """
-    place = np.argmax(candidates == item[:, None], axis=1)[:, None]
-    own = np.take_along_axis(scores, place, axis=1)
-    before = tie_order[candidates] < tie_order[item][:, None]
-    return np.asarray(1 + ((scores > own) | ((scores == own) & before)).sum(axis=1))
+    from fedbert.kernels.ranking import fill_ranks
+
+    result = np.empty(len(item), np.int64)
+    fill_ranks(scores, candidates, item, tie_order, result)
+    return result
 
 
 def order(

@@ -26,6 +26,7 @@ from fedbert.recommendation.sessions import (
     Sessions,
     candidate_draws,
     draw_candidates,
+    session_candidates,
     session_hours,
     session_places,
     session_uniforms,
@@ -110,12 +111,16 @@ class SequenceWorld:
         hour = session_hours(block.settings, round_, draw[:, 3])
         size = block.settings.candidates
         purpose = Purpose.LEARNING_CANDIDATES if learning else Purpose.EVALUATION_CANDIDATES
-        own_draws = shown_draws(size) if self.shown is not None else 0
-        draw = session_uniforms(block, purpose, round_, device, slot, candidate_draws(size) + own_draws)
-        drawn, rest = np.split(draw, [candidate_draws(size)], axis=1)
-        candidates = draw_candidates(self.public.catalogue, item, drawn, size)
-        if self.shown is not None:
-            candidates = with_shown(self.shown, steps.row[step], item, candidates, rest)
+        catalogue = self.public.catalogue
+        if self.shown is None or not size:
+            candidates = session_candidates(block, catalogue, purpose, round_, (device, slot, item))
+            return Sessions(device, slot, hour, text, item, candidates)
+        draws = candidate_draws(size) + shown_draws(size)
+        drawn, rest = np.split(
+            session_uniforms(block, purpose, round_, device, slot, draws), [candidate_draws(size)], axis=1
+        )
+        candidates = draw_candidates(catalogue, item, drawn, size)
+        candidates = with_shown(self.shown, steps.row[step], item, candidates, rest)
         return Sessions(device, slot, hour, text, item, candidates)
 
 

@@ -11,22 +11,22 @@ Modelled too: popularity is multiplied by exp(tier_correlation * tier_tilt * (ti
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.paths import data_folder
-from fedbert.randomness import ONCE, Purpose
-from fedbert.recommendation.catalogue import PublicData, read_shipped, read_shipped_public
+from fedbert.randomness import ONCE, Purpose, keys
+from fedbert.recommendation.catalogue import PublicData, guide, read_shipped, read_shipped_public
 from fedbert.recommendation.sessions import (
     Block,
     Kind,
     Requests,
     Sessions,
     WorldSettings,
-    candidate_draws,
     draw_by_weight,
-    draw_candidates,
+    session_candidates,
     session_hours,
     session_places,
     session_uniforms,
@@ -85,12 +85,10 @@ class ServicesWorld:
         item = self._service(block, device, draw[:, 0], draw[:, 1])
         text = (self.learning if learning else self.evaluation).pick(item, draw[:, 2])
         hour = session_hours(block.settings, round_, draw[:, 3])
-        size = block.settings.candidates
         purpose = Purpose.LEARNING_CANDIDATES if learning else Purpose.EVALUATION_CANDIDATES
-        draw = session_uniforms(block, purpose, round_, device, slot, candidate_draws(size))
-        return Sessions(
-            device, slot, hour, text, item, draw_candidates(self.public.catalogue, item, draw, size)
-        )
+        catalogue = self.public.catalogue
+        candidates = session_candidates(block, catalogue, purpose, round_, (device, slot, item))
+        return Sessions(device, slot, hour, text, item, candidates)
 
     def _service(
         self, block: Block, device: NDArray[np.int32], coin: NDArray[np.float64], draw: NDArray[np.float64]
@@ -103,28 +101,38 @@ class ServicesWorld:
 
     def _urn(self, block: Block, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the history's services of the devices in `rows` of the block, `[rows, H]`."""
-        length = block.settings.history_length
-        draw = block.devices.uniforms(Purpose.TASTE, ONCE, 2 * length)[rows]
-        tier = block.tier[rows]
-        item = np.empty((len(rows), length), np.int32)
-        everyone = np.arange(len(rows))
-        for step in range(length):
-            fresh = self._popular(block.settings, tier, draw[:, 2 * step + 1])
-            seen = item[everyone, (draw[:, 2 * step + 1] * step).astype(np.int64)] if step else fresh
-            item[:, step] = np.where(draw[:, 2 * step] < _fresh_share(block.settings, step), fresh, seen)
+        from fedbert.kernels.urn import fill_urns
+
+        settings = block.settings
+        item = np.empty((len(rows), settings.history_length), np.int32)
+        share = np.array([_fresh_share(settings, step) for step in range(settings.history_length)])
+        key = keys(block.devices.seed, Purpose.TASTE, [ONCE])
+        laws = self._laws(settings.tier_correlation)
+        fill_urns(key[0], block.devices.first + rows, block.tier[rows], share, laws, item)
         return item
 
     def _popular(
         self, settings: WorldSettings, tier: NDArray[np.int8], draw: NDArray[np.float64]
     ) -> NDArray[np.int32]:
         """Return services drawn by popularity as users of each `tier` [n] have it, by uniforms [n]."""
-        cumulative = tier_popularity(self, settings.tier_correlation).cumsum(axis=1)
-        cumulative /= cumulative[:, -1:]
+        cumulative, begins = self._laws(settings.tier_correlation)
         result = np.empty(len(draw), np.int32)
         for level in range(len(TIERS)):
             here = tier == level
-            result[here] = draw_by_weight(cumulative[level], draw[here])
+            result[here] = draw_by_weight(cumulative[level], draw[here], begins[level])
         return result
+
+    def _laws(self, tier_correlation: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Return the running sums of each tier's popularity `[tier, item]`, and their guides."""
+        if tier_correlation not in self._by_correlation:
+            cumulative = tier_popularity(self, tier_correlation).cumsum(axis=1)
+            cumulative /= cumulative[:, -1:]
+            self._by_correlation[tier_correlation] = cumulative, np.stack([guide(row) for row in cumulative])
+        return self._by_correlation[tier_correlation]
+
+    @cached_property
+    def _by_correlation(self) -> dict[float, tuple[NDArray[np.float64], NDArray[np.int32]]]:
+        return {}
 
 
 def _fresh_share(settings: WorldSettings, seen: int) -> float:

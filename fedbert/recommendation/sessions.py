@@ -7,14 +7,13 @@ the same device gets the same sessions in any block.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
-from fedbert.randomness import Purpose, to_uniforms
-from fedbert.recommendation.catalogue import NEIGHBOURS, Catalogue
+from fedbert.randomness import Purpose, keys, uniforms_at
+from fedbert.recommendation.catalogue import NEIGHBOURS, Catalogue, guide
 from fedbert.results import CANDIDATES
 from fedbert.scenario import DEFAULTS
 from fedbert.units import HOURS_PER_DAY
@@ -29,8 +28,7 @@ ACTIVITY_SWING = 4.0
 2019), along two half cosines."""
 
 _MEAN_ACTIVITY = (1.0 + ACTIVITY_SWING) / 2
-# Sizes of the arrays worked on at a time; no figure depends on them.
-_DEVICES_PER_CHUNK = 4096
+# Size of the arrays worked on at a time; no figure depends on it.
 _SESSIONS_PER_CHUNK = 16384
 
 # Popular items drawn beyond those needed, for draws that are in the list already.
@@ -38,8 +36,6 @@ _SPARE_DRAWS = 16
 NEAREST = 10
 """The nearest names from which half of a list is drawn: candidates that are hard to tell apart."""
 
-# A table of 32 kB stays in a core's cache; more entries than items leave few steps to go from one.
-_GUIDES = 2**13
 _GUIDED_STEPS = 8
 
 
@@ -52,7 +48,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions are means per day."""
+    """What shapes users and sessions. `non_iid` 0 makes all tastes alike; sessions are means per day.
+
+    With 0 `candidates` sessions have none: what a world draws stays the same.
+    """
 
     history_length: int = DEFAULTS.history_length
     candidates: int = CANDIDATES
@@ -167,10 +166,15 @@ def session_places(
     terms = np.exp(-mean) * np.cumprod(np.concatenate([[1.0], mean / np.arange(1.0, most)]))
     purpose = Purpose.LEARNING_COUNT if kind is Kind.LEARNING else Purpose.EVALUATION_COUNT
     draw = block.devices.uniforms(purpose, round_, 1)[:, 0]
-    count = np.searchsorted(np.cumsum(terms), draw)
+    below = np.cumsum(terms)
+    count = np.zeros(len(draw), np.int64)
+    some = np.flatnonzero(draw > below[0])  # most devices have none
+    count[some] = np.searchsorted(below, draw[some])
     if able is not None:
         count = np.where(able, count, 0)
-    device = np.repeat(np.arange(block.devices.count, dtype=np.int32), count)
+    some = np.flatnonzero(count)
+    count = count[some]
+    device = np.repeat(some.astype(np.int32), count)
     slot = np.arange(len(device)) - np.repeat(np.cumsum(count) - count, count)
     return device, slot.astype(np.int8)
 
@@ -179,20 +183,15 @@ def session_uniforms(
     block: Block, purpose: Purpose, round_: int, device: NDArray[np.int32], slot: NDArray[np.int8], draws: int
 ) -> NDArray[np.float64]:
     """Return `[s, draws]` uniforms in (0, 1): a function of (seed, purpose, round, device, slot) alone."""
-    result = np.empty((len(device), draws), np.float64)
-    ends = np.arange(0, block.devices.count + _DEVICES_PER_CHUNK, _DEVICES_PER_CHUNK)
-    edges = np.searchsorted(device, ends)
-    for low, high in pairwise(edges):
-        if low == high:
-            continue
-        rows = device[low:high]
-        start = int(rows[0])
-        spanned = block.devices.part(slice(start, int(rows[-1]) + 1))
-        for number in range(int(slot[low:high].max()) + 1):
-            here = np.flatnonzero(slot[low:high] == number)
-            raw = spanned.words(purpose, _slot_time(round_, number), draws)
-            result[low + here] = to_uniforms(raw[rows[here] - start])
-    return result
+    slots = slot.astype(np.int8, copy=False)
+    ids = block.devices.first + device.astype(np.int64)
+    return uniforms_at(_slot_keys(block, purpose, round_, slots), ids, draws, slots)
+
+
+def _slot_keys(block: Block, purpose: Purpose, round_: int, slot: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """Return the keys `[slot, 2]` of what devices draw for the sessions of a round, up to the last `slot`."""
+    most = int(slot.max(initial=0))
+    return keys(block.devices.seed, purpose, [_slot_time(round_, number) for number in range(most + 1)])
 
 
 def _slot_time(round_: int, slot: int) -> int:
@@ -213,6 +212,51 @@ def candidate_draws(candidates: int) -> int:
     return NEIGHBOURS + (candidates - 1 - candidates // 2) + _SPARE_DRAWS + candidates
 
 
+def session_candidates(
+    block: Block,
+    catalogue: Catalogue,
+    purpose: Purpose,
+    round_: int,
+    sessions: tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]],
+) -> NDArray[np.int32]:
+    """Return `[s, C]` distinct items for sessions: device, slot and target item [s] each, in random order.
+
+    A phone can do this with the public catalogue and its own session; see `draw_candidates`, which this
+    equals for what `session_uniforms` draws.
+    """
+    device, slot, item = sessions
+    slots = slot.astype(np.int8, copy=False)
+    ids = block.devices.first + device.astype(np.int64)
+    chosen = _slot_keys(block, purpose, round_, slots), slots, ids
+    return candidates_at(catalogue, chosen, item, block.settings.candidates)
+
+
+def candidates_at(
+    catalogue: Catalogue,
+    drawn: tuple[NDArray[np.uint64], NDArray[np.int8], NDArray[np.int64]],
+    item: NDArray[np.int32],
+    candidates: int,
+) -> NDArray[np.int32]:
+    """Return `[n, candidates]` items by numbers of their own: `drawn` are keys `[key, 2]`, which [n], ids [n]
+    as in `randomness.uniforms_at`."""
+    from fedbert.kernels.candidates import fill_candidates
+
+    result = np.empty((len(item), candidates), np.int32)
+    if not candidates:
+        return result
+    draws = candidate_draws(candidates)
+    law = catalogue.law
+    fill_candidates(
+        *drawn,
+        item,
+        catalogue.neighbours,
+        (law.cumulative, law.begins, law.top[:candidates]),
+        (draws, NEAREST, NEIGHBOURS),
+        result,
+    )
+    return result
+
+
 def draw_candidates(
     catalogue: Catalogue, item: NDArray[np.int32], draw: NDArray[np.float64], candidates: int
 ) -> NDArray[np.int32]:
@@ -224,23 +268,24 @@ def draw_candidates(
     `[s, candidate_draws(candidates)]` in (0, 1).
     """
     result = np.empty((len(item), candidates), np.int32)
-    cumulative = np.cumsum(catalogue.popularity)
-    cumulative /= cumulative[-1]
-    top = np.argsort(catalogue.default_rank)[:candidates].astype(np.int32)
+    if not candidates:
+        return result
     for start in range(0, len(item), _SESSIONS_PER_CHUNK):
         part = slice(start, start + _SESSIONS_PER_CHUNK)
-        result[part] = _candidates(catalogue, item[part], draw[part], candidates, cumulative, top)
+        result[part] = _candidates(catalogue, item[part], draw[part], candidates)
     return result
 
 
-def draw_by_weight(cumulative: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int32]:
+def draw_by_weight(
+    cumulative: NDArray[np.float64], draw: NDArray[np.float64], begins: NDArray[np.int32] | None = None
+) -> NDArray[np.int32]:
     """Return int32 numbers of `draw`'s shape by inversion: ``searchsorted(cumulative, draw)``, faster.
 
-    `cumulative` [n] is rising and ends in 1.0. A table gives the place where each 2^-13 begins, from which
-    few steps are left (Chen and Asau 1974, "On generating random variates from an empirical distribution").
+    `cumulative` [n] is rising and ends in 1.0; `begins` is its `catalogue.guide`, made here by default.
     """
-    begins = np.searchsorted(cumulative, np.arange(_GUIDES) / _GUIDES).astype(np.int32)
-    place = begins[np.minimum((draw * _GUIDES).astype(np.int32), _GUIDES - 1)]
+    if begins is None:
+        begins = guide(cumulative)
+    place = begins[np.minimum((draw * len(begins)).astype(np.int32), len(begins) - 1)]
     for _ in range(_GUIDED_STEPS):
         below = cumulative[place] < draw
         if not below.any():
@@ -256,14 +301,12 @@ def _candidates(
     item: NDArray[np.int32],
     draw: NDArray[np.float64],
     candidates: int,
-    cumulative: NDArray[np.float64],
-    top: NDArray[np.int32],
 ) -> NDArray[np.int32]:
     near = candidates // 2
     popular_end = draw.shape[1] - candidates
     chosen = np.argsort(draw[:, :NEAREST], axis=1)[:, :near]
     neighbours = np.take_along_axis(catalogue.neighbours[item], chosen, axis=1)
-    popular = draw_by_weight(cumulative, draw[:, NEIGHBOURS:popular_end])
+    popular = draw_by_weight(catalogue.law.cumulative, draw[:, NEIGHBOURS:popular_end], catalogue.law.begins)
     pool = np.concatenate([item[:, None], neighbours, popular], axis=1)
     new = np.ones(pool.shape, np.bool_)
     for column in range(1 + near, pool.shape[1]):
@@ -273,6 +316,6 @@ def _candidates(
     enough = found[:, -1] >= candidates
     distinct[enough] = pool[enough][new[enough] & (found[enough] <= candidates)].reshape(-1, candidates)
     for row in np.flatnonzero(~enough):
-        distinct[row] = list(dict.fromkeys([*pool[row], *top]))[:candidates]
+        distinct[row] = list(dict.fromkeys([*pool[row], *catalogue.law.top]))[:candidates]
     shuffled = np.argsort(draw[:, popular_end:], axis=1)
     return np.take_along_axis(distinct, shuffled, axis=1)

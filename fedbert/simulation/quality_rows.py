@@ -16,10 +16,11 @@ from fedbert.comparison import FINAL, POOLED, RELEASE_0, System, ranked_by
 from fedbert.evidence import Absent, Evidence, Known, Sample, as_row
 from fedbert.federation import shard_report as r
 from fedbert.federation.protocol import Arrays
+from fedbert.federation.replay import compared_devices
 from fedbert.federation.rows import metrics
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session
-from fedbert.findings import held_rows, no_arms, no_figures, no_finding, said
+from fedbert.findings import TIMING_ONLY, held_rows, no_arms, no_figures, no_finding, said
 from fedbert.intervals import bootstrap_interval
 from fedbert.recommendation.clusters import MOST_CLUSTERS, Places
 from fedbert.recommendation.metrics import cluster_count, mean_draws
@@ -43,6 +44,8 @@ class Compared:
     replayed: Arrays
     places: Places
     seed: int
+    devices: int
+    """Those whose sessions were replayed."""
 
     @cached_property
     def sample(self) -> Sample:
@@ -75,7 +78,9 @@ def compared(session: Session) -> Compared | None:
     """Return the comparison of a run, None if it did not come to it or no session took place in it."""
     if session.replayed is None or not session.replayed["text_sessions"].any():
         return None
-    return Compared(session.systems, session.replayed, session.environment.places, session.scenario.seed)
+    scenario, places = session.scenario, session.environment.places
+    devices = compared_devices(scenario.devices)
+    return Compared(session.systems, session.replayed, places, scenario.seed, devices)
 
 
 def comparison_rows(found: Compared | None) -> list[ComparisonRow]:
@@ -100,6 +105,7 @@ def comparison_rows(found: Compared | None) -> list[ComparisonRow]:
                 "sessions": known.sample.sessions,
                 "users": known.sample.users,
                 "texts": known.sample.texts or 0,
+                "devices": found.devices,
                 "tiers": {
                     tier: each
                     for tier, part in zip(TIERS, tier_ranks, strict=True)
@@ -192,10 +198,10 @@ def _baselines(found: Compared, moved: bool) -> list[BaselineRow]:
     return rows
 
 
-def arms_row(by_arm: NDArray[np.int32], places: Places, seed: int, first_round: int | None) -> ArmsRow:
+def arms_row(by_arm: NDArray[np.int64], places: Places, seed: int, first_round: int | None) -> ArmsRow:
     """Return treated devices against the control group.
 
-    `by_arm` is int32 [cluster, arm, rank], scored sessions of the rounds from `first_round` on, the first in
+    `by_arm` is int64 [cluster, arm, rank], scored sessions of the rounds from `first_round` on, the first in
     which a treated device had another release than 0; None if there was none.
     """
     if first_round is None:
@@ -239,13 +245,17 @@ def findings(session: Session, state: RunState, found: Compared | None) -> Findi
     moved = state.server.newest.artefact.sha256 != releases[0].artefact.sha256
     if found is None:
         why = "the run stopped before the systems were compared"
-        if session.replayed is not None:
+        if scenario.timing_only:
+            why = TIMING_ONLY
+        elif session.replayed is not None:
             why = "no evaluation session took place"
         figures, baselines = no_figures(why), list[BaselineRow]()
     else:
         figures = _figures(found, None if moved else no_finding(state.rows))
         baselines = _baselines(found, moved)
-    if scenario.control_share == 0:
+    if scenario.timing_only:
+        arms = no_arms(TIMING_ONLY)
+    elif scenario.control_share == 0:
         arms = no_arms("there is no control group (control_share is 0)")
     else:
         arms = arms_row(state.totals["arm_ranks"], places, scenario.seed, arms_differ_from(state.rows))

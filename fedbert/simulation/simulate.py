@@ -140,7 +140,8 @@ def run(
         forget()
     finished = reached[0]
     verified = []
-    if execution.verify_devices and session.replayed is not None:
+    ended = session.replayed is not None or (scenario.timing_only and finished.round == scenario.rounds)
+    if execution.verify_devices and ended:
         progress.stage("running devices under a memory limit")
         verified = _verified(session, execution.verify_devices)
     audit = None
@@ -195,7 +196,8 @@ def _rounds(
         progress.stage(f"round {round_} of {rounds}")
         state, _ = step(session, state, store.keep if store.due(round_) else None)
         on_round(state)
-    compare(session, state, progress.stage)
+    if not session.scenario.timing_only:
+        compare(session, state, progress.stage)
 
 
 def _check_key(path: Path, deployed: bool) -> None:

@@ -68,9 +68,9 @@ def _tier_row(
     totals, rounds = state.totals, state.round
     ranks = totals["ranks"][tier]
     devices = int(totals["devices"][tier]) // max(rounds, 1)
-    quality = metrics(ranks.sum(axis=(0, 1)))
-    if not devices or quality is None:
+    if not devices or not ranks.any():
         return None
+    ranked = not scenario.timing_only
     days = rounds * scenario.round_hours / HOURS_PER_DAY
     energy = tier_energy(totals, tier, devices, days)
     spent_us = sum(int(totals[key][tier]) for key in ("session_us", "install_us"))
@@ -83,8 +83,8 @@ def _tier_row(
     row: TierRow = {
         "devices": devices,
         "sessions": int(ranks.sum()),
-        "quality": quality,
-        "scored_quality": metrics(ranks[:, Outcome.SCORED].sum(axis=0)),
+        "quality": metrics(ranks.sum(axis=(0, 1))) if ranked else None,
+        "scored_quality": metrics(ranks[:, Outcome.SCORED].sum(axis=0)) if ranked else None,
         "outcomes": outcomes(ranks.sum(axis=(0, 2)) + totals["learning_outcomes"][tier]),
         "latency_ms": _percentiles(totals["latency"][tier], r.latency_edges_ms()),
         "peak_memory_bytes": _percentiles(totals["memory"][tier], r.memory_edges_bytes()),
@@ -133,7 +133,7 @@ def device_sample(environment: Environment) -> "pd.DataFrame":
     scenario, profiles = environment.scenario, environment.profiles
     count = min(SAMPLED_DEVICES, scenario.devices)
     phones = Phones(environment, DeviceRange(scenario.seed, 0, count))
-    fleet, network = phones.fleet, phones.network
+    fleet, network = phones.fleet, phones.network(np.arange(count))
     return pd.DataFrame(
         {
             "device": np.arange(count),
@@ -195,7 +195,8 @@ def summarise(
         "downloads_failed": counts.get("downloads_failed", 0),
     }
     ended = overspent(environment.mechanism, scenario, done + 1) if done < scenario.rounds else ""
-    finished = (done == scenario.rounds or bool(ended)) and session.replayed is not None
+    compared_or_timed = session.replayed is not None or scenario.timing_only
+    finished = (done == scenario.rounds or bool(ended)) and compared_or_timed
     result: RunResult = {
         "schema": SCHEMA,
         "name": f"{session.world.name}, {scenario.devices:,} devices",
@@ -225,7 +226,7 @@ def summarise(
             "sessions": sessions,
             "scored": scored,
             "scored_share": scored / sessions if sessions else None,
-            "clicks": counts.get("clicks", 0),
+            "clicks": None if scenario.timing_only else counts.get("clicks", 0),
             "reports": counts.get("reported", 0),
             "downloads": counts.get("downloads", 0),
             "devices_per_s": scenario.devices * (done + 1) / max(sum(row["wall_s"] for row in rows), 1e-9),

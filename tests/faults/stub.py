@@ -23,7 +23,6 @@ from fedbert.ei_bert.teaching.server_models import ServerTexts, UpdateReport
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.server import _Encoded, starting_artefact
-from fedbert.recommendation.scorer import TextScorer
 from fedbert.scenario import Scenario
 
 VARIANTS = 4
@@ -146,7 +145,5 @@ def stubbed() -> Iterator[None]:
         mock.patch("fedbert.federation.environment.Environment.create", _environment),
         mock.patch("fedbert.federation.environment.unpack", _unpacked),
         mock.patch("fedbert.federation.places.client_app.unpack", _unpacked),
-        # Without its table of all products, which costs more than so few sessions need.
-        mock.patch("fedbert.federation.replay.TextScorer", functools.partial(TextScorer, table_entries=0)),
     ):
         yield

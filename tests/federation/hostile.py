@@ -160,7 +160,7 @@ ROUND_KINDS: dict[str, tuple[Spoil, str]] = {
     "truth of other scored sessions": (_change("truth.arm_ranks", _at(0, 3)), "truth.arm_ranks must count"),
     "truth of other texts": (_change("truth.text_sessions", _at(0, 3)), "truth.text_sessions must count"),
     "truth of users that do not exist": (
-        _set("truth.user_sessions", np.ones(3, np.int32)),
+        _set("truth.user_sessions", np.ones(3, np.int64)),
         "truth.cluster_ranks must have 3 clusters",
     ),
     "truth of other reports": (_change("truth.counts", _at(3, 0)), "truth.counts must be of"),

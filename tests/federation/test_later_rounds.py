@@ -43,7 +43,7 @@ def _plainly(environment: Environment) -> tuple[list[int], list[int]]:
         everybody = np.arange(devices.count)
         sent = upload(
             environment.links,
-            phones.network.take(everybody),
+            phones.network(everybody),
             state.unmetered,
             environment.layout.bytes_up,
             transfer_uniforms(devices, Purpose.UPLOAD, round_),

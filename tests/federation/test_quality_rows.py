@@ -37,10 +37,10 @@ def _compared(better: int, seed: int = 0) -> Compared:
         ranks.append(rank_histogram(own, group=session_text, groups=TEXTS))
         tiers.append(rank_histogram(own, group=session_text % 3, groups=3))
     replayed = {
-        "ranks": np.stack(ranks).astype(np.int32),
+        "ranks": np.stack(ranks).astype(np.int64),
         "tier_ranks": np.stack(tiers),
-        "text_sessions": np.full(TEXTS, 5, np.int32),
-        "user_sessions": np.zeros(0, np.int32),
+        "text_sessions": np.full(TEXTS, 5, np.int64),
+        "user_sessions": np.zeros(0, np.int64),
     }
     return Compared(SYSTEMS, replayed, Places(TEXTS, 0), seed)
 
@@ -88,7 +88,7 @@ def test_a_share_of_a_small_gap_is_left_out() -> None:
 
 def _by_arm(treated: list[int], control: list[int]) -> Any:
     """Return counts of sessions whose ranks are given, a text each."""
-    by_arm = np.zeros((TEXTS, r.ARM_COUNT, 20), np.int32)
+    by_arm = np.zeros((TEXTS, r.ARM_COUNT, 20), np.int64)
     for arm, ranks in ((r.TREATED, treated), (r.CONTROL, control)):
         for text, rank in enumerate(ranks):
             by_arm[text, arm, rank - 1] += 1

@@ -444,3 +444,32 @@ def test_a_run_goes_on_as_it_was_asked(tmp_path: Path, monkeypatch: pytest.Monke
     assert Path(tracker).is_absolute()
     with pytest.raises(FedbertError, match="verify_devices"):
         resumed_settings(tmp_path, None, {"verify_devices": "3"})
+
+
+@pytest.mark.parametrize("shards", [2, 3])
+def test_a_run_whose_phones_lie_in_files_is_the_same(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int
+) -> None:
+    """Memory in files, stopped and resumed on as many shards or more, gives the figures and bits of memory
+    in the process; the checkpoint is the files that the shards work from."""
+    monkeypatch.setattr("fedbert.federation.phone_files.LARGEST_IN_MEMORY", 10)
+    go(tmp_path, 2, last=2)
+    phones = sorted((tmp_path / "checkpoint/phones").iterdir())
+    assert [path.name for path in phones] == ["00001-0-30", "00001-30-30", "00002-0-30", "00002-30-30"]
+    assert all(path.is_dir() for path in phones)
+    output, _ = go(tmp_path, shards, resume=True)
+    assert output is not None
+    assert figures(output.result) == figures(undisturbed.output.result)
+    assert whole(tmp_path) == undisturbed.state
+
+
+def test_a_damaged_folder_of_phones_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte that changed in a file of phones' memory sends the run back to the checkpoint before."""
+    monkeypatch.setattr("fedbert.federation.phone_files.LARGEST_IN_MEMORY", 10)
+    go(tmp_path, 2, last=2)
+    _flip(tmp_path / "checkpoint/phones/00002-30-30/item.npy")
+    notes: list[str] = []
+    found = load_checkpoint(tmp_path / "checkpoint", notes.append)
+    assert found is not None
+    assert found.state.round == 1
+    assert "phones/00002-30-30 differs from its SHA-256" in notes[0]

@@ -1,14 +1,14 @@
-"""Scores are exact integers: table and gather agree to the bit, and rows do not depend on each other."""
+"""Scores are exact integers, and rows do not depend on each other."""
 
 import numpy as np
 import pytest
 
-from fedbert.recommendation import scorer as module
 from fedbert.recommendation.catalogue import make_catalogue
 from fedbert.recommendation.scorer import (
     FULL,
     TEXT_ONLY,
     USER_ONLY,
+    WIDEST,
     ScoreWeights,
     TextScorer,
     default_scores,
@@ -57,30 +57,36 @@ def plain_scores(
 
 @pytest.mark.parametrize("weights", [FULL, TEXT_ONLY, USER_ONLY, ScoreWeights(3, 5, 0)])
 def test_scores_agree_with_one_session_alone(weights: ScoreWeights) -> None:
-    """Table and gather both give what Python's integers give for each session by itself."""
+    """Sessions get what Python's integers give each by itself."""
     texts, items = vectors(60, 24, 0), vectors(30, 24, 1)
     data = sessions(50)
     expected = [plain_scores(texts, items, tuple(part[row] for part in data), weights) for row in range(50)]
-    for entries in (module.TABLE_ENTRIES, 0):
-        found = TextScorer(texts, items, table_entries=entries).scores(*data, weights)
-        assert found.dtype == np.int64
-        assert found.tolist() == expected
+    found = TextScorer(texts, items).scores(*data, weights)
+    assert found.dtype == np.int64
+    assert found.tolist() == expected
 
 
-@pytest.mark.parametrize("dim", [96, 256, 1100])
-def test_table_and_gather_are_equal_to_the_bit(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also for wide vectors with every component at its largest, where float32 would round."""
-    texts, items = vectors(60, dim, 2), vectors(30, dim, 3)
-    texts[0], items[0] = 127, 127
-    items[1] = -128
-    data = sessions(200)
-    table = TextScorer(texts, items).scores(*data, FULL)
-    gather = TextScorer(texts, items, table_entries=0)
-    assert np.array_equal(table, gather.scores(*data, FULL))
-    monkeypatch.setattr(module, "_PAIRS_PER_BLOCK", 100)
-    assert np.array_equal(table, gather.scores(*data, FULL))
-    exact = gather.dots(np.zeros((1, 1), np.int32), np.array([[0, 1]], np.int32))
-    assert exact.ravel().tolist() == [127 * 127 * dim, -127 * 128 * dim]
+@pytest.mark.parametrize("dim", [96, 256, WIDEST])
+def test_scores_are_exact_at_their_largest(dim: int) -> None:
+    """The widest vectors and the longest history with every component at its largest add up exactly."""
+    texts, items = np.full((1, dim), -128, np.int8), np.full((2, dim), -128, np.int8)
+    items[1] = 127
+    history = np.zeros((1, 64), np.int32)
+    candidates = np.array([[0, 1]], np.int32)
+    found = TextScorer(texts, items).scores(
+        np.zeros(1, np.int32), history, history, candidates, ScoreWeights(1, 1, 0)
+    )
+    assert found.tolist() == [[2 * 128 * 128 * dim, -2 * 128 * 127 * dim]]
+
+
+def test_vectors_are_read_where_they_are_written() -> None:
+    """A text that is met later, and written into the same array, has its scores."""
+    texts, items = np.zeros((2, 8), np.int8), vectors(30, 8, 5)
+    scorer = TextScorer(texts, items)
+    texts[1] = 1
+    none, candidates = np.zeros((1, 0), np.int32), np.array([[3, 4]], np.int32)
+    found = scorer.scores(np.ones(1, np.int32), none, none, candidates, TEXT_ONLY)
+    assert found.tolist() == [items[[3, 4]].astype(int).sum(axis=1).tolist()]
 
 
 def test_a_session_scores_the_same_alone_and_in_any_batch() -> None:
@@ -102,10 +108,13 @@ def test_text_counts_more_than_habit() -> None:
     assert found[0, 0] > found[0, 1]
 
 
-def test_vectors_of_two_widths_are_refused() -> None:
-    """Texts and items of different releases cannot be compared."""
+def test_vectors_of_two_widths_or_too_wide_are_refused() -> None:
+    """Texts and items of different releases cannot be compared; wider ones would not add up exactly."""
     with pytest.raises(ValueError, match="text vectors are 8 wide, item vectors 9"):
         TextScorer(vectors(3, 8, 0), vectors(3, 9, 0))
+    wide = np.zeros((1, WIDEST + 1), np.int8)
+    with pytest.raises(ValueError, match="vectors are 2048 wide"):
+        TextScorer(wide, wide)
 
 
 def test_ranks_and_order_break_ties_by_the_default_order() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
 
 from fedbert.recommendation import baselines
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
@@ -20,13 +21,34 @@ def scorer(services: ServicesWorld) -> TfidfScorer:
 
 
 def test_scores_are_exact_dot_products(scorer: TfidfScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores in small blocks equal the dense integer product."""
+    """Scores in small blocks, and from a table made in small blocks, equal the dense integer product."""
     dense = (scorer.texts @ scorer.items.T).toarray()
     random = np.random.default_rng(0)
     text = random.integers(0, 300, 100).astype(np.int32)
     candidates = random.integers(0, 278, (100, 20)).astype(np.int32)
     monkeypatch.setattr(baselines, "_ROWS_PER_BLOCK", 7)
-    assert np.array_equal(scorer.scores(text, candidates), dense[text[:, None], candidates])
+    with_table = baselines.with_table(scorer, sessions=1_000)
+    assert scorer.table is None
+    assert with_table.table is not None
+    for each in (scorer, with_table):
+        assert np.array_equal(each.scores(text, candidates), dense[text[:, None], candidates])
+
+
+def test_a_table_is_made_for_many_sessions_only(scorer: TfidfScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 texts x 278 items are 83,400 entries: worth it from 167 sessions on, and never beyond the limit."""
+    assert baselines.with_table(scorer, sessions=166).table is None
+    assert baselines.with_table(scorer, sessions=167).table is not None
+    monkeypatch.setattr(baselines, "TABLE_ENTRIES", 83_399)
+    assert baselines.with_table(scorer, sessions=1e9).table is None
+
+
+def test_letters_counted_by_distinct_words_are_those_of_whole_texts() -> None:
+    """Short words, several blanks, other scripts, and capitals that grow in lower case count alike."""
+    texts = ["Play  the PLAY", "a\u00a0b \u0130stanbul", "", "\u65e5\u672c \u65e5\u672c\u8a9e play"]
+    counter = CountVectorizer(ngram_range=(3, 5), analyzer="char_wb").fit(texts)
+    found, plain = baselines._count_by_word(counter, texts), baselines._count(counter, texts)
+    assert (found != plain).nnz == 0
+    assert found.indices.tolist() == plain.indices.tolist()
 
 
 def test_a_text_has_the_same_vector_whatever_else_is_scored(

@@ -119,7 +119,6 @@ def test_any_split_of_the_fleet_gives_the_same_sessions(
     expected_history = world.history(whole)
     starts, counts = [0, 1, 8], [1, 7, 292]
     blocks = [make_block(100 + start, count, **busy) for start, count in zip(starts, counts, strict=True)]
-    monkeypatch.setattr(module, "_DEVICES_PER_CHUNK", 13)
     monkeypatch.setattr(module, "_SESSIONS_PER_CHUNK", 11)
     found = joined([world.sessions(block, 9, kind) for block in blocks], starts)
     assert len(found["item"]) > 100

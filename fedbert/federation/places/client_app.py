@@ -1,7 +1,8 @@
 """The Flower ClientApp: one SuperNode is a shard of devices.
 
 The app keeps nothing of its own between messages: the phones' memory, the releases and the last answer lie in
-Flower's `Context.state`, so any process may answer for any shard. They are changed only once an answer is
+Flower's `Context.state`, a large shard's memory in files beside the checkpoints
+(`shard_memory.py`), so any process may answer for any shard. They are changed only once an answer is
 whole, so a question that failed can be asked again, and one that was answered gets the same answer.
 What follows from the scenario alone (world, profiles, encoded texts) is shared by all shards that meet in a
 process.
@@ -18,10 +19,10 @@ from flwr.clientapp import ClientApp
 
 from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.errors import FedbertError
-from fedbert.federation.checkpoint import Kept, keep_phones, read_phones
+from fedbert.federation.checkpoint import Kept, read_phones
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, keep_releases, shared_environment
-from fedbert.federation.phone_state import PhoneState
+from fedbert.federation.places.shard_memory import Memory, new_folder, recalled, remember, written
 from fedbert.federation.protocol import (
     Arrays,
     Closing,
@@ -130,15 +131,18 @@ def start(message: Message, context: Context) -> Message:
         {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
     )
     _, shard = _load(context)
+    place, devices = _place(context, header["folder"]), shard.devices
+    working = new_folder(place, devices)
     if header["kept"]:
-        folder = _place(context, header["folder"])
-        if folder is None:
+        if place is None:
             raise FedbertError(f"this SuperNode keeps no memory of its phones; start it with {STATE_DIR!r}")
         parts = [Kept(**each) for each in header["kept"]]
-        state = read_phones(folder, parts, shard.devices.first, shard.devices.count)
+        state = read_phones(place, parts, devices.first, devices.count, working)
     else:
-        state = shard.start()
-    context.state["devices"] = array_record(state.arrays())
+        state = shard.start(working)
+    memory = Memory(state, working)
+    written(memory, None, devices, int(header["round"]))
+    remember(context, memory, kept=False)
     newest = len(context.state.array_records["releases"]) - 1
     _done(context, header)
     return _answer(message, header, {"installed": state.installed_counts(newest)})
@@ -167,9 +171,6 @@ def run_round(message: Message, context: Context) -> Message:
             releases = context.state.array_records["releases"]
             releases[name.removeprefix(_PREFIX)] = FlowerArray(array)
     environment, shard = _load(context)
-    state = PhoneState.from_arrays(
-        {name: value.numpy() for name, value in context.state.array_records["devices"].items()}
-    )
     closing = header["closing"]
     order = RoundOrder(
         header["round"],
@@ -177,20 +178,21 @@ def run_round(message: Message, context: Context) -> Message:
         header["newest_release"],
         None if closing is None else Closing(*closing),
     )
-    report, check = shard.run_round(state, order, _releases(context, environment))
+    memory = recalled(context, shard.devices, order.round)
+    report, check = shard.run_round(memory.state, order, _releases(context, environment))
     answer = report.arrays()
     if order.round:
         keys = _keys(header["neighbours"], arrays["mask_keys"])
         answer["server.signal"] = masked_vector(report.server["signal"], int(header["index"]), keys)
     if check is not None:
         answer["check"] = _check_array(check)
-    folder = _place(context, header["keep"])
-    if folder is not None:
-        kept = keep_phones(folder, order.round, shard.devices.first, shard.devices.count, state)
+    kept = written(memory, _place(context, header["keep"]), shard.devices, order.round)
+    if kept is not None:
         answer["kept"] = np.frombuffer(bytes.fromhex(kept.sha256), np.uint8)
-    # All or nothing: both are made before either is kept.
-    after, kept_answer = array_record(state.arrays()), array_record(answer)
-    context.state["devices"], context.state["answer"] = after, kept_answer
+    # All or nothing: what was kept before goes last, and a round worked on a copy of it.
+    kept_answer = array_record(answer)
+    remember(context, memory, kept is not None)
+    context.state["answer"] = kept_answer
     _done(context, header)
     return _answer(message, header, answer)
 
@@ -209,7 +211,7 @@ def _check_array(check: MaskCheck) -> np.ndarray:
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
     header, arrays, _ = _take(message, context)
-    environment, shard = _load(context)
+    environment, _ = _load(context)
     # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
     keep_releases({environment.release_0.sha256})
     answer: Arrays = {}
@@ -217,6 +219,7 @@ def run_replay(message: Message, context: Context) -> Message:
         devices = context.state.array_records["devices"]
         answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
     if header.get("systems"):
-        answer |= replay(environment, shard, header["systems"], header["rounds"], arrays)
+        replayed = Shard(environment, *header["replayed"])
+        answer |= replay(environment, replayed, header["systems"], header["rounds"], arrays)
     _done(context, header)
     return _answer(message, header, answer)

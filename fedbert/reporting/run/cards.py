@@ -17,6 +17,8 @@ def quality_card(result: Underway) -> Card:
     if not rounds:
         return Card("As users saw it", NO_FINDING, "nothing was measured", "measured")
     first, last = rounds[0], rounds[-1]
+    if result["scenario"].get("timing_only"):
+        return Card("As users saw it", NO_FINDING, "timing only: nothing was ranked", "measured")
     if first["ndcg@10"] is None or last["ndcg@10"] is None:
         return Card("As users saw it", NO_FINDING, "no session in the first or the last window", "measured")
     lacking = " → ".join(

@@ -55,6 +55,9 @@ def _alerts(result: RunResult) -> list[str]:
     missing = sentences.missing_sentence(result)
     if missing:
         alerts.append(alert_html("Devices are missing.", missing))
+    timed = sentences.timing_sentence(result)
+    if timed:
+        alerts.append(alert_html("Timing only.", timed))
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         alerts.append(alert_html("No bound.", left_out, warning=False))

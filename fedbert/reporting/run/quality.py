@@ -186,7 +186,7 @@ def _far(result: Underway) -> str:
 def quality(result: Underway) -> Section | None:
     """Quality by round, and what of the possible gain was won."""
     rounds = result["rounds"]
-    if not rounds:
+    if not rounds or result["scenario"].get("timing_only"):
         return None
     said = sentences.said(result)
     every: list[Panel | None] = [

@@ -80,7 +80,11 @@ def carried_sentence(result: Underway) -> str:
         *([] if users is None else [f"{users:,} users"]),
         f"{row.get('texts', 0):,} texts",
     ]
-    return f"Each row rests on the same {', '.join(counts[:-1])} and {counts[-1]}."
+    said = f"Each row rests on the same {', '.join(counts[:-1])} and {counts[-1]}"
+    compared, devices = row.get("devices"), result["scenario"].get("devices")
+    if compared is not None and devices is not None and compared < devices:
+        said += f", those of the first {compared:,} of {devices:,} phones"
+    return f"{said}."
 
 
 def latency_p95_ms(result: RunResult) -> tuple[float | None, float | None]:
@@ -184,11 +188,22 @@ def verified_sentence(result: RunResult) -> str:
 
 def no_bound_sentence(result: RunResult) -> str:
     """Return that the pooled-data bound was left out; empty if it was asked for."""
-    if result["scenario"].get("pooled_bound", True):
+    if result["scenario"].get("pooled_bound", True) or result["scenario"].get("timing_only"):
         return ""
     return (
         "The pooled-data bound was left out (pooled_bound is off, as with --quick), so what could be gained "
         "at most is not known."
+    )
+
+
+def timing_sentence(result: RunResult) -> str:
+    """Return what a timing-only run leaves out; empty for any other."""
+    if not result["scenario"].get("timing_only"):
+        return ""
+    return (
+        "This run simulates everything but the model. No session was ranked, no click drawn, no signal "
+        "summed and nothing trained: quality, clicks and findings are absent. Releases came on schedule with "
+        "the bytes of release 0, and phones remember what they clicked before the first round."
     )
 
 

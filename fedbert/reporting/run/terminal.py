@@ -54,6 +54,9 @@ def print_summary(
     lies = poisoned.all_sentences(result)
     if lies:
         console.print(lies, style="bold red")
+    timed = sentences.timing_sentence(result)
+    if timed:
+        console.print(timed, style="bold")
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         console.print(left_out)
@@ -82,7 +85,7 @@ def print_summary(
 
 def _quality(result: RunResult) -> Any:
     rounds = result["rounds"]
-    if not rounds:
+    if not rounds or result["scenario"].get("timing_only"):
         return None
     table = new_table("", "nDCG@10", "95% interval")
     after = f"  after round {rounds[-1]['round']}"
@@ -109,7 +112,7 @@ def _figure(value: float | None, missing: str) -> str:
 
 
 def _tier_quality(result: RunResult) -> Any:
-    if not result["tiers"]:
+    if not result["tiers"] or result["scenario"].get("timing_only"):
         return None
     rows = {name: tier_ndcg(result, name) for name in result["tiers"]}
     # A quick run has no bound.

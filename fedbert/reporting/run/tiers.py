@@ -34,9 +34,10 @@ def tier_quality_figure(result: RunResult) -> Any:
     tiers = result["tiers"]
     names = list(tiers)
     figure = go.Figure()
+    seen = [tier["quality"] for tier in tiers.values()]
     scored = [tier["scored_quality"] for tier in tiers.values()]
     for name, values, colour in (
-        ("as users saw it", [tier["quality"]["ndcg@10"] for tier in tiers.values()], theme.ACCENT),
+        ("as users saw it", [each["ndcg@10"] if each else None for each in seen], theme.ACCENT),
         ("scored sessions only", [each["ndcg@10"] if each else None for each in scored], theme.ACCENT_LIGHT),
     ):
         figure.add_bar(
@@ -89,7 +90,9 @@ def tiers(result: RunResult) -> Section | None:
         "Who gets what, by device tier",
         None,
         panels_html(
-            Panel(
+            None
+            if result["scenario"].get("timing_only")
+            else Panel(
                 "Quality by tier",
                 "measured",
                 figure_html(tier_quality_figure(result), "Bars of nDCG@10 by device tier.", max(320, height))

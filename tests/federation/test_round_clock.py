@@ -68,7 +68,7 @@ def _plainly(environment: Environment, state: Any, order: RoundOrder, target: in
     fate = devices.uniforms(Purpose.PARTICIPATION, 2 * round_, 2)[:, 1]
     sent = upload(
         environment.links,
-        phones.network.take(everybody),
+        phones.network(everybody),
         here.unmetered,
         environment.layout.bytes_up,
         transfer_uniforms(devices, Purpose.UPLOAD, round_),

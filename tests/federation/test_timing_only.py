@@ -9,7 +9,7 @@ from small_runs import SMALL
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.evidence import Absent, from_row
 from fedbert.federation import shard_report as r
-from fedbert.federation.environment import Environment
+from fedbert.federation.environment import Environment, forget, share
 from fedbert.federation.protocol import Arrays, RoundOrder
 from fedbert.federation.rows import RANKED
 from fedbert.federation.shard import Shard
@@ -36,21 +36,22 @@ def timed() -> RunResult:
 def rounds(scenario: Scenario, release_0: Artefact) -> list[Arrays]:
     """Return the truth of a scenario's rounds 0 and 1, all phones on release 0."""
     environment = Environment.create(scenario, release_0)
-    shard = Shard(environment, 0, scenario.devices)
-    state = shard.start()
-    return [
-        shard.run_round(state, RoundOrder(number, 0, 0), {0: environment.encoded_0})[0].truth
-        for number in (0, 1)
-    ]
+    share(environment)  # a release's vectors are those of one world's texts
+    try:
+        shard = Shard(environment, 0, scenario.devices)
+        state, releases = shard.start(), {0: environment.encoded_0}
+        orders = (RoundOrder(0, 0, 0), RoundOrder(1, 0, 0))
+        return [shard.run_round(state, order, releases)[0].truth for order in orders]
+    finally:
+        forget()
 
 
 @pytest.mark.parametrize("world", ["services", "movietweetings"])
 def test_sizes_are_those_of_the_whole_run(small: Scenario, release_0: Artefact, world: str) -> None:
     """Sessions, their times and outcomes, energy, cohort and traffic are the same to the bit."""
     scenario = small.model_copy(update={"world": world})
-    whole, timed = (
-        rounds(each, release_0) for each in (scenario, scenario.model_copy(update={"timing_only": True}))
-    )
+    without = scenario.model_copy(update={"timing_only": True})
+    whole, timed = (rounds(each, release_0) for each in (scenario, without))
     for one, other in zip(whole, timed, strict=True):
         assert one["latency"].any()
         for name in SIZES:

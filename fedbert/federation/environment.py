@@ -4,6 +4,7 @@ All of it follows from the scenario and release 0 alone, and each file is opened
 one copy serves all shards of a process, and the report.
 """
 
+import copy
 import math
 import threading
 from dataclasses import dataclass, replace
@@ -252,6 +253,16 @@ class Environment:
             return 0.0
         expected = mechanism.round_rate * self.scenario.devices
         return NOISE_SPREADS * mechanism.sigma * math.sqrt(max(1.0, self.largest_cohort / expected))
+
+    def for_other_machines(self) -> "Environment":
+        """Return it for shards elsewhere, which open no file and count no token again.
+
+        What has been computed goes along; what only the aggregator needs does not.
+        """
+        made = copy.copy(self)
+        made.scenario = self.scenario.for_shards()
+        made.__dict__.pop("encoded_0", None)  # an encoder belongs to its process
+        return made
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""

@@ -20,19 +20,18 @@ from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import Kept, keep_phones, read_phones
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.environment import Environment, keep_releases, shared_environment
+from fedbert.federation.environment import Environment, shared_environment
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import (
     Arrays,
-    RoundOrder,
     array_record,
     from_records,
     header_text,
     signature,
     to_records,
 )
-from fedbert.federation.replay import replay
-from fedbert.federation.shard import MaskCheck, Shard
+from fedbert.federation.shard import Shard
+from fedbert.federation.shard_work import RELEASE, replayed, round_worked, started
 from fedbert.federation.signing import (
     Accepted,
     OrderId,
@@ -41,7 +40,6 @@ from fedbert.federation.signing import (
     public_key_from_text,
     verify,
 )
-from fedbert.privacy.secure_sum import MaskKeys, masked_vector
 from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import Scenario
 
@@ -52,8 +50,6 @@ SERVER_KEY = "server-key"
 
 STATE_DIR = "state-dir"
 """Key of a SuperNode's configuration: the folder where its phones' memory is kept, to be resumed from."""
-
-_PREFIX = "release."
 
 
 def _take(message: Message, context: Context) -> tuple[dict[str, Any], Arrays, bool]:
@@ -115,8 +111,7 @@ def _place(context: Context, named: str | None) -> Path | None:
         return None
     if own:
         return Path(str(own)) / hashlib.sha256(named.encode()).hexdigest()[:16] / CHECKPOINT
-    simulated = "simulation" in context.node_config or "partition-id" in context.node_config
-    return Path(named) if simulated else None
+    return Path(named) if "simulation" in context.node_config else None
 
 
 @app.query("start")  # type: ignore[untyped-decorator]
@@ -126,7 +121,7 @@ def start(message: Message, context: Context) -> Message:
     config = {key: header[key] for key in ("scenario", "noise_multiplier", "first", "count")}
     context.state["shard"] = ConfigRecord(config)
     context.state["releases"] = array_record(
-        {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
+        {name.removeprefix(RELEASE): array for name, array in arrays.items() if name.startswith(RELEASE)}
     )
     _, shard = _load(context)
     if header["kept"]:
@@ -140,7 +135,7 @@ def start(message: Message, context: Context) -> Message:
     context.state["devices"] = array_record(state.arrays())
     newest = len(context.state.array_records["releases"]) - 1
     _done(context, header)
-    return _answer(message, header, {"installed": state.installed_counts(newest)})
+    return _answer(message, header, started(state, newest))
 
 
 @app.train("round")  # type: ignore[untyped-decorator]
@@ -151,24 +146,17 @@ def run_round(message: Message, context: Context) -> Message:
         last = context.state.array_records["answer"]
         return _answer(message, header, {name: value.numpy() for name, value in last.items()})
     for name, array in arrays.items():
-        if name.startswith(_PREFIX):
+        if name.startswith(RELEASE):
             releases = context.state.array_records["releases"]
-            releases[name.removeprefix(_PREFIX)] = FlowerArray(array)
+            releases[name.removeprefix(RELEASE)] = FlowerArray(array)
     environment, shard = _load(context)
     state = PhoneState.from_arrays(
         {name: value.numpy() for name, value in context.state.array_records["devices"].items()}
     )
-    order = RoundOrder(header["round"], header["signal_release"], header["newest_release"])
-    report, check = shard.run_round(state, order, _releases(context, environment))
-    answer = report.arrays()
-    if order.round:
-        keys = _keys(header["neighbours"], arrays["mask_keys"])
-        answer["server.signal"] = masked_vector(report.server["signal"], int(header["index"]), keys)
-    if check is not None:
-        answer["check"] = _check_array(check)
+    answer = round_worked(shard, state, header, arrays, _releases(context, environment))
     folder = _place(context, header["keep"])
     if folder is not None:
-        kept = keep_phones(folder, order.round, shard.devices.first, shard.devices.count, state)
+        kept = keep_phones(folder, header["round"], shard.devices.first, shard.devices.count, state)
         answer["kept"] = np.frombuffer(bytes.fromhex(kept.sha256), np.uint8)
     # All or nothing: both are made before either is kept.
     after, kept_answer = array_record(state.arrays()), array_record(answer)
@@ -177,28 +165,13 @@ def run_round(message: Message, context: Context) -> Message:
     return _answer(message, header, answer)
 
 
-def _keys(neighbours: list[int], packed: np.ndarray) -> MaskKeys:
-    own, *pairs = (row.tobytes() for row in packed)
-    return MaskKeys(own, dict(zip(neighbours, pairs, strict=True)))
-
-
-def _check_array(check: MaskCheck) -> np.ndarray:
-    said = -1 if check.equal is None else int(check.equal)
-    return np.array([check.devices, check.dropped, said], np.int64)
-
-
 @app.evaluate("replay")  # type: ignore[untyped-decorator]
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
     header, arrays, _ = _take(message, context)
-    environment, shard = _load(context)
-    # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
-    keep_releases({environment.release_0.sha256})
-    answer: Arrays = {}
-    if header.get("pooled"):
-        devices = context.state.array_records["devices"]
-        answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
-    if header.get("systems"):
-        answer |= replay(environment, shard, header["systems"], header["rounds"], arrays)
+    _, shard = _load(context)
+    names = ("pooled_sums", "pooled_clicks") if header.get("pooled") else ()
+    devices = context.state.array_records["devices"]
+    answer = replayed(shard, header, arrays, {name: devices[name].numpy() for name in names})
     _done(context, header)
     return _answer(message, header, answer)

@@ -1,5 +1,6 @@
-"""Three Ray nodes on this machine, one of which can be killed in the middle of a round; used by tests and
-`benchmarks/ray_kill.py`.
+"""Three Ray nodes on this machine, one of which can be killed in the middle of a round.
+
+Used by tests and by ``benchmarks/ray_kill.py``.
 """
 
 import time
@@ -10,11 +11,18 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
+import fedbert.federation as federation
+
+assert federation  # imported first: it keeps Ray from reporting on its use
+
 STORE_BYTES = 100_000_000
 """A node's object store; Ray takes no less than 75 MB."""
 
 SOON = {"health_check_period_ms": 300, "health_check_timeout_ms": 300, "health_check_failure_threshold": 3}
 """Ray's settings by which a node that is silent for a second counts as dead, instead of half a minute."""
+
+TRIES = 4
+"""Times that a node is started: Ray gives up after 30 s, which a busy machine may need."""
 
 HOLDING_SIGNAL = """
 import time
@@ -41,28 +49,27 @@ class Holding(Prototypes):
 
 
 @contextmanager
-def three_nodes(**system: Any) -> Iterator[Cluster]:
-    """Give a cluster of three nodes with one CPU each; the first holds the driver. `system` is Ray's own."""
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 1,
-            "object_store_memory": STORE_BYTES,
-            "include_dashboard": False,
-            "_system_config": system,
-        },
-    )
+def nodes(count: int = 3, **system: Any) -> Iterator[Cluster]:
+    """Give a cluster of nodes with one CPU each; the first holds the driver. `system` is Ray's own."""
+    cluster = Cluster()
     try:
-        for _ in range(2):
+        add_node(cluster, include_dashboard=False, _system_config=system)
+        for _ in range(count - 1):
             add_node(cluster)
         yield cluster
     finally:
         cluster.shutdown()
 
 
-def add_node(cluster: Cluster) -> Any:
+def add_node(cluster: Cluster, **given: Any) -> Any:
     """Start one more node, and return it when it has joined."""
-    return cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    for left in reversed(range(TRIES)):
+        try:
+            return cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES, **given)
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+    raise AssertionError("not reached")
 
 
 def hold(place: Path) -> None:

@@ -18,8 +18,8 @@ from fedbert.errors import FedbertError, invalid
 from fedbert.interrupts import NAMES
 from fedbert.machine import cores
 
-ANSWER_S = 5.0
-"""How long an address may take to take a connection."""
+ANSWER_S = 10.0
+"""How long an address may take to answer."""
 
 WORKER_S = 60.0
 """How long a node may take to start a worker that tells its versions."""
@@ -105,6 +105,20 @@ def check_answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
     except OSError as error:
         raise _silent(address, error.strerror or str(error)) from None
+    # Ray itself would ask a stranger for minutes. With TLS the channel needs Ray's certificates: left to Ray.
+    if os.environ.get("RAY_USE_TLS", "0") in ("", "0") and not _speaks_grpc(address):
+        raise _silent(address, "something else answers there")
+
+
+def _speaks_grpc(address: str) -> bool:
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=ANSWER_S)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
 
 
 def _silent(address: str | None, why: str) -> FedbertError:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.environment import keep_releases
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import Arrays, RoundOrder
 from fedbert.federation.replay import replay
@@ -51,8 +50,6 @@ def replayed(shard: Shard, header: Mapping[str, Any], arrays: Arrays, memory: Ar
 
     `memory` is the phones', of which the pooled sums are all that is read.
     """
-    # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
-    keep_releases({shard.environment.release_0.sha256})
     answer: Arrays = {}
     if header.get("pooled"):
         answer |= {name: memory[name] for name in ("pooled_sums", "pooled_clicks")}

@@ -21,12 +21,12 @@ from fedbert.cli.main import call
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import read_phones
 from fedbert.federation.places import ray_cluster
-from fedbert.federation.places.backends import SMALL_SHARD, inprocess, opened, shards_for
+from fedbert.federation.places.backends import DEVICES_AN_ANSWER, inprocess, opened, shards_for
+from fedbert.federation.places.ray_grid import RayGrid
 from fedbert.federation.round_step import step
 from fedbert.federation.run_state import RunState
 from fedbert.federation.session import Session
-from fedbert.federation.shard import BLOCK
-from fedbert.scenario import Execution
+from fedbert.scenario import Execution, Scenario
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,23 @@ def same(one: RunState, other: RunState) -> bool:
 def test_a_node_killed_in_the_middle_of_a_round_changes_no_bit(cluster: Cluster, tmp_path: Path) -> None:
     """Three nodes, the one killed that holds a shard of round 2: every state equals the in-process one's.
 
-    The signal is the user's own, and its file is gone before a worker could read it. The phones' memory that
-    a checkpoint keeps is the same.
+    World and signal are the user's own, and their files are gone before a worker could read them. The world
+    is small, so that workers are given the vectors of its texts. The phones' memory that a checkpoint keeps
+    is the same.
     """
-    own = tmp_path / "own.py"
+    own, items, clicks = (tmp_path / name for name in ("own.py", "items.csv", "clicks.csv"))
     own.write_text(HOLDING_SIGNAL.format(place=str(tmp_path)))
-    scenario = TINY.model_copy(update={"signal": f"{own}:Holding"})
+    names = [f"{colour} {thing}" for colour in ("red", "blue", "green", "grey") for thing in THINGS]
+    items.write_text("\n".join(["item,text", *(f"i{n},{name}" for n, name in enumerate(names))]))
+    sold = [
+        f"u{user},i{(7 * user + 3 * step) % 32},{1_700_000_000 + 1000 * step + user}" for user, step in USED
+    ]
+    clicks.write_text("\n".join(["user,item,timestamp", *sold]))
+    files = {"world": "interactions", "items": items, "interactions": clicks}
+    scenario = Scenario.model_validate(TINY.model_dump() | files | {"signal": f"{own}:Holding"})
     loaded = Session.open(scenario)
-    own.unlink()
+    for each in (own, items, clicks):
+        each.unlink()
     plain, kept = run(loaded, inprocess(2), tmp_path / "plain")
     notes: list[str] = []
     execution = Execution(backend="ray", ray_address=cluster.address, shards=6)
@@ -82,6 +91,10 @@ def test_a_node_killed_in_the_middle_of_a_round_changes_no_bit(cluster: Cluster,
     assert states[-1].events == ()
 
 
+THINGS = ("lamp", "chair", "table", "carpet", "vase", "clock", "mirror", "shelf")
+USED = [(user, step) for user in range(30) for step in range(12)]
+
+
 def run(loaded: Session, place: Any, folder: Path, before: Any = lambda round_: None) -> Any:
     """Return the states of a run on the grid that `place` gives; `before` is told of each round."""
     session = Session(loaded.scenario, loaded.environment, loaded.server)
@@ -90,6 +103,8 @@ def run(loaded: Session, place: Any, folder: Path, before: Any = lambda round_: 
         for round_ in range(session.scenario.rounds + 1):
             before(round_)
             states.append(step(session, states[-1], str(folder))[0])
+        if isinstance(grid, RayGrid):
+            assert len(grid._vectors) == len(states[-2].server.releases), "texts must come encoded"
     return states, session.kept
 
 
@@ -171,7 +186,7 @@ def test_a_cluster_without_a_free_cpu_is_refused(cluster: Cluster) -> None:
     """Where other work has every CPU, a run would wait without a word: it is one line instead."""
     ray.init(address=cluster.address, log_to_driver=False)
     try:
-        taken = [ray.remote(num_cpus=1)(time.sleep).remote(300) for _ in range(3)]
+        taken = [ray.remote(num_cpus=1)(lambda: time.sleep(300)).remote() for _ in range(3)]
         while ray.available_resources().get("CPU", 0) >= 1:
             time.sleep(0.05)
         with (
@@ -187,9 +202,18 @@ def test_a_cluster_without_a_free_cpu_is_refused(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     ("devices", "cpus", "shards"),
-    [(10_000, 3, 3), (100_000, 3, 6), (1_000_000, 3, 12), (8_400_000, 1000, 1000), (100_000_000, 1000, 4000)],
+    [
+        (60, 3, 1),
+        (10_000, 3, 3),
+        (100_000, 3, 9),
+        (1_000_000, 3, 12),
+        (8_400_000, 50, 100),
+        (8_400_000, 500, 109),
+    ],
 )
 def test_shards_are_a_multiple_of_the_clusters_cpus(devices: int, cpus: int, shards: int) -> None:
-    """One a CPU, and up to four as long as each has a block of devices."""
-    assert SMALL_SHARD == BLOCK
+    """One to four a CPU; fewer than CPUs where the answers of so many would take longer than the work."""
     assert shards_for(cpus, devices) == shards
+    compute, answer = 15e-6, 15e-6 * DEVICES_AN_ANSWER
+    round_s = [devices / min(k, cpus) * compute + k * answer for k in range(1, 2 * cpus)]
+    assert devices / min(shards, cpus) * compute + shards * answer < 1.6 * min(round_s)

@@ -1,5 +1,6 @@
 """Where the shards of a simulation run: threads of this process, or the workers of a Ray cluster."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,11 @@ if TYPE_CHECKING:
     from fedbert.federation.places.grid import SimulationGrid
 
 SHARDS_PER_CPU = 4
-"""Shards for each CPU of a Ray cluster, so that none waits long for the last ones of a round."""
+"""Most shards for each CPU of a Ray cluster, so that none waits long for the last ones of a round."""
 
-SMALL_SHARD = 16_384
-"""Devices of a shard below which more shards would cost more than they even out: a block's
-(`fedbert.federation.shard.BLOCK`)."""
+DEVICES_AN_ANSWER = 700
+"""Devices whose round takes as long as the driver needs for the answer of a shard, which it takes one by one
+(`benchmarks/cluster_scaling.py`): some 15 us each with their part of the comparison, and 10 ms."""
 
 
 @contextmanager
@@ -44,11 +45,13 @@ def opened(
 
 
 def shards_for(cpus: int, devices: int) -> int:
-    """Return the shards of a run on a cluster of `cpus` CPUs.
+    """Return the shards of a run on `cpus` CPUs: a multiple of these, if the fleet is large enough.
 
-    One a CPU at least; up to `SHARDS_PER_CPU` as long as each has `SMALL_SHARD` devices.
+    With k shards on k CPUs a round takes the time of `devices` / k devices and of k answers. Beyond the
+    square root of `devices` / `DEVICES_AN_ANSWER` more shards make it longer.
     """
-    return max(cpus, min(cpus * SHARDS_PER_CPU, devices // SMALL_SHARD))
+    most = max(math.isqrt(devices // DEVICES_AN_ANSWER), 1)
+    return min(most // cpus, SHARDS_PER_CPU) * cpus or most
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from fedbert.ei_bert.artefact.artefact import unpack
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import Kept, keep_phones, read_phones
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.environment import Environment, shared_environment
+from fedbert.federation.environment import Environment, keep_releases, shared_environment
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import (
     Arrays,
@@ -169,7 +169,9 @@ def run_round(message: Message, context: Context) -> Message:
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
     header, arrays, _ = _take(message, context)
-    _, shard = _load(context)
+    environment, shard = _load(context)
+    # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
+    keep_releases({environment.release_0.sha256})
     names = ("pooled_sums", "pooled_clicks") if header.get("pooled") else ()
     devices = context.state.array_records["devices"]
     answer = replayed(shard, header, arrays, {name: devices[name].numpy() for name in names})

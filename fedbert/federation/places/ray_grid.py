@@ -6,6 +6,7 @@ store where it was made, with a copy at the driver's: of two machines one may be
 """
 
 import hashlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,7 @@ from fedbert.federation.checkpoint import Kept, keep_phones, read_phones
 from fedbert.federation.environment import shared_environment
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.places.grid import SimulationGrid, failed
-from fedbert.federation.places.ray_worker import Done, Shared, Task, work
+from fedbert.federation.places.ray_worker import Done, Shared, Task, encode, join, work
 from fedbert.federation.protocol import REPLAY, START, Arrays, from_records, to_records
 from fedbert.federation.shard_work import RELEASE
 from fedbert.federation.signing import content_sha256
@@ -31,6 +32,9 @@ from fedbert.scenario import Scenario
 
 RETRIES = 5
 """Times that Ray runs a task again whose worker or machine was lost."""
+
+LEAST_TEXTS = 500
+"""Texts that are worth a task of their own to be encoded."""
 
 SHARED_BYTES = 10_000
 """Arrays of an order from this size on are looked for among those that went out already."""
@@ -66,9 +70,14 @@ class RayGrid(SimulationGrid):
         super().__init__(nodes)
         self._note = note
         self._work = ray.remote(num_cpus=1, num_returns=2, max_retries=RETRIES)(work)
+        self._encode = ray.remote(num_cpus=1, max_retries=RETRIES)(encode)
+        self._join = ray.remote(num_cpus=1, max_retries=RETRIES)(join)
         self._memory: dict[int, _Memory] = {}
         self._seconds: dict[int, float] = {}
         self._environment: Shared | None = None
+        self._texts = 0
+        """Of the world, where all of them are encoded ahead; 0 where workers encode those that they meet."""
+        self._vectors: dict[str, Any] = {}
         self._releases: dict[int, Shared] = {}
         self._shared: dict[str, Shared] = {}
         self._pending: dict[str, _Sent] = {}
@@ -81,6 +90,9 @@ class RayGrid(SimulationGrid):
         sent = list(messages)
         for message in sorted(sent, key=self._expected_seconds, reverse=True):
             self._pending[message.metadata.message_id] = self._submitted(message)
+        # No session of this round meets a release that is new in it: its texts can wait until a CPU is idle.
+        for packed in self._releases.values():
+            self._encode_ahead(packed)
         return [message.metadata.message_id for message in sent]
 
     def _expected_seconds(self, message: Message) -> float:
@@ -101,9 +113,20 @@ class RayGrid(SimulationGrid):
             memory = self._memory_for(node, kind, header)
         assert self._environment is not None
         keep = header.pop("keep", None)
-        task = Task(kind, header, self._environment, own, shared, dict(self._releases))
+        releases = dict(self._releases)
+        if kind == START:
+            wanted = [*releases.values()]
+        elif kind == REPLAY:
+            wanted = [shared[name] for name in _artefacts(header) if name in shared]
+        else:
+            wanted = [each for each in releases.values() if each.key in self._vectors]
+        for packed in wanted:
+            self._encode_ahead(packed)
+        encoded = tuple(packed for packed in dict.fromkeys(wanted) if packed.key in self._vectors)
+        task = Task(kind, header, self._environment, own, shared, releases, encoded)
         options = {"scheduling_strategy": "SPREAD"} if kind == START else {}
-        done, after = self._work.options(**options).remote(task, memory)
+        vectors = [self._vectors[packed.key] for packed in encoded]
+        done, after = self._work.options(**options).remote(task, memory, *vectors)
         return _Sent(message, header, keep, memory, done, after)
 
     def _take_releases(self, arrays: Arrays) -> None:
@@ -123,8 +146,23 @@ class RayGrid(SimulationGrid):
         blob = ray.get(self._releases[0].reference[0]).tobytes()
         scenario = Scenario.model_validate_json(header["scenario"])
         environment = shared_environment(scenario, blob, header["noise_multiplier"]).for_other_machines()
+        # Else most texts are met nowhere, or by one worker.
+        if environment.scenario.devices * environment.scenario.history_length >= len(environment.world.texts):
+            self._texts = len(environment.world.texts)
         _send_own_parts()
         self._environment = Shared("environment", (ray.put(environment),))
+
+    def _encode_ahead(self, packed: Shared) -> None:
+        """Let every CPU encode a part of the texts by a packed artefact, once for all workers."""
+        if not self._texts or packed.key in self._vectors:
+            return
+        parts = min(int(ray.cluster_resources().get("CPU", 1)) or 1, 1 + self._texts // LEAST_TEXTS)
+        edges = [self._texts * number // parts for number in range(parts + 1)]
+        encoded = [
+            self._encode.remote(self._environment, packed, first, end - first)
+            for first, end in itertools.pairwise(edges)
+        ]
+        self._vectors[packed.key] = self._join.remote(*encoded)
 
     def _memory_for(self, node: int, kind: str, header: dict[str, Any]) -> Any:
         """Return the memory that an order is worked with: for a round that is asked again, that before it."""
@@ -197,13 +235,19 @@ class RayGrid(SimulationGrid):
         """Let go of all that lies in the cluster for this run."""
         for each in self._pending.values():
             ray.cancel(each.memory, force=True)
-        for held in (self._memory, self._shared, self._releases, self._pending):
+        for held in (self._memory, self._shared, self._releases, self._vectors, self._pending):
             held.clear()
         self._environment = None
 
 
 def _alive() -> dict[str, str]:
     return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+
+
+def _artefacts(header: dict[str, Any]) -> list[str]:
+    """Return the names of the arrays of a comparison that are packed artefacts."""
+    systems = header.get("systems") or ()
+    return list(dict.fromkeys(each["artefact"] for each in systems if each["kind"] == "release"))
 
 
 def _resumed(header: dict[str, Any]) -> Any:

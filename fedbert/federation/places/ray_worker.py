@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import ray
+from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import unpack
-from fedbert.federation.encoded import EncodedRelease
-from fedbert.federation.environment import Environment, share
+from fedbert.ei_bert.artefact.artefact import Artefact, unpack
+from fedbert.federation.environment import Environment, keep_releases, share
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import REPLAY, START, Arrays
 from fedbert.federation.shard import Shard
@@ -49,6 +50,8 @@ class Task:
     """Those that are the same for every shard, by name."""
     releases: dict[int, Shared] = field(default_factory=dict)
     """All releases so far, packed, by number."""
+    encoded: tuple[Shared, ...] = ()
+    """Packed artefacts whose text vectors come with the task."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,21 @@ _known: dict[str, Any] = {}
 """What this process has unpacked, by its key."""
 
 
-def work(task: Task, memory: Arrays | None) -> tuple[Done, Arrays | None]:
+def work(task: Task, memory: Arrays | None, *vectors: NDArray[np.int8]) -> tuple[Done, Arrays | None]:
     """Return the answer to `task` and the phones' memory after it, None where it stays as it was.
 
-    `memory` is theirs before it; None lets a shard begin.
+    `memory` is theirs before it; None lets a shard begin. `vectors` are those of all texts `[text, dim]`, for
+    each artefact of `task.encoded`.
     """
     limit_cores(CORES)
     clock = time.perf_counter()
     environment: Environment = _unpacked(task.environment, _shared_here)
     shard = Shard(environment, int(task.header["first"]), int(task.header["count"]))
     arrays = task.arrays | {name: ray.get(each.reference[0]) for name, each in task.shared.items()}
+    if task.kind == REPLAY:
+        keep_releases({environment.release_0.sha256, *(_artefact(each).sha256 for each in task.encoded)})
+    for packed, found in zip(task.encoded, vectors, strict=True):
+        environment.encoded(_artefact(packed)).take(found)
     state = None
     if task.kind == REPLAY:
         answer = replayed(shard, task.header, arrays, memory or {})
@@ -83,9 +91,23 @@ def work(task: Task, memory: Arrays | None) -> tuple[Done, Arrays | None]:
     else:
         # A copy: what Ray hands out cannot be written to.
         state = PhoneState.from_arrays(memory or {})
-        releases = {number: _release(environment, each) for number, each in task.releases.items()}
+        releases = {
+            number: environment.encoded(_artefact(packed)) for number, packed in task.releases.items()
+        }
         answer = round_worked(shard, state, task.header, arrays, releases)
     return Done(answer, time.perf_counter() - clock), state.arrays() if state else None
+
+
+def encode(environment: Shared, packed: Shared, first: int, count: int) -> NDArray[np.int8]:
+    """Return the vectors of texts `first` .. `first + count - 1` of the world, by a packed artefact."""
+    limit_cores(CORES)
+    here: Environment = _unpacked(environment, _shared_here)
+    return here.encoded(_artefact(packed)).encoder.encode(here.world.texts[first : first + count])
+
+
+def join(*parts: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the vectors of neighbouring parts as one array."""
+    return np.concatenate(parts)
 
 
 def _unpacked(shared: Shared, make: Callable[[Any], Any]) -> Any:
@@ -100,5 +122,6 @@ def _shared_here(environment: Environment) -> Environment:
     return environment
 
 
-def _release(environment: Environment, packed: Shared) -> EncodedRelease:
-    return environment.encoded(_unpacked(packed, lambda blob: unpack(blob.tobytes())))
+def _artefact(packed: Shared) -> Artefact:
+    found: Artefact = _unpacked(packed, lambda blob: unpack(blob.tobytes()))
+    return found

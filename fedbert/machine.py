@@ -44,9 +44,19 @@ _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
+_most_cores: int | None = None
+
+
+def limit_cores(most: int) -> None:
+    """Let this process take at most `most` cores from now on: it shares the machine with others like it."""
+    global _most_cores
+    _most_cores = most
+
+
 def cores() -> int:
     """Return the processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return here if _most_cores is None else min(here, _most_cores)
 
 
 def peak_memory_bytes() -> int:

@@ -404,9 +404,12 @@ class Execution(Settings):
     """How a scenario is computed and where the results go; nothing here changes a figure."""
 
     backend: Literal["inprocess", "ray"] = Field(default="inprocess", description="where the shards run")
-    ray_address: str | None = Field(default=None, description="address of a running Ray cluster")
+    ray_address: str | None = Field(default=None, description="HOST:PORT of a running Ray cluster, or auto")
     shards: int | None = Field(
-        default=None, ge=1, le=10_000, description="parts of the fleet; default: one per core"
+        default=None,
+        ge=1,
+        le=10_000,
+        description="parts of the fleet; default: one per core; on Ray up to four",
     )
     output: Path | None = Field(
         default=None, description="the run folder; default runs/<world>-<devices>-<seed>"

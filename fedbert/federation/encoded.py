@@ -28,6 +28,14 @@ class EncodedRelease:
         self.scorer = TextScorer(self.vectors, self.items)
         self._lock = threading.Lock()
 
+    def take(self, vectors: NDArray[np.int8]) -> None:
+        """Take `vectors` `[text, dim]` of all texts, which another process has encoded from this artefact."""
+        with self._lock:
+            new = np.flatnonzero(~self._known)
+            if len(new):
+                self.vectors[new] = vectors[new]
+                self._known[new] = True
+
     def ensure(self, *ids: NDArray[np.integer]) -> None:
         """Encode those of the given text ids that are new; negative ids are skipped."""
         with self._lock:

@@ -4,6 +4,7 @@ All of it follows from the scenario and release 0 alone, and each file is opened
 one copy serves all shards of a process, and the report.
 """
 
+import copy
 import math
 import secrets
 import threading
@@ -296,6 +297,16 @@ class Environment:
     def device_noise_seed(self) -> int:
         """Seed of the noise that phones add to their own reports."""
         return self.scenario.effective_noise_seed if self.scenario.mode == "local" else self.scenario.seed
+
+    def for_other_machines(self) -> "Environment":
+        """Return it for shards elsewhere, which open no file and count no token again.
+
+        What has been computed goes along; what only the aggregator needs does not.
+        """
+        made = copy.copy(self)
+        made.scenario = self.scenario.for_shards()
+        made.__dict__.pop("encoded_0", None)  # an encoder belongs to its process
+        return made
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""

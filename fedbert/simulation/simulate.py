@@ -8,6 +8,7 @@ import datetime
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -65,6 +66,19 @@ class RunOutput:
         return self.result["status"] != "finished"
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the shards of a run are: a Flower Grid, and what it is called in a result."""
+
+    grid: Any
+    name: str
+
+    @property
+    def deployed(self) -> bool:
+        """Whether they are on SuperNodes, which are not all the user's own."""
+        return self.name == "deployment"
+
+
 def run(
     scenario: Scenario,
     execution: Execution,
@@ -84,12 +98,7 @@ def run(
     failed on the way.
     """
     from fedbert.devices.host.memory_process import need_linux
-    from fedbert.federation.environment import forget
-    from fedbert.federation.session import Session
-    from fedbert.resume import RunStore
-    from fedbert.simulation.budget import check_budget
-    from fedbert.simulation.summary import summarise
-    from fedbert.simulation.world_facts import lines_read
+    from fedbert.federation.places.backends import opened
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
@@ -99,6 +108,29 @@ def run(
         rule = "be 0 in a deployment: what honest and poisoned phones send would be told apart there"
         raise invalid("poisoned", scenario.poisoned, rule, "simulate it (docs/privacy.md)")
     progress = progress or Quiet()
+    # Before anything is loaded: whether there is a place to run at all.
+    with opened(execution, scenario.devices, progress.note) if grid is None else nullcontext(grid) as on:
+        place = Place(on, execution.backend if grid is None else "deployment")
+        return _run(place, scenario, execution, progress, command, folder, resume, trackers)
+
+
+def _run(
+    place: Place,
+    scenario: Scenario,
+    execution: Execution,
+    progress: Progress,
+    command: str,
+    folder: Path | None,
+    resume: bool,
+    trackers: "Trackers | None",
+) -> RunOutput:
+    from fedbert.federation.environment import forget
+    from fedbert.federation.session import Session
+    from fedbert.resume import RunStore
+    from fedbert.simulation.budget import check_budget
+    from fedbert.simulation.summary import summarise
+    from fedbert.simulation.world_facts import lines_read
+
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
     store = RunStore(scenario, execution, folder, versions(), progress.note, resume)
@@ -110,12 +142,12 @@ def run(
     for line in lines_read(session.environment):
         progress.note(line)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
-    session.lost_shards = execution.lost_shards or ("stop" if grid is None else "leave-out")
+    session.lost_shards = execution.lost_shards or ("leave-out" if place.deployed else "stop")
     session.signing_key, session.cache = execution.signing_key, execution.cache
-    if grid is not None and scenario.noise_seed is None:
+    if place.deployed and scenario.noise_seed is None:
         # Who knows the seed can take the noise off, and shards know the one that `seed` would give.
         session.noise_seed = secrets.randbits(63)
-    session.shard_timeout_s = execution.shard_timeout_s or (None if grid is None else 3600.0)
+    session.shard_timeout_s = execution.shard_timeout_s or (3600.0 if place.deployed else None)
     state = store.resumed.state if store.resumed else None
     resumed_rounds = len(state.rows) if state else 0
     if trackers is not None and folder is not None:
@@ -132,7 +164,7 @@ def run(
 
     try:
         with store:
-            _on_backend(execution, scenario, grid, lambda on: _rounds(session, store, on, progress, on_round))
+            _rounds(session, store, place.grid, progress, on_round)
     except KeyboardInterrupt:
         if not reached or reached[0].round < 1:
             raise
@@ -157,7 +189,7 @@ def run(
         versions=versions(),
         commit=commit(),
         execution={
-            "backend": execution.backend if grid is None else "deployment",
+            "backend": place.name,
             "shards": session.shards,
             "resumed_rounds": resumed_rounds,
         },
@@ -208,15 +240,6 @@ def _check_key(path: Path, deployed: bool) -> None:
     if not deployed:
         rule = "be left out of a run on this machine: its orders go nowhere"
         raise invalid("signing_key", str(path), rule, "it is for a deployment (docs/deployment.md)")
-
-
-def _on_backend(execution: Execution, scenario: Scenario, grid: Any, body: "Callable[[Any], None]") -> None:
-    from fedbert.federation.places.backends import run_on
-
-    if grid is not None:
-        body(grid)
-    else:
-        run_on(body, execution, scenario.devices)
 
 
 def _audit(session: "Session", rounds: int, progress: Progress) -> AuditRow | None:

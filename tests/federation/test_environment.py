@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, cost_model
 from fedbert.scenario import Scenario
 from fedbert.simulation.world_facts import lines_read
@@ -35,3 +37,17 @@ def test_a_run_says_that_shares_of_its_fleet_were_scaled(
     own = Environment.create(small.model_copy(update={"fleet": str(file)}), release_0)
     assert lines_read(own) == (f"fleet {file}: shares add up to 0.99, scaled to 1",)
     assert lines_read(Environment.create(small, release_0)) == ()
+
+
+def test_vectors_from_another_process_are_those_of_its_own(release_0: Artefact) -> None:
+    """A release that takes its text vectors has the vectors and scores of one that encodes them itself."""
+    texts, items = ["how is the weather", "play a song", "call a taxi"], ["weather", "music", "taxi"]
+    own, other = EncodedRelease(release_0, texts, items), EncodedRelease(release_0, texts, items)
+    own.ensure(np.arange(3))
+    other.ensure(np.array([1]))
+    other.take(own.encoder.encode(texts))
+    other.ensure(np.arange(3))
+    assert own.vectors.any(axis=1).all()
+    assert np.array_equal(own.vectors, other.vectors)
+    text, item = np.arange(3, dtype=np.int32)[:, None], np.tile(np.arange(3, dtype=np.int32), (3, 1))
+    assert np.array_equal(own.scorer.dots(text, item), other.scorer.dots(text, item))

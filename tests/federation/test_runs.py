@@ -46,7 +46,7 @@ def test_the_baseline_signal_learns_over_releases() -> None:
 
 
 def test_ray_gives_the_same_figures(reference: RunResult) -> None:
-    """Flower's simulation runtime on Ray gives the figures of the in-process run, to the bit."""
+    """Ray, started on this machine, gives the figures of the in-process run, to the bit."""
     assert figures(run(SCENARIO, Execution(shards=3, backend="ray")).result) == figures(reference)
 
 

@@ -22,19 +22,17 @@ from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import Kept, read_phones
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, keep_releases, shared_environment
-from fedbert.federation.places.shard_memory import Memory, new_folder, recalled, remember, written
+from fedbert.federation.places.shard_memory import Memory, new_folder, recalled, remember, seen, written
 from fedbert.federation.protocol import (
     Arrays,
-    Closing,
-    RoundOrder,
     array_record,
     from_records,
     header_text,
     signature,
     to_records,
 )
-from fedbert.federation.replay import replay
-from fedbert.federation.shard import MaskCheck, Shard
+from fedbert.federation.shard import Shard
+from fedbert.federation.shard_work import RELEASE, first_arrivals, replayed, round_worked, started
 from fedbert.federation.signing import (
     Accepted,
     OrderId,
@@ -43,7 +41,6 @@ from fedbert.federation.signing import (
     public_key_from_text,
     verify,
 )
-from fedbert.privacy.secure_sum import MaskKeys, masked_vector
 from fedbert.run_folder import CHECKPOINT
 from fedbert.scenario import Scenario
 
@@ -54,8 +51,6 @@ SERVER_KEY = "server-key"
 
 STATE_DIR = "state-dir"
 """Key of a SuperNode's configuration: the folder where its phones' memory is kept, to be resumed from."""
-
-_PREFIX = "release."
 
 
 def _take(message: Message, context: Context) -> tuple[dict[str, Any], Arrays, bool]:
@@ -117,8 +112,7 @@ def _place(context: Context, named: str | None) -> Path | None:
         return None
     if own:
         return Path(str(own)) / hashlib.sha256(named.encode()).hexdigest()[:16] / CHECKPOINT
-    simulated = "simulation" in context.node_config or "partition-id" in context.node_config
-    return Path(named) if simulated else None
+    return Path(named) if "simulation" in context.node_config else None
 
 
 @app.query("start")  # type: ignore[untyped-decorator]
@@ -128,7 +122,7 @@ def start(message: Message, context: Context) -> Message:
     config = {key: header[key] for key in ("scenario", "noise_multiplier", "first", "count")}
     context.state["shard"] = ConfigRecord(config)
     context.state["releases"] = array_record(
-        {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
+        {name.removeprefix(RELEASE): array for name, array in arrays.items() if name.startswith(RELEASE)}
     )
     _, shard = _load(context)
     place, devices = _place(context, header["folder"]), shard.devices
@@ -145,7 +139,7 @@ def start(message: Message, context: Context) -> Message:
     remember(context, memory, kept=False)
     newest = len(context.state.array_records["releases"]) - 1
     _done(context, header)
-    return _answer(message, header, {"installed": state.installed_counts(newest)})
+    return _answer(message, header, started(state, newest))
 
 
 @app.query("arrivals")  # type: ignore[untyped-decorator]
@@ -153,10 +147,7 @@ def arrivals(message: Message, context: Context) -> Message:
     """Say when the first of the shard's devices would report in a round; nothing changes."""
     header, _, _ = _take(message, context)
     _, shard = _load(context)
-    memory = context.state.array_records["devices"]
-    order = RoundOrder(header["round"], header["newest_release"], header["newest_release"])
-    found = shard.arrivals(memory["waiting"].numpy(), memory["installed"].numpy(), order, header["most"])
-    return _answer(message, header, dict(zip(("arrival_us", "device"), found, strict=True)))
+    return _answer(message, header, first_arrivals(shard, seen(context), header))
 
 
 @app.train("round")  # type: ignore[untyped-decorator]
@@ -167,26 +158,13 @@ def run_round(message: Message, context: Context) -> Message:
         last = context.state.array_records["answer"]
         return _answer(message, header, {name: value.numpy() for name, value in last.items()})
     for name, array in arrays.items():
-        if name.startswith(_PREFIX):
+        if name.startswith(RELEASE):
             releases = context.state.array_records["releases"]
-            releases[name.removeprefix(_PREFIX)] = FlowerArray(array)
+            releases[name.removeprefix(RELEASE)] = FlowerArray(array)
     environment, shard = _load(context)
-    closing = header["closing"]
-    order = RoundOrder(
-        header["round"],
-        header["signal_release"],
-        header["newest_release"],
-        None if closing is None else Closing(*closing),
-    )
-    memory = recalled(context, shard.devices, order.round)
-    report, check = shard.run_round(memory.state, order, _releases(context, environment))
-    answer = report.arrays()
-    if order.round:
-        keys = _keys(header["neighbours"], arrays["mask_keys"])
-        answer["server.signal"] = masked_vector(report.server["signal"], int(header["index"]), keys)
-    if check is not None:
-        answer["check"] = _check_array(check)
-    kept = written(memory, _place(context, header["keep"]), shard.devices, order.round)
+    memory = recalled(context, shard.devices, int(header["round"]))
+    answer = round_worked(shard, memory.state, header, arrays, _releases(context, environment))
+    kept = written(memory, _place(context, header["keep"]), shard.devices, int(header["round"]))
     if kept is not None:
         answer["kept"] = np.frombuffer(bytes.fromhex(kept.sha256), np.uint8)
     # All or nothing: what was kept before goes last, and a round worked on a copy of it.
@@ -197,29 +175,16 @@ def run_round(message: Message, context: Context) -> Message:
     return _answer(message, header, answer)
 
 
-def _keys(neighbours: list[int], packed: np.ndarray) -> MaskKeys:
-    own, *pairs = (row.tobytes() for row in packed)
-    return MaskKeys(own, dict(zip(neighbours, pairs, strict=True)))
-
-
-def _check_array(check: MaskCheck) -> np.ndarray:
-    said = -1 if check.equal is None else int(check.equal)
-    return np.array([check.devices, check.dropped, said], np.int64)
-
-
 @app.evaluate("replay")  # type: ignore[untyped-decorator]
 def run_replay(message: Message, context: Context) -> Message:
     """Rank every evaluation session of the run again with each system, and give the pooled click sums."""
     header, arrays, _ = _take(message, context)
-    environment, _ = _load(context)
+    _, shard = _load(context)
+    environment = shard.environment
     # The rounds are over: the comparison brings its own releases, and only release 0 serves again.
     keep_releases({environment.release_0.sha256})
-    answer: Arrays = {}
-    if header.get("pooled"):
-        devices = context.state.array_records["devices"]
-        answer |= {name: devices[name].numpy() for name in ("pooled_sums", "pooled_clicks")}
-    if header.get("systems"):
-        replayed = Shard(environment, *header["replayed"])
-        answer |= replay(environment, replayed, header["systems"], header["rounds"], arrays)
+    names = ("pooled_sums", "pooled_clicks") if header.get("pooled") else ()
+    devices = context.state.array_records["devices"]
+    answer = replayed(shard, header, arrays, {name: devices[name].numpy() for name in names})
     _done(context, header)
     return _answer(message, header, answer)

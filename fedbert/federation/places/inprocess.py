@@ -1,72 +1,31 @@
 """A Flower Grid inside one process: the same apps, no start-up cost, threads for the shards."""
 
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from threading import Lock
-from typing import Any
 
-from flwr.app import DEFAULT_TTL, Context, Error, Message, Metadata, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
-from flwr.serverapp import Grid
 
-from fedbert.errors import FedbertError
+from fedbert.federation.places.grid import SimulationGrid, failed
 from fedbert.machine import cores
 
 
-class InProcessGrid(Grid):  # type: ignore[misc]
+class InProcessGrid(SimulationGrid):
     """Runs `client_app` once a message, for `nodes` nodes numbered from 1; replies come as they are ready."""
 
     def __init__(self, client_app: ClientApp, nodes: int) -> None:
+        super().__init__(nodes)
         self._app = client_app
         self._contexts = {
             node: Context(
                 run_id=0, node_id=node, node_config={"simulation": True}, state=RecordDict(), run_config={}
             )
-            for node in range(1, nodes + 1)
+            for node in self._nodes
         }
         self._at_work = {node: Lock() for node in self._contexts}
         self._pool = ThreadPoolExecutor(max_workers=min(nodes, cores()), thread_name_prefix="shard")
         self._pending: dict[str, Future[Message]] = {}
-        self._run: Any = None
-        self._sent = 0
-
-    def set_run(self, run: Any) -> None:
-        """Keep Flower's description of the run; nothing here needs it."""
-        self._run = run
-
-    @property
-    def run(self) -> Any:
-        """Flower's description of the run, as it was set."""
-        return self._run
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Return a message to `dst_node_id`."""
-        self._sent += 1
-        metadata = Metadata(
-            run_id=0,
-            message_id=str(self._sent),
-            src_node_id=0,
-            dst_node_id=dst_node_id,
-            reply_to_message_id="",
-            group_id=group_id,
-            created_at=time.time(),
-            ttl=ttl or DEFAULT_TTL,
-            message_type=message_type,
-        )
-        return Message(content=content, metadata=metadata)
-
-    def get_node_ids(self) -> list[int]:
-        """Return the node numbers."""
-        return list(self._contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Start the ClientApp for each message and return their ids."""
@@ -112,9 +71,8 @@ class InProcessGrid(Grid):  # type: ignore[misc]
 
 
 def _reply(done: "Future[Message]", message: Message) -> Message:
-    """Return what the ClientApp answered, or the error that it raised, as Flower's runtimes do."""
+    """Return what the ClientApp answered, or the error that it raised."""
     try:
         return done.result()
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}" if not isinstance(error, FedbertError) else str(error)
-        return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
+        return failed(message, error)

@@ -30,12 +30,20 @@ def new_folder(place: Path | None, devices: DeviceRange) -> Path | None:
     return place / f"phones/.start-{devices.first}-{devices.count}"
 
 
+def seen(context: Context) -> PhoneState:
+    """Return what `remember` kept last, to be read only."""
+    files = context.state.config_records.get(_FILES)
+    if files is not None:
+        return phone_files.opened(Path(str(files["folder"])))
+    arrays = context.state.array_records[_ARRAYS]
+    return PhoneState.from_arrays({name: value.numpy() for name, value in arrays.items()})
+
+
 def recalled(context: Context, devices: DeviceRange, round_: int) -> Memory:
     """Return a copy of what `remember` kept last, to be changed by `round_`."""
     files = context.state.config_records.get(_FILES)
     if files is None:
-        arrays = context.state.array_records[_ARRAYS]
-        return Memory(PhoneState.from_arrays({name: value.numpy() for name, value in arrays.items()}), None)
+        return Memory(seen(context), None)
     before = Path(str(files["folder"]))
     working = before.with_name(f".{round_:05d}-{devices.first}-{devices.count}")
     return Memory(phone_files.copied(before, working), working)

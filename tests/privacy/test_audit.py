@@ -28,7 +28,9 @@ from fedbert.simulation import audit, exposure, real_path
 from fedbert.simulation.audit import MECHANISM, REAL_PATH, audited
 
 ROUNDS = 4
-SCENARIO = Scenario(model="tiny", devices=2_000, rounds=ROUNDS, epsilon=2, sampling_probability=0.5)
+SCENARIO = Scenario(
+    model="tiny", devices=2_000, rounds=ROUNDS, mechanism="poisson", epsilon=2, sampling_probability=0.5
+)
 NOISE_SEED = 5
 
 

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fedbert.version import __version__
+from fedbert.waiting import sleep_when_waiting
 
 if TYPE_CHECKING:
     from fedbert.api import Report, Run, load, run
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from fedbert.scenario import Execution, Scenario
 
 __all__ = ["EiBert", "Execution", "FedbertError", "Report", "Run", "Scenario", "__version__", "load", "run"]
+
+sleep_when_waiting()
 
 _DOORS = {
     "EiBert": "fedbert.ei_bert.pretrained",

@@ -19,7 +19,7 @@ LAYERS = [
     {"files", "journal", "table_files", "commits", "run_folder", "output_folder", "provenance"}
     | {"plugins", "parts"}
     | {"kernels", "randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
-    | {"records", "settings", "interrupts", "display", "version"}
+    | {"records", "settings", "interrupts", "display", "version", "waiting"}
     | {"separated_text", "user_tables", "evidence"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -293,7 +293,7 @@ class Server:
         # As many steps as if each of the rounds had been opened by itself.
         opened = max(1, self.mechanism.gathered(order.round))
         for round_ in range(order.round - opened + 1, order.round + 1):
-            models, report = self.models.update(
+            models, loss = self.models.update(
                 models,
                 round_,
                 targets.vectors,
@@ -309,7 +309,7 @@ class Server:
             models=models,
             current=self.models.export(models),
         )
-        return learnt, report.student_loss
+        return learnt, loss
 
     def _gate(
         self, state: ServerState, order: RoundOrder, status: str, loss: float, candidate: Release

@@ -63,21 +63,25 @@ def _scores(encoder: Int8Encoder, world: World) -> float:
     return zero_shot(texts, names, world.items).ndcg_at_10
 
 
+def _to_targets(world: World, state: ModelState) -> float:
+    """Return the mean cosine of the items' vectors to their targets."""
+    return float((world.models.item_vectors(state) * world.targets).sum(axis=1).mean())
+
+
 def test_items_follow_users_words_and_texts_stay(world: World) -> None:
     """After 12 updates the int8 student ranks far better; other services' texts have hardly moved."""
-    models, state, reports = world.models, world.start, []
-    before = Int8Encoder(models.export(state))
+    models, state = world.models, world.start
+    before, cosines = Int8Encoder(models.export(state)), [_to_targets(world, state)]
     for round_ in range(1, 13):
-        state, report = models.update(state, round_, world.targets, np.ones(40, np.float32), 8)
-        reports.append(report)
+        state, _ = models.update(state, round_, world.targets, np.ones(40, np.float32), 8)
+        cosines.append(_to_targets(world, state))
     after = Int8Encoder(models.export(state))
     assert _scores(after, world) > _scores(before, world) + 0.02
-    assert reports[-1].item_cosine_after > 0.97
-    assert all(a.item_cosine_after >= a.item_cosine_before for a in reports[:4])
+    assert cosines[-1] > 0.97
+    assert cosines[:5] == sorted(cosines[:5])
     old, new = (encoder.encode(world.other).astype(float) for encoder in (before, after))
     cosine = (old * new).sum(1) / np.linalg.norm(old, axis=1) / np.linalg.norm(new, axis=1)
     assert cosine.mean() > 0.99
-    assert reports[-1].text_drift < 0.01
 
 
 def _equal(one: ModelState, two: ModelState) -> bool:
@@ -91,7 +95,7 @@ def _equal(one: ModelState, two: ModelState) -> bool:
 
 
 def test_two_runs_give_the_same_bits(world: World) -> None:
-    """Same state, same rounds: same report, same state, same artefact to the byte, whatever lay between."""
+    """Same state, same rounds: same loss, same state, same artefact to the byte, whatever lay between."""
     models, weights = world.models, np.linspace(0, 1, 40, dtype=np.float32)
     one = two = world.start
     for round_ in (1, 2):
@@ -128,7 +132,7 @@ def test_a_state_of_other_models_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("items", [40, 600], ids=["40 items", "over 512 items"])
 def test_a_saved_state_goes_on_in_fresh_models(items: int) -> None:
-    """Through safetensors into models that were never used, a state goes on to the same bits: reports,
+    """Through safetensors into models that were never used, a state goes on to the same bits: losses,
     states, artefact. Beyond 512 items the teacher's are computed one by one, and sampled.
     """
     names = [

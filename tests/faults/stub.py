@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
 from fedbert.ei_bert.teaching.model_state import ModelState
-from fedbert.ei_bert.teaching.server_models import ServerTexts, UpdateReport
+from fedbert.ei_bert.teaching.server_models import ServerTexts
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.server import _Encoded, starting_artefact
@@ -71,11 +71,11 @@ class StubModels:
         targets: NDArray[np.float32],
         weights: NDArray[np.float32],
         *_: Any,
-    ) -> tuple[ModelState, UpdateReport]:
+    ) -> tuple[ModelState, float]:
         """Return a state that depends on every target, and a loss that depends on that state."""
         items = (state["items"] / 2 + targets * weights[:, None]).astype(np.float32)
         loss = float(np.abs(items).sum(dtype=np.float64))
-        return {"items": items}, UpdateReport(round_, 1, loss, loss, 0.0, 0.0, 0.0)
+        return {"items": items}, loss
 
     def export(self, state: ModelState) -> Artefact:
         """Return one of the variants but the first, chosen by the state."""

@@ -23,10 +23,11 @@ from fedbert.ei_bert.artefact.artefact import VOCABULARY, Artefact, build_artefa
 from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.export import onnx_bytes
-from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
+from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import Role, padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
+from fedbert.ei_bert.teaching.calibrated import UpperCalibration
 from fedbert.ei_bert.teaching.cross_distillation import by_parts
 from fedbert.ei_bert.teaching.model_state import STUDENT_RATE, TEACHER_RATE, Learning, ModelState
 from fedbert.ei_bert.teaching.server_folder import read_server_folder, restore
@@ -41,8 +42,6 @@ _ITEMS_A_STEP, _TEACHER_ITEMS_A_STEP, _ANCHORS, _ANCHORS_A_STEP = 320, 48, 512, 
 _OTHERS_SHARE = 4
 # Texts, and half as many names: a release is made each round, so calibration must be cheap.
 _CALIBRATION_TEXTS = 192
-# Items whose cosine is reported: of a large catalogue, those that the signal says most of.
-_ITEMS_WATCHED = 512
 _CHUNK = 512
 """Texts whose frozen layers are computed together, always the same ones: the bits depend on it."""
 # Fewer rows than this are not worth a batch of their own; more than four batches save no padding.
@@ -80,19 +79,6 @@ class ServerTexts:
         return [*asking, *others[: max(len(asking) // _OTHERS_SHARE, _ANCHORS - len(asking), 0)]]
 
 
-@dataclass(frozen=True)
-class UpdateReport:
-    """What one update did. Cosines are weighted by trust in items; drift is 1 - mean cosine to release 0."""
-
-    round: int
-    steps: int
-    student_loss: float
-    teacher_loss: float
-    item_cosine_before: float
-    item_cosine_after: float
-    text_drift: float
-
-
 class ServerModels:
     """Use `load`. Vectors are float32 of unit length in the shared space of width `dim`."""
 
@@ -124,11 +110,13 @@ class ServerModels:
         self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper, _CHUNK)
         # Every release is calibrated on the same texts: its ranges then change with its weights alone.
         half = _CALIBRATION_TEXTS // 2
-        self._calibration = [
+        read = [
             torch.from_numpy(padded(rows))
             for rows in (anchor_rows[:_CALIBRATION_TEXTS], item_rows[:half])
             if rows
         ]
+        # A layer that is passed several times learns at every pass.
+        self._calibration = UpperCalibration(student, read, 0 if student.shape.shared else top)
         self._learning = Learning(student, teacher)
         self.start: ModelState = self._learning.take()
         torch.set_num_threads(threads)
@@ -213,9 +201,9 @@ class ServerModels:
         steps: int = 8,
         student_learning_rate: float = STUDENT_RATE,
         teacher_learning_rate: float = TEACHER_RATE,
-    ) -> tuple[ModelState, UpdateReport]:
+    ) -> tuple[ModelState, float]:
         """Return the state whose items have moved towards `targets` `[item, dim]` (unit vectors of users'
-        words), trusted by `weights` in 0..1.
+        words), trusted by `weights` in 0..1, and the student's loss in the last step.
 
         Deterministic for one seed and one number of threads. A catalogue of more than 320 items is sampled by
         weight, 320 a step. Raises FedbertError for shapes or values that cannot be.
@@ -234,22 +222,16 @@ class ServerModels:
         trust = torch.from_numpy(np.array(weights, np.float32))
         # A stream for each round: a run that is resumed draws what an unbroken one would have drawn.
         draw = self._training.generator(streams.SERVER_ROUND + round_)
-        before = self._cosine(goal, trust)
-        student_loss = teacher_loss = 0.0
+        student_loss = 0.0
         for _ in range(steps):
             items = _sample(draw, trust.numpy(), _ITEMS_A_STEP)
-            student_loss, teacher_loss = self._step(draw, items, goal, trust)
-        with torch.no_grad():
-            now = self._student_top(self._anchors, np.arange(len(self._anchors)))
-            drift = 1.0 - float((now * self._anchor_start).sum(-1).mean())
-        after = self._cosine(goal, trust)
-        report = UpdateReport(round_, steps, student_loss, teacher_loss, before, after, drift)
-        return self._learning.take(), report
+            student_loss = self._step(draw, items, goal, trust)
+        return self._learning.take(), student_loss
 
     def export(self, state: ModelState) -> Artefact:
         """Return the student as an artefact: calibrated on fixed public texts, int8, with its manifest."""
         self._hold(state)
-        ranges = calibrate(self._student, self._calibration)
+        ranges = self._calibration.ranges()
         vocabulary = tuple(self._artefact.files[VOCABULARY].decode().splitlines())
         manifest = {key: value for key, value in self._artefact.manifest.items() if key != "files"}
         bits = Quantisation(embedding_bits=manifest.get("quantisation", {}).get("embedding_bits", 8))
@@ -284,18 +266,10 @@ class ServerModels:
         ]
         return torch.cat(parts)
 
-    def _cosine(self, goal: Tensor, trust: Tensor) -> float:
-        """Return the weighted mean cosine to the targets of the items of most weight, 512 at most."""
-        chosen = np.sort(np.argsort(-trust.numpy(), kind="stable")[:_ITEMS_WATCHED])
-        pick = torch.from_numpy(chosen)
-        with torch.no_grad():
-            cosine = (self._student_top(self._items, chosen) * goal[pick]).sum(-1)
-            return float((cosine * trust[pick]).sum() / trust[pick].sum().clamp_min(1e-9))
-
-    def _step(
-        self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor
-    ) -> tuple[float, float]:
-        """Do one step of both optimisers on `items`, each model against the other held fixed."""
+    def _step(self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor) -> float:
+        """Do one step of both optimisers on `items`, each model against the other held fixed; return the
+        student's loss.
+        """
         # Sorted, since the order of rows decides the bits of their sum.
         chosen = torch.from_numpy(items)
         some = np.sort(draw.permutation(len(items))[:_TEACHER_ITEMS_A_STEP])
@@ -314,7 +288,7 @@ class ServerModels:
         )
         student_loss, teacher_loss, held_loss = losses(Views(mine, held, theirs, teacher_held), aims)
         self._learning.step(student_loss, teacher_loss, held_loss)
-        return float(student_loss.detach()), float(teacher_loss.detach())
+        return float(student_loss.detach())
 
 
 def _parts(chosen: NDArray[np.intp]) -> int:

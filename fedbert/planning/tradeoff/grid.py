@@ -46,8 +46,11 @@ WORKER_ENVIRONMENT = {
     "NUMEXPR_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "KMP_BLOCKTIME": "0",
 }
-"""One thread a worker. The server's training keeps its two, on which its bits depend; they wait passively."""
+"""One thread a worker. The server's training keeps its two, on which its bits depend; beside other workers
+they sleep as soon as they wait."""
 
 Simulate = Callable[[Scenario, Execution, str], RunResult]
 """(scenario, execution, command) -> result. Must be a function of a module: workers import it by name.

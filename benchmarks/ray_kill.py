@@ -75,7 +75,7 @@ def main() -> int:
     moments = random.Random(arguments.seed)
     good = 0
     with tempfile.TemporaryDirectory(prefix="fedbert-ray-kill-") as place:
-        expected = run(loaded, inprocess(2), Path(place) / "plain")
+        expected = run(loaded, inprocess(arguments.shards), Path(place) / "plain")
         with nodes(3, **({} if arguments.slow else SOON)) as cluster:
             execution = Execution(backend="ray", ray_address=cluster.address, shards=arguments.shards)
 

@@ -70,7 +70,7 @@ def test_a_node_killed_in_the_middle_of_a_round_changes_no_bit(cluster: Cluster,
     loaded = Session.open(scenario)
     for each in (own, items, clicks):
         each.unlink()
-    plain, kept = run(loaded, inprocess(2), tmp_path / "plain")
+    plain, kept = run(loaded, inprocess(6), tmp_path / "plain")
     notes: list[str] = []
     execution = Execution(backend="ray", ray_address=cluster.address, shards=6)
 

@@ -21,6 +21,9 @@ from fedbert.machine import cores
 ANSWER_S = 10.0
 """How long an address may take to answer."""
 
+STARTS = 3
+"""Times that Ray is started on this machine: it gives itself 30 s, and a busy machine may need more."""
+
 WORKER_S = 60.0
 """How long a node may take to start a worker that tells its versions."""
 
@@ -80,9 +83,14 @@ def _init(ray: Any, address: str | None) -> None:
     # Ray takes SIGTERM for itself, and would end a run that could still save what it has.
     before = {name: signal.getsignal(getattr(signal, name)) for name in NAMES if hasattr(signal, name)}
     try:
-        ray.init(**how)
-    except Exception as error:  # Ray raises many kinds, each with its text
-        raise unusable(address, error) from None
+        for left in reversed(range(STARTS)):
+            try:
+                ray.init(**how)
+                break
+            except Exception as error:  # Ray raises many kinds, each with its text
+                ray.shutdown()
+                if address is not None or not left or "timed out during startup" not in str(error):
+                    raise unusable(address, error) from None
     finally:
         for name, handler in before.items():
             if signal.getsignal(getattr(signal, name)) is not handler:

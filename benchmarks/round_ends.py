@@ -46,7 +46,9 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=50_000)
     parser.add_argument("--over-selection", type=float, default=1.3)
     flags = parser.parse_args()
-    scenario = Scenario(devices=flags.devices, mechanism="poisson", epsilon=None, control_share=0.0)
+    scenario = Scenario(
+        devices=flags.devices, rounds=12, mechanism="poisson", epsilon=None, control_share=0.0
+    )
     environment = Environment.create(scenario, load_artefact(models_folder() / scenario.model))
     for name, newest in (("release on the phone", 0), ("release to fetch first", 1)):
         ends, length_s = day(environment, flags.over_selection, newest)

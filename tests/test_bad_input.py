@@ -57,7 +57,7 @@ def heed_ctrl_c() -> None:
         ),
         (("--target-reports", "1"), "target_reports(='1') must be greater than or equal to 2"),
         (
-            ("--target-reports", "1001", "--mechanism", "poisson"),
+            ("--target-reports", "1001", "--mechanism", "poisson", "--epsilon", "none"),
             "target_reports(=1001) must be <= the cohort of a round, 1,000 of 10,000 devices; lower it",
         ),
         (

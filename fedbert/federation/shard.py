@@ -3,7 +3,7 @@
 Everything here runs where the phones' data are. A shard works through its devices in blocks of fixed size, so
 that memory does not grow with the fleet; every random number depends on the device and the round alone, and
 what leaves the shard are integer sums, so any split of the fleet gives the same figures (`report.py`). No
-array of a single phone leaves it.
+array of a single phone leaves it, but for when its first reports would come (`arrivals`).
 """
 
 import os

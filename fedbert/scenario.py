@@ -18,7 +18,7 @@ from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
-from fedbert.parts import DEFAULT_MECHANISM, MECHANISMS, SIGNALS, WORLDS
+from fedbert.parts import DEFAULT_EPSILON, DEFAULT_MECHANISM, MECHANISMS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
 from fedbert.settings import Settings
@@ -26,12 +26,15 @@ from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 100_000_000
 
+NO_EPSILON = "none"
+"""What stands in place of an epsilon for a run without privacy, in flags and files."""
+
 
 class Scenario(Settings):
     """The simulated fleet, world, model, federation and privacy. The same scenario gives the same run."""
 
     devices: int = Field(default=10_000, ge=1, le=MAX_DEVICES, description="phones in the fleet")
-    rounds: int = Field(default=12, ge=1, le=10_000, description="federation rounds")
+    rounds: int = Field(default=24, ge=1, le=10_000, description="federation rounds")
     round_hours: float = Field(default=2.0, gt=0, le=HOURS_PER_DAY, description="hours between two rounds")
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="seed of every random number but the noise")
 
@@ -109,11 +112,11 @@ class Scenario(Settings):
         "my.py:Name of your own",
     )
     epsilon: float | None = Field(
-        default=None,
+        default=DEFAULT_EPSILON,
         gt=0,
         le=1000,
         description="privacy budget of the whole run, against one who sees who took part; with the mechanism "
-        "poisson only against one who does not",
+        "poisson only against one who does not; 'none' is not private",
     )
     budget: str | None = Field(
         default=None,
@@ -176,6 +179,11 @@ class Scenario(Settings):
     @classmethod
     def _blank_path(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("epsilon", mode="before")
+    @classmethod
+    def _no_epsilon(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and value.strip().lower() == NO_EPSILON else value
 
     @field_validator("budget")
     @classmethod
@@ -357,10 +365,10 @@ class Execution(Settings):
         return self
 
 
-QUICK: dict[str, Any] = {"devices": 1_000, "rounds": 3, "pooled_bound": False}
+QUICK: dict[str, Any] = {"devices": 1_000, "rounds": 3, "epsilon": None, "pooled_bound": False}
 """What `--quick` sets: enough to see every part of a run and its report; too little to decide by."""
 
-QUICK_WORDS = "1000 devices, 3 rounds, no pooled-data bound"
+QUICK_WORDS = "1000 devices, 3 rounds, not private, no pooled-data bound"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "fleet": (
@@ -463,6 +471,8 @@ def scenario_toml(
     `how` names the keys of `execution` that stand in it.
     """
     values = anchored(scenario).model_dump(mode="json", exclude_none=True)
+    if scenario.epsilon is None:  # left out, it would be the default
+        values["epsilon"] = NO_EPSILON
     if execution is not None:
         values |= _anchored_how(execution).model_dump(mode="json", exclude_none=True, include=set(how))
     return tomli_w.dumps(values)

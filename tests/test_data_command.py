@@ -48,7 +48,7 @@ def _mind(folder: Path) -> Path:
 def _run(world: Path, output: Path) -> int:
     files = ["--items", str(world / "items.csv"), "--interactions", str(world / "interactions.parquet")]
     small = "--devices 40 --rounds 1 --availability always --min-reports 1 --sessions-per-day 30 --model tiny"
-    small += " --no-pooled-bound --update-steps 1 --verify-masks 2"
+    small += " --epsilon none --no-pooled-bound --update-steps 1 --verify-masks 2"
     return call("run", ["--world", "interactions", *files, *small.split(), "--output", str(output)])
 
 

@@ -8,7 +8,7 @@ import click
 from fedbert.cli.command import Command, console_for_tables
 from fedbert.cli.options import Grouped, given, options_from
 from fedbert.errors import FedbertError
-from fedbert.planning.tradeoff.settings import GridSettings
+from fedbert.planning.tradeoff.settings import COMPARED, GridSettings
 from fedbert.provenance import command_line
 from fedbert.run_folder import release
 from fedbert.scenario import GROUPS, Scenario, build, read_toml
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fedbert.planning.tradeoff.grid import Simulate
     from fedbert.results import RunResult
 
-DEVICES = 2_000
-"""Phones of a cell unless the scenario says otherwise: a grid is many runs."""
+GRID_DEFAULTS = {"devices": 2_000, "rounds": 12}
+"""Phones and rounds of a cell unless the scenario says otherwise: a grid is many runs, so each is a day."""
 
 _GRID = {"grid": tuple(GridSettings.model_fields)}
 
@@ -40,7 +40,7 @@ def run_tradeoff(
     from fedbert.planning.tradeoff.grid import open_folder, run_grid
     from fedbert.planning.tradeoff.grid import simulate as real
 
-    base = {"devices": DEVICES} | (read_toml(config) if config is not None else {}) | flags
+    base = GRID_DEFAULTS | (read_toml(config) if config is not None else {}) | flags
     base.pop("epsilon", None)
     scenario, execution = build(base)
     if execution.backend != "inprocess":
@@ -50,7 +50,8 @@ def run_tradeoff(
             "pooled_bound must be on for a grid: the frontier is read against it; leave it out"
         )
     folder = grid.output or Path("runs") / f"tradeoff-{scenario.world_name}-{scenario.devices}"
-    cells = plan(scenario, grid.epsilons, grid.seeds, grid.signals, grid.mechanisms)
+    mechanisms = grid.mechanisms or ((scenario.mechanism,) if "mechanism" in base else COMPARED)
+    cells = plan(scenario, grid.epsilons, grid.seeds, grid.signals, mechanisms)
     for cell in cells:
         find_own_parts(cell.scenario)
     command = command_line()
@@ -95,10 +96,10 @@ tradeoff = Command(
     callback=_tradeoff,
     many=("--epsilons", "--signals", "--mechanisms"),
     params=[
-        *options_from(GridSettings, _GRID, defaults={"epsilons": "0.5 1 2 4 8 none"}),
+        *options_from(GridSettings, _GRID, defaults={"epsilons": "1 2 8 none"}),
         _config(),
         *options_from(
-            Scenario, GROUPS, leave_out=("epsilon", "budget", "pooled_bound"), defaults={"devices": DEVICES}
+            Scenario, GROUPS, leave_out=("epsilon", "budget", "pooled_bound"), defaults=GRID_DEFAULTS
         ),
     ],
     help="Run one scenario for each signal, mechanism, budget and seed; end in a table, frontier.csv and "

@@ -8,6 +8,8 @@ mechanism | text | | setting | how sums are made private
 privacy_mode | text | | setting | none, central or local: where the noise is added
 budget | text | | setting | epsilon as text, or "none"
 epsilon | float? | | setting | epsilon that was asked for; missing: not private
+devices | int | phones | setting | phones that were run
+noise_devices | int | phones | setting | phones whose noise they got; more than devices with --noise-cohort
 delta | float | | setting | chance that the guarantee does not hold
 noise_multiplier | float? | | proved | standard deviation of the noise over the clip norm
 epsilon_spent | float? | | proved | what the run came to, against who sees releases and noisy sums
@@ -15,6 +17,8 @@ epsilon_unamplified | float? | | proved | the same against who also sees which d
 epsilon_spent_*_days | float? | | proved | epsilon_spent after 1, 30 or 365 days of the same
 epsilon_unamplified_*_days | float? | | proved | epsilon_unamplified after as many days
 bytes_per_report | int | bytes | measured | size of one report
+attack_epsilon | float? | | measured | the audit's largest lower bound, participation seen; missing: no audit
+exposed_items | float? | share | measured | clicked items that reports without their masks give away
 """
 
 _FIGURES = """

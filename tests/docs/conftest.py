@@ -8,7 +8,7 @@ import pytest
 from fedbert.cli.main import call
 
 SMALL = "--devices 150 --rounds 2 --availability always --min-reports 2 --model tiny --release-every 1"
-MORE = "--sampling-probability 0.4 --update-steps 1 --sessions-per-day 12 --epsilon 2"
+MORE = "--sampling-probability 0.4 --update-steps 1 --sessions-per-day 12 --epsilon 2 --mechanism poisson"
 
 
 @pytest.fixture(scope="session")

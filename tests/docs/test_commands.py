@@ -123,7 +123,7 @@ def test_there_are_commands() -> None:
         "fedbert capacity --devices 0",
         "fedbert compress make --data a.csv --size enormous",
         "python simulations/none.py --devices 3",
-        "python benchmarks/gap.py --none",
+        "python benchmarks/scale.py --none",
         "make nothing",
         "pip install 'fedbert[none]'",
         "flwr run . local --run-config 'device=3'",

@@ -70,9 +70,8 @@ def _grid(place: Path, seed: int, overwrite: bool = False) -> None:
         mock.patch("fedbert.cli.tradeoff.console_for_tables", mock.MagicMock()),
         mock.patch("fedbert.cli.tradeoff.command_line", lambda: "fedbert tradeoff"),
     ):
-        run_tradeoff(
-            GridSettings.model_validate(asked), {"devices": "100", "rounds": str(seed)}, None, fakes.fake_run
-        )
+        flags = {"devices": "100", "rounds": str(seed), "mechanism": DEFAULTS.mechanism}
+        run_tradeoff(GridSettings.model_validate(asked), flags, None, fakes.fake_run)
 
 
 def _grid_state(place: Path) -> str:

@@ -21,6 +21,8 @@ def small() -> Scenario:
         devices=48,
         rounds=3,
         seed=11,
+        epsilon=None,
+        mechanism="poisson",
         control_share=0.2,
         sampling_probability=0.8,
         sessions_per_day=20,

@@ -26,6 +26,7 @@ SMALL = Scenario(
     delta=1e-3,
     sampling_probability=0.5,
     sessions_per_day=20,
+    mechanism="poisson",
     min_reports=2,
     seed=3,
 )

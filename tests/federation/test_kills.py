@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FLAGS = "--model tiny --devices 60 --rounds 6 --release-every 1 --availability always --shards 2 --epsilon 20"
+FLAGS = (
+    "--model tiny --devices 60 --rounds 6 --release-every 1 --availability always --shards 2 "
+    "--epsilon 20 --mechanism poisson"
+)
 
 
 def test_three_killed_runs_end_as_if_nothing_had_happened() -> None:

@@ -31,6 +31,7 @@ def test_your_own_catalogue_runs_from_two_files(tmp_path: Path, capsys: pytest.C
     (tmp_path / "clicks.csv").write_text("\n".join(clicks) + "\n")
     flags = ["--world", "interactions", "--items", str(tmp_path / "items.csv")]
     flags += ["--interactions", str(tmp_path / "clicks.csv"), "--devices", "80", "--rounds", "2"]
+    flags += ["--epsilon", "none", "--mechanism", "poisson"]
     flags += ["--sessions-per-day", "30", "--availability", "always", "--min-reports", "1"]
     assert call("run", [*flags, "--output", str(tmp_path / "run")]) == 0
     result = load_run(tmp_path / "run")
@@ -83,6 +84,7 @@ def test_a_saved_scenario_runs_from_any_folder(tmp_path: Path, monkeypatch: pyte
     flags += ["--availability-trace", "trace.csv", "--profiles", "phones", "--model", "student"]
     flags += ["--fleet", "phones/fleets/low_end.toml", "--signal", "mine.py:Mine"]
     flags += ["--devices", "60", "--rounds", "1", "--sessions-per-day", "30", "--min-reports", "1"]
+    flags += ["--epsilon", "none"]
     assert call("run", [*flags, "--output", "../first"]) == 0
     monkeypatch.chdir(there)
     assert call("run", ["--config", "../first/scenario.toml", "--output", "again"]) == 0
@@ -109,6 +111,7 @@ def test_reused_users_are_named_in_plain_sight(tmp_path: Path) -> None:
         interactions=tmp_path / "clicks.csv",
         devices=20,
         rounds=1,
+        epsilon=None,
         min_reports=0,
     )
     note = run(scenario, Execution(shards=2)).result["world"]["note"]

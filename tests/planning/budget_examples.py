@@ -14,12 +14,13 @@ from fedbert.scenario import build, scenario_toml
 from fedbert.table_files import parquet_bytes
 
 SCENARIO: dict[str, Any] = {
+    "rounds": 12,
     "devices": 1_000,
     "mechanism": "daily",
     "availability": "always",
     "sampling_probability": 0.1,
 }
-"""Twelve rounds of two hours, as by default; `planning_fakes` gives noise multiplier 2 / epsilon."""
+"""Twelve rounds of two hours; `planning_fakes` gives noise multiplier 2 / epsilon."""
 
 
 def grid_folder(folder: Path, epsilons: tuple[float | None, ...], seeds: int = 3, **values: Any) -> Path:

@@ -54,7 +54,7 @@ def plan_for(
 
 def base(**values: Any) -> BaseRun:
     """Return the forecast's view of an invented run."""
-    scenario, execution = build({"devices": 10_000} | values)
+    scenario, execution = build({"devices": 10_000, "rounds": 12} | values)
     return base_of(fakes.fake_run(scenario, execution))
 
 
@@ -354,7 +354,7 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
 def saved_run(folder: Path) -> Path:
     """Save an invented run and return its folder."""
     folder.mkdir()
-    save_run(fakes.fake_run(*build({"devices": 10_000})), folder)
+    save_run(fakes.fake_run(*build({"devices": 10_000, "rounds": 12, "epsilon": None})), folder)
     return folder
 
 

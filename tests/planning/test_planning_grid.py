@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import planning_fakes as fakes
@@ -20,8 +20,10 @@ from fedbert.errors import FedbertError
 from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import Progress, load_cell, open_folder, run_grid
-from fedbert.planning.tradeoff.settings import GridSettings
+from fedbert.planning.tradeoff.settings import COMPARED, GridSettings
 from fedbert.planning.workers import run_calls
+from fedbert.privacy.mechanism import SEES_PARTICIPATION, SEES_SUMS
+from fedbert.reporting.tradeoff.answer import answer
 from fedbert.results import save_run
 from fedbert.run_folder import release
 from fedbert.scenario import DEFAULTS, Scenario, build
@@ -41,7 +43,22 @@ def grid(folder: Path, simulate: Any, epsilons: list[str], seeds: int = 1, **fla
     """Run the command's function with a fake simulation."""
     asked = {"epsilons": epsilons, "seeds": seeds, "output": folder, "jobs": 2}
     asked["overwrite"] = flags.pop("overwrite", False)
-    run_tradeoff(GridSettings(**asked), {"devices": "100", "rounds": "4"} | flags, None, simulate)
+    flags = {"devices": "100", "rounds": "4", "mechanism": DEFAULTS.mechanism} | flags
+    run_tradeoff(GridSettings(**asked), flags, None, simulate)
+
+
+def test_a_grid_whose_scenario_names_no_mechanism_compares_two(tmp_path: Path) -> None:
+    """The default beside the one that counts on hidden participation; one that is named stands alone."""
+    for name, flags, mechanisms in (
+        ("none", {}, COMPARED),
+        ("one", {"mechanism": "tree"}, ("tree",)),
+    ):
+        asked = GridSettings(epsilons=["1"], seeds=1, output=tmp_path / name, jobs=1)
+        run_tradeoff(asked, {"devices": "100", "rounds": "4"} | flags, None, fakes.fake_run)
+        assert {path.name for path in (tmp_path / name / "cells").iterdir()} == {
+            f"public-{mechanisms[0]}-none-0",
+            *(f"prototypes-{mechanism}-1-0" for mechanism in mechanisms),
+        }
 
 
 def heed_signals() -> None:
@@ -234,7 +251,7 @@ def _started(tmp_path: Path) -> "subprocess.Popen[str]":
         preexec_fn=heed_signals,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while (
         not (tmp_path / "grid" / "cells" / f"{ARM}-1-0" / "run.json").exists() and time.monotonic() < deadline
     ):
@@ -337,6 +354,36 @@ def test_frontier_means_by_hand() -> None:
     assert row["closed"] == pytest.approx(0.051 / 0.12)
     assert row["noise_multiplier"] == 2.0
     assert row["epsilon_unamplified"] == 9.0
+
+
+def test_attacks_of_an_arm_are_the_worst_of_its_seeds() -> None:
+    """The largest lower bound of any seed where participation is seen; a run without an audit has none."""
+    arm = plan(scenario(), [1.0], 2)[1::2]
+    results = [fakes.fake_run(cell.scenario, build({})[1]) for cell in arm]
+    for result, bounds in zip(results, ((0.2, 0.3), (0.1, 0.4)), strict=True):
+        rows = [
+            {"adversary": SEES_PARTICIPATION, "epsilon": bounds[0]},
+            {"adversary": SEES_PARTICIPATION, "epsilon": bounds[1]},
+            {"adversary": SEES_SUMS, "epsilon": 9.0},
+        ]
+        result["audit"] = cast(Any, {"bounds": rows, "exposure": {"items": bounds[1] / 2}})
+    row = frontier_frame(cells_frame(results)).iloc[0]
+    assert (row["attack_epsilon"], row["exposed_items"]) == (0.4, 0.2)
+    del results[0]["audit"], results[1]["audit"]
+    assert frontier_frame(cells_frame(results))["attack_epsilon"].isna().all()
+
+
+def test_the_noise_of_a_larger_fleet_is_said_first() -> None:
+    """A grid whose noise is that of more phones than were run begins with both numbers."""
+    for more, beginning in (
+        ({}, "At epsilon"),
+        ({"noise_cohort": 5_000}, "The noise is that of 5,000 phones"),
+    ):
+        cells = plan(scenario(**more), [1.0, None], 2)
+        results = [fakes.fake_run(cell.scenario, build({})[1]) for cell in cells]
+        frontier = frontier_frame(cells_frame(results))
+        assert answer(frontier).startswith(beginning)
+        assert set(frontier["devices"]) == {100}
 
 
 def test_frontier_needs_the_comparison() -> None:

@@ -17,7 +17,7 @@ from fedbert.federation.checkpoint import load_checkpoint
 from fedbert.planning.tradeoff.grid import simulate
 from fedbert.results import load_run
 from fedbert.run_folder import holding
-from fedbert.scenario import DEFAULTS, Execution, build
+from fedbert.scenario import Execution, build
 
 PATIENCE_S = 300.0
 
@@ -28,6 +28,7 @@ model = "tiny"
 availability = "always"
 update_steps = 1
 min_reports = 1
+mechanism = "poisson"
 """
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def _figures(result: Any) -> Any:
 def test_a_killed_grid_goes_on_in_the_middle_of_its_cell(tmp_path: Path) -> None:
     """After kill -9 the same command resumes the cell, whose figures are those of a run without a kill."""
     grid = tmp_path / "grid"
-    cell = grid / "cells" / f"prototypes-{DEFAULTS.mechanism}-20-0"
+    cell = grid / "cells" / "prototypes-poisson-20-0"
     process = _started(tmp_path)
     deadline = time.monotonic() + PATIENCE_S
     while not list((cell / "checkpoint").glob("*.json")):
@@ -92,6 +93,7 @@ def test_what_another_version_left_in_a_cell_is_dropped(
 ) -> None:
     """The cell begins again and says so in one line; its figures are those of a run without a folder."""
     values = {"devices": 60, "rounds": 1, "model": "tiny", "availability": "always", "min_reports": 1}
+    values |= {"epsilon": None}
     scenario, execution = build(values | {"update_steps": 1})
     cell = tmp_path / "none-0"
     with monkeypatch.context() as before:

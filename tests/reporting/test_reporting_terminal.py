@@ -174,7 +174,7 @@ def test_summary_says_what_is_not_beaten_and_what_was_held() -> None:
 def test_plain_progress_says_not_private() -> None:
     """Without a budget every line says so."""
     out = io.StringIO()
-    scenario, execution = build({})
+    scenario, execution = build({"epsilon": None})
     progress = RunProgress(out, _Clock())
     progress.start(scenario, execution)
     progress.round_done(example_run(private=False)["rounds"][1], 1.0)

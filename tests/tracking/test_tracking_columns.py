@@ -36,5 +36,5 @@ def test_hyperparameters_are_the_keys_of_the_scenario() -> None:
     """Every key that is set is there, as a number, truth value or text; one that is not set is missing."""
     values = settings(SCENARIO)
     assert (values["devices"], values["epsilon"], values["world"]) == (50, 8.0, "services")
-    assert "epsilon" not in settings(Scenario(devices=50))
+    assert "epsilon" not in settings(Scenario(devices=50, epsilon=None))
     assert all(isinstance(value, bool | int | float | str) for value in values.values())

@@ -4,6 +4,7 @@ import math
 import re
 
 from fedbert.errors import FedbertError
+from fedbert.scenario import NO_EPSILON
 
 MAX_EPSILON = 1000.0
 
@@ -17,7 +18,7 @@ def parse_epsilons(texts: list[str]) -> list[float | None]:
     words = [word for text in texts for word in re.split(r"[,\s]+", text) if word]
     if not words:
         raise FedbertError("epsilons must name one value at least, as in --epsilons 0.5 2 none")
-    budgets = {None if word.lower() == "none" else _budget(word) for word in words}
+    budgets = {None if word.lower() == NO_EPSILON else _budget(word) for word in words}
     return sorted(budgets, key=lambda epsilon: math.inf if epsilon is None else epsilon)
 
 
@@ -35,4 +36,4 @@ def _budget(word: str) -> float:
 
 def epsilon_text(epsilon: float | None) -> str:
     """Return a budget as it is typed: ``0.5``, ``2``, ``none``."""
-    return "none" if epsilon is None else f"{epsilon:.12g}"
+    return NO_EPSILON if epsilon is None else f"{epsilon:.12g}"

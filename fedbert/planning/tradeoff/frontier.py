@@ -24,6 +24,7 @@ from fedbert.intervals import t_interval
 from fedbert.planning.tradeoff.arms import PUBLIC
 from fedbert.planning.tradeoff.epsilons import epsilon_text
 from fedbert.planning.tradeoff.paired import paired_columns
+from fedbert.privacy.mechanism import SEES_PARTICIPATION
 from fedbert.results import TIERS, Metrics, RunResult
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ HORIZONS = tuple(
 SPENT = ("epsilon_spent", "epsilon_unamplified", *HORIZONS)
 """Columns of what is proved; the same for all seeds of an arm."""
 
+ATTACKS = ("attack_epsilon", "exposed_items")
+"""Columns of what the audit's attackers got: the largest lower bound on an epsilon, participation seen, and
+the share of clicked items that reports without their masks give away, in 0..1."""
+
 
 def cell_row(result: RunResult) -> dict[str, Any]:
     """Return the figures of one cell; raises FedbertError if the run lacks its comparison."""
@@ -92,11 +97,14 @@ def cell_row(result: RunResult) -> dict[str, Any]:
         "budget": epsilon_text(epsilon),
         "epsilon": epsilon,
         "seed": result["seed"],
+        "devices": result["scenario"]["devices"],
+        "noise_devices": result["scenario"].get("noise_cohort") or result["scenario"]["devices"],
         "delta": privacy["delta"],
         "noise_multiplier": privacy["noise_multiplier"],
         "epsilon_spent": privacy["epsilon"],
         "epsilon_unamplified": privacy["epsilon_unamplified"],
         **_horizons(result),
+        **_attacks(result),
         "ndcg@10": gap["final"],
         "auc": quality["final", False]["auc"],
         "text_only_ndcg@10": gap["text_only_final"],
@@ -123,6 +131,19 @@ def _horizons(result: RunResult) -> dict[str, float | None]:
     return found
 
 
+def _attacks(result: RunResult) -> dict[str, float | None]:
+    """Return `ATTACKS` of a run; None for what was not attacked."""
+    audit = result.get("audit")
+    if audit is None:
+        return dict.fromkeys(ATTACKS)
+    found = [row["epsilon"] for row in audit["bounds"] if row["adversary"] == SEES_PARTICIPATION]
+    exposure = audit["exposure"]
+    return {
+        "attack_epsilon": max(found, default=None),
+        "exposed_items": exposure["items"] if exposure is not None else None,
+    }
+
+
 def _quality(result: RunResult, system: str, text_only: bool) -> Metrics:
     for row in result["comparison"]:
         if system_id(row) == ranked_by(system, text_only):
@@ -136,7 +157,7 @@ def cells_frame(results: Sequence[RunResult]) -> "pd.DataFrame":
     import pandas as pd
 
     frame = pd.DataFrame([cell_row(result) for result in results])
-    for name in ("epsilon", "noise_multiplier", *SPENT, *FIGURES):
+    for name in ("epsilon", "noise_multiplier", *SPENT, *ATTACKS, *FIGURES):
         frame[name] = frame[name].astype("float64")
     return frame
 
@@ -157,8 +178,8 @@ def frontier_frame(cells: "pd.DataFrame") -> "pd.DataFrame":
             "epsilon": group["epsilon"].iloc[0],
             "seeds": len(group),
             "noise_multiplier": group["noise_multiplier"].iloc[0],
-            **{name: group[name].max() for name in SPENT},
-            "bytes_per_report": group["bytes_per_report"].iloc[0],
+            **{name: group[name].max() for name in (*SPENT, *ATTACKS)},
+            **{name: group[name].iloc[0] for name in ("devices", "noise_devices", "bytes_per_report")},
             "delta": group["delta"].iloc[0],
         }
         for name in FIGURES:

@@ -11,12 +11,16 @@ from fedbert.settings import Settings
 
 MAX_SEEDS = 1_000
 
+COMPARED = ("daily", "poisson")
+"""Mechanisms of a grid whose scenario names none: the default, whose bound holds when participation is seen,
+and the one that counts on its not being seen."""
+
 
 class GridSettings(Settings):
     """The arms and seeds of a grid, and how it is computed."""
 
     epsilons: tuple[float | None, ...] = Field(
-        default=(0.5, 1.0, 2.0, 4.0, 8.0, None),
+        default=(1.0, 2.0, 8.0, None),
         description="privacy budgets, several after one flag; 'none' is not private",
         json_schema_extra={"metavar": "EPSILON..."},
     )
@@ -27,7 +31,8 @@ class GridSettings(Settings):
     )
     mechanisms: tuple[str, ...] = Field(
         default=(),
-        description="how sums are made private, several after one flag; default: the scenario's own",
+        description="how sums are made private, several after one flag; default: the scenario's own if it "
+        f"names one, else {' '.join(COMPARED)}",
         json_schema_extra={"metavar": "NAME..."},
     )
     seeds: int = Field(

@@ -109,7 +109,9 @@ def rounds_table(result: RunResult) -> "pd.DataFrame":
 
 def effective_toml(result: RunResult) -> str:
     """Return the run's scenario as TOML that ``--config`` reads again."""
-    values = {key: value for key, value in result["scenario"].items() if value is not None}
+    # None is the default of every key but epsilon, where it is a run without privacy.
+    found = result["scenario"].items()
+    values = {key: value for key, value in found if value is not None or key == "epsilon"}
     scenario, execution = build(values)
     return scenario_toml(scenario, execution if EXECUTION_KEYS & values.keys() else None)
 

@@ -27,9 +27,14 @@ def arm_name(row: Any) -> str:
     return "public texts only" if row["signal"] == PUBLIC else f"{row['signal']}, {row['mechanism']}"
 
 
-def plain_number(value: float) -> str:
+def plain_number(value: float | None) -> str:
     """Return an epsilon or a multiplier with three digits, a dash for none."""
-    return "–" if missing(value) else f"{value:.3g}"
+    return "–" if value is None or missing(value) else f"{value:.3g}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in 0..1 in per cent, a dash for none."""
+    return "–" if value is None or missing(value) else f"{100 * value:.0f}%"
 
 
 def _difference(row: Any, reference: Reference) -> tuple[float, float, float]:
@@ -113,8 +118,20 @@ def answer(frontier: "pd.DataFrame") -> str:
     year = plain_number(row["epsilon_unamplified_365_days"])
     horizon = f" (a year of such days: {year})" if year != "–" else ""
     return (
-        f"At epsilon {plain_number(row['epsilon_unamplified'])} for the run{horizon}, participation seen, "
-        f"{row['signal']} with mechanism {row['mechanism']} {cost_words(row)} and {gain_words(row)}."
+        f"{_larger_fleet(row)}At epsilon {plain_number(row['epsilon_unamplified'])} for the run{horizon}, "
+        f"participation seen, {row['signal']} with mechanism {row['mechanism']} {cost_words(row)} and "
+        f"{gain_words(row)}."
+    )
+
+
+def _larger_fleet(row: Any) -> str:
+    """Return what must be known first of a grid whose noise is that of more phones than were run."""
+    devices, others = row.get("devices"), row.get("noise_devices")
+    if devices is None or others is None or others == devices:
+        return ""
+    return (
+        f"The noise is that of {others:,} phones (modelled): the {devices:,} that were run show what it "
+        "would leave, and none of them is protected. "
     )
 
 
@@ -123,6 +140,8 @@ DIFFERENCE_COLUMNS = (
     "epsilon asked",
     "participation seen",
     "not seen",
+    "an attack gets",
+    "items in a bare report",
     "nDCG@10 against no privacy",
     "over no signal",
     "over release 0",
@@ -139,6 +158,8 @@ def difference_rows(frontier: "pd.DataFrame") -> list[list[str]]:
             row["budget"],
             plain_number(row["epsilon_unamplified"]),
             plain_number(row["epsilon_spent"]),
+            plain_number(row.get("attack_epsilon")),
+            share(row.get("exposed_items")),
             *(difference_text(row, reference) for reference in ("no_privacy", "public_only", "no_update")),
             f"{row['bytes_per_report']:,.0f}",
             verdict_words(row),
@@ -152,7 +173,9 @@ def differences(frontier: "pd.DataFrame") -> Section:
     return Section(
         "What each arm costs and wins",
         "measured",
-        table_html(difference_rows(frontier), DIFFERENCE_COLUMNS, align="lrrrrrrrl"),
+        table_html(difference_rows(frontier), DIFFERENCE_COLUMNS, align="lrrrrrrrrrl"),
         note=f"{PAIRED_NOTE} The epsilons are proved, for the run, against who sees or does not see which "
-        "devices take part. No signal: the same updates from public texts alone.",
+        "devices take part. An attack gets: the largest lower bound on the epsilon, participation seen, that "
+        "the audit's attackers reached in any seed. Items in a bare report: the share of clicked items that "
+        "one report gives away without its mask. No signal: the same updates from public texts alone.",
     )

@@ -55,12 +55,14 @@ def world_settings(scenario: Scenario) -> WorldSettings:
 def find_own_parts(scenario: Scenario) -> None:
     """Raise FedbertError unless a user's own world, signal and mechanism are in the files that are named.
 
-    For a command that starts many runs: only a user's own Python is opened. Names of fedbert's own parts the
-    scenario has checked.
+    For a command that starts many runs, as is whether the mechanism accounts for how rounds close: only a
+    user's own Python is opened. Names of fedbert's own parts the scenario has checked.
     """
     for kind in ("world", "signal", "mechanism"):
         if ":" in getattr(scenario, kind):
             load_named(getattr(scenario, kind), {}, kind, kind)
+    mechanism = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
+    check_displacement(scenario.mechanism, mechanism, scenario.epsilon, scenario.target_reports)
 
 
 def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:
@@ -86,12 +88,12 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
     With a `noise_cohort` its bounds are those of so many phones, and its noise is scaled to the run's.
     """
     made = _load_mechanism(scenario, noise_multiplier)
-    check_displacement(made, scenario.target_reports)
     return scaled(made, scenario.devices, scenario.noise_cohort)
 
 
 def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mechanism:
     kind = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
+    check_displacement(scenario.mechanism, kind, scenario.epsilon, scenario.target_reports)
     settings = PrivacySettings(
         epsilon=scenario.epsilon,
         delta=scenario.effective_delta,

@@ -19,22 +19,24 @@ has too.
 """
 
 from fedbert.errors import FedbertError
-from fedbert.privacy.mechanism import Mechanism
+from fedbert.privacy.mechanism import MechanismKind
 
 REACH = 2.0
 """How far one device moves a sum, in clip norms, where its report may push out another's."""
 
 
-def check_displacement(mechanism: Mechanism, target_reports: int | None) -> None:
-    """Raise FedbertError if a round that closes with `target_reports` has no account in `mechanism`.
+def check_displacement(name: str, kind: MechanismKind, epsilon: float | None, target: int | None) -> None:
+    """Raise FedbertError if a round that closes with `target` reports has no account in the mechanism `name`.
 
-    A mechanism accounts for it if it says so, as `bounds_displacement`: its bounds hold against one who sees
-    who took part, and are computed from `PrivacySettings.reach`. Without privacy there is nothing to hold.
+    A mechanism accounts for it if its class `kind` says so, as `bounds_displacement`: its bounds hold against
+    one who sees who took part, and are computed from `PrivacySettings.reach`. Without an epsilon there is
+    nothing to hold.
     """
-    if target_reports is None or not mechanism.private or getattr(mechanism, "bounds_displacement", False):
+    if target is None or epsilon is None or getattr(kind, "bounds_displacement", False):
         return
     raise FedbertError(
-        f"target_reports(={target_reports}) has no account in mechanism {mechanism.name!r}, "
-        f"{type(mechanism).__name__}: the time of the last report tells of who joined, and one report pushes "
-        "another out; choose --mechanism daily, correlated or tree, or close by --round-deadline-s alone"
+        f"target_reports(={target}) has no account in mechanism {name!r}, "
+        f"{getattr(kind, '__name__', 'its kind')}: the time of the last report tells of who joined, and one "
+        "report pushes another out; choose --mechanism daily, correlated or tree, or close by "
+        "--round-deadline-s alone"
     )

@@ -10,7 +10,7 @@ from fedbert.errors import FedbertError
 from fedbert.privacy.accountant import epsilon_of
 from fedbert.privacy.correlated import Correlated
 from fedbert.privacy.displacement import REACH, check_displacement
-from fedbert.privacy.mechanism import SEES_PARTICIPATION
+from fedbert.privacy.mechanism import SEES_PARTICIPATION, PrivacySettings
 from fedbert.privacy.once_a_day import Allocated, Daily
 from fedbert.privacy.poisson import Poisson
 from fedbert.privacy.tree import Tree
@@ -37,19 +37,20 @@ def test_the_noise_is_twice_as_wide(kind: Any) -> None:
 @pytest.mark.parametrize("kind", [Poisson, Allocated])
 def test_bounds_that_hide_who_joined_have_no_account(kind: Any) -> None:
     """Refused by type; not without privacy, where there is nothing to hold, nor without a target."""
-    private, not_private = kind(SETTINGS, 1.0), kind(replace(SETTINGS, epsilon=None), 0.0)
     with pytest.raises(FedbertError, match=rf"target_reports\(=50\) has no account .* {kind.__name__}: "):
-        check_displacement(private, 50)
-    check_displacement(private, None)
-    check_displacement(not_private, 50)
-    check_displacement(Daily(SETTINGS, 1.0), 50)
+        check_displacement("one", kind, 2.0, 50)
+    check_displacement("one", kind, 2.0, None)
+    check_displacement("one", kind, None, 50)
+    check_displacement("daily", Daily, 2.0, 50)
 
 
 def test_a_mechanism_that_says_nothing_is_refused() -> None:
     """One of a user's own that does not claim to account for it: its bound may rest on one clip norm."""
 
     class Own:
-        name, private = "own", True
+        @staticmethod
+        def make(settings: PrivacySettings) -> Any:
+            return settings
 
-    with pytest.raises(FedbertError, match="mechanism 'own', Own"):
-        check_displacement(Own(), 50)  # type: ignore[arg-type]
+    with pytest.raises(FedbertError, match=r"mechanism 'my\.py:Own', Own"):
+        check_displacement("my.py:Own", Own, 2.0, 50)

@@ -9,6 +9,7 @@ from fedbert.devices.fleet_shares import load_fleet
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, cost_model
+from fedbert.recommendation.scorer import FULL
 from fedbert.scenario import Scenario
 from fedbert.simulation.world_facts import lines_read
 
@@ -49,5 +50,6 @@ def test_vectors_from_another_process_are_those_of_its_own(release_0: Artefact) 
     other.ensure(np.arange(3))
     assert own.vectors.any(axis=1).all()
     assert np.array_equal(own.vectors, other.vectors)
-    text, item = np.arange(3, dtype=np.int32)[:, None], np.tile(np.arange(3, dtype=np.int32), (3, 1))
-    assert np.array_equal(own.scorer.dots(text, item), other.scorer.dots(text, item))
+    text, nothing = np.arange(3, dtype=np.int32), np.full((3, 1), -1, np.int32)
+    sessions = text, nothing, nothing, np.tile(text, (3, 1)), FULL
+    assert np.array_equal(own.scorer.scores(*sessions), other.scorer.scores(*sessions))

@@ -82,9 +82,8 @@ def main() -> int:
             def on_ray(note: Any = lambda text: None) -> AbstractContextManager[Any]:
                 return opened(execution, scenario.devices, note)
 
-            quiet = [run(loaded, on_ray(), Path(place) / f"quiet-{number}") for number in range(2)]
-            usual = [min(each.seconds[round_] for each in quiet) for round_ in range(arguments.rounds + 1)]
-            equal = all(each.equal(expected) for each in quiet)
+            quiet = run(loaded, on_ray(), Path(place) / "quiet")
+            usual, equal = quiet.seconds, quiet.equal(expected)
             print(f"undisturbed on Ray: rounds of {' '.join(f'{s:.2f}' for s in usual)} s, equal: {equal}\n")
             print("| kill | round | after, s | round took, s | lost, s | noticed | equal |")
             print("|---|---|---|---|---|---|---|", flush=True)

@@ -3,23 +3,27 @@
 Used by tests and by ``benchmarks/ray_kill.py``.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ray.cluster_utils import Cluster
-
 import fedbert.federation as federation
 
 assert federation  # imported first: it keeps Ray from reporting on its use
+# A node has 30 s to start, else, which a busy machine may need. Ray reads both when it is imported.
+os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_agent_register_timeout_ms": "120000"}
+
+from ray.cluster_utils import Cluster  # noqa: E402
 
 STORE_BYTES = 100_000_000
 """A node's object store; Ray takes no less than 75 MB."""
 
-SOON = {"health_check_period_ms": 300, "health_check_timeout_ms": 300, "health_check_failure_threshold": 3}
-"""Ray's settings by which a node that is silent for a second counts as dead, instead of half a minute."""
+SOON = {"health_check_period_ms": 500, "health_check_timeout_ms": 20_000, "health_check_failure_threshold": 3}
+"""Ray's settings by which a node that refuses connections counts as dead after some two seconds. One that is
+only slow, as on a busy machine, has a minute."""
 
 TRIES = 4
 """Times that a node is started: Ray gives up after 30 s, which a busy machine may need."""

@@ -1,12 +1,12 @@
 """One release with the vectors of the texts it has met: each is encoded once, then looked up."""
 
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.known_texts import KnownTexts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.machine import cores
 from fedbert.recommendation.scorer import TextScorer
@@ -19,9 +19,9 @@ class EncodedRelease:
     and by which shard, cannot change a vector.
     """
 
-    def __init__(self, artefact: Artefact, texts: Sequence[str], item_texts: Sequence[str]) -> None:
+    def __init__(self, artefact: Artefact, texts: KnownTexts, items: KnownTexts) -> None:
         self.encoder = Int8Encoder(artefact, threads=cores())
-        self.items = self.encoder.encode(item_texts, "item")
+        self.items = items.encode(self.encoder)
         self._texts = texts
         self._known = np.zeros(len(texts), np.bool_)
         self.vectors = np.zeros((len(texts), self.encoder.dim), np.int8)
@@ -44,5 +44,5 @@ class EncodedRelease:
                 wanted[part[part >= 0]] = True
             new = np.flatnonzero(wanted & ~self._known)
             if len(new):
-                self.vectors[new] = self.encoder.encode([self._texts[i] for i in new.tolist()])
+                self.vectors[new] = self._texts.encode(self.encoder, new)
                 self._known[new] = True

@@ -20,6 +20,7 @@ from fedbert.devices.fleet_shares import read_fleet
 from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
 from fedbert.ei_bert.artefact.artefact import Artefact, unpack
+from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
 from fedbert.errors import invalid
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
@@ -307,15 +308,28 @@ class Environment:
         """
         made = copy.copy(self)
         made.scenario = self.scenario.for_shards()
-        made.__dict__.pop("encoded_0", None)  # an encoder belongs to its process
+        for name in ("encoded_0", "_later"):  # encoders, and what they keep, belong to their process
+            made.__dict__.pop(name, None)
         return made
+
+    def _known(self, limit_bytes: int = STATES_LIMIT_BYTES) -> tuple[KnownTexts, KnownTexts]:
+        """Return the private texts and the catalogue's, to be encoded."""
+        items = KnownTexts(self.world.public.catalogue.texts, "item", limit_bytes)
+        return KnownTexts(self.world.texts, "text", limit_bytes), items
+
+    @cached_property
+    def _later(self) -> tuple[KnownTexts, KnownTexts]:
+        """The texts with what all releases but the first share."""
+        return self._known()
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""
         key = artefact.sha256
         with _LOCK:
             if key not in _RELEASES:
-                _RELEASES[key] = EncodedRelease(artefact, self.world.texts, self.world.public.catalogue.texts)
+                # Release 0 was calibrated elsewhere: its lower layers are those of no later release.
+                first = key == self.release_0.sha256
+                _RELEASES[key] = EncodedRelease(artefact, *(self._known(0) if first else self._later))
             return _RELEASES[key]
 
 

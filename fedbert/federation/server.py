@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact, load_artefact
+from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.pretrained import model_folder
 from fedbert.errors import invalid
@@ -131,20 +132,30 @@ def starting_artefact(model: str) -> Artefact:
     return artefact
 
 
+@dataclass(frozen=True)
+class _Known:
+    """The public texts that every release encodes."""
+
+    catalogue: KnownTexts
+    aligned: KnownTexts
+    judged: KnownTexts
+
+
 class _Encoded:
     """An artefact with what the server computes from it once."""
 
-    def __init__(self, artefact: Artefact, catalogue: tuple[str, ...], aligned: tuple[str, ...]) -> None:
-        self._aligned = aligned
+    def __init__(self, artefact: Artefact, known: _Known) -> None:
+        self._known = known
         self._encoder = Int8Encoder(artefact, threads=cores())
-        self.items = _unit(self._encoder.encode(catalogue, "item"))
+        self.items = _unit(known.catalogue.encode(self._encoder))
 
-    def vectors(self, texts: tuple[str, ...]) -> NDArray[np.float32]:
-        return _unit(self._encoder.encode(texts))
+    @cached_property
+    def judged(self) -> NDArray[np.float32]:
+        return _unit(self._known.judged.encode(self._encoder))
 
     @cached_property
     def public(self) -> NDArray[np.float32]:
-        return self.vectors(self._aligned)
+        return _unit(self._known.aligned.encode(self._encoder))
 
 
 class Server:
@@ -207,12 +218,26 @@ class Server:
         self._judged_texts = tuple(self.public.texts[i] for i in judged.tolist())
         self._judged_items = np.asarray(self.public.item)[judged]
 
+    def _known(self, limit_bytes: int = STATES_LIMIT_BYTES) -> _Known:
+        return _Known(
+            KnownTexts(self.public.catalogue.texts, "item", limit_bytes),
+            KnownTexts(self._public_texts, "text", limit_bytes),
+            KnownTexts(self._judged_texts, "text", limit_bytes),
+        )
+
+    @cached_property
+    def _later(self) -> _Known:
+        """The public texts with what all releases but the first share."""
+        return self._known()
+
     def encoded(self, artefact: Artefact) -> _Encoded:
         """Return an artefact with its encoder; the last few stay loaded."""
         key = artefact.sha256
         # Public vectors are large, and only few releases are asked for again: the least lately used ones go.
         if key not in self._encoded:
-            self._encoded[key] = _Encoded(artefact, tuple(self.public.catalogue.texts), self._public_texts)
+            # Release 0 was calibrated elsewhere: its lower layers are those of no later release.
+            first = not self._encoded
+            self._encoded[key] = _Encoded(artefact, self._known(0) if first else self._later)
             while len(self._encoded) > _ENCODERS_KEPT:
                 self._encoded.popitem(last=False)
         self._encoded.move_to_end(key)
@@ -224,8 +249,7 @@ class Server:
 
     def _release(self, number: int, artefact: Artefact) -> Release:
         encoded = self.encoded(artefact)
-        judged = encoded.vectors(self._judged_texts)
-        return Release(number, artefact, validation_ndcg(judged, self._judged_items, encoded.items))
+        return Release(number, artefact, validation_ndcg(encoded.judged, self._judged_items, encoded.items))
 
     def _judged(self, release: Release) -> float | None:
         """Return a release's nDCG@10 on public validation texts, None where there are none."""

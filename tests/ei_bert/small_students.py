@@ -26,6 +26,9 @@ KINDS = {
 }
 
 
+NIBBLES = Quantisation(embedding_bits=4, weight_bits=4, block=16)
+
+
 def rows(count: int, length: int, seed: int = 0) -> NDArray[np.int32]:
     """Rows of random tokens; every third begins as an item does."""
     ids = np.random.default_rng(seed).integers(5, 300, (count, length)).astype(np.int32)

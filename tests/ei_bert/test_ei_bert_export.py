@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_students import KINDS, POOLED, export, make, rows
+from small_students import KINDS, NIBBLES, POOLED, export, make, rows
 
 from fedbert.devices.operations import count_operations
 from fedbert.ei_bert.artefact.artefact import build_artefact, parts
@@ -18,8 +18,6 @@ from fedbert.ei_bert.model.nibbles import embedding_nibbles, matrix_nibbles
 from fedbert.ei_bert.model.quantisation import INT8, Quantisation
 from fedbert.ei_bert.model.student import Student
 from fedbert.errors import FedbertError
-
-NIBBLES = Quantisation(embedding_bits=4, weight_bits=4, block=16)
 
 
 def float_vectors(student: Student, ids: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -18,11 +18,12 @@ import onnx
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, unpack
+from fedbert.ei_bert.artefact.known_texts import KnownTexts
 from fedbert.ei_bert.teaching.model_state import ModelState
 from fedbert.ei_bert.teaching.server_models import ServerTexts
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
-from fedbert.federation.server import _Encoded, starting_artefact
+from fedbert.federation.server import _Encoded, _Known, starting_artefact
 from fedbert.scenario import Scenario
 
 VARIANTS = 4
@@ -97,30 +98,22 @@ class StubModels:
 
 _unpacked = functools.lru_cache(maxsize=64)(unpack)
 _releases: dict[str, EncodedRelease] = {}
-_encoders: dict[str, Any] = {}
+_encoders: dict[str, _Encoded] = {}
 _environments: dict[str, Environment] = {}
 _create = Environment.create
 
 
-def _release(artefact: Artefact, texts: Sequence[str], item_texts: Sequence[str]) -> EncodedRelease:
+def _release(artefact: Artefact, texts: KnownTexts, items: KnownTexts) -> EncodedRelease:
     key = artefact.sha256
     if key not in _releases:
-        _releases[key] = EncodedRelease(artefact, texts, item_texts)
+        _releases[key] = EncodedRelease(artefact, texts, items)
     return _releases[key]
 
 
-class _Remembering(_Encoded):
-    """Encodes the same texts once."""
-
-    @functools.lru_cache(maxsize=16)  # noqa: B019 as long as the process
-    def vectors(self, texts: tuple[str, ...]) -> NDArray[np.float32]:
-        return super().vectors(texts)
-
-
-def _encoder(artefact: Artefact, catalogue: tuple[str, ...], aligned: tuple[str, ...]) -> Any:
+def _encoder(artefact: Artefact, known: _Known) -> _Encoded:
     key = artefact.sha256
     if key not in _encoders:
-        _encoders[key] = _Remembering(artefact, catalogue, aligned)
+        _encoders[key] = _Encoded(artefact, known)
     return _encoders[key]
 
 

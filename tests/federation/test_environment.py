@@ -7,6 +7,7 @@ import pytest
 
 from fedbert.devices.fleet_shares import load_fleet
 from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.known_texts import KnownTexts
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment, cost_model
 from fedbert.recommendation.scorer import FULL
@@ -43,7 +44,7 @@ def test_a_run_says_that_shares_of_its_fleet_were_scaled(
 def test_vectors_from_another_process_are_those_of_its_own(release_0: Artefact) -> None:
     """A release that takes its text vectors has the vectors and scores of one that encodes them itself."""
     texts, items = ["how is the weather", "play a song", "call a taxi"], ["weather", "music", "taxi"]
-    own, other = EncodedRelease(release_0, texts, items), EncodedRelease(release_0, texts, items)
+    own, other = (EncodedRelease(release_0, KnownTexts(texts), KnownTexts(items, "item")) for _ in range(2))
     own.ensure(np.arange(3))
     other.ensure(np.array([1]))
     other.take(own.encoder.encode(texts))

@@ -138,7 +138,7 @@ def test_a_run_that_was_stopped_has_a_page_of_its_rounds(tmp_path: Path) -> None
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     header = page[: page.index("</header>")]
     assert "This run did not finish." in header
-    assert "5 of 12 rounds" in header
+    assert "5 of 24 rounds" in header
     assert f"fedbert run --resume {tmp_path}" in header
     assert "nDCG@10 was 0.780 (95% interval 0.774 to 0.786) before the first round" in header
     assert "0.837 (95% interval 0.831 to 0.843) in round 5" in header

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 from flwr.app import Message
 
+from fedbert.ei_bert.artefact.known_texts import KnownTexts
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.places.backends import inprocess, opened, shards_for
 from fedbert.federation.places.grid import SimulationGrid
@@ -149,9 +150,8 @@ def costs() -> Costs:
     started = time.process_time()
     release.ensure(np.arange(len(environment.world.texts)))
     text_s = (time.process_time() - started) / len(environment.world.texts)
-    again = EncodedRelease(
-        environment.release_0, environment.world.texts, environment.world.public.catalogue.texts
-    )
+    items = KnownTexts(environment.world.public.catalogue.texts, "item")
+    again = EncodedRelease(environment.release_0, KnownTexts(environment.world.texts), items)
     started = time.process_time()
     again.take(release.vectors)
     take_s = time.process_time() - started

@@ -42,7 +42,7 @@ def _compared(better: int, seed: int = 0) -> Compared:
         "text_sessions": np.full(TEXTS, 5, np.int64),
         "user_sessions": np.zeros(0, np.int64),
     }
-    return Compared(SYSTEMS, replayed, Places(TEXTS, 0), seed)
+    return Compared(SYSTEMS, replayed, Places(TEXTS, 0), seed, TEXTS)
 
 
 def test_a_difference_is_paired() -> None:

@@ -278,7 +278,7 @@ def example_audit() -> AuditRow:
 def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
     """Return the example; `interrupted` stops it after round 2, with nothing that comes after the rounds."""
     epsilon = 2.0 if private else None
-    scenario, _ = build({"epsilon": epsilon} if private else {})
+    scenario, _ = build({"epsilon": epsilon})
     rounds = [_round(index, epsilon) for index in range(13)]
     edges = [5.0 * 1.02**index for index in range(260)]
     tiers = {

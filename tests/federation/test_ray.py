@@ -78,6 +78,9 @@ def test_a_node_killed_in_the_middle_of_a_round_changes_no_bit(cluster: Cluster,
         if round_ == 2:
             hold(tmp_path)
             threading.Thread(target=kill_one_at_work, args=(cluster, tmp_path)).start()
+        if round_ == 3:  # the loss is told at the end of a round in which Ray knows of it
+            while sum(node["Alive"] for node in ray.nodes()) == 3:
+                time.sleep(0.05)
 
     on_ray = opened(execution, scenario.devices, notes.append)
     states, kept_on_ray = run(loaded, on_ray, tmp_path / "ray", kill)

@@ -24,7 +24,7 @@ ANSWER_S = 10.0
 STARTS = 3
 """Times that Ray is started on this machine: it gives itself 30 s, and a busy machine may need more."""
 
-WORKER_S = 60.0
+WORKER_S = 180.0
 """How long a node may take to start a worker that tells its versions."""
 
 AUTO = "auto"

@@ -324,11 +324,11 @@ class Environment:
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
         """Return a release that encodes each text once in this process."""
-        key = artefact.sha256
+        key = artefact.sha256, id(self.world.texts)  # which the release holds, so that the id stays its own
         with _LOCK:
             if key not in _RELEASES:
                 # Release 0 was calibrated elsewhere: its lower layers are those of no later release.
-                first = key == self.release_0.sha256
+                first = artefact.sha256 == self.release_0.sha256
                 _RELEASES[key] = EncodedRelease(artefact, *(self._known(0) if first else self._later))
             return _RELEASES[key]
 
@@ -336,7 +336,7 @@ class Environment:
 # What follows from a scenario takes seconds to make: all shards of a process share one copy.
 _LOCK = threading.RLock()
 _ENVIRONMENTS: dict[str, Environment] = {}
-_RELEASES: dict[str, EncodedRelease] = {}
+_RELEASES: dict[tuple[str, int], EncodedRelease] = {}
 
 
 def share(environment: Environment, key: str | None = None) -> None:
@@ -380,7 +380,7 @@ def shared_environment(
 def keep_releases(kept: set[str]) -> None:
     """Drop the encoded releases of this process but those with a SHA-256 in `kept`."""
     with _LOCK:
-        for key in set(_RELEASES) - kept:
+        for key in [key for key in _RELEASES if key[0] not in kept]:
             del _RELEASES[key]
 
 

@@ -159,7 +159,7 @@ def costs() -> Costs:
     for size in SIZES:
         shard = Shard(environment, 0, size)
         state = shard.start()
-        header = {"round": 0, "signal_release": 0, "newest_release": 0, "index": 0}
+        header = {"round": 0, "signal_release": 0, "newest_release": 0, "index": 0, "closing": None}
         times = []
         for round_ in (1, 2, 3):
             started = time.process_time()

@@ -9,15 +9,16 @@ from typing import Any
 
 from fedbert.federation.places.deployment import RunConfig, server_app
 
-_WORDS = {"": None, "none": None}
-
 
 def settings_of(run_config: RunConfig) -> dict[str, Any]:
-    """Return the scenario keys of a run configuration; empty texts and "none" leave a key at its default."""
+    """Return the scenario keys of a run configuration.
+
+    An empty text leaves a key at its default; "none" is no value, as an epsilon's that is not private.
+    """
     return {
-        name.replace("-", "_"): value
+        name.replace("-", "_"): None if isinstance(value, str) and value.lower() == "none" else value
         for name, value in run_config.items()
-        if not (isinstance(value, str) and value.lower() in _WORDS)
+        if value != ""
     }
 
 

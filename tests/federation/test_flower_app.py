@@ -38,6 +38,13 @@ def test_the_table_repeats_no_default(config: dict[str, object]) -> None:
     assert scenario == DEFAULTS.model_copy(update={"devices": 2000})
 
 
+def test_none_is_no_value(config: dict[str, object]) -> None:
+    """An epsilon of "none" is a run without privacy, whose default is one; elsewhere it is as not given."""
+    scenario, _ = build(settings_of(config | {"epsilon": "none", "budget": "None"}))
+    assert (scenario.epsilon, scenario.budget) == (None, None)
+    assert build(settings_of(config))[0].epsilon == DEFAULTS.epsilon is not None
+
+
 def test_an_unknown_key_is_refused(config: dict[str, object]) -> None:
     """A key that is no flag's ends in one line that names it."""
     with pytest.raises(FedbertError, match="unknown key 'device'"):

@@ -200,7 +200,7 @@ class BlockRound:
         """Return who takes part in a round with a clock, and take note of how it ends for each."""
         part = by_clock(self.phones, course, self.order)
         tier, done = self.fleet.tier, part.completed
-        np.add.at(self.truth["round_ends"], (tier[part.eligible], part.ends[part.eligible]), 1)
+        r.count(self.truth["round_ends"], tier[part.eligible], part.ends[part.eligible])
         for column, spent_ms in enumerate((course.download_ms, course.work_ms, course.upload_ms)):
             _add_by_tier(self.truth["round_us"][:, column], tier[done], spent_ms[done])
         return part

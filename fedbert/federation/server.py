@@ -297,11 +297,14 @@ class Server:
         status = f"updated without the round's own reports; {held}" if held else "updated"
         # Judged every round, due or not: the row of the round shows how the student goes on.
         candidate = self._release(state.newest.number + 1, state.current)
-        every, first = self.settings.release_every, order.round - max(1, self.mechanism.gathered(order.round))
-        # Due if one of the rounds that were opened is.
-        if order.round // every == first // every:
+        if not self._due(order.round):
             return state, self._update(state, order, status, None, "not due", loss, candidate)
         return self._gate(state, order, status, loss, candidate)
+
+    def _due(self, round_: int) -> bool:
+        """Return whether a release is due: at one of the rounds that `round_` opens, if it opens any."""
+        every, first = self.settings.release_every, round_ - self.mechanism.gathered(round_)
+        return round_ // every != first // every
 
     def _learn(
         self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder

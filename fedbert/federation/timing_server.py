@@ -52,9 +52,7 @@ class TimingServer(Server):
         state = replace(state, installed=installed)
         if order.round == 0:
             return state, self._update(state, order, "evaluation before the first round", None, "", None)
-        gathered, every = self.mechanism.gathered(order.round), self.settings.release_every
-        first = order.round - max(1, gathered)
-        if not gathered or order.round // every == first // every:
+        if not self._due(order.round):
             return state, self._update(state, order, NOT_TRAINED, None, "not due", None)
         release = replace(self._first, number=state.newest.number + 1)
         state = replace(state, releases=(*state.releases, release))

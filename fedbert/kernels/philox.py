@@ -58,11 +58,14 @@ def uniform(word: Any) -> Any:
     return (np.float64(word >> _DROPPED_BITS) + 0.5) * _STEP_OF_UNIFORMS
 
 
-@compiled
-def fill_words(
-    keys: NDArray[np.uint64], which: NDArray[np.int8], ids: NDArray[np.int64], out: NDArray[np.uint64]
-) -> None:
-    """Write the words `[n, draws]` of `ids` [n] (>= 0), each under ``keys[which]``, `keys` `[key, 2]`."""
+@inlined
+def _as_it_is(word: Any) -> Any:
+    return word
+
+
+@inlined
+def _fill(keys: Any, which: Any, ids: Any, out: Any, value: Any) -> None:
+    """Write what `value` makes of each word of `ids` [n] to `out` `[n, draws]`."""
     draws = out.shape[1]
     counters = (draws + WORDS - 1) // WORDS
     for row in range(len(ids)):
@@ -71,7 +74,15 @@ def fill_words(
         for part in range(counters):
             four = four_words(counter + np.uint64(part), key_0, key_1)
             for place in range(min(WORDS, draws - WORDS * part)):
-                out[row, WORDS * part + place] = four[place]
+                out[row, WORDS * part + place] = value(four[place])
+
+
+@compiled
+def fill_words(
+    keys: NDArray[np.uint64], which: NDArray[np.int8], ids: NDArray[np.int64], out: NDArray[np.uint64]
+) -> None:
+    """Write the words `[n, draws]` of `ids` [n] (>= 0), each under ``keys[which]``, `keys` `[key, 2]`."""
+    _fill(keys, which, ids, out, _as_it_is)
 
 
 @compiled
@@ -79,12 +90,4 @@ def fill_uniforms(
     keys: NDArray[np.uint64], which: NDArray[np.int8], ids: NDArray[np.int64], out: NDArray[np.float64]
 ) -> None:
     """Write as numbers in (0, 1) what `fill_words` writes as words."""
-    draws = out.shape[1]
-    counters = (draws + WORDS - 1) // WORDS
-    for row in range(len(ids)):
-        key_0, key_1 = keys[which[row], 0], keys[which[row], 1]
-        counter = np.uint64(ids[row]) * np.uint64(counters)
-        for part in range(counters):
-            four = four_words(counter + np.uint64(part), key_0, key_1)
-            for place in range(min(WORDS, draws - WORDS * part)):
-                out[row, WORDS * part + place] = uniform(four[place])
+    _fill(keys, which, ids, out, uniform)

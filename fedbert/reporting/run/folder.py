@@ -109,9 +109,7 @@ def rounds_table(result: RunResult) -> "pd.DataFrame":
 
 def effective_toml(result: RunResult) -> str:
     """Return the run's scenario as TOML that ``--config`` reads again."""
-    # None is the default of every key but epsilon, where it is a run without privacy.
-    found = result["scenario"].items()
-    values = {key: value for key, value in found if value is not None or key == "epsilon"}
+    values = result["scenario"]
     scenario, execution = build(values)
     return scenario_toml(scenario, execution if EXECUTION_KEYS & values.keys() else None)
 

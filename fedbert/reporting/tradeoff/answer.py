@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.planning.tradeoff.arms import PUBLIC
 from fedbert.planning.tradeoff.paired import Reference, column, verdict
+from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Section, table_html
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def plain_number(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """Return a share in 0..1 in per cent, a dash for none."""
-    return "–" if value is None or missing(value) else f"{100 * value:.0f}%"
+    return text.percent(None if missing(value) else value)
 
 
 def _difference(row: Any, reference: Reference) -> tuple[float, float, float]:

@@ -146,9 +146,10 @@ class RayGrid(SimulationGrid):
         blob = ray.get(self._releases[0].reference[0]).tobytes()
         scenario = Scenario.model_validate_json(header["scenario"])
         environment = shared_environment(scenario, blob, header["noise_multiplier"]).for_other_machines()
-        # Else most texts are met nowhere, or by one worker.
-        if environment.scenario.devices * environment.scenario.history_length >= len(environment.world.texts):
-            self._texts = len(environment.world.texts)
+        here, texts = environment.scenario, len(environment.world.texts)
+        # In a small fleet most texts are met nowhere, or by one worker; without a model all of them.
+        if not here.timing_only and here.devices * here.history_length >= texts:
+            self._texts = texts
         _send_own_parts()
         self._environment = Shared("environment", (ray.put(environment),))
 
@@ -216,7 +217,8 @@ class RayGrid(SimulationGrid):
             return failed(sent.message, FedbertError(f"{type(error).__name__}: {text[0] if text else ''}"))
         except FedbertError as error:
             return failed(sent.message, error)
-        self._seconds[node] = done.seconds
+        if memory is not None:  # of its rounds, not of short questions between them
+            self._seconds[node] = done.seconds
         if memory is not None:
             self._memory[node] = _Memory(sent.header["round"], sent.before, sent.memory, memory)
         echo = {name: sent.header[name] for name in ("round", "first", "count")}

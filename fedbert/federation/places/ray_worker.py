@@ -104,7 +104,9 @@ def encode(environment: Shared, packed: Shared, first: int, count: int) -> NDArr
     """Return the vectors of texts `first` .. `first + count - 1` of the world, by a packed artefact."""
     limit_cores(CORES)
     here: Environment = _unpacked(environment, _shared_here)
-    return here.encoded(_artefact(packed)).encoder.encode(here.world.texts[first : first + count])
+    release = here.encoded(_artefact(packed))
+    release.ensure(np.arange(first, first + count))
+    return release.vectors[first : first + count]
 
 
 def join(*parts: NDArray[np.int8]) -> NDArray[np.int8]:

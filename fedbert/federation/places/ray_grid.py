@@ -217,9 +217,8 @@ class RayGrid(SimulationGrid):
             return failed(sent.message, FedbertError(f"{type(error).__name__}: {text[0] if text else ''}"))
         except FedbertError as error:
             return failed(sent.message, error)
-        if memory is not None:  # of its rounds, not of short questions between them
-            self._seconds[node] = done.seconds
         if memory is not None:
+            self._seconds[node] = done.seconds  # of its rounds, not of short questions between them
             self._memory[node] = _Memory(sent.header["round"], sent.before, sent.memory, memory)
         echo = {name: sent.header[name] for name in ("round", "first", "count")}
         echo["sha256"] = content_sha256("", answer).hex()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.federation.environment import Environment
 from fedbert.federation.phones import Phones
+from fedbert.privacy.audit.reports import report_noise
 from fedbert.signals.report import dense_reports
 from fedbert.signals.signal import Clicks
 from fedbert.simulation.real_path import MOST_NUMBERS, compact, likeness
@@ -52,7 +53,10 @@ def exposure(environment: Environment, phones: int) -> Exposure | None:
     others = np.setdiff1d(np.arange(len(names)), known)
     items = np.concatenate([known, others])[: MOST_NUMBERS // size].astype(np.int32)
 
-    reports = _dense(environment, vectors, text, item) + _noise(environment, count)
+    reports = _dense(environment, vectors, text, item)
+    if environment.mechanism.noise_on_device:  # that of a round after the run's
+        seed, round_, scale = environment.device_noise_seed, scenario.rounds + 1, environment.layout.scale
+        reports = reports + report_noise(environment.mechanism, seed, len(reports), round_, size, scale)
     by_text = _pursued(reports, _dense(environment, vectors, pairs[:, :1], pairs[:, 1:]), clicked.sum(axis=1))
     by_item = _pursued(
         reports, _dense(environment, names, items[:, None], items[:, None]), clicked.sum(axis=1)
@@ -73,18 +77,6 @@ def exposure(environment: Environment, phones: int) -> Exposure | None:
         candidate_texts=len(pairs),
         items=float(found[0] / found[1]),
         texts=float(found[2] / found[3]),
-    )
-
-
-def _noise(environment: Environment, count: int) -> NDArray[np.int64]:
-    """Return the noise `[phone, size]` that phones would add to a later report; zeros if they add none."""
-    mechanism, layout, round_ = environment.mechanism, environment.layout, environment.scenario.rounds + 1
-    seed, one = environment.device_noise_seed, np.ones(1, np.bool_)
-    return np.array(
-        [
-            mechanism.on_device(DeviceRange(seed, phone, 1), one, round_, layout.size, layout.scale)
-            for phone in range(max(count, 1))
-        ]
     )
 
 

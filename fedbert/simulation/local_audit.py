@@ -15,7 +15,7 @@ from fedbert.privacy.audit.attacks import attacked
 from fedbert.privacy.audit.canaries import Transcript, coins
 from fedbert.privacy.audit.findings import BoundFinding
 from fedbert.privacy.audit.noise import LEAST_COORDINATES, NoiseTest, noise_tests
-from fedbert.privacy.audit.reports import read_reports, send_reports, too_many_reports
+from fedbert.privacy.audit.reports import read_reports, report_noise, send_reports, too_many_reports
 from fedbert.privacy.local import Local
 from fedbert.signals.report import dense_reports
 from fedbert.simulation.real_path import excess, planted_clicks
@@ -91,13 +91,12 @@ def run_noise(environment: Environment, mechanism: Local) -> tuple[NoiseTest, ..
     layout = environment.layout
     if layout.size < LEAST_COORDINATES:
         return ()
-    rounds = range(1, min(NOISE_ROUNDS, environment.scenario.rounds) + 1)
-    phones = range(min(NOISE_PHONES, environment.scenario.devices))
-    ranges = [DeviceRange(environment.device_noise_seed, phone, 1) for phone in phones]
-    rows = [
-        mechanism.on_device(each, _ALL, round_, layout.size, layout.scale) / layout.scale
-        for round_ in rounds
-        for each in ranges
-    ]
+    seed, phones = environment.device_noise_seed, min(NOISE_PHONES, environment.scenario.devices)
+    rows = np.concatenate(
+        [
+            report_noise(mechanism, seed, phones, round_, layout.size, layout.scale)
+            for round_ in range(1, min(NOISE_ROUNDS, environment.scenario.rounds) + 1)
+        ]
+    )
     covariance = mechanism.report_sigma**2 * np.eye(len(rows))
-    return noise_tests(np.array(rows), covariance, gaussian=True)
+    return noise_tests(rows / layout.scale, covariance, gaussian=True)

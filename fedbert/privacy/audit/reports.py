@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.privacy.audit.canaries import Transcript, coins, joins_of
 from fedbert.privacy.local import SENSITIVITY, Local
+from fedbert.privacy.mechanism import Mechanism
 
 _SCALE = 2.0**20
 """Steps of a clip norm in which canaries send: finer than any report's."""
@@ -25,7 +26,7 @@ def send_reports(mechanism: Local, seed: int, canaries: int) -> Transcript:
     scale = _SCALE / clip_norm
     step = int(clip_norm * scale)
     report = np.where(included, step, -step)
-    noise = report_noise(mechanism, seed, canaries, 1, scale)[:, 0]
+    noise = report_noise(mechanism, seed, canaries, 1, 1, scale)[:, 0]
     sent = report + noise
     return read_reports(mechanism, included, (report + step) / scale, (sent - report) / scale)
 
@@ -53,11 +54,16 @@ def read_reports(
     )
 
 
-def report_noise(mechanism: Local, seed: int, count: int, size: int, scale: float) -> NDArray[np.int64]:
-    """Return the noise `[device, size]` that each of `count` devices adds to its own report, in integers."""
-    return np.array(
-        [mechanism.on_device(DeviceRange(seed, place, 1), _ALL, 1, size, scale) for place in range(count)]
-    )
+def report_noise(
+    mechanism: Mechanism, seed: int, count: int, round_: int, size: int, scale: float
+) -> NDArray[np.int64]:
+    """Return the noise `[device, size]` that each of the first devices adds to its own report of a round.
+
+    Integers in steps of 1 / `scale`; `seed` is that of the devices' noise.
+    """
+    devices = [DeviceRange(seed, place, 1) for place in range(count)]
+    each = [mechanism.on_device(device, _ALL, round_, size, scale) for device in devices]
+    return np.array(each, np.int64).reshape(count, size)
 
 
 def too_many_reports(mechanism: Local, seed: int, rounds: int) -> str:

@@ -17,7 +17,7 @@ from signal_quality import FOLLOWED, ROUNDS_PER_DAY, View, ndcg, sessions, signa
 from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.federation.server import validation_ndcg
+from fedbert.federation.server import public_scores
 from fedbert.federation.sums_apart import POISONED, SumsApart
 from fedbert.parts import MECHANISMS
 from fedbert.paths import models_folder
@@ -27,7 +27,7 @@ from fedbert.privacy.mechanisms import decode, largest_cohort, wrap
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.services import ServicesWorld, load_services
 from fedbert.recommendation.sessions import Block, Requests, WorldSettings
-from fedbert.signals.gate import gate, no_ranks
+from fedbert.signals.gate import gate, no_ranks, public_change
 from fedbert.signals.poisoning import Phones, Poisoning
 from fedbert.signals.report import DENSE_DEVICES, ReportLayout, dense_reports, report_layout, report_sum
 from fedbert.signals.signal import INT8_UNIT_LENGTH, Clicks, NoisySum, Signal, Targets
@@ -164,8 +164,9 @@ def gated(world: World, view: View, targets: Targets) -> View:
     moved = trust * targets.vectors + (1 - trust) * view.names
     stored = np.rint(INT8_UNIT_LENGTH * moved / np.linalg.norm(moved, axis=1, keepdims=True))
     candidate = (stored / INT8_UNIT_LENGTH).astype(np.float32)
-    judged = [validation_ndcg(*world.validation, each) for each in (candidate, view.released[-1])]
-    if not gate(judged[0], judged[1], no_ranks(), no_ranks()).released:
+    texts, items = world.validation
+    judged = (public_scores(texts, items, candidate), public_scores(texts, items, view.released[-1]))
+    if not gate(public_change(*judged, items), no_ranks(), no_ranks()).released:
         return view
     return replace(view, released=(*view.released, candidate))
 

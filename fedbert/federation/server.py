@@ -28,7 +28,7 @@ from fedbert.recommendation.catalogue import PublicData
 from fedbert.recommendation.metrics import metric_by_rank
 from fedbert.results import ModelFacts
 from fedbert.scenario import Scenario
-from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks
+from fedbert.signals.gate import RankEvidence, add_ranks, gate, no_ranks, public_change
 from fedbert.signals.report import ReportLayout
 from fedbert.signals.signal import INT8_UNIT_LENGTH, Memory, NoisySum, Signal
 
@@ -248,8 +248,12 @@ class Server:
         return _View(self, releases)
 
     def _release(self, number: int, artefact: Artefact) -> Release:
+        scores = self._public_scores(artefact)
+        return Release(number, artefact, float(scores.mean()) if len(scores) else 0.0)
+
+    def _public_scores(self, artefact: Artefact) -> NDArray[np.float64]:
         encoded = self.encoded(artefact)
-        return Release(number, artefact, validation_ndcg(encoded.judged, self._judged_items, encoded.items))
+        return public_scores(encoded.judged, self._judged_items, encoded.items)
 
     def _judged(self, release: Release) -> float | None:
         """Return a release's nDCG@10 on public validation texts, None where there are none."""
@@ -343,9 +347,9 @@ class Server:
     ) -> tuple[ServerState, RoundUpdate]:
         """Release the candidate, hold it, or roll back, by public texts and privatised clicked ranks."""
         out = state.newest
+        public = (self._public_scores(candidate.artefact), self._public_scores(out.artefact))
         decision = gate(
-            candidate.validation_ndcg,
-            out.validation_ndcg,
+            public_change(*public, self._judged_items),
             state.ranks.get(out.number, no_ranks()),
             state.ranks.get(0, no_ranks()),
         )
@@ -431,18 +435,16 @@ def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     return np.asarray(vectors, np.float32) / np.float32(INT8_UNIT_LENGTH)
 
 
-def validation_ndcg(
+def public_scores(
     texts: NDArray[np.float32], items: NDArray[np.integer], item_vectors: NDArray[np.float32]
-) -> float:
-    """Return nDCG@10 of public validation texts against the whole catalogue, 0 where there are none.
+) -> NDArray[np.float64]:
+    """Return nDCG@10 [text] of public validation texts against the whole catalogue.
 
     `texts` `[text, dim]` and `item_vectors` `[item, dim]` are unit vectors, `items` [text] the target items.
     """
-    if not len(texts):
-        return 0.0
     scores = texts @ item_vectors.T
     own = scores[np.arange(len(items)), items]
     # Equal scores count for the target item: with unit vectors they are the same name twice.
     rank = (scores > own[:, None]).sum(axis=1)
-    worth = metric_by_rank("ndcg@10", len(item_vectors))
-    return float(worth[rank].mean())
+    worth: NDArray[np.float64] = metric_by_rank("ndcg@10", len(item_vectors))[rank]
+    return worth

@@ -16,6 +16,10 @@ from fedbert.signals.signal import NoisySum
 PUBLIC_TOLERANCE = 0.005
 """nDCG that a release may lose on public validation texts: it is to win on users' texts, not on these."""
 
+PUBLIC_SIGNIFICANCE = 2.0
+"""Standard errors by which a loss must exceed the tolerance to hold a release: a few hundred texts do not
+resolve a loss of the size of the tolerance, and a release that pleases users would be held for nothing."""
+
 SIGNIFICANCE = 3.0
 """Standard errors by which a release's clicked rank must be worse than release 0's to be rolled back: one
 false alarm in about 700 gates."""
@@ -46,6 +50,18 @@ class RankScore:
     """
 
     score: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class PublicChange:
+    """Mean nDCG@10 of a candidate and of the release that is out, on the same public validation texts.
+
+    `standard_error` is that of their difference.
+    """
+
+    candidate: float
+    current: float
     standard_error: float
 
 
@@ -93,15 +109,32 @@ def rank_score(ranks: RankEvidence) -> RankScore:
     return RankScore(score, math.sqrt(from_noise + from_clicks))
 
 
-def gate(
-    candidate_public: float, current_public: float, current: RankEvidence, first: RankEvidence
-) -> Decision:
+def public_change(
+    candidate: NDArray[np.float64], current: NDArray[np.float64], items: NDArray[np.integer]
+) -> PublicChange:
+    """Return the change from nDCG@10 `current` to `candidate` of texts with target `items`, each [text].
+
+    Texts of one item share its vector and move together, so the error is that of clusters by item: the root
+    of the sum, over items, of squared summed deviations, over the number of texts; infinite below two items.
+    """
+    if not len(items):
+        return PublicChange(0.0, 0.0, math.inf)
+    change = candidate - current
+    apart = np.bincount(items, weights=change - change.mean())
+    clusters = np.count_nonzero(np.bincount(items))
+    error = (
+        math.inf if clusters < 2 else math.sqrt(clusters / (clusters - 1) * float(apart @ apart)) / len(items)
+    )
+    return PublicChange(float(candidate.mean()), float(current.mean()), error)
+
+
+def gate(public: PublicChange, current: RankEvidence, first: RankEvidence) -> Decision:
     """Return whether a candidate is released.
 
-    `candidate_public` and `current_public` are nDCG@10 on public validation texts of the candidate and of the
-    release that is out. `current` and `first` are the clicked ranks under the release that is out and under
-    release 0. It is held if public quality falls by more than PUBLIC_TOLERANCE, and rolled back if the
-    release that is out ranks clicks worse than release 0 did by more than SIGNIFICANCE standard errors.
+    `public` is its quality on public validation texts beside that of the release that is out. `current` and
+    `first` are the clicked ranks under the release that is out and under release 0. It is held if public
+    quality falls by more than PUBLIC_TOLERANCE and PUBLIC_SIGNIFICANCE standard errors together, and rolled
+    back if the release that is out ranks clicks worse than release 0 did by more than SIGNIFICANCE errors.
     Clicks follow the order that was shown, so ranks of two releases are compared, and never read as quality
     on their own.
     """
@@ -114,9 +147,12 @@ def gate(
             f"standard error {error:.3f})",
             True,
         )
+    allowed = PUBLIC_TOLERANCE + PUBLIC_SIGNIFICANCE * public.standard_error
     # Written so that NaN holds the release.
-    if not candidate_public >= current_public - PUBLIC_TOLERANCE:
+    if not public.candidate >= public.current - allowed:
         return Decision(
-            f"held: public nDCG@10 falls from {current_public:.3f} to {candidate_public:.3f}", False
+            f"held: public nDCG@10 falls from {public.current:.3f} to {public.candidate:.3f}, "
+            f"by more than {allowed:.3f}",
+            False,
         )
     return Decision("released", False)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -55,7 +56,8 @@ def run(words: Sequence[str]) -> None:
     done = subprocess.run(words, env=variables, stdout=sys.stderr, check=False)
     if done.returncode:
         raise FedbertError(
-            f"{' '.join(words)} failed with exit code {done.returncode}; its words stand above"
+            f"{' '.join(words)} failed with exit code {done.returncode}; its words stand above, "
+            "and --reuse goes on from what was measured"
         )
 
 
@@ -63,6 +65,11 @@ def measured(python: Path, script: str, output: Path, *flags: str) -> Measured:
     """Run the script of a system and return what it wrote to `output`."""
     output.unlink(missing_ok=True)
     run([str(python), str(HERE / script), *flags, "--output", str(output)])
+    return read(output)
+
+
+def read(output: Path) -> Measured:
+    """Return what the script of a system has written."""
     found: Measured = json.loads(output.read_text(encoding="utf-8"))
     return found
 
@@ -71,20 +78,29 @@ def machine_words() -> str:
     """Return the machine in words."""
     memory = psutil.virtual_memory().total / 1e9
     busy = os.getloadavg()[0]
-    return f"{cores()} cores of {processor_name()}, {memory:.0f} GB, load {busy:.1f} when it ended"
+    return f"{cores()} cores of {processor_name()}, {memory:.0f} GB, load {busy:.1f} at the end"
 
 
-def compared(devices: int, peers: dict[str, Path], with_dense: bool, folder: Path) -> list[Measured]:
-    """Return what fedbert, the plain loop and `peers` (a Python each) measured with so many devices."""
-    work, python = folder / f"work-{devices}", Path(sys.executable)
-    flags = ("--devices", str(devices), "--work", str(work))
-    found = [measured(python, "run_fedbert.py", folder / f"fedbert-{devices}.json", *flags)]
-    flags = ("--work", str(work))
-    found.append(measured(python, "run_plain.py", folder / f"plain-{devices}.json", *flags))
-    for name, own in peers.items():
-        for kind in ([], ["--dense"]) if with_dense else ([],):
-            output = folder / f"{name}{''.join(kind)}-{devices}.json"
-            found.append(measured(own, f"run_{name}.py", output, *flags, *kind))
+@dataclass(frozen=True)
+class Job:
+    """A script of a system, in that system's Python, and where it writes what it measured."""
+
+    python: Path
+    script: str
+    output: Path
+    flags: tuple[str, ...]
+
+
+def jobs(devices: int, peers: dict[str, Path], with_dense: bool, folder: Path) -> list[Job]:
+    """Return the jobs of one number of devices: fedbert writes the sessions that the others work."""
+    here, own = str(folder / f"work-{devices}"), Path(sys.executable)
+    work = ("--work", here)
+    first = Job(own, "run_fedbert.py", folder / f"fedbert-{devices}.json", ("--devices", str(devices), *work))
+    found = [first, Job(own, "run_plain.py", folder / f"plain-{devices}.json", work)]
+    for name, python in peers.items():
+        for kind in ("", "--dense") if with_dense else ("",):
+            output = folder / f"{name}{kind}-{devices}.json"
+            found.append(Job(python, f"run_{name}.py", output, (*work, kind) if kind else work))
     return found
 
 
@@ -100,6 +116,7 @@ def main() -> None:
         "--most-dense", type=int, default=1_000, help="devices up to which dense reports are sent too"
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "peers")
+    parser.add_argument("--reuse", action="store_true", help="take what was measured into the folder before")
     given = parser.parse_args()
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +129,11 @@ def main() -> None:
                 for name, python in pythons.items()
                 if name != "flower" or devices <= given.most_flower
             }
-            found += compared(devices, peers, devices <= given.most_dense, folder)
+            for job in jobs(devices, peers, devices <= given.most_dense, folder):
+                if given.reuse and job.output.is_file():
+                    found.append(read(job.output))
+                else:
+                    found.append(measured(job.python, job.script, job.output, *job.flags))
         rows = rows_of(found)
     except FedbertError as error:
         print(f"error: {error}", file=sys.stderr)

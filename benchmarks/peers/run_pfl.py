@@ -141,6 +141,9 @@ def worker(folder: Path, as_dense: bool, output: Path) -> None:
     found = worked | {"devices": work.devices, "start_s": start_s, "wall_s": wall_s, "cpu_s": cpu_s}
     found["sum_sha256"] = digest(total.total)
     output.write_text(json.dumps(found), encoding="utf-8")
+    # The first process is where the others meet: it must not be gone before they have left.
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def free_port() -> int:

@@ -205,7 +205,9 @@ class Scenario(Settings):
         default=4, ge=1, le=1000, description="cross-distillation steps after each round"
     )
     student_learning_rate: float = Field(default=3e-3, gt=0, le=1, description="step size of the student")
-    teacher_learning_rate: float = Field(default=3e-5, ge=0, le=1, description="step size of the teacher")
+    teacher_learning_rate: float = Field(
+        default=0.0, ge=0, le=1, description="step size of the teacher; with 0 it stays as it is"
+    )
     precision: Precision = Field(
         default="auto",
         description="of the server's teacher: float32, bfloat16, or auto, as the processor multiplies",

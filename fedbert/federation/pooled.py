@@ -40,7 +40,5 @@ def pooled_bound(server: Server, pooled: Pooled) -> Artefact:
             targets.vectors,
             targets.weights,
             settings.update_steps,
-            settings.student_learning_rate,
-            settings.teacher_learning_rate,
         )
     return models.export(state)

@@ -173,6 +173,7 @@ class Server:
     ) -> None:
         """Load the models that belong to `artefact`; `training` is all that they draw from."""
         # Here, since it imports torch, which --help and the shards do without.
+        from fedbert.ei_bert.teaching.model_state import LearningRates
         from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts
 
         self.settings, self.public = settings, public
@@ -185,6 +186,7 @@ class Server:
             training,
             threads=TRAINING_THREADS,
             precision=settings.precision,
+            rates=LearningRates(settings.student_learning_rate, settings.teacher_learning_rate),
         )
         self._choose_public_texts()
         self._encoded: OrderedDict[str, _Encoded] = OrderedDict()
@@ -330,8 +332,6 @@ class Server:
                 targets.vectors,
                 targets.weights,
                 settings.update_steps,
-                settings.student_learning_rate,
-                settings.teacher_learning_rate,
             )
         learnt = replace(
             state,

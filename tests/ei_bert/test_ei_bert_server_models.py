@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression.scores import zero_shot
-from fedbert.ei_bert.teaching.model_state import ModelState
+from fedbert.ei_bert.teaching.model_state import Learning, LearningRates, ModelState
 from fedbert.ei_bert.teaching.server_models import ServerModels, ServerTexts, training_draws
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder, models_folder
@@ -130,37 +130,46 @@ def test_a_state_of_other_models_is_refused(world: World) -> None:
             world.models.item_vectors(broken)
 
 
-@pytest.mark.parametrize("items", [40, 600], ids=["40 items", "over 512 items"])
-def test_a_saved_state_goes_on_in_fresh_models(items: int) -> None:
-    """Through safetensors into models that were never used, a state goes on to the same bits: losses,
-    states, artefact. Beyond 512 items the teacher's are computed one by one, and sampled.
-    """
-    names = [
+def _names(items: int) -> list[str]:
+    return [
         f"Service {number}: {WORDS[number % 7]} {WORDS[number // 7 % 7]} {number}" for number in range(items)
     ]
-    rng = np.random.default_rng(items)
-    weights = rng.uniform(0, 1, items).astype(np.float32)
 
-    def fresh() -> ServerModels:
-        return ServerModels.load(
-            models_folder() / "tiny",
-            models_folder() / "tiny-server",
-            None,
-            ServerTexts(names, [f"please {word} my {other}" for word in WORDS for other in WORDS]),
-            training=training_draws(5),
-            threads=1,
-        )
 
-    models = fresh()
-    assert (models._teacher_items._together == 1) == (items > 512)
-    targets = rng.normal(size=(items, models.dim)).astype(np.float32)
-    targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+def _small(items: int, teacher_rate: float) -> ServerModels:
+    """Return the smallest models, over so many made-up items."""
+    return ServerModels.load(
+        models_folder() / "tiny",
+        models_folder() / "tiny-server",
+        None,
+        ServerTexts(_names(items), [f"please {word} my {other}" for word in WORDS for other in WORDS]),
+        training=training_draws(5),
+        threads=1,
+        rates=LearningRates(teacher=teacher_rate),
+    )
+
+
+def _targets(items: int, dim: int) -> Floats:
+    targets = np.random.default_rng(items).normal(size=(items, dim)).astype(np.float32)
+    return targets / np.linalg.norm(targets, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("items", "teacher_rate"), [(40, 0.0), (40, 3e-5), (520, 0.0), (520, 3e-5)], ids=str)
+def test_a_saved_state_goes_on_in_fresh_models(items: int, teacher_rate: float) -> None:
+    """Through safetensors into models that were never used, a state goes on to the same bits: losses,
+    states, artefact. Beyond 512 items the teacher's are computed one by one, and sampled. What a state holds
+    of the teacher is what it learns.
+    """
+    models, weights = _small(items, teacher_rate), np.linspace(0, 1, items, dtype=np.float32)
+    assert (models._together == 1) == (items > 512)
+    assert any(name.startswith("teacher.") for name in models.start) == (teacher_rate > 0)
+    targets = _targets(items, models.dim)
     state, _ = models.update(models.start, 1, targets, weights, 2)
     blob = save({name: np.asarray(array, order="C") for name, array in state.items()})
     straight, said = models.update(state, 2, targets, weights, 2)
     exported = models.export(straight).files
 
-    resumed = fresh()
+    resumed = _small(items, teacher_rate)
     taken_up, said_again = resumed.update(load(blob), 2, targets, weights, 2)
     assert said_again == said
     assert _equal(taken_up, straight)
@@ -179,13 +188,55 @@ def test_items_without_weight_stay(world: World) -> None:
     assert moved[1::2].mean() < 0.4 * moved[::2].mean()
 
 
-def test_the_teacher_learns_too(world: World) -> None:
-    """The teacher's vectors of names come nearer to users' words, at its small rate."""
-    models, state = world.models, world.start
-    start = (models.teacher_vectors(state, world.names, "item") * world.targets).sum(1).mean()
-    for round_ in range(1, 4):
-        state, _ = models.update(state, round_, world.targets, np.ones(40, np.float32), 6)
-    assert (models.teacher_vectors(state, world.names, "item") * world.targets).sum(1).mean() > start
+def _taught(models: ServerModels, targets: Floats) -> ModelState:
+    state = models.start
+    for round_ in (1, 2):
+        state, _ = models.update(state, round_, targets, np.ones(len(targets), np.float32), 3)
+    return state
+
+
+def test_a_teacher_learns_if_it_has_a_rate() -> None:
+    """With one, its vectors of names come nearer to users' words; without, as by default, they keep their
+    bits, and the student learns as beside a teacher whose rate is next to nothing.
+    """
+    stays, learns, hardly = (_small(40, rate) for rate in (0.0, 3e-4, 1e-12))
+    targets = _targets(40, stays.dim)
+    ended = [_taught(models, targets) for models in (stays, learns, hardly)]
+
+    def of_teacher(models: ServerModels, state: ModelState) -> Floats:
+        return models.teacher_vectors(state, _names(40), "item")
+
+    start = of_teacher(stays, stays.start)
+    assert np.array_equal(of_teacher(stays, ended[0]), start)
+    assert (of_teacher(learns, ended[1]) * targets).sum(1).mean() > (start * targets).sum(1).mean()
+    one, two = stays.item_vectors(ended[0]), hardly.item_vectors(ended[2])
+    assert np.abs(one - two).max() < 1e-4
+    assert np.abs(one - stays.item_vectors(stays.start)).max() > 0.02
+
+
+def test_a_step_is_that_of_torchs_own_optimiser(world: World) -> None:
+    """Each weight moves as under `torch.optim.Adam` with clipped gradients, to the bit."""
+    student, teacher = world.models._student, world.models._teacher
+    learning = Learning(student, teacher, LearningRates(student=0.01))
+    slots = {slot.name: slot for slot in learning._student}
+    copies = {name: slot.weight.detach().clone().requires_grad_() for name, slot in slots.items()}
+    groups = [{"params": [copies[name]], "lr": 0.01 * slot.factor} for name, slot in slots.items()]
+    reference = torch.optim.Adam(groups, betas=(0.9, 0.98))
+    learning.begin()
+    for _ in range(3):
+        for place in (copies, {name: slot.weight for name, slot in slots.items()}):
+            loss = torch.stack([(weight**2).sum() for weight in place.values()]).sum() * 100
+            if place is copies:
+                grads = torch.autograd.grad(loss, list(copies.values()))
+                for weight, grad in zip(copies.values(), grads, strict=True):
+                    weight.grad = grad
+                torch.nn.utils.clip_grad_norm_(list(copies.values()), 5.0)
+                reference.step()
+            else:
+                learning.step(loss, loss, None)
+    taken = learning.take()
+    assert all(np.array_equal(taken[name], copies[name].detach().numpy()) for name in copies)
+    world.models._learning.put(dict(world.start))
 
 
 def test_export_of_release_0_agrees_with_the_shipped_file(world: World) -> None:

@@ -25,14 +25,13 @@ _TEACHER_ITEMS, _TEACHER_CHOICES, _LIKE_STUDENT, _TEACHER_ANCHORS = 2.0, 0.05, 0
 
 @dataclass(frozen=True)
 class Views:
-    """A step's vectors: the student's items `[item, dim]` and anchors `[anchor, dim]`, the teacher's of some
-    of these items `[some, dim]` and anchors `[near, dim]`.
+    """A step's vectors: the student's items `[item, dim]` and anchors `[anchor, dim]`, and the teacher's of
+    some of these items `[some, dim]`.
     """
 
     items: Tensor
     anchors: Tensor
     teacher_items: Tensor
-    teacher_anchors: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,37 +47,52 @@ class Aims:
     shared: Tensor
     item_start: Tensor
     anchor_start: Tensor
-    teacher_anchor_start: Tensor
 
 
-def losses(views: Views, aims: Aims) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the losses of student and teacher, and the part of the student's that holds its anchors.
+def student_losses(views: Views, aims: Aims) -> tuple[Tensor, Tensor]:
+    """Return the student's loss, and the part of it that holds its anchors; the teacher is held fixed.
 
-    Each model learns from the other held fixed. Items weigh by trust; a batch of little trust in all moves
-    less, since its sum is divided by 1 at least.
+    Items weigh by trust; a batch of little trust in all moves less, since its sum is divided by 1 at least.
     """
-    mine, theirs, trust = views.items, views.teacher_items, aims.trust
+    mine, trust = views.items, aims.trust
     scale = 1.0 / trust.sum().clamp_min(1.0)
-    near_aim, near_trust = aims.items[aims.shared], trust[aims.shared]
-    near_scale = 1.0 / near_trust.sum().clamp_min(1.0)
+    near_trust = trust[aims.shared]
     choice = functional.cross_entropy(
         aims.items @ mine.T / TEMPERATURE, torch.arange(len(mine)), reduction="none"
     )
-    # The shared items are picked again in each term: the order in which gradients are added decides the bits.
-    own, other = near_aim @ mine[aims.shared].T / TEMPERATURE, near_aim @ theirs.T / TEMPERATURE
+    own, other = _choices(views, aims)
+    theirs = views.teacher_items.detach()
     held = _ANCHORS * ((views.anchors - aims.anchor_start) ** 2).sum(-1).mean()
+    # The shared items are picked again in each term: the order in which gradients are added decides the bits.
     student = (
         _ITEMS * (trust * ((mine - aims.items) ** 2).sum(-1)).sum() * scale
         + _APART * (trust * choice).sum() * scale
         + _STAY * ((1 - trust) * ((mine - aims.item_start) ** 2).sum(-1)).mean()
         + _CHOICES * divergence(own, other.detach())
-        + _LIKE_TEACHER * ((1 - near_trust) * ((mine[aims.shared] - theirs.detach()) ** 2).sum(-1)).mean()
+        + _LIKE_TEACHER * ((1 - near_trust) * ((mine[aims.shared] - theirs) ** 2).sum(-1)).mean()
         + held
     )
-    teacher = (
+    return student, held
+
+
+def teacher_loss(views: Views, aims: Aims, anchors: Tensor, anchor_start: Tensor) -> Tensor:
+    """Return the loss of a teacher that learns; the student is held fixed.
+
+    `anchors` `[near, dim]` are the teacher's vectors of anchors, `anchor_start` those of release 0.
+    """
+    theirs, near_aim, near_trust = views.teacher_items, aims.items[aims.shared], aims.trust[aims.shared]
+    near_scale = 1.0 / near_trust.sum().clamp_min(1.0)
+    own, other = _choices(views, aims)
+    return (
         _TEACHER_ITEMS * (near_trust * ((theirs - near_aim) ** 2).sum(-1)).sum() * near_scale
         + _TEACHER_CHOICES * divergence(other, own.detach())
-        + _LIKE_STUDENT * ((theirs - mine[aims.shared].detach()) ** 2).sum(-1).mean()
-        + _TEACHER_ANCHORS * ((views.teacher_anchors - aims.teacher_anchor_start) ** 2).sum(-1).mean()
+        + _LIKE_STUDENT * ((theirs - views.items[aims.shared].detach()) ** 2).sum(-1).mean()
+        + _TEACHER_ANCHORS * ((anchors - anchor_start) ** 2).sum(-1).mean()
     )
-    return student, teacher, held
+
+
+def _choices(views: Views, aims: Aims) -> tuple[Tensor, Tensor]:
+    """Return the logits `[some, some]` of student and teacher, for which item users' words are of."""
+    near_aim = aims.items[aims.shared]
+    own = near_aim @ views.items[aims.shared].T / TEMPERATURE
+    return own, near_aim @ views.teacher_items.T / TEMPERATURE

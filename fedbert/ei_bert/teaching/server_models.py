@@ -1,8 +1,9 @@
 """Teacher and float student in the server's hands, and the federated step of cross-distillation.
 
 The step is the one that trained release 0, with the fleet's aggregate in place of labels: the student's item
-vectors move to where users' words for the item lie, the teacher follows at a small rate, each also learns
-from the other, and anchors on public text hold the vectors of texts where they were.
+vectors move to where users' words for the item lie, it also learns from the teacher, and anchors on public
+text hold the vectors of texts where they were. A teacher with a learning rate follows the same words and
+learns from the student; one without stays, and its vectors of items are computed once.
 
 What learning changes, weights and optimisers' moments, is a value: a `ModelState` goes in, another comes out,
 and a state that was saved goes on as if it had never been away.
@@ -29,9 +30,14 @@ from fedbert.ei_bert.model.tokenizer import Role, padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
 from fedbert.ei_bert.teaching.calibrated import UpperCalibration
 from fedbert.ei_bert.teaching.cross_distillation import by_parts
-from fedbert.ei_bert.teaching.model_state import STUDENT_RATE, TEACHER_RATE, Learning, ModelState
+from fedbert.ei_bert.teaching.model_state import (
+    TEACHER_STAYS,
+    Learning,
+    LearningRates,
+    ModelState,
+)
 from fedbert.ei_bert.teaching.server_folder import read_server_folder, restore
-from fedbert.ei_bert.teaching.server_losses import Aims, Views, losses
+from fedbert.ei_bert.teaching.server_losses import Aims, Views, student_losses, teacher_loss
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher, sorted_batches
 from fedbert.errors import FedbertError
 from fedbert.randomness import Draws, Purpose, draws
@@ -91,6 +97,7 @@ class ServerModels:
         training: Draws,
         threads: int,
         precision: str = "auto",
+        rates: LearningRates = TEACHER_STAYS,
     ) -> None:
         item_texts, public_texts = texts.items, texts.with_item_first()
         self._precision = precision
@@ -105,9 +112,12 @@ class ServerModels:
         self._items = CachedLayers(student.body, item_rows, top, _CHUNK)
         self._anchors = CachedLayers(student.body, anchor_rows, top, _CHUNK)
         # The teacher is asked for few of a large catalogue's items, and at random: each is computed alone.
-        together = _CHUNK if len(item_texts) <= _CHUNK else 1
-        self._teacher_items = CachedLayers(teacher.body, teacher.tokens.rows(item_texts), upper, together)
+        self._together = _CHUNK if len(item_texts) <= _CHUNK else 1
+        names = teacher.tokens.rows(item_texts)
+        self._teacher_items = CachedLayers(teacher.body, names, upper, self._together)
         self._teacher_anchors = CachedLayers(teacher.body, teacher.tokens.rows(anchors), upper, _CHUNK)
+        self._fixed = torch.from_numpy(np.zeros((len(item_texts), student.shape.dim), np.float32))
+        self._fixed_known = np.zeros(len(item_texts), np.bool_)
         # Every release is calibrated on the same texts: its ranges then change with its weights alone.
         half = _CALIBRATION_TEXTS // 2
         read = [
@@ -117,13 +127,14 @@ class ServerModels:
         ]
         # A layer that is passed several times learns at every pass.
         self._calibration = UpperCalibration(student, read, 0 if student.shape.shared else top)
-        self._learning = Learning(student, teacher)
+        self._learning = Learning(student, teacher, rates)
         self.start: ModelState = self._learning.take()
         torch.set_num_threads(threads)
         # Where release 0 has them: anchors and items of little trust are held there in every later round.
         with torch.no_grad():
             self._anchor_start = self._student_top(self._anchors, np.arange(len(anchors)))
-            self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
+            if self._learning.teaches:
+                self._teacher_start = self._teacher_top(self._teacher_anchors, np.arange(len(anchors)))
             self._item_start = self._all_items()
 
     @classmethod
@@ -136,6 +147,7 @@ class ServerModels:
         training: Draws | None = None,
         threads: int = 2,
         precision: str = "auto",
+        rates: LearningRates = TEACHER_STAYS,
     ) -> "ServerModels":
         """Load what only the server has of `model`, an artefact or its folder, from `server_folder`.
 
@@ -147,7 +159,7 @@ class ServerModels:
         student_state, teacher_state = read_server_folder(server_folder, artefact)
         loaded = load_teacher(teacher)
         student = restore(artefact, student_state, teacher_state, loaded)
-        return cls(student, loaded, artefact, texts, training or training_draws(0), threads, precision)
+        return cls(student, loaded, artefact, texts, training or training_draws(0), threads, precision, rates)
 
     def _hold(self, state: ModelState) -> None:
         # Bits depend on the number of threads, which other code of this process may have changed.
@@ -199,8 +211,6 @@ class ServerModels:
         targets: NDArray[np.float32],
         weights: NDArray[np.float32],
         steps: int = 8,
-        student_learning_rate: float = STUDENT_RATE,
-        teacher_learning_rate: float = TEACHER_RATE,
     ) -> tuple[ModelState, float]:
         """Return the state whose items have moved towards `targets` `[item, dim]` (unit vectors of users'
         words), trusted by `weights` in 0..1, and the student's loss in the last step.
@@ -216,7 +226,7 @@ class ServerModels:
         if not (np.isfinite(targets).all() and (weights >= 0).all() and (weights <= 1).all()):
             raise FedbertError("targets must be finite and weights within 0..1")
         self._hold(state)
-        self._learning.begin(student_learning_rate, teacher_learning_rate)
+        self._learning.begin()
         # Of unit length again: whoever sums and rounds unit vectors is a little off.
         goal = functional.normalize(torch.from_numpy(np.array(targets, np.float32)), dim=-1)
         trust = torch.from_numpy(np.array(weights, np.float32))
@@ -266,28 +276,45 @@ class ServerModels:
         ]
         return torch.cat(parts)
 
+    def _teacher_fixed(self, chosen: NDArray[np.intp]) -> Tensor:
+        """Return the vectors of items `chosen` by a teacher that does not learn; each is computed once."""
+        together = self._together
+        for chunk in np.unique(chosen[~self._fixed_known[chosen]] // together).tolist():
+            rows = np.arange(chunk * together, min((chunk + 1) * together, len(self._fixed)))
+            with torch.no_grad():
+                self._fixed[torch.from_numpy(rows)] = self._teacher_top(self._teacher_items, rows)
+            self._fixed_known[rows] = True
+        return self._fixed[torch.from_numpy(chosen)]
+
     def _step(self, draw: np.random.Generator, items: NDArray[np.intp], goal: Tensor, trust: Tensor) -> float:
-        """Do one step of both optimisers on `items`, each model against the other held fixed; return the
+        """Do one step of each model that learns on `items`, against the other held fixed; return the
         student's loss.
         """
         # Sorted, since the order of rows decides the bits of their sum.
         chosen = torch.from_numpy(items)
         some = np.sort(draw.permutation(len(items))[:_TEACHER_ITEMS_A_STEP])
         anchors = np.sort(draw.permutation(len(self._anchors))[:_ANCHORS_A_STEP])
-        near = anchors[: _ANCHORS_A_STEP // 2]
         mine, held = self._student_top(self._items, items), self._student_top(self._anchors, anchors)
-        theirs = self._teacher_top(self._teacher_items, items[some])
-        teacher_held = self._teacher_top(self._teacher_anchors, near)
+        teaches = self._learning.teaches
+        if teaches:
+            theirs = self._teacher_top(self._teacher_items, items[some])
+        else:
+            theirs = self._teacher_fixed(items[some])
+        views = Views(mine, held, theirs)
         aims = Aims(
             items=goal[chosen],
             trust=trust[chosen],
             shared=torch.from_numpy(some),
             item_start=self._item_start[chosen],
             anchor_start=self._anchor_start[torch.from_numpy(anchors)],
-            teacher_anchor_start=self._teacher_start[torch.from_numpy(near)],
         )
-        student_loss, teacher_loss, held_loss = losses(Views(mine, held, theirs, teacher_held), aims)
-        self._learning.step(student_loss, teacher_loss, held_loss)
+        student_loss, held_loss = student_losses(views, aims)
+        taught = None
+        if teaches:
+            near = anchors[: _ANCHORS_A_STEP // 2]
+            start = self._teacher_start[torch.from_numpy(near)]
+            taught = teacher_loss(views, aims, self._teacher_top(self._teacher_anchors, near), start)
+        self._learning.step(student_loss, held_loss, taught)
         return float(student_loss.detach())
 
 

@@ -27,7 +27,6 @@ from fedbert.recommendation.metrics import all_metrics
 from fedbert.scenario import Scenario
 
 OVER_SELECTION = 1.3
-ENERGY = ("signal_uj", "install_uj", "download_uj")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Point:
     steps: int
     up_mb: float
     down_mb: float
-    energy_j: float
+    up_j: float
+    """Energy of the phones' uploads; that of releases is the same in both runs."""
     ndcg: float
 
 
@@ -82,7 +82,7 @@ def points_of(states: Sequence[RunState], quality: Sequence[float]) -> list[Poin
                 steps=sum(row.get("buffers", int(row["round_status"] == "updated")) for row in rows),
                 up_mb=sum(row["bytes_up"] for row in rows) / 1e6,
                 down_mb=sum(row["bytes_down"] for row in rows) / 1e6,
-                energy_j=sum(int(state.totals[key].sum()) for key in ENERGY) / 1e6 if rows else 0.0,
+                up_j=int(state.totals["signal_uj"].sum()) / 1e6 if rows else 0.0,
                 ndcg=ndcg,
             )
         )
@@ -93,7 +93,7 @@ def line(name: str, point: Point) -> str:
     """Return a row of the table."""
     return (
         f"| {name} | {point.ndcg:.4f} | {point.open_s:,.0f} | {point.steps:,} | {point.asked:,} | "
-        f"{point.taken:,} | {point.up_mb:,.1f} | {point.down_mb:,.0f} | {point.energy_j:,.0f} |"
+        f"{point.taken:,} | {point.up_mb:,.1f} | {point.down_mb:,.0f} | {point.up_j:,.0f} |"
     )
 
 
@@ -102,9 +102,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--devices", type=int, default=4_000)
     parser.add_argument("--reports", type=int, default=100, help="of a synchronous round")
-    parser.add_argument("--hours", type=float, default=12.0)
+    parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--window-hours", type=float, default=1.0, help="of the asynchronous run")
-    parser.add_argument("--rounds-a-window", type=int, default=5, help="of the synchronous run")
+    parser.add_argument("--rounds-a-window", type=int, default=8, help="of the synchronous run")
     parser.add_argument("--deadline-s", type=float, default=240.0, help="of a synchronous round")
     parser.add_argument("--update-steps", type=int, default=1)
     parser.add_argument("--model", default="tiny")
@@ -145,16 +145,22 @@ def main() -> None:
         release_every=many,
     )
     session, buffered = states_of(asynchronous, 1)
-    _, plain = states_of(synchronous, 1)
+    _, plain = states_of(synchronous, 2)
     quality = judged(session, [*buffered, *plain])
     fast, slow = points_of(buffered, quality[: len(buffered)]), points_of(plain, quality[len(buffered) :])
     start = fast[0].ndcg
     wanted = start + 0.9 * (min(fast[-1].ndcg, slow[-1].ndcg) - start)
-    stale = [row.get("staleness_mean") or 0.0 for row in buffered[-1].rows if row["round"]]
+    rows = [row for row in buffered[-1].rows if row["round"]]
+    stale, weight = ([row.get(key) or 0.0 for row in rows] for key in ("staleness_mean", "weight_mean"))
+    busy_s = sum(row.get("at_work", 0.0) * row.get("round_s", 0.0) for row in rows)
     print(f"release 0: {start:.4f}; nine tenths of the lesser gain: {wanted:.4f}")
-    print(f"staleness {min(stale):.1f} to {max(stale):.1f} steps in the mean of a window")
     print(
-        "| | nDCG@10 | open, s | steps | asked | taken | MB up | MB down | J |\n"
+        f"means by window: stale {min(stale):.1f} to {max(stale):.1f} steps, weight {min(weight):.2f} to "
+        f"{max(weight):.2f}; open for {busy_s / (asynchronous.concurrency or 1):,.0f} s if all places were "
+        "always taken"
+    )
+    print(
+        "| | nDCG@10 | open, s | steps | asked | taken | MB up | MB down | J up |\n"
         "|---|---|---|---|---|---|---|---|---|"
     )
     for name, points in (("synchronous", slow), ("asynchronous", fast)):

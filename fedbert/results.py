@@ -117,6 +117,13 @@ RoundRow = TypedDict(
         "late": NotRequired[int],
         "interrupted": NotRequired[int],
         "lost": NotRequired[int],
+        "buffers": NotRequired[int],
+        "buffered": NotRequired[int],
+        "discarded": NotRequired[int],
+        "staleness_mean": NotRequired[float | None],
+        "weight_mean": NotRequired[float | None],
+        "staleness": NotRequired[dict[str, int]],
+        "at_work": NotRequired[float],
     },
 )
 

@@ -158,6 +158,18 @@ class Scenario(Settings):
         ge=2,
         description="reports with which a round closes, the first that come; default: all are taken",
     )
+    buffer_reports: int | None = Field(
+        default=None,
+        ge=2,
+        description="reports with which the server takes a step, as they come (FedBuff); default: rounds are "
+        "synchronous",
+    )
+    concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DEVICES,
+        description="phones at work at once where reports fill buffers; default: 10 for each buffer_reports",
+    )
     noise_cohort: int | None = Field(
         default=None,
         ge=1,
@@ -269,6 +281,29 @@ class Scenario(Settings):
         return self
 
     @model_validator(mode="after")
+    def _buffered(self) -> Self:
+        size = self.buffer_reports
+        if size is None:
+            if self.concurrency is not None:
+                raise ValueError(
+                    f"concurrency(={self.concurrency}) must come with reports that fill buffers; add "
+                    "--buffer-reports"
+                )
+            return self
+        for key in ("target_reports", "noise_cohort", "poisoned"):
+            if value := getattr(self, key):
+                raise ValueError(
+                    f"{key}(={value}) must be left out with buffer_reports, which it is not simulated with; "
+                    "leave out one of them"
+                )
+        if size < self.min_reports:
+            raise ValueError(
+                f"buffer_reports(={size}) must be >= min_reports (= {self.min_reports}): every buffer would "
+                "be held; raise it, or lower --min-reports"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known(self) -> Self:
         for key, known in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
             value = getattr(self, key)
@@ -348,8 +383,9 @@ class Scenario(Settings):
 
     @property
     def clocked(self) -> bool:
-        """Whether rounds close by the clock: at a deadline, or with a number of reports."""
-        return self.round_deadline_s is not None or self.target_reports is not None
+        """Whether rounds close by the clock: at a deadline, with a number of reports, or buffer by buffer."""
+        closing = (self.round_deadline_s, self.target_reports, self.buffer_reports)
+        return any(value is not None for value in closing)
 
     @property
     def effective_deadline_s(self) -> float:
@@ -482,7 +518,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "federation": (
         *("rounds", "round_hours", "seed", "signal", "clicks_per_report", "release_every", "control_share"),
-        *("round_deadline_s", "target_reports", "pooled_bound", "timing_only", "verify_masks"),
+        *(
+            "round_deadline_s",
+            "target_reports",
+            "buffer_reports",
+            "concurrency",
+            "pooled_bound",
+            "timing_only",
+        ),
+        "verify_masks",
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "mode", "budget", "sampling_probability", "over_selection"),

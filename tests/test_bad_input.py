@@ -72,6 +72,15 @@ def heed_ctrl_c() -> None:
             ("--target-reports", "50", "--epsilon", "2", "--noise-cohort", "1000000"),
             "noise_cohort(=1000000) must be left out with target_reports",
         ),
+        (
+            ("--buffer-reports", "50"),
+            "buffer_reports(=50) has no account in mechanism 'daily', Daily: it opens",
+        ),
+        (
+            ("--buffer-reports", "50", "--mechanism", "tree"),
+            "buffer_reports(=50) has no account in mechanism 'tree', Tree: it rests on joins",
+        ),
+        (("--concurrency", "50"), "concurrency(=50) must come with reports that fill buffers; add"),
     ],
 )
 def test_wrong_flags(

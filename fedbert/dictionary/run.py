@@ -52,12 +52,19 @@ round_s | float? | s | modelled | from opening to closing; only where rounds clo
 late | int? | devices | modelled | eligible devices whose report came too late, or whose transfer failed
 interrupted | int? | devices | modelled | eligible devices that their users took into use
 lost | int? | devices | modelled | eligible devices that were not heard of again
+buffers | int? | buffers | modelled | filled in the round; only where reports fill buffers, as the next five
+buffered | int? | reports | modelled | left in the open buffer at the end
+discarded | int? | reports | modelled | dropped from the open buffer, since a release came out
+staleness_mean | float? | steps | modelled | of the server while a phone worked; null: no report was taken
+weight_mean | float? | 0..1 | modelled | what phones weighed reports by: 1 / sqrt(1 + steps they knew of)
+at_work | float? | devices | modelled | mean number at work at once, from opening to closing
 """
 
 ROUND = f"""
 {_PLAIN_ROUND.strip()}
 outcomes.* | int | sessions | modelled | evaluation sessions: scored, too_slow, out_of_memory, no_release
 installed.* | int | devices | modelled | devices by installed release, at the end of the round
+staleness.* | int? | reports | modelled | by the server's steps while the phone worked; only with buffers
 """
 
 LINE = f"""
@@ -69,6 +76,7 @@ ROUNDS_TABLE = f"""
 {_PLAIN_ROUND.strip()}
 outcomes: * | int | sessions | modelled | evaluation sessions: scored, too_slow, out_of_memory, no_release
 installed: * | int | devices | modelled | devices by installed release, at the end of the round
+staleness: * | int? | reports | modelled | by the server's steps while the phone worked; only with buffers
 """
 
 DEVICES = """

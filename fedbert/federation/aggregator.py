@@ -49,6 +49,8 @@ class MaskedReport:
     """[size] masked sum of its devices' vectors, mod 2^32."""
     reported: int
     """Devices whose vectors are in it."""
+    by_sum: tuple[int, ...] = ()
+    """Of these those of each sum, where it is several in a row (`BufferedAggregator`)."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Opened:
     ranks: NoisySum | None
     held: str
     """ "held: ..." or "gathered: ..."; beside sums, why the last round is not in them; else empty."""
+
+    @property
+    def sums(self) -> tuple[NoisySum, NoisySum] | None:
+        """The sums of the signal and of the ranks; None if nothing was opened."""
+        return None if self.signal is None or self.ranks is None else (self.signal, self.ranks)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class AggregatorState:
     """Rounds in it."""
     reports: int = 0
     """Reports in it."""
+    filled: int = 0
+    """Reports that have come to the buffer that is open, those with nothing to say included."""
+    steps: int = 0
+    """Buffers that were full so far."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.network import Transfers
 from fedbert.federation import shard_report as r
+from fedbert.federation.buffer_round import begun_course, buffer_sums, by_buffers, places_of
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.noised_sum import noised_sum
 from fedbert.federation.phone_state import PhoneState
@@ -57,6 +58,7 @@ class BlockRound:
         self.reporting = np.zeros(count, np.bool_)
         self.participating = np.zeros(count, np.bool_)
         self.apart: SumsApart | None = None
+        self.place, self.staleness = np.full(count, -1, np.int64), np.zeros(count, np.int64)
         self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
         truth["devices"] += np.bincount(self.fleet.tier, minlength=r.TIER_COUNT)
 
@@ -194,19 +196,29 @@ class BlockRound:
         if self.order.closing is None:
             return None
         waiting, installed = self.state.waiting[self.rows], self.state.installed[self.rows]
-        return course_of(self.phones, waiting, installed, self.order)
+        course = course_of(self.phones, waiting, installed, self.order)
+        if self.order.buffers is None:
+            return course
+        begun, self.place, self.staleness = places_of(self.phones, self.order.buffers)
+        return begun_course(course, begun)
 
     def _by_clock(self, course: Course) -> TakingPart:
         """Return who takes part in a round with a clock, and take note of how it ends for each."""
-        part = by_clock(self.phones, course, self.order)
+        if self.order.buffers is None:
+            part = by_clock(self.phones, course, self.order)
+        else:
+            part = by_buffers(self.phones, course, self.place, self.order.round)
         tier, done = self.fleet.tier, part.completed
         r.count(self.truth["round_ends"], tier[part.eligible], part.ends[part.eligible])
         for column, spent_ms in enumerate((course.download_ms, course.work_ms, course.upload_ms)):
             _add_by_tier(self.truth["round_us"][:, column], tier[done], spent_ms[done])
         return part
 
-    def contribute(self, course: Course | None = None) -> tuple[NDArray[np.int64], int, int]:
-        """Return (sum of reports, completed devices, devices with clicks in it) of the block's cohort."""
+    def contribute(self, course: Course | None = None) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+        """Return (sum of reports, completed devices, devices in the sum `[1]`) of the block's cohort.
+
+        Where reports fill buffers there is a sum for each, one after the other, and a count for each.
+        """
         round_, devices = self.order.round, self.phones.devices
         mechanism, layout = self.environment.mechanism, self.environment.layout
         waiting = self.state.waiting[self.rows]
@@ -229,6 +241,9 @@ class BlockRound:
         chosen = np.flatnonzero(self.reporting)
         # A device without clicks that adds noise to its report sends it too: that it has none must not show.
         sending = completed if mechanism.noise_on_device else self.reporting
+        if self.order.buffers is not None:
+            sums, counts = self._to_buffers(chosen, self.order.buffers.count)
+            return sums, int(completed.sum()), counts
         total = np.zeros(layout.size, np.int64)
         if sending.any() and not self.scenario.timing_only:
             noisy = replace(devices, seed=self.environment.device_noise_seed)
@@ -237,7 +252,18 @@ class BlockRound:
             else:
                 total += self._apart(chosen, sending)
                 total += mechanism.on_device(noisy, sending, round_, layout.size, layout.scale)
-        return total, int(completed.sum()), int(sending.sum())
+        return total, int(completed.sum()), np.array([sending.sum()])
+
+    def _to_buffers(
+        self, chosen: NDArray[np.intp], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the sums `[count * size]` of what `chosen` send to each buffer, and how many `[count]`."""
+        place, size = self.place[chosen], self.environment.layout.size
+        counts = np.bincount(place, minlength=count)
+        if not len(chosen) or self.scenario.timing_only:
+            return np.zeros(count * size, np.int64), counts
+        stale = self.staleness[chosen]
+        return buffer_sums(self.environment, self._clicks(chosen), place, stale, count), counts
 
     def _apart(self, chosen: NDArray[np.intp], sending: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the sum `[size]` of what `chosen` send where some lie; others of `sending` send zeros."""

@@ -25,6 +25,7 @@ from fedbert.errors import invalid
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
+from fedbert.privacy.buffers import check_buffers
 from fedbert.privacy.displacement import REACH, check_displacement
 from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
@@ -64,6 +65,7 @@ def find_own_parts(scenario: Scenario) -> None:
             load_named(getattr(scenario, kind), {}, kind, kind)
     mechanism = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
     check_displacement(scenario.mechanism, mechanism, scenario.epsilon, scenario.target_reports)
+    check_buffers(scenario.mechanism, mechanism, scenario.epsilon, scenario.buffer_reports)
 
 
 def load_signal(scenario: Scenario, items: int, dim: int) -> Signal:
@@ -95,6 +97,7 @@ def load_mechanism(scenario: Scenario, noise_multiplier: float | None = None) ->
 def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mechanism:
     kind = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
     check_displacement(scenario.mechanism, kind, scenario.epsilon, scenario.target_reports)
+    check_buffers(scenario.mechanism, kind, scenario.epsilon, scenario.buffer_reports)
     settings = PrivacySettings(
         epsilon=scenario.epsilon,
         delta=scenario.effective_delta,

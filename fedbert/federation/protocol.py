@@ -38,6 +38,21 @@ class Closing:
     last_device: int = MAX_DEVICES
 
 
+@dataclass(frozen=True, eq=False)
+class Buffers:
+    """What a window that fills buffers tells the phones that it asks; arrays are `[phone]`, by rising number.
+
+    Their reports go to `count` (>= 1) sums: those of the buffers that fill, and of the one left open.
+    """
+
+    count: int
+    device: NDArray[np.int64]
+    place: NDArray[np.int64]
+    """The sum that the report goes to, from 0; -1: it does not come in time."""
+    staleness: NDArray[np.int64]
+    """Steps of the server from the phone's beginning to that of its upload, which it weighs its report by."""
+
+
 @dataclass(frozen=True)
 class RoundOrder:
     """What the server announces to every shard. Round 0 is the window before the clock."""
@@ -47,6 +62,13 @@ class RoundOrder:
     newest_release: int
     closing: Closing | None = None
     """Of a round that closes by the clock; None: it takes all reports of its window."""
+    buffers: Buffers | None = None
+    """Of a round whose reports fill buffers as they come; None: it is one sum."""
+
+    @property
+    def sums(self) -> int:
+        """How many sums the round's reports go to."""
+        return 1 if self.buffers is None else self.buffers.count
 
 
 @dataclass(frozen=True)

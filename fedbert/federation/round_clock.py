@@ -98,7 +98,7 @@ def course_of(phones: Phones, waiting: Flags, installed: NDArray[np.int16], orde
     able = asked & ~dropped
     able[fetching[~fetched.succeeded]] = False
     sending, sent = _uploads(phones, state, able, round_)
-    work_ms[sending] += _report_ms(phones, sending)
+    work_ms[sending] += report_work_ms(phones, sending)
     upload_ms[sending] = sent.time_ms
     arrival_us = np.full(devices.count, NEVER_US)
     came = sending[sent.succeeded]
@@ -181,7 +181,8 @@ def _install_ms(phones: Phones, rows: Integers) -> Floats:
     return environment.cost.install(phones.fleet, rows, everyone, texts).time_ms
 
 
-def _report_ms(phones: Phones, rows: Integers) -> Floats:
+def report_work_ms(phones: Phones, rows: Integers) -> Floats:
+    """Return the time (ms) `[row]` of making a report on some phones."""
     environment = phones.environment
     expected = max(2, math.ceil(environment.mechanism.round_rate * environment.scenario.devices))
     masks = (
@@ -250,5 +251,5 @@ def _fastest_s(environment: Environment) -> float:
     phones = Phones(environment, DeviceRange(environment.scenario.seed, 0, _tried(environment)))
     yes = np.ones(phones.devices.count, np.bool_)
     rows, sent = _uploads(phones, Availability(yes, yes, yes, yes), yes, 1)
-    total_ms = (_report_ms(phones, rows) + sent.time_ms)[sent.succeeded]
+    total_ms = (report_work_ms(phones, rows) + sent.time_ms)[sent.succeeded]
     return float(total_ms.min(initial=np.inf)) / MS_PER_S

@@ -1,21 +1,22 @@
 """One round: ask every shard, open the sum, let the server finish, and return the next state."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
-from fedbert.federation.aggregator import MaskedReport
+from fedbert.federation.aggregator import AggregatorState, MaskedReport, Opened, Refusal
+from fedbert.federation.buffer_round import told
+from fedbert.federation.buffer_step import buffer_row, counted, opened_round
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.exchange import Event
 from fedbert.federation.observer import add_truth, observe
 from fedbert.federation.protocol import ROUND, Arrays, Member, RoundOrder
-from fedbert.federation.round_close import closing_of_round
 from fedbert.federation.rows import round_row
 from fedbert.federation.run_state import RunState
 from fedbert.federation.server import RoundUpdate
@@ -23,6 +24,7 @@ from fedbert.federation.session import Session, release_arrays
 from fedbert.federation.shard import MaskCheck
 from fedbert.federation.sums_apart import SumsApart, both
 from fedbert.privacy.secure_sum import MaskKeys
+from fedbert.results import RoundRow
 
 
 @dataclass(frozen=True)
@@ -50,24 +52,20 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     apart: SumsApart | None = None
     checks: list[MaskCheck] = []
     with run.timed("devices"):
-        order = replace(announced, closing=closing_of_round(run, announced))
+        order, schedule = opened_round(run, announced, state.aggregator)
         for member, answer in answers(run, state, order, keep):
             server = answer.report.server
-            masked[member.index] = MaskedReport(server["signal"], int(server["reported"][0]))
+            by_sum = tuple(server["reported"].tolist())
+            masked[member.index] = MaskedReport(server["signal"], sum(by_sum), by_sum)
             truths[member.index] = r.sparse(answer.report.truth), server["installed"]
             apart = both(apart, answer.report.apart)
             checks += [answer.check] if answer.check else []
     left_out = {member.index for member in run.exchange.lost}
-    sums, held, aggregator = None, "", state.aggregator
-    if round_ and not run.scenario.timing_only:
-        opened, refusals, aggregator = run.aggregator.open(announced, masked, state.aggregator)
-        for refusal in refusals:
-            text = f"{refusal.member} is left out: {refusal.why}"
-            run.note(Event(round_, refusal.member.index, text))
-            left_out.add(refusal.member.index)
-        held = opened.held
-        if opened.signal is not None and opened.ranks is not None:
-            sums = opened.signal, opened.ranks
+    opened, refusals, aggregator = _opened(run, order, masked, state.aggregator)
+    for refusal in refusals:
+        text = f"{refusal.member} is left out: {refusal.why}"
+        run.note(Event(round_, refusal.member.index, text))
+        left_out.add(refusal.member.index)
     usable = [part for index, part in truths.items() if index not in left_out]
     if not usable:
         raise FedbertError(f"round {round_}: no shard gave a report that can be used")
@@ -80,8 +78,22 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     arms_differ = bool(state.server.installed[2:].any())
     seen = observe(round_, truth, installed, missing, arms_differ, apart)
     with run.timed("server"):
-        server_state, update = run.server.finish(state.server, announced, installed, sums, held)
+        if schedule is None:
+            sums, held = (opened[0].sums, opened[0].held) if opened else (None, "")
+            server_state, update = run.server.finish(state.server, announced, installed, sums, held)
+        else:
+            steps = range(state.aggregator.steps + 1, state.aggregator.steps + order.sums)
+            server_state, update = run.server.finish_buffers(
+                state.server,
+                announced,
+                installed,
+                [part.sums for part in opened],
+                [part.held for part in opened],
+                steps,
+            )
+    aggregator, dropped = counted(aggregator, schedule, update.released is not None)
     row = round_row(run.scenario, order, seen, update, time.perf_counter() - started)
+    row = cast(RoundRow, row | buffer_row(schedule, dropped))
     said = [check.equal for check in checks if check.equal is not None]
     events, run.events = tuple(run.events), []
     return (
@@ -99,6 +111,18 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
         ),
         update,
     )
+
+
+def _opened(
+    run: Session, order: RoundOrder, masked: Mapping[int, MaskedReport], state: AggregatorState
+) -> tuple[list[Opened], list[Refusal], AggregatorState]:
+    """Return what the aggregator opens in a round, a part for each sum; nothing where nothing is summed."""
+    if not order.round or run.scenario.timing_only:
+        return [], [], state
+    if run.scenario.buffer_reports is not None:
+        return run.aggregator.open_buffers(order, masked, state, run.scenario.buffer_reports)
+    opened, refusals, state = run.aggregator.open(order, masked, state)
+    return [opened], refusals, state
 
 
 def answers(
@@ -120,7 +144,9 @@ def answers(
             "index": member.index,
             "keep": keep,
         }
-        arrays = release_arrays(state, run.has[member.index] + 1)
+        of_buffers, arrays = told(order.buffers, member.first, member.count)
+        header |= of_buffers
+        arrays |= release_arrays(state, run.has[member.index] + 1)
         if order.round:
             header["neighbours"], arrays["mask_keys"] = _packed(keys[member.index])
         return header, arrays
@@ -128,7 +154,7 @@ def answers(
     def check(member: Member, arrays: Arrays) -> Answer:
         extra = {name: arrays.pop(name) for name in ("check", "kept") if name in arrays}
         report = r.ShardReport.from_arrays(arrays)
-        report.check(member.count, size, releases, places)
+        report.check(member.count, size, releases, places, order.sums)
         kept = _kept(extra.get("kept"), member, order.round)
         most = min(member.count, run.scenario.verify_masks)
         return Answer(report, _mask_check(extra.get("check"), most), kept)

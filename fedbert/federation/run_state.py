@@ -6,7 +6,7 @@ fleet and lies with the shards, which write their own parts of a checkpoint (`ch
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class PlainPending(TypedDict):
 
     rounds: int
     reports: int
+    filled: NotRequired[int]
+    steps: NotRequired[int]
 
 
 class PlainState(TypedDict):
@@ -105,7 +107,12 @@ class RunState:
             ],
             "current": server.current.sha256,
             "rank_variances": {str(number): ranks.variance for number, ranks in server.ranks.items()},
-            "pending": {"rounds": self.aggregator.rounds, "reports": self.aggregator.reports},
+            "pending": {
+                "rounds": self.aggregator.rounds,
+                "reports": self.aggregator.reports,
+                "filled": self.aggregator.filled,
+                "steps": self.aggregator.steps,
+            },
             "rows": list(self.rows),
             "masks_equal": self.masks_equal,
             "masks_checked": self.masks_checked,

@@ -6,7 +6,7 @@ round to round is a value, `ServerState`: one goes in, the next comes out.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,9 @@ number of cores. Two are what the smallest machines have."""
 ALIGNMENT_TEXTS = 4_000
 """Most public texts by which two releases' spaces are aligned where none has an item: a rotation in some
 hundred dimensions needs no more, and each release must encode them."""
+
+NOT_FULL = "gathered: no buffer was full"
+"""What a window is called in which the server took no step."""
 
 _ENCODERS_KEPT = 4
 """Releases whose encoders stay loaded: the first, the round's, the newest and a candidate."""
@@ -299,7 +302,11 @@ class Server:
             # The budget stays debited: epsilon counts every round, opened or not.
             verdict = f"{held.partition(':')[0]}: no update"
             return state, self._update(state, order, held, None, verdict, None)
-        state, loss = self._learn(state, *sums, order)
+        # As many steps as if each of the rounds had been opened by itself.
+        opened = max(1, self.mechanism.gathered(order.round))
+        steps = range(order.round - opened + 1, order.round + 1)
+        state, loss = self._learn(state, *sums, order, steps)
+        state = replace(state, current=self.models.export(state.models))
         status = f"updated without the round's own reports; {held}" if held else "updated"
         # Judged every round, due or not: the row of the round shows how the student goes on.
         candidate = self._release(state.newest.number + 1, state.current)
@@ -312,10 +319,49 @@ class Server:
         every, first = self.settings.release_every, round_ - self.mechanism.gathered(round_)
         return round_ // every != first // every
 
+    def finish_buffers(
+        self,
+        state: ServerState,
+        order: RoundOrder,
+        installed: NDArray[np.int64],
+        opened: Sequence[tuple[NoisySum, NoisySum] | None],
+        held: Sequence[str],
+        steps: range,
+    ) -> tuple[ServerState, RoundUpdate]:
+        """Return the state after a window that filled buffers: a step with each, then release or hold.
+
+        `opened` are the sums of each of them, None where it was held; `held` says why, or what is not in the
+        sums. `steps` are their numbers, from 1 over the run. Releases are due by steps, and go out between
+        two windows.
+        """
+        state = replace(state, installed=installed)
+        if not steps:
+            return state, self._update(state, order, NOT_FULL, None, "no buffer was full: no update", None)
+        loss, why = None, [each for each in held if each]
+        for number, sums in zip(steps, opened, strict=True):
+            if sums is not None:
+                state, loss = self._learn(state, *sums, order, range(number, number + 1))
+        if loss is None:
+            return state, self._update(state, order, why[0], None, "held: no update", None)
+        state = replace(state, current=self.models.export(state.models))
+        status = f"updated; of {len(steps)} buffers {len(why)} {why[0]}" if why else "updated"
+        candidate = self._release(state.newest.number + 1, state.current)
+        if not self._due_by(steps):
+            return state, self._update(state, order, status, None, "not due", loss, candidate)
+        return self._gate(state, order, status, loss, candidate)
+
+    def _due_by(self, steps: range) -> bool:
+        """Return whether a release is due after a window of `steps`."""
+        every = self.settings.release_every
+        return (steps.stop - 1) // every != (steps.start - 1) // every
+
     def _learn(
-        self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder
+        self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder, steps: range
     ) -> tuple[ServerState, float]:
-        """Take in one round's sums and do the cross-distillation update; also return the student's loss."""
+        """Take in one opening's sums and do as many cross-distillation updates as there are `steps`.
+
+        Also return the student's loss; the student is not yet exported.
+        """
         # Ranks are kept by release: clicks follow the order that was shown, so only like can be compared.
         number, settings = order.signal_release, self.settings
         memory, targets = self.signal.learn(
@@ -323,24 +369,15 @@ class Server:
         )
         seen = add_ranks(state.ranks.get(number, no_ranks()), ranks, self.layout.gamma)
         models = state.models
-        # As many steps as if each of the rounds had been opened by itself.
-        opened = max(1, self.mechanism.gathered(order.round))
-        for round_ in range(order.round - opened + 1, order.round + 1):
+        for step in steps:
             models, loss = self.models.update(
                 models,
-                round_,
+                step,
                 targets.vectors,
                 targets.weights,
                 settings.update_steps,
             )
-        learnt = replace(
-            state,
-            memory=memory,
-            ranks={**state.ranks, number: seen},
-            models=models,
-            current=self.models.export(models),
-        )
-        return learnt, loss
+        return replace(state, memory=memory, ranks={**state.ranks, number: seen}, models=models), loss
 
     def _gate(
         self, state: ServerState, order: RoundOrder, status: str, loss: float, candidate: Release

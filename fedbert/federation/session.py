@@ -18,7 +18,8 @@ from fedbert import comparison
 from fedbert.ei_bert.artefact.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
-from fedbert.federation.aggregator import Aggregator
+from fedbert.federation.buffer_round import check_buffered, most_buffers
+from fedbert.federation.buffered_aggregator import BufferedAggregator
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.environment import Environment, share
 from fedbert.federation.exchange import Event, Exchange, LostShards, Question, ignore
@@ -62,7 +63,7 @@ class Session:
     replayed: Arrays | None = None
     """What `replay` counted over all shards; None before the comparison."""
     _exchange: Exchange | None = None
-    _aggregator: Aggregator | None = None
+    _aggregator: BufferedAggregator | None = None
     has: dict[int, int] = field(default_factory=dict)
     """The newest release that each member was given, by its index."""
 
@@ -73,6 +74,7 @@ class Session:
         artefact = starting_artefact(scenario.model)
         environment = Environment.create(scenario, artefact)
         check_clock(environment)
+        check_buffered(environment)
         share(environment)
         parts = (
             server_settings(scenario),
@@ -82,7 +84,10 @@ class Session:
             environment.signal,
             environment.layout,
         )
-        server = TimingServer(*parts) if scenario.timing_only else Server(*parts, training_draws_of(scenario))
+        if scenario.timing_only:
+            server: Server = TimingServer(*parts)
+        else:
+            server = Server(*parts, training_draws_of(scenario, most_buffers(environment)))
         return cls(scenario, environment, server, {"load": time.perf_counter() - started})
 
     @property
@@ -123,7 +128,7 @@ class Session:
         return len(self._exchange.members) if self._exchange else 0
 
     @property
-    def aggregator(self) -> Aggregator:
+    def aggregator(self) -> BufferedAggregator:
         """The aggregator of the run; raises RuntimeError before `start`."""
         if self._aggregator is None:
             raise RuntimeError("start the session first")
@@ -144,7 +149,7 @@ class Session:
             self.note,
             order_signer(self.signing_key, grid.run.run_id) if self.signing_key else None,
         )
-        self._aggregator = Aggregator(
+        self._aggregator = BufferedAggregator(
             self.environment.mechanism,
             self.environment.layout,
             members,
@@ -216,8 +221,11 @@ def release_arrays(state: RunState, first: int) -> Arrays:
     }
 
 
-def training_draws_of(scenario: Scenario) -> Any:
-    """Return the only random numbers that the server's models draw, without the seed behind them."""
+def training_draws_of(scenario: Scenario, steps: int = 0) -> Any:
+    """Return the only random numbers that the server's models draw, without the seed behind them.
+
+    They are enough for the scenario's rounds, and for `steps` if that is more.
+    """
     from fedbert.ei_bert.teaching.server_models import training_draws
 
-    return training_draws(scenario.seed, scenario.rounds)
+    return training_draws(scenario.seed, max(scenario.rounds, steps))

@@ -18,6 +18,7 @@ from fedbert.device_range import DeviceRange
 from fedbert.federation import phone_files
 from fedbert.federation import shard_report as r
 from fedbert.federation.block_round import BlockRound
+from fedbert.federation.buffer_round import tasks_of
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
@@ -111,6 +112,14 @@ class Shard:
             )
         return times, who
 
+    def tasks(self, waiting: NDArray[np.bool_], installed: NDArray[np.int16], order_: RoundOrder) -> Arrays:
+        """Return the `Tasks` of the phones that a round with buffers may ask, as arrays; see `arrivals`."""
+        parts = [
+            vars(tasks_of(phones, course_of(phones, waiting[rows], installed[rows], order_), order_.round))
+            for rows, phones in self.blocks()
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     def run_round(
         self, state: PhoneState, order_: RoundOrder, releases: Mapping[int, EncodedRelease]
     ) -> tuple[r.ShardReport, MaskCheck | None]:
@@ -120,8 +129,8 @@ class Shard:
         before the clock: its evaluation sessions are scored, and nothing is learnt, sent or fetched.
         """
         truth = r.empty_truth(self.environment.places)
-        signal = np.zeros(self.environment.layout.size, np.int64)
-        reported = completed = 0
+        signal = np.zeros(order_.sums * self.environment.layout.size, np.int64)
+        reported, completed = np.zeros(order_.sums, np.int64), 0
         check_due = order_.round == MASK_CHECK_ROUND and not self.scenario.timing_only
         wanted = self.scenario.verify_masks if check_due else 0
         sampled: list[NDArray[np.int64]] = []
@@ -154,7 +163,7 @@ class Shard:
             phone_files.let_go(state)
         server: Arrays = {
             "signal": signal.astype(np.uint32),
-            "reported": np.array([reported], np.int64),
+            "reported": reported,
             "completed": np.array([completed], np.int64),
             "installed": state.installed_counts(order_.newest_release),
         }

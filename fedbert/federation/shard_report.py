@@ -282,18 +282,19 @@ class ShardReport:
             apart,
         )
 
-    def check(self, devices: int, size: int, releases: int, places: Places) -> None:
+    def check(self, devices: int, size: int, releases: int, places: Places, sums: int = 1) -> None:
         """Raise FedbertError unless this can be the report of a shard of `devices` devices.
 
-        `size` is the coordinates of a device's vector, `releases` how many there are, `places` the world's.
+        `size` is the coordinates of a device's vector, `releases` how many there are, `places` the world's;
+        `sums` is how many the round's reports go to.
         """
         server, truth = self.server, self.truth
-        if server["signal"].shape != (size,):
-            raise _refused("server.signal", f"have {size} coordinates, not {len(server['signal'])}")
-        for name in ("reported", "completed"):
-            if server[name].shape != (1,):
-                raise _refused(f"server.{name}", "be one number")
-        reported, completed = int(server["reported"][0]), int(server["completed"][0])
+        if server["signal"].shape != (sums * size,):
+            raise _refused("server.signal", f"have {sums * size} coordinates, not {len(server['signal'])}")
+        for name, wanted in (("reported", sums), ("completed", 1)):
+            if server[name].shape != (wanted,):
+                raise _refused(f"server.{name}", f"be {'one number' if wanted == 1 else f'{wanted} numbers'}")
+        reported, completed = int(server["reported"].sum()), int(server["completed"][0])
         if not reported <= completed <= devices:
             raise _refused(
                 "server.reported", f"be <= completed (= {completed}) and that <= devices (= {devices})"

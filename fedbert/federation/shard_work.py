@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedbert.federation.buffer_round import buffers_told
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import Arrays, Closing, RoundOrder
@@ -40,6 +41,7 @@ def round_worked(
         header["signal_release"],
         header["newest_release"],
         None if closing is None else Closing(*closing),
+        buffers_told(header, arrays),
     )
     report, check = shard.run_round(state, order, releases)
     answer = report.arrays()
@@ -52,8 +54,13 @@ def round_worked(
 
 
 def first_arrivals(shard: Shard, state: PhoneState, header: Mapping[str, Any]) -> Arrays:
-    """Return when the first of the shard's devices would report in the round of `header`; nothing changes."""
+    """Return when the first of the shard's devices would report in the round of `header`; nothing changes.
+
+    Where reports fill buffers, how long each would be at work.
+    """
     order = RoundOrder(header["round"], header["newest_release"], header["newest_release"])
+    if header["most"] is None:
+        return shard.tasks(state.waiting, state.installed, order)
     found = shard.arrivals(state.waiting, state.installed, order, header["most"])
     return dict(zip(("arrival_us", "device"), found, strict=True))
 

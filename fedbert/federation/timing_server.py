@@ -1,5 +1,6 @@
 """The server of a run that simulates all but the model: releases come on schedule, and nothing is learnt."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -52,7 +53,25 @@ class TimingServer(Server):
         state = replace(state, installed=installed)
         if order.round == 0:
             return state, self._update(state, order, "evaluation before the first round", None, "", None)
-        if not self._due(order.round):
+        return self._on_schedule(state, order, self._due(order.round))
+
+    def finish_buffers(
+        self,
+        state: ServerState,
+        order: RoundOrder,
+        installed: NDArray[np.int64],
+        opened: Sequence[tuple[NoisySum, NoisySum] | None],
+        held: Sequence[str],
+        steps: range,
+    ) -> tuple[ServerState, RoundUpdate]:
+        """Return the state after a window that filled buffers: with a further release where one is due."""
+        state = replace(state, installed=installed)
+        return self._on_schedule(state, order, bool(steps) and self._due_by(steps))
+
+    def _on_schedule(
+        self, state: ServerState, order: RoundOrder, due: bool
+    ) -> tuple[ServerState, RoundUpdate]:
+        if not due:
             return state, self._update(state, order, NOT_TRAINED, None, "not due", None)
         release = replace(self._first, number=state.newest.number + 1)
         state = replace(state, releases=(*state.releases, release))

@@ -99,19 +99,24 @@ def report_layout(
 
 
 def _parts(
-    signal: Signal, layout: ReportLayout, clicks: Clicks
+    signal: Signal, layout: ReportLayout, clicks: Clicks, weights: NDArray[np.float64] | None
 ) -> tuple[Reports, RankReports, NDArray[np.float64]]:
-    """Return the two parts of the reports and the factor `[device]` that clips both together."""
+    """Return the two parts of the reports and the factor `[device]` that clips both together, and weighs."""
     # One factor for both: two bounds of their own would add up to more than clip_norm.
     own, ranks = signal.reports(layout.signal, clicks), rank_reports(clicks, layout.gamma)
     squared_norm = own.squared_norm + ranks.squared_norm
-    return own, ranks, clip_factors(squared_norm, UNIT, layout.clip_norm, layout.scale)
+    factors = clip_factors(squared_norm, UNIT, layout.clip_norm, layout.scale)
+    # After the clipping: weighed before, a report that is longer than the norm would keep its full length.
+    return own, ranks, factors if weights is None else factors * weights
 
 
-def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[np.int64]:
+def report_sum(
+    signal: Signal, layout: ReportLayout, clicks: Clicks, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
     """Return the exact sum `[size]` of the clipped integer vectors of all devices of `clicks`.
 
-    Equal to the sum of `dense_reports`, without those dense vectors.
+    Equal to the sum of `dense_reports`, without those dense vectors. `weights` `[device]` (0 to 1) is what
+    each multiplies its clipped vector by before it rounds; None is 1.
     """
     total = np.zeros(layout.size, np.int64)
     devices, count = clicks.item.shape
@@ -122,11 +127,13 @@ def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[
     if bounded:
         block = min(block, DENSE_DEVICES)
     for start in range(0, devices, block):
+        some = slice(start, start + block)
+        weighed = None if weights is None else weights[some]
         if bounded:
             # A bound on a coordinate acts on whole vectors: their sum alone does not show what it takes off.
-            total += dense_reports(signal, layout, clicks.take(slice(start, start + block))).sum(axis=0)
+            total += dense_reports(signal, layout, clicks.take(some), weighed).sum(axis=0)
             continue
-        own, ranks, factors = _parts(signal, layout, clicks.take(slice(start, start + block)))
+        own, ranks, factors = _parts(signal, layout, clicks.take(some), weighed)
         of_signal, of_ranks = layout.split(total)
         of_signal += own.sum(factors)
         of_ranks += ranks.sum(factors)
@@ -136,14 +143,16 @@ def report_sum(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[
     return total
 
 
-def dense_reports(signal: Signal, layout: ReportLayout, clicks: Clicks) -> NDArray[np.int64]:
-    """Return the clipped integer vectors `[device, size]` that a few devices send.
+def dense_reports(
+    signal: Signal, layout: ReportLayout, clicks: Clicks, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
+    """Return the clipped integer vectors `[device, size]` that a few devices send; `weights` as above.
 
     Where a coordinate is bounded, an honest device takes off what is beyond: its vector would be refused.
     """
     if clicks.item.shape[1] == 0:
         return np.zeros((len(clicks.item), layout.size), np.int64)
-    own, ranks, factors = _parts(signal, layout, clicks)
+    own, ranks, factors = _parts(signal, layout, clicks, weights)
     dense = np.concatenate([own.dense(factors), ranks.dense(factors)], axis=1)
     if layout.coordinate_bound is None:
         return dense

@@ -74,7 +74,7 @@ def _scenario(folder: Path) -> Scenario:
             "frontier",
             str(folder),
             "be of rounds that take every report, and these close by the clock",
-            "run the grid without round_deadline_s and target_reports",
+            "run the grid without round_deadline_s, buffer_reports and target_reports",
         )
     return scenario
 

@@ -113,7 +113,7 @@ def base_of(result: RunResult) -> BaseRun:
     if any("round_s" in row for row in rounds):
         raise FedbertError(
             f"run {result['name']!r} must take every report of its rounds to forecast from, and closed them "
-            "by the clock; run it without --round-deadline-s and --target-reports"
+            "by the clock; run it without --round-deadline-s, --buffer-reports and --target-reports"
         )
     completed = np.array([row["completed"] for row in rounds], np.float64)
     if completed.sum() < 1:

@@ -92,8 +92,8 @@ def rounds_table(result: RunResult) -> "pd.DataFrame":
     import pandas as pd
 
     rows: list[dict[str, Any]] = [dict(row) for row in result["rounds"]]
-    for key in ("outcomes", "installed"):
-        counts: list[dict[str, int]] = [row.pop(key) for row in rows]
+    for key in ("outcomes", "installed", "staleness"):
+        counts: list[dict[str, int]] = [row.pop(key, {}) for row in rows]
         names = list(dict.fromkeys(name for each in counts for name in each))
         for row, each in zip(rows, counts, strict=True):
             row |= {f"{key}: {name}": each.get(name, 0) for name in names}

@@ -17,7 +17,7 @@ from fedbert.reporting.parts.page import (
     panels_html,
     render_page,
 )
-from fedbert.reporting.run import clock, fleet, privacy, provenance, quality, sentences, server
+from fedbert.reporting.run import asynchronous, clock, fleet, privacy, provenance, quality, sentences, server
 from fedbert.reporting.run.cards import not_private_card, quality_card
 from fedbert.results import RUN_FILE, RoundRow, Underway, is_bounded
 from fedbert.resume import ROUNDS, saved_settings
@@ -80,6 +80,7 @@ def render_partial(folder: Path) -> str:
         _epsilon(found),
         server.releases(found),
         fleet.participation(found),
+        asynchronous.asynchronous(found),
         clock.clock(found),
         fleet.traffic(found, None),
         provenance.scenario(found, SETTINGS),

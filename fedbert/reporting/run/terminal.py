@@ -10,7 +10,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import audit, clock, epsilons, poisoned, sentences
+from fedbert.reporting.run import asynchronous, audit, clock, epsilons, poisoned, sentences
 from fedbert.results import ROUND_ENDS, ROUND_PARTS, RunResult, is_private
 
 
@@ -180,6 +180,7 @@ def _clock(result: RunResult) -> Any:
     table = new_table("tier", "asked", *ROUND_ENDS, *ROUND_PARTS)
     for name, tier in result["tiers"].items():
         table.add_row(name, *clock.tier_cells(tier))
+    said = " ".join(each for each in (asynchronous.sentence(result), said) if each)
     return block("Inside a round: how it ended, and mean times of done reports", "modelled", said, table)
 
 

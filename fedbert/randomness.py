@@ -60,6 +60,7 @@ class Purpose(IntEnum):
     UPLOAD = 31  # by round
     AUDIT = 32  # once: coins of canaries and planted phones
     DEVICE_NOISE = 33  # by round: the noise that a phone adds to its own report
+    SELECTION = 34  # by round: coins of who is asked
     POISONING = 40  # once: who is poisoned; by round: what is sent at random (`signals.poisoning`)
 
 

@@ -47,6 +47,8 @@ class RoundOrder:
     newest_release: int
     closing: Closing | None = None
     """Of a round that closes by the clock; None: it takes all reports of its window."""
+    asking: tuple[float, ...] = ()
+    """What a selection that learns announces to phones."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from fedbert.ei_bert.artefact.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
 from fedbert.federation.aggregator import Aggregator
+from fedbert.federation.asking import first_announced
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.environment import Environment, share
 from fedbert.federation.exchange import Event, Exchange, LostShards, Question, ignore
@@ -200,7 +201,8 @@ class Session:
 
     def _first(self) -> RunState:
         totals = r.empty_truth(self.environment.places)
-        return RunState(round=-1, server=self.server.start(), totals=totals)
+        asking = first_announced(self.environment.selection)
+        return RunState(round=-1, server=self.server.start(), totals=totals, asking=asking)
 
 
 def same_for_all(header: dict[str, Any], arrays: Arrays) -> Question:

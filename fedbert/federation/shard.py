@@ -8,7 +8,7 @@ array of a single phone leaves it, but for when its first reports would come (`a
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.federation import phone_files
 from fedbert.federation import shard_report as r
+from fedbert.federation.asking import Asking, first_sums, memory_columns
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
@@ -77,7 +78,8 @@ class Shard:
         """
         environment = self.environment
         items = len(environment.world.public.catalogue.texts)
-        shape = self.devices.count, self.scenario.history_length, items, environment.release_0.dim
+        columns = memory_columns(environment.selection)
+        shape = (self.devices.count, self.scenario.history_length, items, environment.release_0.dim, columns)
         state = PhoneState.empty(*shape) if files is None else phone_files.new_state(files, *shape)
         for rows, phones in self.blocks():
             remembered = phones.remembered_before()
@@ -95,15 +97,23 @@ class Shard:
         return state
 
     def arrivals(
-        self, waiting: NDArray[np.bool_], installed: NDArray[np.int16], order_: RoundOrder, most: int
+        self,
+        waiting: NDArray[np.bool_],
+        installed: NDArray[np.int16],
+        order_: RoundOrder,
+        most: int,
+        memory: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (microseconds, number of the device) of the first `most` reports that would come in a round.
 
-        `waiting` and `installed` [device] are the memory of the shard's phones.
+        `waiting` and `installed` [device] are the memory of the shard's phones, and `memory` what they keep
+        for the selection.
         """
         times, who = np.zeros(0, np.int64), np.zeros(0, np.int64)
         until_us = deadline_us(self.environment)
         for rows, phones in self.blocks():
+            if memory is not None:
+                phones = replace(phones, asking=Asking(order_, installed[rows], memory[rows]))
             course = course_of(phones, waiting[rows], installed[rows], order_)
             here = phones.devices.first + np.arange(phones.devices.count)
             times, who = first_arrivals(
@@ -127,10 +137,13 @@ class Shard:
         sampled: list[NDArray[np.int64]] = []
         lying = self.environment.poisoning is not None and order_.round > 0
         apart = SumsApart.empty(len(signal)) if lying else None
+        seen = first_sums(self.environment.selection)
         for rows, phones in self.blocks():
             part = BlockRound(phones, rows, state, order_, releases, truth)
             part.sessions(Kind.EVALUATION)
             if order_.round == 0:
+                if seen is not None:
+                    seen += part.learnt(None)
                 part.finish()
                 phone_files.let_go(state)
                 continue
@@ -140,6 +153,8 @@ class Shard:
             if course is not None:
                 part.fetch(course)
             part_signal, part_completed, part_reported = part.contribute(course)
+            if seen is not None:
+                seen += part.learnt(course)
             if apart is not None and part.apart is not None:
                 apart.add(part.apart)
             signal += part_signal
@@ -159,7 +174,7 @@ class Shard:
             "installed": state.installed_counts(order_.newest_release),
         }
         check = check_masks(np.concatenate(sampled)) if sampled else None
-        return r.ShardReport(server, truth, apart), check
+        return r.ShardReport(server, truth, apart, seen), check
 
 
 def check_masks(dense: NDArray[np.int64]) -> MaskCheck:

@@ -40,12 +40,15 @@ def round_worked(
         header["signal_release"],
         header["newest_release"],
         None if closing is None else Closing(*closing),
+        tuple(header["asking"]),
     )
     report, check = shard.run_round(state, order, releases)
     answer = report.arrays()
     if order.round:
         keys = _keys(header["neighbours"], arrays["mask_keys"])
         answer["server.signal"] = masked_vector(report.server["signal"], int(header["index"]), keys)
+    if report.selection is not None:
+        answer["selection"] = report.selection
     if check is not None:
         answer["check"] = _check_array(check)
     return answer
@@ -53,8 +56,9 @@ def round_worked(
 
 def first_arrivals(shard: Shard, state: PhoneState, header: Mapping[str, Any]) -> Arrays:
     """Return when the first of the shard's devices would report in the round of `header`; nothing changes."""
-    order = RoundOrder(header["round"], header["newest_release"], header["newest_release"])
-    found = shard.arrivals(state.waiting, state.installed, order, header["most"])
+    newest = header["newest_release"]
+    order = RoundOrder(header["round"], newest, newest, asking=tuple(header["asking"]))
+    found = shard.arrivals(state.waiting, state.installed, order, header["most"], state.selection)
     return dict(zip(("arrival_us", "device"), found, strict=True))
 
 

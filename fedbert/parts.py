@@ -5,6 +5,8 @@ A part is named on the command line by its name here, or as ``my.py:Name``, some
 loaded.
 """
 
+from fedbert.errors import FedbertError
+
 WORLDS = {
     "interactions": "fedbert.recommendation.tables:load_interactions",
     "movietweetings": "fedbert.recommendation.sequences:load_films",
@@ -28,6 +30,17 @@ MECHANISMS = {
 }
 """Classes with the shape of `privacy.mechanism.MechanismKind`."""
 
+SELECTIONS = {
+    "by-staleness": "fedbert.selection.by_staleness:ByStaleness",
+    "by-tier": "fedbert.selection.by_tier:ByTier",
+    "oort": "fedbert.selection.oort:Oort",
+    "uniform": "fedbert.selection.uniform:Uniform",
+}
+"""Classes with the shape of `selection.selection.SelectionKind`."""
+
+LEARNT_SELECTIONS = ("oort",)
+"""Those that private data decide: no run with an epsilon has them."""
+
 LOCAL_MECHANISMS = ("allocated", "daily", "poisson")
 """Those whose noise devices can add themselves: that of a round or of a day is independent of any other."""
 
@@ -37,3 +50,11 @@ that measured best (docs/privacy.md)."""
 
 DEFAULT_EPSILON = 2.0
 """The privacy budget of a run that names none."""
+
+
+def no_account(name: str) -> FedbertError:
+    """Return the refusal of a selection that private data decide."""
+    return FedbertError(
+        f"selection(={name!r}) has no account in a private run: whom it asks tells what phones did; choose "
+        "uniform, by-tier or by-staleness, or run without privacy by --epsilon none"
+    )

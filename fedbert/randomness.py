@@ -61,6 +61,7 @@ class Purpose(IntEnum):
     AUDIT = 32  # once: coins of canaries and planted phones
     DEVICE_NOISE = 33  # by round: the noise that a phone adds to its own report
     QUEUE = 34  # by round: in which order a server asks phones (`federation.buffer_round`)
+    SELECTION = 35  # by round: coins of who is asked
     POISONING = 40  # once: who is poisoned; by round: what is sent at random (`signals.poisoning`)
 
 

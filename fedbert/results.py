@@ -56,6 +56,9 @@ ROUND_ENDS = ("done", "late", "interrupted", "lost")
 ROUND_PARTS = ("download", "work", "upload")
 """What a device's time in a round goes to."""
 
+TAKING_PART = ("cohort", "eligible", "completed", "reported")
+"""The steps to a report: drawn, asked, done with it, and with clicks in it."""
+
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 
 ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
@@ -146,6 +149,7 @@ class TierRow(TypedDict):
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float
+    taking_part: NotRequired[dict[str, int]]
     round_ends: NotRequired[dict[str, int]]
     round_s_by: NotRequired[dict[str, float]]
 
@@ -356,6 +360,14 @@ class AuditRow(TypedDict):
     noise: list[NoiseTestRow]
     exposure: ExposureRow | None
     wall_s: float
+
+
+class SelectionRow(TypedDict):
+    """Who was asked in a run (`fedbert.selection`), and what that costs in privacy."""
+
+    name: str
+    reveals: str
+    statement: str
 
 
 class PoisonedRow(TypedDict):
@@ -621,6 +633,7 @@ class RunResult(Underway):
     secure_sum: SecureSumRow
     audit: NotRequired[AuditRow]
     poisoned: NotRequired[PoisonedRow]
+    selection: NotRequired[SelectionRow]
     traffic: TrafficRow
     verified_devices: NotRequired[list[VerifiedRow]]
     totals: TotalsRow

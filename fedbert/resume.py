@@ -53,7 +53,8 @@ class OtherRun(FedbertError):
 def input_digests(scenario: Scenario) -> dict[str, str]:
     """Return the SHA-256 of each file or folder of the user's that the scenario names, by its key."""
     scenario, found = anchored(scenario), dict[str, str]()
-    for key in ("items", "interactions", "availability_trace", "fleet", "signal", "mechanism", "world"):
+    files = ("items", "interactions", "availability_trace", "fleet")
+    for key in (*files, "signal", "mechanism", "selection", "world"):
         value = getattr(scenario, key)
         path = Path(str(value).rpartition(":")[0] if ".py:" in str(value) else str(value))
         if path.is_absolute() and path.is_file():

@@ -21,14 +21,18 @@ from fedbert.machine import Precision
 from fedbert.parts import (
     DEFAULT_EPSILON,
     DEFAULT_MECHANISM,
+    LEARNT_SELECTIONS,
     LOCAL_MECHANISMS,
     MECHANISMS,
+    SELECTIONS,
     SIGNALS,
     WORLDS,
+    no_account,
 )
 from fedbert.paths import models_folder
 from fedbert.plugins import unknown
 from fedbert.settings import Settings
+from fedbert.tier_rates import parse_tier_rates
 from fedbert.units import HOURS_PER_DAY, S_PER_HOUR
 
 MAX_DEVICES = 100_000_000
@@ -147,6 +151,17 @@ class Scenario(Settings):
         description="chance that a device joins a round, of the whole fleet; where it joins once a day, "
         "never more than one round of the day",
     )
+    selection: str = Field(
+        default="uniform",
+        min_length=1,
+        description="who of these is asked: uniform, by-tier, by-staleness, oort (not in a private run), or "
+        "my.py:Name of your own",
+    )
+    tier_rates: str | None = Field(
+        default=None,
+        description="rates of the selection by-tier, as entry=1,mid=0.5,flagship=0.25; default: as many of "
+        "each tier",
+    )
     over_selection: float = Field(default=1.0, ge=1, le=10, description="factor on the sampling probability")
     round_deadline_s: float | None = Field(
         default=None,
@@ -256,6 +271,13 @@ class Scenario(Settings):
             parse_budget(value)
         return value
 
+    @field_validator("tier_rates")
+    @classmethod
+    def _rates(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_tier_rates(value)
+        return value
+
     @model_validator(mode="after")
     def _cohort_of_noise(self) -> Self:
         if self.noise_cohort is not None and self.noise_cohort < self.devices:
@@ -305,10 +327,27 @@ class Scenario(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for key, known in (("world", WORLDS), ("signal", SIGNALS), ("mechanism", MECHANISMS)):
+        registries = (
+            ("world", WORLDS),
+            ("signal", SIGNALS),
+            ("mechanism", MECHANISMS),
+            ("selection", SELECTIONS),
+        )
+        for key, known in registries:
             value = getattr(self, key)
             if value not in known and ":" not in value:
                 raise ValueError(str(unknown(value, known, key, key)))
+        return self
+
+    @model_validator(mode="after")
+    def _selected(self) -> Self:
+        if self.selection in LEARNT_SELECTIONS and self.epsilon is not None:
+            raise ValueError(str(no_account(self.selection)))
+        if self.tier_rates is not None and self.selection in SELECTIONS and self.selection != "by-tier":
+            raise ValueError(
+                f"tier_rates(={self.tier_rates!r}) must come with the selection by-tier, not "
+                f"{self.selection!r}; add --selection by-tier"
+            )
         return self
 
     @model_validator(mode="after")
@@ -530,6 +569,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "privacy": (
         *("epsilon", "delta", "mechanism", "mode", "budget", "sampling_probability", "over_selection"),
+        *("selection", "tier_rates"),
         *("clip_norm", "min_reports", "noise_cohort", "noise_seed", "audit"),
         *("poisoned", "attack", "attack_factor", "coordinate_bound"),
     ),
@@ -573,7 +613,7 @@ def anchored(scenario: Scenario) -> Scenario:
     for key in ("items", "interactions", "profiles", "availability_trace"):
         if getattr(scenario, key) is not None:
             changed[key] = getattr(scenario, key).absolute()
-    for key in ("fleet", "model", "teacher", "world", "signal", "mechanism"):
+    for key in ("fleet", "model", "teacher", "world", "signal", "mechanism", "selection"):
         value = getattr(scenario, key)
         if value is None:
             continue

@@ -14,8 +14,8 @@ LAYERS = [
     {"resume", "tracking"},
     {"federation"},
     {"signals"},
-    {"recommendation", "privacy", "devices", "ei_bert"},
-    {"scenario", "results", "comparison", "findings", "dictionary"},
+    {"recommendation", "privacy", "devices", "ei_bert", "selection"},
+    {"scenario", "results", "tier_rates", "comparison", "findings", "dictionary"},
     {"files", "journal", "table_files", "commits", "run_folder", "output_folder", "provenance"}
     | {"plugins", "parts"}
     | {"kernels", "randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}

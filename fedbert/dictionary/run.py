@@ -108,6 +108,7 @@ tiers.*.install_ms | float? | ms | modelled | encoding of catalogue and history,
 tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
+tiers.*.taking_part.* | int? | devices | modelled | device-rounds: cohort, eligible, completed, reported
 tiers.*.round_ends.* | int? | devices | modelled | asked devices by how rounds ended; only with a clock
 tiers.*.round_s_by.* | float? | s | modelled | mean download, work and upload of reports that were taken
 """
@@ -237,6 +238,12 @@ audit.exposure.candidate_texts | int? | texts | setting | texts among which they
 audit.exposure.items | float? | share | measured | clicked items that were named
 audit.exposure.texts | float? | share | measured | clicked texts that were named
 audit.wall_s | float? | s | measured | time of the audit
+"""
+
+_SELECTION = """
+selection.name | text? | | setting | who of those that the mechanism lets join is asked
+selection.reveals | text? | | setting | what that depends on: nothing, public attributes or private data
+selection.statement | text? | | proved | what it costs in privacy, in a sentence
 """
 
 _POISONED = """
@@ -380,6 +387,7 @@ secure_sum.devices_per_shard | int | devices | setting | devices whose masks wer
 secure_sum.dropped | text | | record | share of them that dropped out on purpose
 secure_sum.equal | bool? | | measured | whether masked and plain sums were equal; null: no two phones reported
 {_AUDIT.strip()}
+{_SELECTION.strip()}
 {_POISONED.strip()}
 traffic.bytes_per_report | int | bytes | measured | size of one report
 traffic.bytes_per_release | int | bytes | measured | size of one release

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fedbert.devices.cost_model import Outcome
 from fedbert.devices.network import Transfers
 from fedbert.federation import shard_report as r
+from fedbert.federation.asking import asking_now, remembered
 from fedbert.federation.buffer_round import begun_course, buffer_sums, by_buffers, places_of
 from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.noised_sum import noised_sum
@@ -22,7 +23,8 @@ from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
 from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
-from fedbert.results import CANDIDATES
+from fedbert.results import CANDIDATES, TAKING_PART
+from fedbert.selection.selection import Done
 from fedbert.signals.report import dense_reports
 from fedbert.signals.signal import Clicks
 
@@ -49,6 +51,8 @@ class BlockRound:
         truth: Arrays,
     ) -> None:
         """Take `phones`, whose memory stands in `rows` of `state`."""
+        if phones.environment.selection.reveals != "nothing":
+            phones = replace(phones, asking=asking_now(state, rows, round_order))
         self.phones, self.rows, self.state = phones, rows, state
         self.order, self.releases, self.truth = round_order, releases, truth
         self.environment, self.scenario = phones.environment, phones.scenario
@@ -59,6 +63,7 @@ class BlockRound:
         self.participating = np.zeros(count, np.bool_)
         self.apart: SumsApart | None = None
         self.place, self.staleness = np.full(count, -1, np.int64), np.zeros(count, np.int64)
+        self.part: TakingPart | None = None
         self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
         truth["devices"] += np.bincount(self.fleet.tier, minlength=r.TIER_COUNT)
 
@@ -231,13 +236,12 @@ class BlockRound:
         installed = self.state.installed[self.rows]
         clicked = (self.state.item[self.rows, self._newest] >= 0).any(axis=1)
         self.reporting = completed & (installed == self.order.signal_release) & clicked
-        for key, mask in (
-            ("cohort", joined),
-            ("eligible", eligible),
-            ("completed", completed),
-            ("reported", self.reporting),
-        ):
-            self.counts[key] += int(mask.sum())
+        self.part = part
+        tier = self.fleet.tier.astype(np.intp)
+        for column, mask in enumerate((joined, eligible, completed, self.reporting)):
+            by_tier = np.bincount(tier[mask], minlength=r.TIER_COUNT)
+            self.counts[TAKING_PART[column]] += int(by_tier.sum())
+            self.truth["taking_part"][:, column] += by_tier
         chosen = np.flatnonzero(self.reporting)
         # A device without clicks that adds noise to its report sends it too: that it has none must not show.
         sending = completed if mechanism.noise_on_device else self.reporting
@@ -264,6 +268,19 @@ class BlockRound:
             return np.zeros(count * size, np.int64), counts
         stale = self.staleness[chosen]
         return buffer_sums(self.environment, self._clicks(chosen), place, stale, count), counts
+
+    def learnt(self, course: Course | None) -> NDArray[np.int64]:
+        """Let phones remember what the selection learns, and return what they add to its sums."""
+        part, spent_ms = self.part, np.zeros(self.phones.devices.count)
+        if course is not None:
+            spent_ms = course.download_ms + course.work_ms + course.upload_ms
+        elif part is not None:
+            spent_ms[part.sending] = self.phones.making_ms(part.sending) + part.sent.time_ms
+        ranks = self.state.rank[self.rows, self._newest]
+        done = Done(self.order.round, self.reporting, ranks, np.where(self.reporting, spent_ms, 0.0))
+        memory, sums = remembered(self.environment.selection, self.phones.known, done)
+        self.state.selection[self.rows] = memory
+        return sums
 
     def _apart(self, chosen: NDArray[np.intp], sending: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the sum `[size]` of what `chosen` send where some lie; others of `sending` send zeros."""

@@ -28,13 +28,7 @@ from fedbert.federation.buffers import (
 from fedbert.federation.environment import Environment
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, Buffers
-from fedbert.federation.round_clock import (
-    NEVER_US,
-    US_PER_MS,
-    Course,
-    TakingPart,
-    report_work_ms,
-)
+from fedbert.federation.round_clock import NEVER_US, US_PER_MS, Course, TakingPart
 from fedbert.randomness import Purpose
 from fedbert.signals.report import report_sum
 from fedbert.signals.signal import Clicks
@@ -85,7 +79,7 @@ def tasks_of(phones: Phones, course: Course, round_: int) -> Tasks:
     rows = np.flatnonzero(course.asked)
     work_ms = course.work_ms.copy()
     dropped = np.flatnonzero(course.dropped & course.asked)
-    work_ms[dropped] += report_work_ms(phones, dropped)
+    work_ms[dropped] += phones.making_ms(dropped)
     before_ms = course.download_ms + work_ms
     uniform = phones.devices.chosen(rows).uniforms(Purpose.QUEUE, round_, 1)[:, 0]
     send_us = np.rint(before_ms[rows] * US_PER_MS).astype(np.int64)

@@ -41,7 +41,11 @@ def opened_round(
         return replace(announced, closing=closing_of_round(run, announced)), None
 
     def question(member: Member) -> tuple[dict[str, Any], Arrays]:
-        return {"newest_release": announced.newest_release, "most": None}, {}
+        return {
+            "newest_release": announced.newest_release,
+            "most": None,
+            "asking": list(announced.asking),
+        }, {}
 
     parts = [part for _, part in run.exchange.ask(ARRIVALS, announced.round, question, checked_tasks)]
     return ordered(run.environment, announced, parts, state.filled)

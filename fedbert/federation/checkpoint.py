@@ -128,7 +128,7 @@ def read_phones(
             f"checkpoint: {count - covered} of devices {first} to {first + count - 1} are missing"
         )
     one = states[0][1]
-    shape = count, one.text.shape[1], *one.pooled_sums.shape
+    shape = count, one.text.shape[1], *one.pooled_sums.shape, one.selection.shape[1]
     into = PhoneState.empty(*shape) if files is None else phone_files.new_state(files, *shape)
     return cut(states, first, count, into)
 

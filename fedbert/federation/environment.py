@@ -8,8 +8,9 @@ import copy
 import math
 import secrets
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact, unpack
 from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
 from fedbert.errors import invalid
 from fedbert.federation.encoded import EncodedRelease
-from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
+from fedbert.parts import MECHANISMS, SELECTIONS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
 from fedbert.privacy.buffers import check_buffers
 from fedbert.privacy.displacement import REACH, check_displacement
@@ -33,11 +34,14 @@ from fedbert.privacy.mechanisms import NOISE_SPREADS, largest_cohort
 from fedbert.privacy.scaled import scaled
 from fedbert.recommendation.clusters import Places, places_of
 from fedbert.recommendation.world import PAGE, World, WorldSettings, load_world
-from fedbert.results import CANDIDATES
+from fedbert.results import CANDIDATES, TIERS
 from fedbert.scenario import Scenario
+from fedbert.selection.selection import Selection, SelectionSettings, check_account, learns
+from fedbert.selection.uniform import Uniform
 from fedbert.signals.poisoning import DEFAULT_FACTOR, Poisoning
 from fedbert.signals.report import ReportLayout, report_layout
 from fedbert.signals.signal import Signal
+from fedbert.tier_rates import parse_tier_rates
 
 
 def world_settings(scenario: Scenario) -> WorldSettings:
@@ -55,14 +59,15 @@ def world_settings(scenario: Scenario) -> WorldSettings:
 
 
 def find_own_parts(scenario: Scenario) -> None:
-    """Raise FedbertError unless a user's own world, signal and mechanism are in the files that are named.
+    """Raise FedbertError unless a user's own parts are in the files that are named.
 
-    For a command that starts many runs, as is whether the mechanism accounts for how rounds close: only a
-    user's own Python is opened. Names of fedbert's own parts the scenario has checked.
+    For a command that starts many runs, as is whether how rounds close and who is asked has an account:
+    only a user's own Python is opened. Names of fedbert's own parts the scenario has checked.
     """
     for kind in ("world", "signal", "mechanism"):
         if ":" in getattr(scenario, kind):
             load_named(getattr(scenario, kind), {}, kind, kind)
+    selection_kind(scenario)
     mechanism = load_named(scenario.mechanism, MECHANISMS, "mechanism", "mechanism")
     check_displacement(scenario.mechanism, mechanism, scenario.epsilon, scenario.target_reports)
     check_buffers(scenario.mechanism, mechanism, scenario.epsilon, scenario.buffer_reports)
@@ -122,6 +127,42 @@ def _load_mechanism(scenario: Scenario, noise_multiplier: float | None) -> Mecha
         again = replace(settings, noise_multiplier=own.noise_multiplier)
         remade: Mechanism = named.made(kind.make, trial.NEEDED, again)
         named.guard(lambda: trial.checked(own, remade, named))
+    return own
+
+
+def selection_kind(scenario: Scenario) -> Any:
+    """Return the class of the scenario's selection; raises FedbertError if it has no account in the run."""
+    kind = load_named(scenario.selection, SELECTIONS, "selection", "selection")
+    check_account(scenario.selection, kind, scenario.epsilon)
+    return kind
+
+
+def load_selection(
+    scenario: Scenario, profiles: tuple[DeviceProfile, ...], mechanism: Mechanism
+) -> Selection:
+    """Return the scenario's selection: one of fedbert's, or of the user's own file if it passes its trial."""
+    kind = selection_kind(scenario)
+    shares = np.bincount(
+        [each.tier_index for each in profiles], [each.share for each in profiles], len(TIERS)
+    )
+    rates = scenario.tier_rates
+    settings = SelectionSettings(
+        devices=scenario.devices,
+        round_rate=mechanism.round_rate,
+        tier_shares=tuple(shares.tolist()),
+        tier_rates=None if rates is None else parse_tier_rates(rates),
+    )
+    if scenario.selection in SELECTIONS:
+        known: Selection = kind.make(settings)
+        return known
+    from fedbert.selection import trial
+
+    named = Named("selection", scenario.selection, trial.PAGE)
+    own: Selection = named.made(getattr(kind, "make", None), trial.NEEDED, settings)
+    named.guard(lambda: trial.checked(own, named))
+    # The class decided that it may run: what it makes must not say otherwise.
+    if own.reveals != getattr(kind, "reveals", "private"):
+        raise named.refused("say reveals as an attribute of the class, the same in what it makes")
     return own
 
 
@@ -185,6 +226,7 @@ class Environment:
     mechanism: Mechanism
     trace: Trace | None = None
     profile_notes: tuple[str, ...] = ()
+    selection: Selection = field(default_factory=Uniform)
 
     @classmethod
     def create(
@@ -194,6 +236,7 @@ class Environment:
 
         `noise_multiplier` is what the mechanism was calibrated to elsewhere; None calibrates it here.
         """
+        selection_kind(scenario)  # before anything is loaded
         profiles, notes = read_fleet(scenario.profiles, scenario.fleet)
         cost = cost_model(scenario, profiles, release_0)
         world = load_scenario_world(scenario)
@@ -214,6 +257,7 @@ class Environment:
             mechanism,
             trace,
             notes,
+            load_selection(scenario, profiles, mechanism),
         )
 
     @cached_property
@@ -264,7 +308,8 @@ class Environment:
     @cached_property
     def largest_cohort(self) -> int:
         """Reports that the sum's range is made for; a round that exceeds it is held."""
-        rate = self.mechanism.round_rate
+        # A selection that learns may ask anyone, whatever the mechanism's coins say.
+        rate = 1.0 if learns(self.selection) else self.mechanism.round_rate
         # Devices that could not report in their own round come to a later one of the same sum.
         if not self.mechanism.gathered(1):
             rate = max(rate, GATHERED_RATE)

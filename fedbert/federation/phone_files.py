@@ -30,10 +30,10 @@ def in_files(devices: int) -> bool:
     return devices > LARGEST_IN_MEMORY
 
 
-def new_state(folder: Path, devices: int, history: int, items: int, dim: int) -> PhoneState:
+def new_state(folder: Path, devices: int, history: int, items: int, dim: int, columns: int = 0) -> PhoneState:
     """Return the memory of new phones, whose columns are files of a new `folder`; raises FedbertError."""
-    small = PhoneState.empty(1, history, items, dim)
-    columns = {}
+    small = PhoneState.empty(1, history, items, dim, columns)
+    arrays = {}
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -44,10 +44,10 @@ def new_state(folder: Path, devices: int, history: int, items: int, dim: int) ->
             )
             for start in range(0, devices, LARGEST_IN_MEMORY):
                 column[start : start + LARGEST_IN_MEMORY] = one
-            columns[name] = column
+            arrays[name] = column
     except OSError as error:
         raise not_written(folder, error) from None
-    state = PhoneState(**columns, pooled_sums=small.pooled_sums, pooled_clicks=small.pooled_clicks)
+    state = PhoneState(**arrays, pooled_sums=small.pooled_sums, pooled_clicks=small.pooled_clicks)
     let_go(state)
     return state
 

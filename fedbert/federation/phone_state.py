@@ -13,7 +13,7 @@ NO_RELEASE = -1
 
 _ROWS_PER_PART = 1_000_000
 
-COLUMNS = ("installed", "waiting", "text", "item", "rank", "release")
+COLUMNS = ("installed", "waiting", "text", "item", "rank", "release", "selection")
 """The arrays of a state with a row per device; the others are sums over its devices."""
 
 
@@ -31,12 +31,14 @@ class PhoneState:
     item: NDArray[np.int32]  # [device, history] clicked item
     rank: NDArray[np.int8]  # [device, history] rank of the clicked item from 0, -1 where nothing was scored
     release: NDArray[np.int16]  # [device, history] release that had ranked it
+    selection: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    """[device, column] what a phone keeps for a selection that learns; no column for any other."""
     pooled_sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))  # [item, dim]
     pooled_clicks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [item]
 
     @classmethod
-    def empty(cls, devices: int, history: int, items: int, dim: int) -> "PhoneState":
-        """Return the memory of new phones."""
+    def empty(cls, devices: int, history: int, items: int, dim: int, columns: int = 0) -> "PhoneState":
+        """Return the memory of new phones, with `columns` for the selection."""
         return cls(
             installed=np.full(devices, NO_RELEASE, np.int16),
             waiting=np.zeros(devices, np.bool_),
@@ -44,6 +46,7 @@ class PhoneState:
             item=np.full((devices, history), -1, np.int32),
             rank=np.full((devices, history), -1, np.int8),
             release=np.full((devices, history), NO_RELEASE, np.int16),
+            selection=np.zeros((devices, columns), np.int32),
             pooled_sums=np.zeros((items, dim), np.int64),
             pooled_clicks=np.zeros(items, np.int64),
         )

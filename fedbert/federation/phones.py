@@ -1,5 +1,6 @@
 """The phones of a range of devices: everything that follows from the seed and their ids, as columns."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,12 +18,15 @@ from fedbert.devices.network import (
     may_download,
     transfer_uniforms,
 )
+from fedbert.devices.report_time import report_ms
+from fedbert.federation.asking import Asking, selected
 from fedbert.federation.environment import Environment
 from fedbert.randomness import ONCE, Purpose
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.clusters import users_on
 from fedbert.recommendation.sessions import Block, Requests
 from fedbert.scenario import Scenario
+from fedbert.selection.selection import Known
 from fedbert.units import MS_PER_HOUR
 
 
@@ -32,6 +36,8 @@ class Phones:
 
     environment: Environment
     devices: DeviceRange
+    asking: Asking | None = None
+    """What a selection that knows more than coins needs of the round."""
 
     @property
     def scenario(self) -> Scenario:
@@ -91,10 +97,30 @@ class Phones:
     def _availability(self) -> dict[int, Availability]:
         return {}
 
+    @property
+    def known(self) -> Known:
+        """What a selection may know of them when the round begins."""
+        if self.asking is None:
+            raise ValueError("a selection needs the order of the round")
+        order, everyone = self.asking.order, np.arange(self.devices.count)
+        installed = self.asking.installed.astype(np.int64)
+        return Known(
+            round=order.round,
+            tier=self.fleet.tier,
+            behind=self.wanted_release(order.newest_release) - installed,
+            ready=installed == order.signal_release,
+            timing=lambda: self.making_ms(everyone),
+            announced=np.array(order.asking, np.float64),
+            memory=self.asking.memory,
+        )
+
     def joining(self, waiting: NDArray[np.bool_], round_: int) -> NDArray[np.bool_]:
-        """Return who joins `round_` [device]: by the mechanism's draw, or still `waiting` [device]."""
+        """Return who joins `round_` [device]: by mechanism and selection, or still `waiting` [device]."""
         mechanism = self.environment.mechanism
         joined = mechanism.joins(self.devices, round_)
+        selection = self.environment.selection
+        if selection.reveals != "nothing":
+            joined = selected(selection, self.devices, joined, self.known)
         # Until its sum is opened, a device that could not report may still do so: it is in the sum once.
         if round_ > 1 and not mechanism.gathered(round_ - 1):
             joined |= waiting
@@ -120,6 +146,14 @@ class Phones:
             uniform,
             self.scenario.round_hours * MS_PER_HOUR,
         )
+
+    def making_ms(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the time in which the devices at `rows` [n] make a report with the masks of a round."""
+        environment = self.environment
+        expected = max(2, math.ceil(environment.mechanism.round_rate * self.scenario.devices))
+        # One's own, and the neighbours' (`secure_sum.neighbour_graph`).
+        masks = 1 + 2 * (expected - 1).bit_length()
+        return report_ms(environment.profiles, self.fleet, rows, environment.layout.size, masks)
 
     def remembered_before(self) -> Requests:
         """Return text and clicked item `[device, history]` from before the clock, newest last, -1 none."""

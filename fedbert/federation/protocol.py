@@ -64,6 +64,8 @@ class RoundOrder:
     """Of a round that closes by the clock; None: it takes all reports of its window."""
     buffers: Buffers | None = None
     """Of a round whose reports fill buffers as they come; None: it is one sum."""
+    asking: tuple[float, ...] = ()
+    """What a selection that learns announces to phones."""
 
     @property
     def sums(self) -> int:

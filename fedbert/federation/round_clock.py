@@ -13,7 +13,6 @@ closed: at the deadline, or with the last report that it wants, whichever is fir
 history, so that no arrival says anything of clicks (`privacy/displacement.py`).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,6 @@ from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import Availability, interruption_causes, interruptions
 from fedbert.devices.fleet import Flags, Floats, Integers
 from fedbert.devices.network import UPLOAD_DEADLINE_MS, Transfers, may_upload, transfer_uniforms, upload
-from fedbert.devices.report_time import report_ms
 from fedbert.devices.round_end import EndState, drop_out_ends
 from fedbert.errors import invalid
 from fedbert.federation.environment import Environment
@@ -98,7 +96,7 @@ def course_of(phones: Phones, waiting: Flags, installed: NDArray[np.int16], orde
     able = asked & ~dropped
     able[fetching[~fetched.succeeded]] = False
     sending, sent = _uploads(phones, state, able, round_)
-    work_ms[sending] += report_work_ms(phones, sending)
+    work_ms[sending] += phones.making_ms(sending)
     upload_ms[sending] = sent.time_ms
     arrival_us = np.full(devices.count, NEVER_US)
     came = sending[sent.succeeded]
@@ -181,16 +179,6 @@ def _install_ms(phones: Phones, rows: Integers) -> Floats:
     return environment.cost.install(phones.fleet, rows, everyone, texts).time_ms
 
 
-def report_work_ms(phones: Phones, rows: Integers) -> Floats:
-    """Return the time (ms) `[row]` of making a report on some phones."""
-    environment = phones.environment
-    expected = max(2, math.ceil(environment.mechanism.round_rate * environment.scenario.devices))
-    masks = (
-        1 + 2 * (expected - 1).bit_length()
-    )  # one's own, and the neighbours' (`secure_sum.neighbour_graph`)
-    return report_ms(environment.profiles, phones.fleet, rows, environment.layout.size, masks)
-
-
 def first_arrivals(
     arrival_us: Integers, devices: Integers, most: int, until_us: int
 ) -> tuple[Integers, Integers]:
@@ -251,5 +239,5 @@ def _fastest_s(environment: Environment) -> float:
     phones = Phones(environment, DeviceRange(environment.scenario.seed, 0, _tried(environment)))
     yes = np.ones(phones.devices.count, np.bool_)
     rows, sent = _uploads(phones, Availability(yes, yes, yes, yes), yes, 1)
-    total_ms = (report_work_ms(phones, rows) + sent.time_ms)[sent.succeeded]
+    total_ms = (phones.making_ms(rows) + sent.time_ms)[sent.succeeded]
     return float(total_ms.min(initial=np.inf)) / MS_PER_S

@@ -25,7 +25,7 @@ def closing_of_round(run: Session, order: RoundOrder) -> Closing | None:
     most = target
 
     def question(member: Member) -> tuple[dict[str, Any], Arrays]:
-        return {"newest_release": order.newest_release, "most": most}, {}
+        return {"newest_release": order.newest_release, "most": most, "asking": list(order.asking)}, {}
 
     def check(member: Member, arrays: Arrays) -> Arrays:
         return checked_arrivals(member, arrays, most, until_us)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
 from fedbert.federation.aggregator import AggregatorState, MaskedReport, Opened, Refusal
+from fedbert.federation.asking import announced_for, checked_sums
 from fedbert.federation.buffer_round import told
 from fedbert.federation.buffer_step import buffer_row, counted, opened_round
 from fedbert.federation.checkpoint import Kept
@@ -33,6 +34,7 @@ class Answer:
 
     report: r.ShardReport
     check: MaskCheck | None
+    selection: NDArray[np.int64] | None
     kept: Kept | None
     """The part of a checkpoint that it wrote."""
 
@@ -45,11 +47,12 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
     """
     started = time.perf_counter()
     round_ = state.round + 1
-    announced = run.server.order(state.server, round_)
+    announced = replace(run.server.order(state.server, round_), asking=tuple(state.asking.tolist()))
     masked: dict[int, MaskedReport] = {}
     # Held until the sum is opened, since the aggregator may refuse a shard; small, as most of it is zeros.
     truths: dict[int, tuple[r.SparseArrays, NDArray[np.int64]]] = {}
     apart: SumsApart | None = None
+    seen_by: dict[int, NDArray[np.int64]] = {}
     checks: list[MaskCheck] = []
     with run.timed("devices"):
         order, schedule = opened_round(run, announced, state.aggregator)
@@ -59,6 +62,8 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
             masked[member.index] = MaskedReport(server["signal"], sum(by_sum), by_sum)
             truths[member.index] = r.sparse(answer.report.truth), server["installed"]
             apart = both(apart, answer.report.apart)
+            if answer.selection is not None:
+                seen_by[member.index] = answer.selection
             checks += [answer.check] if answer.check else []
     left_out = {member.index for member in run.exchange.lost}
     opened, refusals, aggregator = _opened(run, order, masked, state.aggregator)
@@ -92,6 +97,8 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
                 steps,
             )
     aggregator, dropped = counted(aggregator, schedule, update.released is not None)
+    learnt = [sums for index, sums in seen_by.items() if index not in left_out]
+    asking = announced_for(run.environment.selection, state.asking, learnt, round_ + 1)
     row = round_row(run.scenario, order, seen, update, time.perf_counter() - started)
     row = cast(RoundRow, row | buffer_row(schedule, dropped))
     said = [check.equal for check in checks if check.equal is not None]
@@ -101,6 +108,7 @@ def step(run: Session, state: RunState, keep: str | None = None) -> tuple[RunSta
             state,
             round=round_,
             server=server_state,
+            asking=asking,
             aggregator=aggregator,
             totals=add_truth(state.totals, seen),
             rows=(*state.rows, row),
@@ -141,6 +149,7 @@ def answers(
             "signal_release": order.signal_release,
             "newest_release": order.newest_release,
             "closing": None if order.closing is None else [order.closing.last_us, order.closing.last_device],
+            "asking": list(order.asking),
             "index": member.index,
             "keep": keep,
         }
@@ -152,12 +161,13 @@ def answers(
         return header, arrays
 
     def check(member: Member, arrays: Arrays) -> Answer:
-        extra = {name: arrays.pop(name) for name in ("check", "kept") if name in arrays}
+        extra = {name: arrays.pop(name) for name in ("check", "kept", "selection") if name in arrays}
         report = r.ShardReport.from_arrays(arrays)
         report.check(member.count, size, releases, places, order.sums)
         kept = _kept(extra.get("kept"), member, order.round)
         most = min(member.count, run.scenario.verify_masks)
-        return Answer(report, _mask_check(extra.get("check"), most), kept)
+        seen = checked_sums(extra.get("selection"), run.environment.selection, member.count)
+        return Answer(report, _mask_check(extra.get("check"), most), seen, kept)
 
     for member, answer in run.exchange.ask(ROUND, order.round, question, check):
         run.has[member.index] = order.newest_release

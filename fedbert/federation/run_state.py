@@ -71,6 +71,8 @@ class RunState:
     events: tuple[Event, ...] = ()
     """What went wrong with shards."""
     missing_device_rounds: int = 0
+    asking: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """[k] what a selection that learns announces with the next order."""
 
     def arrays(self) -> Arrays:
         """Return all arrays by name: what `from_parts` takes beside `plain()` and the releases."""
@@ -85,7 +87,7 @@ class RunState:
             "aggregator/opened": np.array(self.aggregator.opened, np.int64).reshape(-1, 3),
             "aggregator/pending": self.aggregator.pending,
         }
-        return {"installed": server.installed, **kept} | {
+        return {"installed": server.installed, "asking": self.asking, **kept} | {
             f"{group}/{name}": np.asarray(array)
             for group, part in named.items()
             for name, array in part.items()
@@ -157,4 +159,5 @@ class RunState:
             masks_checked=plain["masks_checked"],
             events=tuple(Event(**event) for event in plain["events"]),
             missing_device_rounds=plain["missing_device_rounds"],
+            asking=arrays.get("asking", np.zeros(0)),
         )

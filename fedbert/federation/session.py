@@ -18,6 +18,7 @@ from fedbert import comparison
 from fedbert.ei_bert.artefact.artefact import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
+from fedbert.federation.asking import first_announced
 from fedbert.federation.buffer_round import check_buffered, most_buffers
 from fedbert.federation.buffered_aggregator import BufferedAggregator
 from fedbert.federation.checkpoint import Kept
@@ -205,7 +206,8 @@ class Session:
 
     def _first(self) -> RunState:
         totals = r.empty_truth(self.environment.places)
-        return RunState(round=-1, server=self.server.start(), totals=totals)
+        asking = first_announced(self.environment.selection)
+        return RunState(round=-1, server=self.server.start(), totals=totals, asking=asking)
 
 
 def same_for_all(header: dict[str, Any], arrays: Arrays) -> Question:

@@ -8,7 +8,7 @@ array of a single phone leaves it, but for when its first reports would come (`a
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedbert.device_range import DeviceRange
 from fedbert.federation import phone_files
 from fedbert.federation import shard_report as r
+from fedbert.federation.asking import Asking, first_sums, memory_columns
 from fedbert.federation.block_round import BlockRound
 from fedbert.federation.buffer_round import tasks_of
 from fedbert.federation.encoded import EncodedRelease
@@ -24,7 +25,7 @@ from fedbert.federation.environment import Environment
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
-from fedbert.federation.round_clock import course_of, deadline_us, first_arrivals
+from fedbert.federation.round_clock import Course, course_of, deadline_us, first_arrivals
 from fedbert.federation.sums_apart import SumsApart
 from fedbert.privacy.secure_sum import (
     KEY_BYTES,
@@ -78,7 +79,8 @@ class Shard:
         """
         environment = self.environment
         items = len(environment.world.public.catalogue.texts)
-        shape = self.devices.count, self.scenario.history_length, items, environment.release_0.dim
+        columns = memory_columns(environment.selection)
+        shape = (self.devices.count, self.scenario.history_length, items, environment.release_0.dim, columns)
         state = PhoneState.empty(*shape) if files is None else phone_files.new_state(files, *shape)
         for rows, phones in self.blocks():
             remembered = phones.remembered_before()
@@ -96,29 +98,51 @@ class Shard:
         return state
 
     def arrivals(
-        self, waiting: NDArray[np.bool_], installed: NDArray[np.int16], order_: RoundOrder, most: int
+        self,
+        waiting: NDArray[np.bool_],
+        installed: NDArray[np.int16],
+        order_: RoundOrder,
+        most: int,
+        memory: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (microseconds, number of the device) of the first `most` reports that would come in a round.
 
-        `waiting` and `installed` [device] are the memory of the shard's phones.
+        `waiting` and `installed` [device] are the memory of the shard's phones, and `memory` what they keep
+        for the selection.
         """
         times, who = np.zeros(0, np.int64), np.zeros(0, np.int64)
         until_us = deadline_us(self.environment)
-        for rows, phones in self.blocks():
-            course = course_of(phones, waiting[rows], installed[rows], order_)
+        for phones, course in self._courses(waiting, installed, order_, memory):
             here = phones.devices.first + np.arange(phones.devices.count)
             times, who = first_arrivals(
                 np.concatenate([times, course.arrival_us]), np.concatenate([who, here]), most, until_us
             )
         return times, who
 
-    def tasks(self, waiting: NDArray[np.bool_], installed: NDArray[np.int16], order_: RoundOrder) -> Arrays:
+    def tasks(
+        self,
+        waiting: NDArray[np.bool_],
+        installed: NDArray[np.int16],
+        order_: RoundOrder,
+        memory: NDArray[np.int32] | None = None,
+    ) -> Arrays:
         """Return the `Tasks` of the phones that a round with buffers may ask, as arrays; see `arrivals`."""
-        parts = [
-            vars(tasks_of(phones, course_of(phones, waiting[rows], installed[rows], order_), order_.round))
-            for rows, phones in self.blocks()
-        ]
+        courses = self._courses(waiting, installed, order_, memory)
+        parts = [vars(tasks_of(phones, course, order_.round)) for phones, course in courses]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _courses(
+        self,
+        waiting: NDArray[np.bool_],
+        installed: NDArray[np.int16],
+        order_: RoundOrder,
+        memory: NDArray[np.int32] | None,
+    ) -> Iterator[tuple[Phones, Course]]:
+        """Yield each block's phones, and their course through a round; nothing of it is kept."""
+        for rows, phones in self.blocks():
+            if memory is not None:
+                phones = replace(phones, asking=Asking(order_, installed[rows], memory[rows]))
+            yield phones, course_of(phones, waiting[rows], installed[rows], order_)
 
     def run_round(
         self, state: PhoneState, order_: RoundOrder, releases: Mapping[int, EncodedRelease]
@@ -136,10 +160,13 @@ class Shard:
         sampled: list[NDArray[np.int64]] = []
         lying = self.environment.poisoning is not None and order_.round > 0
         apart = SumsApart.empty(len(signal)) if lying else None
+        seen = first_sums(self.environment.selection)
         for rows, phones in self.blocks():
             part = BlockRound(phones, rows, state, order_, releases, truth)
             part.sessions(Kind.EVALUATION)
             if order_.round == 0:
+                if seen is not None:
+                    seen += part.learnt(None)
                 part.finish()
                 phone_files.let_go(state)
                 continue
@@ -149,6 +176,8 @@ class Shard:
             if course is not None:
                 part.fetch(course)
             part_signal, part_completed, part_reported = part.contribute(course)
+            if seen is not None:
+                seen += part.learnt(course)
             if apart is not None and part.apart is not None:
                 apart.add(part.apart)
             signal += part_signal
@@ -168,7 +197,7 @@ class Shard:
             "installed": state.installed_counts(order_.newest_release),
         }
         check = check_masks(np.concatenate(sampled)) if sampled else None
-        return r.ShardReport(server, truth, apart), check
+        return r.ShardReport(server, truth, apart, seen), check
 
 
 def check_masks(dense: NDArray[np.int64]) -> MaskCheck:

@@ -20,7 +20,7 @@ from fedbert.federation.protocol import Arrays
 from fedbert.federation.sums_apart import SumsApart
 from fedbert.recommendation.clusters import Places
 from fedbert.recommendation.sessions import MAX_SLOTS
-from fedbert.results import CANDIDATES, OUTCOMES, ROUND_ENDS, ROUND_PARTS, TIERS
+from fedbert.results import CANDIDATES, OUTCOMES, ROUND_ENDS, ROUND_PARTS, TAKING_PART, TIERS
 from fedbert.scenario import MAX_DEVICES
 
 TIER_COUNT, OUTCOME_COUNT = len(TIERS), len(OUTCOMES)
@@ -40,10 +40,7 @@ MEMORY_BINS = 400
 _BIN_RATIO = 1.02
 
 COHORT_KEYS = (
-    "cohort",
-    "eligible",
-    "completed",
-    "reported",
+    *TAKING_PART,
     "downloads",
     "clicks",
     "learning_sessions",
@@ -90,6 +87,8 @@ def empty_truth(places: Places) -> Arrays:
         # (microjoules) that these devices spent in those rounds
         "participants": np.zeros(TIER_COUNT, np.int64),
         "participant_uj": np.zeros((TIER_COUNT, len(ENERGY_KEYS)), np.int64),
+        # devices by [tier, TAKING_PART], once a round
+        "taking_part": np.zeros((TIER_COUNT, len(TAKING_PART)), np.int64),
         # of rounds that close by the clock: asked devices by [tier, ROUND_ENDS]; [tier, ROUND_PARTS]: time
         # (microseconds) of those whose reports were taken
         "round_ends": np.zeros((TIER_COUNT, len(ROUND_ENDS)), np.int64),
@@ -127,6 +126,7 @@ _MOST_EACH = {
     "text_sessions": MAX_SLOTS,
     "user_sessions": MAX_SLOTS,
     "learning_outcomes": MAX_SLOTS,
+    "taking_part": len(TAKING_PART),
     "latency": 2 * MAX_SLOTS,
     "memory": 2 * MAX_SLOTS,
 }
@@ -233,6 +233,8 @@ class ShardReport:
     truth: Arrays
     apart: SumsApart | None = None
     """More of the truth, in rounds in which poisoned phones may send."""
+    selection: NDArray[np.int64] | None = None
+    """The sums of a selection that learns; they travel beside `arrays` (`shard_work.py`)."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all parts under prefixed names, for the wire."""

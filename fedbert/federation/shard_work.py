@@ -42,12 +42,15 @@ def round_worked(
         header["newest_release"],
         None if closing is None else Closing(*closing),
         buffers_told(header, arrays),
+        tuple(header["asking"]),
     )
     report, check = shard.run_round(state, order, releases)
     answer = report.arrays()
     if order.round:
         keys = _keys(header["neighbours"], arrays["mask_keys"])
         answer["server.signal"] = masked_vector(report.server["signal"], int(header["index"]), keys)
+    if report.selection is not None:
+        answer["selection"] = report.selection
     if check is not None:
         answer["check"] = _check_array(check)
     return answer
@@ -58,10 +61,11 @@ def first_arrivals(shard: Shard, state: PhoneState, header: Mapping[str, Any]) -
 
     Where reports fill buffers, how long each would be at work.
     """
-    order = RoundOrder(header["round"], header["newest_release"], header["newest_release"])
+    newest = header["newest_release"]
+    order = RoundOrder(header["round"], newest, newest, asking=tuple(header["asking"]))
     if header["most"] is None:
-        return shard.tasks(state.waiting, state.installed, order)
-    found = shard.arrivals(state.waiting, state.installed, order, header["most"])
+        return shard.tasks(state.waiting, state.installed, order, state.selection)
+    found = shard.arrivals(state.waiting, state.installed, order, header["most"], state.selection)
     return dict(zip(("arrival_us", "device"), found, strict=True))
 
 

@@ -27,15 +27,18 @@ from fedbert.recommendation.sessions import activity_share
 from fedbert.results import (
     LABELS,
     SCHEMA,
+    TAKING_PART,
     TIERS,
     ExecutionRow,
     HourRow,
     RunResult,
     SecureSumRow,
+    SelectionRow,
     TierRow,
     TrafficRow,
 )
 from fedbert.scenario import Scenario, anchored
+from fedbert.selection.selection import Selection, privacy_sentence
 from fedbert.simulation.budget import overspent
 from fedbert.simulation.poisoned_row import poisoned_row
 from fedbert.simulation.privacy_row import privacy_row
@@ -96,6 +99,7 @@ def _tier_row(
         "mah_per_day": per_day,
         "battery_percent_per_day": 100 * per_day / capacity,
         "device_ms_per_day": spent_us / r.MICRO / devices / days,
+        "taking_part": dict(zip(TAKING_PART, totals["taking_part"][tier].tolist(), strict=True)),
     }
     if scenario.clocked:
         row["round_ends"], row["round_s_by"] = round_ends(totals, tier)
@@ -148,6 +152,15 @@ def device_sample(environment: Environment) -> "pd.DataFrame":
             "speed_factor": fleet.speed_factor,
         }
     )
+
+
+def selection_row(selection: Selection) -> SelectionRow:
+    """Return who was asked, and what that costs in privacy."""
+    return {
+        "name": selection.name,
+        "reveals": selection.reveals,
+        "statement": privacy_sentence(selection),
+    }
 
 
 def secure_sum(scenario: Scenario, state: RunState) -> SecureSumRow:
@@ -221,6 +234,7 @@ def summarise(
         "latency_histogram": _histogram(totals["latency"], r.latency_edges_ms(), "upper_ms"),
         "memory_histogram": _histogram(totals["memory"], r.memory_edges_bytes(), "upper_bytes"),
         "secure_sum": secure_sum(scenario, state),
+        "selection": selection_row(environment.selection),
         "traffic": traffic,
         "totals": {
             "sessions": sessions,

@@ -41,13 +41,15 @@ def _models() -> Iterator[None]:
         yield
 
 
-def test_a_run_that_was_resumed_on_other_shards_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("selection", ["uniform", "by-staleness"])
+def test_a_run_that_was_resumed_on_other_shards_is_the_same(tmp_path: Path, selection: str) -> None:
     """Stopped on three shards while a buffer was half full, resumed on seven: the figures of one shard."""
-    whole = run(SCENARIO, Execution(shards=1)).result
+    scenario = SCENARIO.model_copy(update={"selection": selection})
+    whole = run(scenario, Execution(shards=1)).result
     with holding(tmp_path):
         with pytest.raises(_Stopped):
-            run(SCENARIO, Execution(shards=3), _StopAfterOne(), folder=tmp_path)
-        resumed = run(SCENARIO, Execution(shards=7), folder=tmp_path, resume=True).result
+            run(scenario, Execution(shards=3), _StopAfterOne(), folder=tmp_path)
+        resumed = run(scenario, Execution(shards=7), folder=tmp_path, resume=True).result
     _, first, *later = whole["rounds"]
     assert 0 < first["buffered"] < 7  # what the checkpoint must carry
     for row in (first, *later):

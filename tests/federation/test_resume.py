@@ -300,6 +300,7 @@ NAMED = {
     "world": "parts.py:load",
     "signal": "parts.py:Votes",
     "mechanism": "parts.py:Mine",
+    "selection": "parts.py:Own",
     "profiles": "phones/01_own.toml",
     "model": "student/model.onnx",
     "teacher": "bert/model.safetensors",

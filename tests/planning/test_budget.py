@@ -295,3 +295,12 @@ def test_a_grid_of_rounds_with_a_clock_is_refused(tmp_path: Path) -> None:
     grid = grid_folder(tmp_path / "grid", (1.0,), round_deadline_s=60.0)
     with pytest.raises(FedbertError, match=r"frontier.*close by the clock; run the grid without"):
         read_frontiers((grid,))
+
+
+def test_a_grid_with_a_selection_is_refused(tmp_path: Path) -> None:
+    """Nor whom a selection leaves out."""
+    grid = grid_folder(tmp_path / "grid", (1.0,), selection="by-staleness")
+    with pytest.raises(
+        FedbertError, match=r"frontier.*ask by 'by-staleness'; run the grid without selection"
+    ):
+        read_frontiers((grid,))

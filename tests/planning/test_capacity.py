@@ -339,6 +339,9 @@ def test_unfinished_or_empty_runs_are_refused() -> None:
     result["rounds"][1]["round_s"] = 7.2
     with pytest.raises(FedbertError, match=r"must take every report of its rounds[^\n]*target-reports$"):
         base_of(result)
+    result = fakes.fake_run(*build({"devices": 100, "selection": "by-tier"}))
+    with pytest.raises(FedbertError, match=r"must ask whom the mechanism[^\n]*without --selection by-tier$"):
+        base_of(result)
 
 
 def test_folders_that_are_no_run(tmp_path: Path) -> None:

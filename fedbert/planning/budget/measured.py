@@ -14,7 +14,7 @@ from fedbert.planning.budget.plan import MeasuredArm
 from fedbert.planning.tradeoff.grid import FRONTIER, GRID_FILE
 from fedbert.planning.tradeoff.paired import column
 from fedbert.privacy.mechanism import PrivacySettings
-from fedbert.scenario import Scenario, build, read_toml
+from fedbert.scenario import DEFAULTS, Scenario, build, read_toml
 from fedbert.user_tables import UserTable, read_table
 
 _TEXTS = ("signal", "mechanism")
@@ -75,6 +75,13 @@ def _scenario(folder: Path) -> Scenario:
             str(folder),
             "be of rounds that take every report, and these close by the clock",
             "run the grid without round_deadline_s, buffer_reports and target_reports",
+        )
+    if scenario.selection != DEFAULTS.selection:
+        raise invalid(
+            "frontier",
+            str(folder),
+            f"be of rounds that ask whom the mechanism draws, and these ask by {scenario.selection!r}",
+            "run the grid without selection",
         )
     return scenario
 

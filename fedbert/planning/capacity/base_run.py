@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
+from fedbert.scenario import DEFAULTS
 from fedbert.units import HOURS_PER_DAY
 
 BYTES_PER_WORD = 4
@@ -114,6 +115,11 @@ def base_of(result: RunResult) -> BaseRun:
         raise FedbertError(
             f"run {result['name']!r} must take every report of its rounds to forecast from, and closed them "
             "by the clock; run it without --round-deadline-s, --buffer-reports and --target-reports"
+        )
+    if result["scenario"].get("selection", DEFAULTS.selection) != DEFAULTS.selection:
+        raise FedbertError(
+            f"run {result['name']!r} must ask whom the mechanism's coins draw to forecast from, and had a "
+            f"selection; run it without --selection {result['scenario']['selection']}"
         )
     completed = np.array([row["completed"] for row in rounds], np.float64)
     if completed.sum() < 1:

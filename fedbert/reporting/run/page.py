@@ -4,6 +4,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_section
 from fedbert.reporting.parts.page import Section, alert_html, render_page
 from fedbert.reporting.run import (
+    asked,
     asynchronous,
     audit,
     clock,
@@ -85,6 +86,7 @@ def render_report(result: RunResult) -> str:
         fleet.shards(result),
         server.releases(result),
         fleet.participation(result),
+        asked.asked(result),
         asynchronous.asynchronous(result),
         clock.clock(result, result["tiers"]),
         fleet.traffic(result, result["traffic"]),

@@ -25,7 +25,7 @@ LEAST_ROUNDS = 1.0
 """Fewest rounds a day that are planned to save epsilon; with less a release would wait for days."""
 
 _HALVINGS = 60
-_PRECISION = 1e-4
+_PRECISION = 1e-3
 
 
 def meet(base: BaseRun, plan: Plan, goals: tuple[Goal, ...]) -> tuple[Plan, tuple[Met, ...]]:
@@ -176,7 +176,7 @@ def _update(load: Load, goal: Goal) -> Load:
 
 
 def _largest(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Return the largest value in [low, high] that `holds`, which it does at `low`, to a ten-thousandth."""
+    """Return the largest value in [low, high] that `holds`, which it does at `low`, to a thousandth."""
     for _ in range(_HALVINGS):
         if high - low <= _PRECISION * low:
             break

@@ -1,6 +1,7 @@
 """``fedbert capacity``: what a large fleet takes to serve, forecast from a small run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,14 @@ def _write(
     folder: Path, base: "BaseRun", asked: CapacitySettings, command: str, remove: Sequence[str]
 ) -> None:
     from fedbert.planning.capacity.forecast import forecast
+    from fedbert.planning.capacity.goal_text import parse_goal
+    from fedbert.planning.capacity.goals import meet
     from fedbert.reporting.capacity.folder import contents
     from fedbert.reporting.capacity.terminal import terminal_tables
     from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
 
-    result = forecast(base, asked.plan(base))
+    plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
+    result = replace(forecast(base, plan), goals=met)
     write_together(folder, contents(result, command), remove)
     console = console_for_tables()
     for table in terminal_tables(result):
@@ -95,9 +99,18 @@ def _write(
 
 
 _GROUPS = {
-    "fleet": ("devices", "base"),
-    "releases": ("releases_per_day", "release_hour", "release_mbit_per_s"),
+    "fleet": ("devices", "base", "sessions_per_day"),
+    "releases": (
+        "schedule",
+        "releases_per_day",
+        "release_hour",
+        "release_mbit_per_s",
+        "download_bytes",
+        "check_in_bytes",
+        "connection_bytes",
+    ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
+    "goals": ("goals",),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
 }
@@ -105,6 +118,6 @@ _GROUPS = {
 capacity = Command(
     "capacity",
     callback=_capacity,
-    params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from"}),
+    params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from", "goals": "--goal"}),
     help="Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals.",
 )

@@ -71,6 +71,7 @@ low | float? | | modelled | lower end of the 95 % interval; missing: plain arith
 high | float? | | modelled | upper end of the same interval
 label | text | | record | measured or modelled
 assumption | text | | record | what the figure rests on
+note | text | | record | why there is no figure, or what its interval is held by; empty: nothing to say
 """
 
 CAPACITY = f"""
@@ -85,7 +86,35 @@ plan.release_hour | float | h | setting | local hour of the first release of a d
 plan.over_selection | float | | setting | reports expected at a mean hour over reports wanted
 plan.model_spread | float | | setting | 95 % spread of modelled odds and costs
 plan.seed | int | | setting | seed of the draws
+plan.schedule | text | | setting | steady, or run: releases as they were due in the run
+plan.sessions_per_day | float | 1/day | setting | sessions of a phone in a day
+plan.download_bytes | float | bytes | setting | size of a release as it is downloaded
+plan.check_in_bytes | float | bytes | setting | bytes of a check-in, each way
+plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add to a transfer, each way
 sampling_probability | float | | modelled | chance that a device joins a round of the fleet
+alerts[].alert | text | | record | what the plan does not carry; none: it carries all that is checked
+alerts[].unit | text | | record | unit of value and limit
+alerts[].value | float | | modelled | number of the best guess
+alerts[].limit | float | | setting | number that would raise no alert
+alerts[].change | text | | record | the flag to change, with a value where one is found
+alerts[].text | text | | record | the same in a sentence
+privacy.mechanism | text | | setting | how sums are made private, as in the run
+privacy.noise_multiplier | float? | | proved | the run's; null: not private
+privacy.delta | float | | setting | chance that the guarantee of the plan does not hold
+privacy.guarantees[].adversary | text | | proved | what the adversary sees; the weakest adversary comes first
+privacy.guarantees[].epsilons | list | | proved | epsilon of the plan after 1, 30 and 365 days
+privacy.guarantees[].budget_epsilon | float? | | proved | epsilon of the plan after the days of the budget
+privacy.why | text | | record | why no epsilon is known; empty: it is
+privacy.budget_epsilon | float? | | setting | the run's budget; without one, its epsilon
+privacy.budget_days | float? | days | setting | days that it is for; without one, those of the run
+privacy.spent_epsilon | float? | | proved | what the plan spends in them, against the budget's adversary
+privacy.quality | float? | nDCG@10 | measured | final release of the run; null: see quality_why
+privacy.quality_low | float? | nDCG@10 | measured | lower end of its 95 % interval
+privacy.quality_high | float? | nDCG@10 | measured | upper end of the same interval
+privacy.quality_why | text | | record | why the plan's quality is not known; empty: it is
+goals[].goal | text | | setting | a goal that the plan was found for; none: it was given
+goals[].value | float | | modelled | what its best guess comes to
+goals[].found | text | | record | the flags that were found
 assumption | text | | record | what every figure assumes
 run.name | text | | record | the run that the forecast is from
 run.seed | int | | record | its seed
@@ -98,6 +127,7 @@ run.releases_per_day | float | 1/day | measured | its releases per day
 run.sampling_probability | float | | setting | chance that a device joined a round of it
 run.release_bytes | float | bytes | measured | size of a release
 run.report_bytes | float | bytes | measured | size of a report
+run.seen_share | float | share | modelled | largest share of fetching devices that one release reached
 run.tier_ndcg.* | list | nDCG@10 | measured | quality by tier, in the order of the report's columns
 {"".join(f"run.{line}" + chr(10) for line in DEVICE_ERRORS.strip().splitlines()).strip()}
 {"".join(f"forecasts[].{line}" + chr(10) for line in FORECAST.strip().splitlines()).strip()}

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
@@ -13,10 +14,13 @@ HOURS = int(HOURS_PER_DAY)
 
 Label = Literal["measured", "modelled"]
 
+Schedule = Literal["steady", "run"]
+"""Releases at even times, or when they were due in the run that the forecast starts from."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What is planned for; None takes the run's own rate."""
+    """What is planned for; None takes the run's own figure, see `fedbert.planning.capacity.load.resolved`."""
 
     devices: int
     release_bits_per_s: float
@@ -27,6 +31,11 @@ class Plan:
     over_selection: float
     model_spread: float
     seed: int = 0
+    schedule: Schedule = "steady"
+    sessions_per_day: float | None = None  # a phone
+    download_bytes: float | None = None  # of one release, as it is downloaded
+    check_in_bytes: float = CHECK_IN_BYTES  # each way
+    connection_bytes: float = CONNECTION_BYTES  # each way
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class BaseFacts:
     sampling_probability: float
     release_bytes: float
     report_bytes: float
+    seen_share: float  # largest share of the fetching devices that one release reached
     tier_ndcg: dict[str, list[float | None]]  # in the order of `fedbert.comparison.TIER_COLUMNS`
     device_errors: DeviceErrors | None = None
 
@@ -59,6 +69,7 @@ class Forecast:
     assumption: str
     hour: int | None = None
     tier: str | None = None
+    note: str = ""  # why there is no figure, or what its interval is held by
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,52 @@ class Curve:
     value: Array
     low: Array
     high: Array
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What the plan reveals to one adversary: proved."""
+
+    adversary: str
+    epsilons: tuple[float, ...]  # after `fedbert.planning.budget.plan.HORIZON_DAYS`
+    budget_epsilon: float | None  # after the days of the budget
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """The run's mechanism and noise at the plan's cohort; None and a `why` for what is not known."""
+
+    mechanism: str
+    noise_multiplier: float | None
+    delta: float
+    guarantees: tuple[Guarantee, ...]  # weakest adversary first
+    why: str
+    budget_epsilon: float | None
+    budget_days: float | None
+    spent_epsilon: float | None  # in those days, against the budget's adversary
+    quality: Estimate | None  # nDCG@10 of the final release: measured
+    quality_why: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What the plan does not carry: its number beside the limit, and the flag to change."""
+
+    name: str
+    unit: str
+    value: float
+    limit: float
+    change: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Met:
+    """A goal that the plan meets: what the best guess comes to, and the flags that were found for it."""
+
+    goal: str
+    value: float
+    found: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +138,9 @@ class CapacityForecast:
     rollout_hours: Array  # [point] hours since the release, four points an hour
     rollout: Curve  # share of the fetching devices
     rollout_without_cap: Curve
+    privacy: PrivacyPlan
+    alerts: tuple[Alert, ...]
+    goals: tuple[Met, ...] = ()
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

@@ -10,12 +10,17 @@ from typing_extensions import TypedDict  # pydantic takes that of typing from Py
 
 from fedbert.intervals import Estimate
 from fedbert.planning.capacity.capacity import (
+    Alert,
     BaseFacts,
     CapacityForecast,
     Curve,
     Forecast,
+    Guarantee,
     Label,
+    Met,
     Plan,
+    PrivacyPlan,
+    Schedule,
 )
 from fedbert.records import RecordKind, load_record
 from fedbert.reporting.capacity.text import MIX_ASSUMPTION
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CAPACITY_FILE = "capacity.json"
-SCHEMA = 2
+SCHEMA = 3
 LIMIT_BYTES = 20_000_000
 
 
@@ -41,6 +46,11 @@ class PlanRow(TypedDict):
     over_selection: float
     model_spread: float
     seed: int
+    schedule: Schedule
+    sessions_per_day: float
+    download_bytes: float
+    check_in_bytes: float
+    connection_bytes: float
 
 
 class RunRow(TypedDict):
@@ -57,12 +67,16 @@ class RunRow(TypedDict):
     sampling_probability: float
     release_bytes: float
     report_bytes: float
+    seen_share: float
     tier_ndcg: dict[str, list[float | None]]  # by tier, in the order of `fedbert.comparison.TIER_COLUMNS`
     device_errors: DeviceErrors | None
 
 
 class ForecastRow(TypedDict):
-    """One figure; a value, low or high that is null beside one that is not lies beyond the horizon."""
+    """One figure; without a `note` of why, a value, low or high that is null lies beyond the horizon.
+
+    Plain arithmetic has a value, and neither low nor high.
+    """
 
     forecast: str
     hour: int | None
@@ -73,6 +87,7 @@ class ForecastRow(TypedDict):
     high: float | None
     label: Label
     assumption: str
+    note: str
 
 
 class CurveRow(TypedDict):
@@ -90,6 +105,50 @@ class RolloutRow(CurveRow):
     without_cap: CurveRow
 
 
+class GuaranteeRow(TypedDict):
+    """What the plan reveals to one adversary."""
+
+    adversary: str
+    epsilons: list[float | None]
+    budget_epsilon: float | None
+
+
+class PrivacyRow(TypedDict):
+    """The privacy of the plan (`fedbert.planning.capacity.capacity.PrivacyPlan`)."""
+
+    mechanism: str
+    noise_multiplier: float | None
+    delta: float
+    guarantees: list[GuaranteeRow]
+    why: str
+    budget_epsilon: float | None
+    budget_days: float | None
+    spent_epsilon: float | None
+    quality: float | None
+    quality_low: float | None
+    quality_high: float | None
+    quality_why: str
+
+
+class AlertRow(TypedDict):
+    """What the plan does not carry."""
+
+    alert: str
+    unit: str
+    value: float
+    limit: float
+    change: str
+    text: str
+
+
+class GoalRow(TypedDict):
+    """A goal that the plan meets."""
+
+    goal: str
+    value: float
+    found: str
+
+
 class CapacityRecord(TypedDict):
     """The whole of ``capacity.json``."""
 
@@ -97,6 +156,9 @@ class CapacityRecord(TypedDict):
     command: str
     plan: PlanRow
     sampling_probability: float
+    alerts: list[AlertRow]
+    privacy: PrivacyRow
+    goals: list[GoalRow]
     assumption: str
     run: RunRow
     forecasts: list[ForecastRow]
@@ -121,6 +183,9 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
         "command": command,
         "plan": cast(PlanRow, asdict(result.plan)),
         "sampling_probability": result.sampling_probability,
+        "alerts": [_alert_row(alert) for alert in result.alerts],
+        "privacy": _privacy_row(result.privacy),
+        "goals": [{"goal": met.goal, "value": met.value, "found": met.found} for met in result.goals],
         "assumption": MIX_ASSUMPTION,
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
@@ -143,6 +208,12 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
         rollout_hours=np.array(rollout["hours"], np.float64),
         rollout=_curve(rollout),
         rollout_without_cap=_curve(rollout["without_cap"]),
+        privacy=_privacy(record["privacy"]),
+        alerts=tuple(
+            Alert(row["alert"], row["unit"], row["value"], row["limit"], row["change"], row["text"])
+            for row in record["alerts"]
+        ),
+        goals=tuple(Met(row["goal"], row["value"], row["found"]) for row in record["goals"]),
     )
 
 
@@ -150,6 +221,65 @@ def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
     """Return the forecast in `folder` and the command that made it; raises FedbertError."""
     record = load_record(CAPACITY, folder)
     return forecast_of(record), record["command"]
+
+
+def _alert_row(alert: Alert) -> AlertRow:
+    return {
+        "alert": alert.name,
+        "unit": alert.unit,
+        "value": alert.value,
+        "limit": alert.limit,
+        "change": alert.change,
+        "text": alert.text,
+    }
+
+
+def _privacy_row(plan: PrivacyPlan) -> PrivacyRow:
+    quality = plan.quality
+    return {
+        "mechanism": plan.mechanism,
+        "noise_multiplier": plan.noise_multiplier,
+        "delta": plan.delta,
+        "guarantees": [
+            {
+                "adversary": each.adversary,
+                "epsilons": [_finite(epsilon) for epsilon in each.epsilons],
+                "budget_epsilon": _finite(each.budget_epsilon),
+            }
+            for each in plan.guarantees
+        ],
+        "why": plan.why,
+        "budget_epsilon": plan.budget_epsilon,
+        "budget_days": plan.budget_days,
+        "spent_epsilon": _finite(plan.spent_epsilon),
+        "quality": quality.value if quality else None,
+        "quality_low": quality.low if quality else None,
+        "quality_high": quality.high if quality else None,
+        "quality_why": plan.quality_why,
+    }
+
+
+def _privacy(row: PrivacyRow) -> PrivacyPlan:
+    value = row["quality"]
+    return PrivacyPlan(
+        mechanism=row["mechanism"],
+        noise_multiplier=row["noise_multiplier"],
+        delta=row["delta"],
+        guarantees=tuple(
+            Guarantee(
+                each["adversary"],
+                tuple(math.inf if epsilon is None else epsilon for epsilon in each["epsilons"]),
+                each["budget_epsilon"],
+            )
+            for each in row["guarantees"]
+        ),
+        why=row["why"],
+        budget_epsilon=row["budget_epsilon"],
+        budget_days=row["budget_days"],
+        spent_epsilon=row["spent_epsilon"],
+        quality=None if value is None else Estimate(value, row["quality_low"], row["quality_high"]),
+        quality_why=row["quality_why"],
+    )
 
 
 def _row(row: Forecast) -> ForecastRow:
@@ -163,6 +293,7 @@ def _row(row: Forecast) -> ForecastRow:
         "high": _finite(row.estimate.high),
         "label": row.label,
         "assumption": row.assumption,
+        "note": row.note,
     }
 
 
@@ -172,12 +303,23 @@ def _finite(value: float | None) -> float | None:
 
 def _forecast(row: ForecastRow) -> Forecast:
     bounds = row["value"], row["low"], row["high"]
-    # Plain arithmetic has a value and no interval; every other null stands for "not within the horizon".
-    exact = bounds[0] is not None and bounds[1] is None and bounds[2] is None
     value, low, high = (math.inf if bound is None else bound for bound in bounds)
-    estimate = Estimate(value, None, None) if exact else Estimate(value, low, high)
+    if row["note"] and all(bound is None for bound in bounds):
+        estimate = Estimate(math.nan, None, None)
+    # Plain arithmetic has a value and no interval; every other null stands for "not within the horizon".
+    elif bounds[0] is not None and bounds[1] is None and bounds[2] is None:
+        estimate = Estimate(value, None, None)
+    else:
+        estimate = Estimate(value, low, high)
     return Forecast(
-        row["forecast"], row["unit"], estimate, row["label"], row["assumption"], row["hour"], row["tier"]
+        name=row["forecast"],
+        unit=row["unit"],
+        estimate=estimate,
+        label=row["label"],
+        assumption=row["assumption"],
+        hour=row["hour"],
+        tier=row["tier"],
+        note=row["note"],
     )
 
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
-from fedbert.reporting.capacity.text import day_rows, interval_text, tier_rows, value_text
+from fedbert.reporting.capacity.privacy import DAYS, privacy_note, privacy_rows
+from fedbert.reporting.capacity.text import day_rows, figures_text, tier_rows
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import spending_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
@@ -26,9 +27,19 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
         quality.add_row(name, *(text.number(value) for value in ndcg))
     last = f"every session scored: {', '.join(TIER_HEADINGS[3:])}"
     spending = spending_sentence(result.run.device_errors)
+    private = new_table("epsilon, against one who", *DAYS)
+    for cells in privacy_rows(result.privacy):
+        private.add_row(*cells)
+    tables = [private] if result.privacy.guarantees else []
+    note = privacy_note(result.privacy)
+    said = [f"{alert.name.upper()}: {alert.text} Change: {alert.change}." for alert in result.alerts]
+    goals = [f"{met.goal}: {met.value:.4g} with {met.found}" for met in result.goals]
     blocks = (
+        *([block("Goals that the plan meets at best guess", "modelled", *goals)] if goals else []),
+        *([block("What the plan does not carry", "modelled", *said)] if said else []),
         block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet),
         block("Per phone and day, by tier", "modelled", tiers, *([spending] if spending else [])),
+        block("Privacy at the plan's cohort", "proved", *tables, note),
         block("nDCG@10 by device tier in the run", "measured", dim(last), quality),
     )
     return [part for each in blocks for part in ("", each)] + [""]
@@ -36,5 +47,5 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
 
 def _figures(row: Forecast) -> tuple[str, str]:
     """Return value and interval; what follows from measured sizes by plain arithmetic has no interval."""
-    interval = "measured" if row.label == "measured" else interval_text(row.estimate, row.unit)
-    return value_text(row.estimate.value, row.unit), interval
+    value, interval = figures_text(row, in_full=False)
+    return value, "measured" if row.label == "measured" else interval

@@ -497,7 +497,7 @@ class Execution(Settings):
     )
     cache: Path | None = Field(
         default=None,
-        description="folder that keeps the pooled-data bound for later runs of equal clicks; default: none",
+        description="folder that keeps what runs have in common, for later ones to take; default: none",
     )
     signing_key: Path | None = Field(
         default=None,

@@ -20,7 +20,7 @@ LAYERS = [
     | {"plugins", "parts"}
     | {"kernels", "randomness", "device_range", "intervals", "budget", "units", "errors", "paths", "machine"}
     | {"records", "settings", "interrupts", "display", "version", "waiting"}
-    | {"separated_text", "user_tables", "evidence"},
+    | {"separated_text", "user_tables", "evidence", "kept_work"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FREE = LAYERS[0] | LAYERS[-2] | LAYERS[-1]

@@ -13,8 +13,8 @@ from fedbert.ei_bert.artefact.artefact import Artefact, pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
 from fedbert.federation.exchange import Question
+from fedbert.federation.kept_parts import bound_key, keep_encodings, kept_or_trained, teacher_vectors
 from fedbert.federation.pooled import Pooled, pooled_bound
-from fedbert.federation.pooled_cache import bound_key, kept_or_trained
 from fedbert.federation.protocol import REPLAY, Arrays, Member, blob_to_array
 from fedbert.federation.replay import compared_devices
 from fedbert.federation.run_state import RunState
@@ -27,6 +27,8 @@ from fedbert.signals.signal import INT8_UNIT_LENGTH
 def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None:
     """Train the pooled-data bound, if the scenario asks for it, and rank all evaluation sessions."""
     places, rounds = run.environment.places, state.round
+    if run.kept_work is not None:
+        keep_encodings(run.kept_work, run.environment)
     pooled = None
     if run.scenario.pooled_bound:
         stage("training the pooled-data bound")
@@ -73,10 +75,10 @@ def _pooled(run: Session, rounds: int) -> Artefact:
     question = same_for_all({"pooled": True}, {})
     sums = _replay(run, rounds + 1, question, expected, partial(_possible_clicks, run))
     clicks = Pooled(run.scenario.devices, rounds, sums["pooled_sums"], sums["pooled_clicks"])
-    if run.cache is None:
+    if run.kept_work is None:
         return pooled_bound(run.server, clicks)
-    key = bound_key(run.server, run.scenario, clicks)
-    return kept_or_trained(run.cache, key, lambda: pooled_bound(run.server, clicks))
+    key = bound_key(run.kept_work, run.server, run.scenario, clicks)
+    return kept_or_trained(run.kept_work, key, lambda: pooled_bound(run.server, clicks))
 
 
 def _replay(
@@ -131,7 +133,12 @@ def _comparison(run: Session, state: RunState, pooled: bytes | None) -> Arrays:
     models = run.server.models
     for name, encode in (("student", models.student_vectors), ("teacher", models.teacher_vectors)):
         vectors = np.zeros((len(ids), final.dim), np.int8)
-        vectors[met] = _to_int8(encode(server.models, texts, "text"))
+
+        def make(encode: Any = encode) -> NDArray[np.int8]:
+            return _to_int8(encode(server.models, texts, "text"))
+
+        kept = run.kept_work if name == "teacher" else None
+        vectors[met] = make() if kept is None else teacher_vectors(kept, run.server, texts, make)
         arrays[f"{name}_texts"] = vectors
         arrays[f"{name}_items"] = _to_int8(encode(server.models, items, "item"))
     run.systems = comparison.systems(

@@ -23,18 +23,20 @@ class EncodedRelease:
         self.encoder = Int8Encoder(artefact, threads=cores())
         self.items = items.encode(self.encoder)
         self._texts = texts
-        self._known = np.zeros(len(texts), np.bool_)
+        self.known = np.zeros(len(texts), np.bool_)
         self.vectors = np.zeros((len(texts), self.encoder.dim), np.int8)
         self.scorer = TextScorer(self.vectors, self.items)
         self._lock = threading.Lock()
 
-    def take(self, vectors: NDArray[np.int8]) -> None:
-        """Take `vectors` `[text, dim]` of all texts, which another process has encoded from this artefact."""
+    def take(self, vectors: NDArray[np.int8], there: NDArray[np.bool_] | None = None) -> None:
+        """Take `vectors` `[text, dim]` of all texts, or of those that are `there` `[text]`, which another
+        process has encoded from this artefact.
+        """
         with self._lock:
-            new = np.flatnonzero(~self._known)
+            new = np.flatnonzero(~self.known if there is None else there & ~self.known)
             if len(new):
                 self.vectors[new] = vectors[new]
-                self._known[new] = True
+                self.known[new] = True
 
     def ensure(self, *ids: NDArray[np.integer]) -> None:
         """Encode those of the given text ids that are new; negative ids are skipped."""
@@ -42,7 +44,7 @@ class EncodedRelease:
             wanted = np.zeros(len(self._texts), np.bool_)
             for part in ids:
                 wanted[part[part >= 0]] = True
-            new = np.flatnonzero(wanted & ~self._known)
+            new = np.flatnonzero(wanted & ~self.known)
             if len(new):
                 self.vectors[new] = self._texts.encode(self.encoder, new)
-                self._known[new] = True
+                self.known[new] = True

@@ -266,7 +266,7 @@ class Environment:
         return self.encoded(self.release_0)
 
     @cached_property
-    def _counts(self) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:
+    def token_counts(self) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:
         """Tokens and unknown tokens of the private texts and of the catalogue's; each is read once."""
         encoder, catalogue = self.encoded_0.encoder, self.world.public.catalogue.texts
         read = (encoder.counts(self.world.texts), encoder.counts(catalogue, "item"))
@@ -275,7 +275,7 @@ class Environment:
     @cached_property
     def text_tokens(self) -> NDArray[np.int64]:
         """Tokens of each private text, `[text]`; all releases share one vocabulary."""
-        return self._counts[0][0]
+        return self.token_counts[0][0]
 
     @cached_property
     def mean_text_tokens(self) -> float:
@@ -285,13 +285,13 @@ class Environment:
     @cached_property
     def catalogue_tokens(self) -> int:
         """Tokens of the whole catalogue, which a phone encodes when it installs a release."""
-        return int(self._counts[1][0].sum())
+        return int(self.token_counts[1][0].sum())
 
     @cached_property
     def unknown_token_share(self) -> float:
         """Share of the words' tokens, of texts and catalogue, that release 0 does not know, 0..1."""
-        tokens = sum(int(read.sum()) - SPECIALS * len(read) for read, _ in self._counts)
-        return sum(int(unknown.sum()) for _, unknown in self._counts) / max(tokens, 1)
+        tokens = sum(int(read.sum()) - SPECIALS * len(read) for read, _ in self.token_counts)
+        return sum(int(unknown.sum()) for _, unknown in self.token_counts) / max(tokens, 1)
 
     @cached_property
     def evaluation_index(self) -> NDArray[np.int64]:

@@ -157,8 +157,12 @@ class _Encoded:
         return _unit(self._known.judged.encode(self._encoder))
 
     @cached_property
+    def aligned(self) -> NDArray[np.int8]:
+        return self._known.aligned.encode(self._encoder)
+
+    @cached_property
     def public(self) -> NDArray[np.float32]:
-        return _unit(self._known.aligned.encode(self._encoder))
+        return _unit(self.aligned)
 
 
 class Server:
@@ -194,11 +198,11 @@ class Server:
         self._choose_public_texts()
         self._encoded: OrderedDict[str, _Encoded] = OrderedDict()
         # Made once: a run that is resumed, and the pooled-data bound, start from the same release 0.
-        self._first = self._release(0, artefact)
+        self.first = self._release(0, artefact)
 
     def start(self) -> ServerState:
         """Return the state before the first round."""
-        first = self._first
+        first = self.first
         return ServerState(
             releases=(first,),
             current=first.artefact,
@@ -218,7 +222,7 @@ class Server:
         if not len(chosen):
             chosen = np.arange(min(len(split), ALIGNMENT_TEXTS))
         learnt, judged = (chosen[(split[chosen] == "validation") == held_out] for held_out in (False, True))
-        self._public_texts = tuple(self.public.texts[i] for i in learnt.tolist())
+        self.aligned_texts = tuple(self.public.texts[i] for i in learnt.tolist())
         self.public_items = np.asarray(self.public.item)[learnt]
         self._judged_texts = tuple(self.public.texts[i] for i in judged.tolist())
         self._judged_items = np.asarray(self.public.item)[judged]
@@ -226,7 +230,7 @@ class Server:
     def _known(self, limit_bytes: int = STATES_LIMIT_BYTES) -> _Known:
         return _Known(
             KnownTexts(self.public.catalogue.texts, "item", limit_bytes),
-            KnownTexts(self._public_texts, "text", limit_bytes),
+            KnownTexts(self.aligned_texts, "text", limit_bytes),
             KnownTexts(self._judged_texts, "text", limit_bytes),
         )
 

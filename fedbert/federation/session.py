@@ -24,6 +24,7 @@ from fedbert.federation.buffered_aggregator import BufferedAggregator
 from fedbert.federation.checkpoint import Kept
 from fedbert.federation.environment import Environment, share
 from fedbert.federation.exchange import Event, Exchange, LostShards, Question, ignore
+from fedbert.federation.kept_parts import keep_encodings, share_kept, take_server
 from fedbert.federation.protocol import (
     START,
     Arrays,
@@ -33,9 +34,10 @@ from fedbert.federation.protocol import (
 )
 from fedbert.federation.round_clock import check_clock
 from fedbert.federation.run_state import RunState
-from fedbert.federation.server import Server, server_settings, starting_artefact
+from fedbert.federation.server import TRAINING_THREADS, Server, server_settings, starting_artefact
 from fedbert.federation.signing import order_signer
 from fedbert.federation.timing_server import TimingServer
+from fedbert.kept_work import KeptWork
 from fedbert.recommendation.world import World
 from fedbert.scenario import Scenario
 
@@ -52,8 +54,8 @@ class Session:
     lost_shards: LostShards = "stop"
     shard_timeout_s: float | None = None
     signing_key: Path | None = None
-    cache: Path | None = None
-    """Folder that keeps the pooled-data bound for later runs, if any."""
+    kept_work: KeptWork | None = None
+    """What earlier runs kept and later ones may take, if a folder was given."""
     noise_seed: int | None = None
     """Seed of the noise; None takes the scenario's."""
     events: list[Event] = field(default_factory=list)
@@ -69,14 +71,23 @@ class Session:
     """The newest release that each member was given, by its index."""
 
     @classmethod
-    def open(cls, scenario: Scenario) -> "Session":
-        """Load what the scenario names, then teacher and student: what the user gave fails first."""
+    def open(cls, scenario: Scenario, cache: Path | None = None) -> "Session":
+        """Load what the scenario names, then teacher and student: what the user gave fails first.
+
+        `cache` is the folder of `KeptWork`; a run that computes nothing of it leaves it alone.
+        """
+        kept = None
+        if cache is not None and not scenario.timing_only:
+            kept = KeptWork.open(cache, scenario.precision, TRAINING_THREADS)
         started = time.perf_counter()
         artefact = starting_artefact(scenario.model)
         environment = Environment.create(scenario, artefact)
         check_clock(environment)
         check_buffered(environment)
-        share(environment)
+        if kept is None:
+            share(environment)
+        else:
+            share_kept(kept, environment)
         parts = (
             server_settings(scenario),
             environment.world.public,
@@ -89,7 +100,9 @@ class Session:
             server: Server = TimingServer(*parts)
         else:
             server = Server(*parts, training_draws_of(scenario, most_buffers(environment)))
-        return cls(scenario, environment, server, {"load": time.perf_counter() - started})
+        if kept is not None:
+            take_server(kept, server)
+        return cls(scenario, environment, server, {"load": time.perf_counter() - started}, kept_work=kept)
 
     @property
     def world(self) -> World:
@@ -200,6 +213,8 @@ class Session:
             for _, installed in self.exchange.ask(START, state.round, question, check):
                 total = installed.copy() if total is None else total + installed
         self.has = dict.fromkeys(range(len(self.exchange.members)), state.server.newest.number)
+        if self.kept_work is not None:
+            keep_encodings(self.kept_work, self.environment)
         if resumed is not None or total is None:
             return state
         return replace(state, server=replace(state.server, installed=total))

@@ -32,11 +32,11 @@ class TimingServer(Server):
         """Take the same parts as a server, but what its models draw."""
         self.settings, self.public = settings, public
         self.mechanism, self.signal, self.layout = mechanism, signal, layout
-        self._first = Release(0, artefact, 0.0)
+        self.first = Release(0, artefact, 0.0)
 
     def start(self) -> ServerState:
         """Return the state before the first round."""
-        return ServerState((self._first,), self._first.artefact, np.zeros(1, np.int64), {}, {}, {})
+        return ServerState((self.first,), self.first.artefact, np.zeros(1, np.int64), {}, {}, {})
 
     def _judged(self, release: Release) -> float | None:
         return None
@@ -73,6 +73,6 @@ class TimingServer(Server):
     ) -> tuple[ServerState, RoundUpdate]:
         if not due:
             return state, self._update(state, order, NOT_TRAINED, None, "not due", None)
-        release = replace(self._first, number=state.newest.number + 1)
+        release = replace(self.first, number=state.newest.number + 1)
         state = replace(state, releases=(*state.releases, release))
         return state, self._update(state, order, NOT_TRAINED, release.number, "on schedule, unjudged", None)

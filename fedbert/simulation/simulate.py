@@ -137,13 +137,13 @@ def _run(
     for row in store.resumed.state.rows if store.resumed else ():
         progress.round_done(row, scenario.devices / max(row["wall_s"], 1e-9))
     progress.stage("loading teacher and student")
-    session = Session.open(scenario)
+    session = Session.open(scenario, execution.cache)
     check_budget(session.environment.mechanism, scenario)
     for line in lines_read(session.environment):
         progress.note(line)
     session.on_event = lambda event: progress.note(f"round {event.round}: {event.text}")
     session.lost_shards = execution.lost_shards or ("leave-out" if place.deployed else "stop")
-    session.signing_key, session.cache = execution.signing_key, execution.cache
+    session.signing_key = execution.signing_key
     if place.deployed and scenario.noise_seed is None:
         # Who knows the seed can take the noise off, and shards know the one that `seed` would give.
         session.noise_seed = secrets.randbits(63)

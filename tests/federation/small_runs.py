@@ -70,7 +70,7 @@ def loaded_once() -> Iterator[None]:
     opened: dict[str, Session] = {}
     plain = Session.open
 
-    def again(scenario: Scenario) -> Session:
+    def again(scenario: Scenario, cache: None = None) -> Session:
         key = scenario.model_dump_json()
         if key not in opened:
             opened[key] = plain(scenario)

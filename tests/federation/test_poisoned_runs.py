@@ -39,7 +39,7 @@ def _with(environment: Environment, **values: Any) -> Environment:
     scenario = environment.scenario.model_copy(update=plain)
     made = replace(environment, scenario=scenario, mechanism=load_mechanism(scenario))
     # Texts are the same: what was read of them once need not be read again.
-    vars(made).update(encoded_0=environment.encoded_0, _counts=environment._counts)
+    vars(made).update(encoded_0=environment.encoded_0, token_counts=environment.token_counts)
     return made
 
 

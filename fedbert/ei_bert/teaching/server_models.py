@@ -9,8 +9,10 @@ What learning changes, weights and optimisers' moments, is a value: a `ModelStat
 and a state that was saved goes on as if it had never been away.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,35 @@ class ServerModels:
     def dim(self) -> int:
         """Width of the shared space."""
         return self._student.shape.dim
+
+    @property
+    def items_together(self) -> bool:
+        """Whether the catalogue is small enough for the teacher's vectors of all items to be computed."""
+        return self._together > 1
+
+    @property
+    def teacher_stays(self) -> bool:
+        """Whether no update moves the teacher."""
+        return not self._learning.teaches
+
+    @cached_property
+    def teacher_digest(self) -> str:
+        """The SHA-256 of what the teacher and the head were loaded from, in hexadecimal."""
+        found = hashlib.sha256(self._teacher.sha256.encode())
+        self._hold(self.start)
+        for weight in (*self._teacher.body.layers[-1].parameters(), self._student.head):
+            found.update(weight.detach().numpy().tobytes())
+        return found.hexdigest()
+
+    def teacher_items(self) -> NDArray[np.float32]:
+        """Return the vectors of all items by a teacher that stays, `[item, dim]`, computed once."""
+        self._hold(self.start)
+        return self._teacher_fixed(np.arange(len(self._fixed))).numpy()
+
+    def take_teacher_items(self, vectors: NDArray[np.float32]) -> None:
+        """Take what `teacher_items` of equal models has returned."""
+        self._fixed.copy_(torch.from_numpy(np.array(vectors)))
+        self._fixed_known[:] = True
 
     def item_vectors(self, state: ModelState) -> NDArray[np.float32]:
         """Return the float student's vectors of the catalogue's names, `[item, dim]`."""

@@ -166,3 +166,74 @@ WORLDS = {
         "must keep history's item from -1 to 39, not ",
     ),
 }
+
+_LEARNING = (
+    "from fedbert.selection.oort import Oort\n"
+    "@dataclass(frozen=True)\nclass Bad(Oort):\n    name: str = 'bad'\n"
+)
+SELECTIONS = {
+    "lacks make": ("class Bad: reveals = 'public'\n", "must name something that can be called, not NoneType"),
+    "lacks a method": (
+        "class Bad:\n    reveals, looks_at, name = 'public', 'nothing', 'bad'\n"
+        "    @classmethod\n    def make(cls, settings):\n        return cls()\n",
+        "must have chances; docs/how-to/selection.md shows one",
+    ),
+    "fails": (
+        "class Bad(Fresh):\n    def chances(self, known):\n        return 1 / 0\n",
+        "must not fail: ZeroDivisionError: division by zero on line ",
+    ),
+    "chances of a wrong type": (
+        "class Bad(Fresh):\n    def chances(self, known):\n        return known.ready\n",
+        "must give float64[12] as chances(...), not bool[12]",
+    ),
+    "chances beyond 1": (
+        "class Bad(Fresh):\n    def chances(self, known):\n        return 2 * super().chances(known)\n",
+        "must give chances within 0..1",
+    ),
+    "chances that are no numbers": (
+        "class Bad(Fresh):\n    def chances(self, known):\n        return np.nan * super().chances(known)\n",
+        "must give chances within 0..1",
+    ),
+    "a chance that looks at its neighbours": (
+        "class Bad(Fresh):\n    def chances(self, known):\n"
+        "        return super().chances(known) / (1 + known.ready.sum())\n",
+        "must give a device the same chance whichever others are asked for with it",
+    ),
+    "an unknown word": (
+        "class Bad(Fresh):\n    reveals = 'little'\n",
+        "must say reveals as 'nothing', 'public' or 'private', not 'little'",
+    ),
+    "no words": (
+        "@dataclass(frozen=True)\nclass Bad(Fresh):\n    looks_at: str = ''\n",
+        "must have a line of",
+    ),
+    "learns without the names": (
+        "class Bad(Fresh):\n    reveals = 'private'\n",
+        "must have columns, as it reveals private data",
+    ),
+    "says another thing than its class": (
+        "class Bad(Fresh):\n    reveals = 'public'\n    @classmethod\n    def make(cls, settings):\n"
+        "        made = cls()\n        object.__setattr__(made, 'reveals', 'nothing')\n"
+        "        return made\n",
+        "must say reveals as an attribute of the class, the same in what it makes",
+    ),
+    "memory of a wrong type": (
+        _LEARNING + "    def remember(self, known, done):\n"
+        "        return super().remember(known, done).astype(float)\n",
+        "must give int32[12, 3] as remember(...), not float64[12, 3]",
+    ),
+    "sums below zero": (
+        _LEARNING + "    def sums(self, known, reported):\n        return -super().sums(known, reported)\n",
+        "must add 0 to 10,000,000 a device to an entry in sums(...)",
+    ),
+    "sums that look at the cut": (
+        _LEARNING
+        + "    def sums(self, known, reported):\n        return super().sums(known, reported) + 1\n",
+        "must give in sums(...) the same sums however the fleet is cut",
+    ),
+    "announces no numbers": (
+        _LEARNING + "    def announce(self, announced, sums, round_):\n        return announced * np.inf\n",
+        "must announce finite numbers",
+    ),
+}
+SILENT_SELECTIONS = "class Private(Fresh):\n    reveals = 'private'\nclass Silent:\n    make = Fresh.make\n"

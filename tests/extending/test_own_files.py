@@ -10,10 +10,11 @@ import pytest
 from federation.small_runs import figures
 
 from fedbert.cli.main import call
+from fedbert.devices.fleet_shares import load_fleet
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.errors import FedbertError
-from fedbert.federation.environment import Environment, load_mechanism, load_signal
-from fedbert.parts import MECHANISMS, SIGNALS, WORLDS
+from fedbert.federation.environment import Environment, load_mechanism, load_selection, load_signal
+from fedbert.parts import MECHANISMS, SELECTIONS, SIGNALS, WORLDS
 from fedbert.paths import models_folder
 from fedbert.plugins import Named, load_named
 from fedbert.privacy import trial as privacy_trial
@@ -42,7 +43,7 @@ def mine(tmp_path: Path, worked_example: Example) -> Callable[..., Path]:
     return write
 
 
-@pytest.mark.parametrize("heading", ["A signal", "A mechanism", "A world", "A tracker"])
+@pytest.mark.parametrize("heading", ["A signal", "A mechanism", "A selection", "A world", "A tracker"])
 def test_an_example_has_sixty_lines_at_most(worked_example: Example, heading: str) -> None:
     """A part of one's own is written in a sitting."""
     assert 10 < worked_example(heading).count("\n") <= 60
@@ -90,20 +91,43 @@ def test_parts_of_ones_own_run_end_to_end(
     assert figures(load_run(tmp_path / "three")) == figures(one)
 
 
+def test_a_selection_of_ones_own_runs_end_to_end(
+    mine: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page's example: the reports of `uniform`, from fewer phones and with fewer bytes; run.json and
+    terminal have its name and what it depends on.
+    """
+    file = mine("A selection")
+    flags = [*SMALL, "--mechanism", "poisson", "--timing-only", "--sampling-probability", "1"]
+    found = {}
+    for name, more in (("uniform", []), ("fresh", ["--selection", f"{file}:Fresh"])):
+        given = [*flags, *more, "--rounds", "3", "--shards", "2", "--output", str(tmp_path / name)]
+        assert call("run", given) == 0
+        found[name] = load_run(tmp_path / name)
+    plain, fresh = (found[name]["rounds"][1:] for name in ("uniform", "fresh"))
+    assert [row["reported"] for row in plain] == [row["reported"] for row in fresh]
+    assert sum(row["cohort"] for row in fresh) < sum(row["cohort"] for row in plain)
+    assert sum(row["bytes_up"] for row in fresh) < sum(row["bytes_up"] for row in plain)
+    assert found["fresh"]["selection"]["name"] == "fresh"
+    assert "whether a phone has the release that is summed" in found["fresh"]["selection"]["statement"]
+    assert "Selection fresh." in capsys.readouterr().out
+
+
 def test_registering_a_part_is_one_line(
     mine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With its module's name in the registry a part is known by name everywhere, and not tried again."""
     monkeypatch.syspath_prepend(tmp_path)
-    for kind in ("signal", "mechanism", "world"):
+    for kind in ("signal", "mechanism", "selection", "world"):
         mine(f"A {kind}", name=f"product_{kind}.py")
     monkeypatch.setitem(SIGNALS, "activity", "product_signal:Activity")
     monkeypatch.setitem(MECHANISMS, "local", "product_mechanism:OnDevice")
     monkeypatch.setitem(WORLDS, "dishes", "product_world:load")
-    scenario = Scenario(world="dishes", signal="activity", mechanism="local", model="tiny")
+    monkeypatch.setitem(SELECTIONS, "fresh", "product_selection:Fresh")
+    scenario = Scenario(world="dishes", signal="activity", mechanism="local", selection="fresh", model="tiny")
     environment = Environment.create(scenario, load_artefact(models_folder() / "tiny"))
-    parts = (environment.world, environment.signal, environment.mechanism)
-    assert [type(part).__name__ for part in parts] == ["Dishes", "Activity", "OnDevice"]
+    parts = (environment.world, environment.signal, environment.mechanism, environment.selection)
+    assert [type(part).__name__ for part in parts] == ["Dishes", "Activity", "OnDevice", "Fresh"]
     assert environment.layout.size == 21
     assert environment.mechanism.noise_on_device
 
@@ -161,6 +185,28 @@ def test_a_mechanism_that_breaks_a_rule_is_refused(mine: Callable[..., Path], mo
     _one_line(caught, said)
 
 
+@_cases(own_parts.SELECTIONS)
+def test_a_selection_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: str, said: str) -> None:
+    """One line names the selection and the rule."""
+    scenario = Scenario(selection=f"{mine('A selection', more)}:Bad", epsilon=None)
+    with pytest.raises(FedbertError, match=r"^selection\(=") as caught:
+        load_selection(scenario, load_fleet(), load_mechanism(scenario))
+    _one_line(caught, said)
+
+
+def test_a_selection_of_private_data_is_refused_before_anything_is_loaded(
+    mine: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what its class says, or does not say: one line with the next step, before a missing file is met."""
+    file = mine("A selection", own_parts.SILENT_SELECTIONS)
+    flags = ["--profiles", str(tmp_path / "nowhere"), "--epsilon", "2", "--output", str(tmp_path / "run")]
+    for name in ("Private", "Silent"):
+        assert call("run", [*SMALL, "--selection", f"{file}:{name}", *flags]) == 2
+        said = capsys.readouterr().err
+        assert "has no account in a private run" in said
+        assert said.rstrip().endswith("or run without privacy by --epsilon none")
+
+
 @_cases(own_parts.WORLDS)
 def test_a_world_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: str, said: str) -> None:
     """One line names the world and the rule."""
@@ -189,6 +235,10 @@ def test_a_world_that_breaks_a_rule_is_refused(mine: Callable[..., Path], more: 
             ["--mechanism", "hope"],
             "mechanism(='hope') must be one of allocated, correlated, daily, poisson, tree; or name a "
             "mechanism of your own",
+        ),
+        (
+            ["--selection", "best"],
+            "selection(='best') must be one of by-staleness, by-tier, oort, uniform; or name a selection of",
         ),
     ],
 )

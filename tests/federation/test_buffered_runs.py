@@ -61,7 +61,8 @@ def test_a_run_that_was_resumed_on_other_shards_is_the_same(tmp_path: Path, sele
     closed = sum(row["buffers"] for row in (first, *later))
     gone = sum(row["discarded"] for row in (first, *later)) + later[-1]["buffered"]
     assert reports == 7 * closed + gone
-    assert any(row["released"] for row in whole["rounds"])
+    if selection == "uniform":  # the other asks too few for a release in two rounds
+        assert any(row["released"] for row in whole["rounds"])
     assert figures(resumed) == figures(whole)
     table = rounds_table(whole)
     assert table["staleness: 0"].tolist() == [0, *(row["staleness"]["0"] for row in (first, *later))]

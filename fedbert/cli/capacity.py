@@ -15,6 +15,7 @@ from fedbert.run_folder import check_path, release, reserve
 
 if TYPE_CHECKING:
     from fedbert.planning.capacity.base_run import BaseRun
+    from fedbert.planning.capacity.prices import Prices
     from fedbert.planning.tradeoff.grid import Simulate
 
 BASE_DEVICES = 10_000
@@ -31,7 +32,9 @@ def _capacity(**flags: Any) -> None:
 def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) -> None:
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     from fedbert.planning.capacity.base_run import read_base_run
+    from fedbert.planning.capacity.prices import read_prices
 
+    prices = read_prices(asked.prices) if asked.prices is not None else None
     folder = asked.output or Path("runs") / f"capacity-{asked.devices}"
     check_path(folder)
     command = command_line()
@@ -53,9 +56,9 @@ def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) ->
         reserve(folder, not_in_the_way)
         if base is None:
             base = _base_run(folder, simulate, command)
-            _write(folder, base, asked, command, remove=())
+            _write(folder, base, asked, prices, command, remove=())
         else:
-            _write(folder, base, asked, command, remove=[BASE_FILE])
+            _write(folder, base, asked, prices, command, remove=[BASE_FILE])
     finally:
         release(folder)
 
@@ -77,8 +80,14 @@ def _base_run(folder: Path, simulate: "Simulate | None", command: str) -> "BaseR
 
 
 def _write(
-    folder: Path, base: "BaseRun", asked: CapacitySettings, command: str, remove: Sequence[str]
+    folder: Path,
+    base: "BaseRun",
+    asked: CapacitySettings,
+    prices: "Prices | None",
+    command: str,
+    remove: Sequence[str],
 ) -> None:
+    from fedbert.planning.capacity.cost_forecast import priced
     from fedbert.planning.capacity.forecast import forecast
     from fedbert.planning.capacity.goal_text import parse_goal
     from fedbert.planning.capacity.goals import meet
@@ -88,6 +97,8 @@ def _write(
 
     plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
     result = replace(forecast(base, plan), goals=met)
+    if prices is not None:
+        result = priced(base, result, prices)
     write_together(folder, contents(result, command), remove)
     console = console_for_tables()
     for table in terminal_tables(result):
@@ -111,6 +122,7 @@ _GROUPS = {
     ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
     "goals": ("goals",),
+    "money": ("prices",),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
 }

@@ -115,6 +115,10 @@ privacy.quality_why | text | | record | why the plan's quality is not known; emp
 goals[].goal | text | | setting | a goal that the plan was found for; none: it was given
 goals[].value | float | | modelled | what its best guess comes to
 goals[].found | text | | record | the flags that were found
+prices[].price | text | | record | key of the prices file; none: no file was given
+prices[].value | float | | setting | its number
+prices[].date | text | | record | day on which its source had it
+prices[].source | text | | record | where it is from
 assumption | text | | record | what every figure assumes
 run.name | text | | record | the run that the forecast is from
 run.seed | int | | record | its seed

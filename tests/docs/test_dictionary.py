@@ -23,7 +23,7 @@ from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
 from fedbert.planning.budget.plan import Refused
 from fedbert.planning.capacity.base_run import base_of
-from fedbert.planning.capacity.capacity import Met, Plan
+from fedbert.planning.capacity.capacity import Met, Plan, Price
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
@@ -111,7 +111,9 @@ def _capacity() -> list[dict[str, Any]]:
     base = base_of(fake_run(scenario, execution))
     plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
     met = Met("rounds-fill=0.99", 0.99, "--over-selection 2")
-    found = dataclasses.replace(forecast(base, plan), goals=(met,))
+    found = dataclasses.replace(
+        forecast(base, plan), goals=(met,), prices=(Price("kwh", 0.3, "2026-01-02", "a list"),)
+    )
     return [json.loads(json.dumps(record_of(found, "a command")))]
 
 

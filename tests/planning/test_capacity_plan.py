@@ -10,6 +10,7 @@ import planning_fakes as fakes
 import pytest
 from scipy import stats
 
+from fedbert.devices.availability import hourly_shares
 from fedbert.errors import FedbertError
 from fedbert.intervals import Estimate
 from fedbert.planning.capacity import draws
@@ -329,3 +330,11 @@ def test_waiting_is_the_mechanism_s_not_the_gate_s() -> None:
     """A timing run's gate says nothing of sums that wait; the mechanism does."""
     assert base(mechanism="daily").waits
     assert not base(mechanism="poisson").waits
+
+
+def test_eligible_phones_swing_as_published() -> None:
+    """The model's phones in a plan: fourfold over the day (Bonawitz et al. 2019), 22 % on average (FLINT)."""
+    shares = hourly_shares("default", 0, 4_000, None)["eligible"]
+    found = forecast(replace(base(), eligible=shares), plan()).by_hour("eligible devices").value
+    assert 3.2 <= found.max() / found.min() <= 4.8
+    assert 0.18 <= found.mean() / N <= 0.26

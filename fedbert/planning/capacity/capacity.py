@@ -128,6 +128,16 @@ class Met:
 
 
 @dataclass(frozen=True)
+class Price:
+    """A number of the prices file as it was used."""
+
+    name: str
+    value: float
+    date: str
+    source: str
+
+
+@dataclass(frozen=True)
 class CapacityForecast:
     """All figures of one forecast, and the curves of its plots."""
 
@@ -141,6 +151,7 @@ class CapacityForecast:
     privacy: PrivacyPlan
     alerts: tuple[Alert, ...]
     goals: tuple[Met, ...] = ()
+    prices: tuple[Price, ...] = ()
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

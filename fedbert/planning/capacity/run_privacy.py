@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fedbert.budget import parse_budget
 from fedbert.comparison import FINAL, FULL, STUDENTS
 from fedbert.errors import FedbertError
 from fedbert.intervals import Estimate
@@ -31,21 +32,30 @@ class RunPrivacy:
 
 
 def run_privacy(result: RunResult) -> RunPrivacy:
-    """Return the privacy of a finished run."""
+    """Return the privacy of a finished run; raises TypeError or ValueError for what it cannot be."""
     scenario, found = result["scenario"], result["privacy"]
-    epsilon, hidden, seen = scenario["epsilon"], found["epsilon"], found["epsilon_unamplified"]
-    of_hidden = None not in (epsilon, hidden, seen) and abs(hidden - epsilon) < abs(seen - epsilon)
+    epsilon = _number(scenario["epsilon"])
+    hidden, seen = _number(found["epsilon"]), _number(found["epsilon_unamplified"])
+    of_hidden = False
+    if epsilon is not None and hidden is not None and seen is not None:
+        of_hidden = abs(hidden - epsilon) < abs(seen - epsilon)
+    if (budget := scenario.get("budget")) is not None:
+        parse_budget(budget)
     return RunPrivacy(
         mechanism=scenario["mechanism"],
         on_devices=found["mode"] == "local",
-        noise_multiplier=found["noise_multiplier"],
-        delta=scenario["delta"],
+        noise_multiplier=_number(found["noise_multiplier"]),
+        delta=_number(scenario["delta"]),
         epsilon=epsilon,
         of_hidden=of_hidden,
-        budget=scenario.get("budget"),
+        budget=budget,
         devices=int(scenario.get("noise_cohort") or scenario["devices"]),
         quality=_final(result),
     )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def gathering(result: RunResult) -> Callable[[int], int]:

@@ -86,6 +86,11 @@ class CapacitySettings(Settings):
         "over-selection, updated-24h=0.95 the bandwidth cap, epsilon=2/day rounds and cohort",
         json_schema_extra={"metavar": "GOAL"},
     )
+    prices: Path | None = Field(
+        default=None,
+        description="TOML file of prices and carbon, each with date and source (docs/capacity.md); default: "
+        "no money",
+    )
     output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
     overwrite: bool = Field(default=False, description="replace an earlier forecast there")
 

@@ -7,7 +7,7 @@ from fedbert.reporting.capacity.privacy import privacy
 from fedbert.reporting.capacity.requests import requests
 from fedbert.reporting.capacity.rollout import rollout
 from fedbert.reporting.capacity.rounds import rounds
-from fedbert.reporting.capacity.tables import assumptions, by_tier, fleet, quality_by_tier
+from fedbert.reporting.capacity.tables import assumptions, by_tier, fleet, prices, quality_by_tier
 from fedbert.reporting.capacity.text import figures_text, number_text, part_day_warning, value_text
 from fedbert.reporting.parts.device_errors import device_errors_reference
 from fedbert.reporting.parts.page import Card, Section, alert_html, facts_html, render_page
@@ -62,6 +62,7 @@ def render(result: CapacityForecast, command: str) -> str:
         by_tier(result),
         quality_by_tier(result.run),
         *([errors] if errors else []),
+        *([prices(result)] if result.prices else []),
         assumptions(result),
         Section("The plan and the run", None, facts_html(_facts(result)), note=f"Command: {command}"),
     ]

@@ -19,6 +19,7 @@ from fedbert.planning.capacity.capacity import (
     Label,
     Met,
     Plan,
+    Price,
     PrivacyPlan,
     Schedule,
 )
@@ -149,6 +150,15 @@ class GoalRow(TypedDict):
     found: str
 
 
+class PriceRow(TypedDict):
+    """A number of the prices file."""
+
+    price: str
+    value: float
+    date: str
+    source: str
+
+
 class CapacityRecord(TypedDict):
     """The whole of ``capacity.json``."""
 
@@ -159,6 +169,7 @@ class CapacityRecord(TypedDict):
     alerts: list[AlertRow]
     privacy: PrivacyRow
     goals: list[GoalRow]
+    prices: list[PriceRow]
     assumption: str
     run: RunRow
     forecasts: list[ForecastRow]
@@ -186,6 +197,10 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
         "alerts": [_alert_row(alert) for alert in result.alerts],
         "privacy": _privacy_row(result.privacy),
         "goals": [{"goal": met.goal, "value": met.value, "found": met.found} for met in result.goals],
+        "prices": [
+            {"price": price.name, "value": price.value, "date": price.date, "source": price.source}
+            for price in result.prices
+        ],
         "assumption": MIX_ASSUMPTION,
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
@@ -214,6 +229,9 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
             for row in record["alerts"]
         ),
         goals=tuple(Met(row["goal"], row["value"], row["found"]) for row in record["goals"]),
+        prices=tuple(
+            Price(row["price"], row["value"], row["date"], row["source"]) for row in record["prices"]
+        ),
     )
 
 

@@ -62,6 +62,16 @@ def quality_by_tier(run: BaseFacts) -> Section:
     )
 
 
+def prices(result: CapacityForecast) -> Section:
+    """Return the chapter with the numbers that money and carbon rest on."""
+    table = table_html(
+        [[price.name, f"{price.value:g}", price.date, price.source] for price in result.prices],
+        ["price", "value", "date", "source"],
+        align="lrll",
+    )
+    return Section("Prices", None, table, note="From the prices file; none of them is measured here.")
+
+
 def assumptions(result: CapacityForecast) -> Section:
     """Return the chapter with every assumption once, and the forecasts that rest on it."""
     names: dict[str, list[str]] = {}

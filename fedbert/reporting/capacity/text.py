@@ -10,7 +10,7 @@ from fedbert.units import MJ_PER_J, format_bytes
 BITS = (("Tbit", 1e12), ("Gbit", 1e9), ("Mbit", 1e6))
 BEYOND = "not within 7 days"
 UNKNOWN = "not known"
-SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh")
+SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e")
 """Units that are said beside a value; of what is counted its name says enough."""
 
 MIX_ASSUMPTION = (
@@ -51,7 +51,9 @@ def value_text(value: float | None, unit: str) -> str:
         return f"{number_text(value / MJ_PER_J)} J"
     if unit == "%":
         return f"{number_text(value)}%"
-    return f"{number_text(value)} {unit}" if unit in SPOKEN_UNITS else number_text(value)
+    # A currency is three capitals.
+    said = unit in SPOKEN_UNITS or (len(unit) == 3 and unit.isupper())
+    return f"{number_text(value)} {unit}" if said else number_text(value)
 
 
 def number_text(value: float) -> str:

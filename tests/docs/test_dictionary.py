@@ -12,12 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from planning.budget_examples import example_plan
+from planning.comparing_examples import example_forecasts, example_grids, example_runs
 from planning.planning_fakes import fake_run
 from reporting.example_compression import example_compression
 from written import ANY_NAME, declared, flat
 
 from fedbert.cli.budget import OWN as BUDGET_FILES
 from fedbert.cli.capacity import FORECAST
+from fedbert.cli.compare import OWN as COMPARE_FILES
 from fedbert.dictionary import FILES, LABELS, column_of, file_named, matches
 from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
@@ -30,6 +32,8 @@ from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
 from fedbert.reporting.budget.record import BudgetRecord
 from fedbert.reporting.budget.record import record_of as record_of_plan
 from fedbert.reporting.capacity.record import CapacityRecord, frame, record_of
+from fedbert.reporting.compare.record import CompareRecord
+from fedbert.reporting.compare.record import record_of as record_of_comparison
 from fedbert.reporting.run import folder as run_files
 from fedbert.reporting.tradeoff.folder import TradeoffRecord
 from fedbert.results import RunResult
@@ -113,6 +117,13 @@ def _capacity() -> list[dict[str, Any]]:
     return [json.loads(json.dumps(record_of(forecast(base, plan), "a command")))]
 
 
+def _comparison() -> list[dict[str, Any]]:
+    return [
+        json.loads(json.dumps(record_of_comparison(found, "a command")))
+        for found in (example_runs(), example_grids(), example_forecasts())
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "contents"),
     [
@@ -121,6 +132,7 @@ def _capacity() -> list[dict[str, Any]]:
         ("server.json", _servers),
         ("budget.json", _budget),
         ("capacity.json", _capacity),
+        ("compare.json", _comparison),
         ("tradeoff.json", _tradeoff),
     ],
 )
@@ -158,7 +170,12 @@ def test_a_run_is_described(run_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("budget.json", BudgetRecord), ("capacity.json", CapacityRecord), ("tradeoff.json", TradeoffRecord)],
+    [
+        ("budget.json", BudgetRecord),
+        ("capacity.json", CapacityRecord),
+        ("compare.json", CompareRecord),
+        ("tradeoff.json", TradeoffRecord),
+    ],
 )
 def test_a_declared_file_is_described(name: str, kind: type) -> None:
     """Every key that the type of a file declares is described."""
@@ -236,6 +253,7 @@ def test_every_file_is_described() -> None:
         *GRID_FILES - {"cells", "shared"},
         *FORECAST,
         *BUDGET_FILES,
+        *COMPARE_FILES,
         *model - {"heads"},
     } <= known
 

@@ -1,4 +1,4 @@
-"""The five reports of invented results, as pages for the tests of layout."""
+"""The reports of invented results, as pages for the tests of layout."""
 
 import tempfile
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from example_compression import example_compression
 from example_run import DEVICE_ERRORS, VERIFIED, example_run
 from planning import planning_fakes as fakes
 from planning.budget_examples import example_plan
+from planning.comparing_examples import example_grids
 
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
@@ -16,6 +17,7 @@ from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.reporting.budget.page import render as budget_page
 from fedbert.reporting.capacity.page import render as capacity_page
+from fedbert.reporting.compare.page import render as compare_page
 from fedbert.reporting.compression.page import compression_html
 from fedbert.reporting.run.page import render_report
 from fedbert.reporting.tradeoff.page import render as tradeoff_page
@@ -64,10 +66,16 @@ def compression() -> str:
     return compression_html(record)
 
 
+def compare() -> str:
+    """Return the page of a comparison of grids, with a chapter of differences in each arm."""
+    return compare_page(example_grids(), "fedbert compare")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "run": run,
     "tradeoff": tradeoff,
     "budget": budget,
     "capacity": capacity,
+    "compare": compare,
     "compression": compression,
 }

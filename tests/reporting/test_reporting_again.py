@@ -23,6 +23,7 @@ from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.reporting.compression.folder import write_compression
 from fedbert.reporting.run.folder import write_run_folder
+from fedbert.results import save_run
 from fedbert.run_folder import present
 from fedbert.scenario import build, scenario_toml
 
@@ -58,11 +59,21 @@ def compression(folder: Path) -> None:
     write_compression(example_compression(), folder)
 
 
+def compare(folder: Path) -> None:
+    """Write the comparison of two runs, one of them private."""
+    for name, epsilon in (("a", None), ("b", 2.0)):
+        result = fakes.fake_run(*build({"devices": 1_000, "epsilon": epsilon}))
+        save_run(result, folder.parent / name)
+    words = [str(folder.parent / name) for name in "ab"]
+    assert call("compare", [*words, "--output", str(folder)]) == 0
+
+
 KINDS = {
     "run": (run, "run.json"),
     "tradeoff": (tradeoff, "tradeoff.json"),
     "budget": (budget, "budget.json"),
     "capacity": (capacity, "capacity.json"),
+    "compare": (compare, "compare.json"),
     "compression": (compression, "compression.json"),
 }
 
@@ -115,7 +126,8 @@ def test_folders_of_nobody_are_refused(tmp_path: Path, capsys: pytest.CaptureFix
         (tmp_path / "thesis.txt", "must be a folder that exists; check the path"),
         (
             tmp_path,
-            "must hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json or compression.json;",
+            "must hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json, compare.json or "
+            "compression.json;",
         ),
     ):
         assert call("report", [str(folder)]) == 2

@@ -136,6 +136,7 @@ class TierRow(TypedDict):
     energy_mj_per_round_by: NotRequired[dict[str, float]]
     energy_mj_per_day_by: NotRequired[dict[str, float]]
     install_ms: float | None
+    installs_per_day: NotRequired[float]
     mah_per_day: float
     battery_percent_per_day: float
     device_ms_per_day: float

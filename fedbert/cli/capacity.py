@@ -95,8 +95,16 @@ def _write(
 
 
 _GROUPS = {
-    "fleet": ("devices", "base"),
-    "releases": ("releases_per_day", "release_hour", "release_mbit_per_s"),
+    "fleet": ("devices", "base", "sessions_per_day"),
+    "releases": (
+        "schedule",
+        "releases_per_day",
+        "release_hour",
+        "release_mbit_per_s",
+        "download_bytes",
+        "check_in_bytes",
+        "connection_bytes",
+    ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),

@@ -71,6 +71,7 @@ low | float? | | modelled | lower end of the 95 % interval; missing: plain arith
 high | float? | | modelled | upper end of the same interval
 label | text | | record | measured or modelled
 assumption | text | | record | what the figure rests on
+note | text | | record | why there is no figure, or what its interval is held by; empty: nothing to say
 """
 
 CAPACITY = f"""
@@ -85,6 +86,11 @@ plan.release_hour | float | h | setting | local hour of the first release of a d
 plan.over_selection | float | | setting | reports expected at a mean hour over reports wanted
 plan.model_spread | float | | setting | 95 % spread of modelled odds and costs
 plan.seed | int | | setting | seed of the draws
+plan.schedule | text | | setting | steady, or run: releases as they were due in the run
+plan.sessions_per_day | float | 1/day | setting | sessions of a phone in a day
+plan.download_bytes | float | bytes | setting | size of a release as it is downloaded
+plan.check_in_bytes | float | bytes | setting | bytes of a check-in, each way
+plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add to a transfer, each way
 sampling_probability | float | | modelled | chance that a device joins a round of the fleet
 assumption | text | | record | what every figure assumes
 run.name | text | | record | the run that the forecast is from
@@ -98,6 +104,7 @@ run.releases_per_day | float | 1/day | measured | its releases per day
 run.sampling_probability | float | | setting | chance that a device joined a round of it
 run.release_bytes | float | bytes | measured | size of a release
 run.report_bytes | float | bytes | measured | size of a report
+run.seen_share | float | share | modelled | largest share of fetching devices that one release reached
 run.tier_ndcg.* | list | nDCG@10 | measured | quality by tier, in the order of the report's columns
 {"".join(f"run.{line}" + chr(10) for line in DEVICE_ERRORS.strip().splitlines()).strip()}
 {"".join(f"forecasts[].{line}" + chr(10) for line in FORECAST.strip().splitlines()).strip()}

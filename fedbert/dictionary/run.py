@@ -97,6 +97,7 @@ tiers.*.energy_mj_per_round | float? | mJ | modelled | of a device in a round in
 tiers.*.energy_mj_per_round_by.* | float? | mJ | modelled | the same by sessions, installs, uploads, downloads
 tiers.*.energy_mj_per_day_by.* | float? | mJ | modelled | of the tier's mean device per day, by the same
 tiers.*.install_ms | float? | ms | modelled | encoding of catalogue and history, per installed release
+tiers.*.installs_per_day | float? | installs | modelled | releases that the tier's mean device installs a day
 tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day

@@ -93,6 +93,7 @@ def _tier_row(
         "energy_mj_per_round_by": energy.per_round_by,
         "energy_mj_per_day_by": energy.per_day_by,
         "install_ms": int(totals["install_us"][tier]) / r.MICRO / installs if installs else None,
+        "installs_per_day": installs / devices / days,
         "mah_per_day": per_day,
         "battery_percent_per_day": 100 * per_day / capacity,
         "device_ms_per_day": spent_us / r.MICRO / devices / days,

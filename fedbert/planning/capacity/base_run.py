@@ -1,5 +1,6 @@
 """What a capacity forecast takes from a finished run: shares, rates and sizes, and the counts behind them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
+from fedbert.planning.capacity.run_releases import GATHERED, RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
 from fedbert.units import HOURS_PER_DAY
 
@@ -34,6 +36,9 @@ class Tier:
     battery_percent_per_day: float
     energy_mj_per_session: float | None
     energy_mj_per_round: float | None  # None for runs from before it was kept
+    energy_mj_per_day_by: Mapping[str, float]  # by `fedbert.results.ENERGY_USES`; empty as above
+    installs_per_day: float  # a device
+    install_ms_per_day: float
     ndcg: tuple[float | None, ...]  # in the order of `fedbert.comparison.TIER_COLUMNS`
 
 
@@ -63,7 +68,12 @@ class BaseRun:
     sessions_per_day: float  # a device
     scored_share: float
     release_bytes: float
-    report_bytes: float
+    moved_bytes: float  # of one download, repeated ones included
+    report_bytes: float  # the same of one report
+    download_attempts: float  # for one download
+    upload_attempts: float  # for one report
+    downloads_per_day: float  # a device
+    reports_per_day: float  # a device
     eligible: Array  # [24] share of the fleet by local hour
     unmetered: Array  # [24]
     session_share: Array  # [24] of the day's sessions
@@ -73,6 +83,8 @@ class BaseRun:
     completed: Array  # [round]
     reported: Array  # [round]
     round_hours_of_day: Array  # [round, 24] hours of the round's window in each local hour
+    waits: bool  # whether a device that joined and could not report may do so in a later round
+    releases: RunReleases
     tiers: tuple[Tier, ...]
     device_errors: DeviceErrors | None = None
 
@@ -80,6 +92,27 @@ class BaseRun:
     def report_words(self) -> float:
         """Numbers in one report."""
         return self.report_bytes / BYTES_PER_WORD
+
+    @property
+    def report_share(self) -> Array:
+        """Reports that a round of that local hour gets, over the devices that join a round: `[24]`.
+
+        Where devices wait for a later round it is taken from the run's rounds as they were.
+        """
+        if not self.waits:
+            return np.asarray(self.eligible * (self.completed.sum() / self.cohort_eligible.sum()))
+        hours = self.round_hours_of_day
+        joining = self.sampling_probability * self.devices
+        seen = hours.sum(axis=0)
+        by_hour = (self.completed / joining) @ hours / np.where(seen > 0, seen, 1.0)
+        # Hours that the run did not cover have the mean of those that it did.
+        return np.where(seen > 0, by_hour, self.completed.mean() / joining)
+
+    @property
+    def seen_share(self) -> float:
+        """The largest share of the fetching devices that one release reached in the run."""
+        treated = self.devices * (1 - self.control_share)
+        return float(np.max(1 - (self.fetch.behind - self.fetch.fetched) / treated))
 
 
 def read_base_run(folder: Path) -> BaseRun:
@@ -135,7 +168,9 @@ def base_of(result: RunResult) -> BaseRun:
     days = len(rounds) * round_hours / HOURS_PER_DAY
     devices = int(scenario["devices"])
     windows = np.array([window_hours(row["hour"], round_hours) for row in rounds])
-    tiers = tuple(_tier(result, name, row) for name, row in result["tiers"].items())
+    downloads = float(sum(row["downloads"] for row in rounds))
+    fetched_a_day = downloads / devices / days
+    tiers = tuple(_tier(result, name, row, fetched_a_day) for name, row in result["tiers"].items())
     sessions = sum(tier.sessions for tier in tiers)
     if not sessions:
         raise FedbertError(
@@ -151,12 +186,17 @@ def base_of(result: RunResult) -> BaseRun:
         days=days,
         rounds_per_day=HOURS_PER_DAY / round_hours,
         releases_per_day=released / days,
-        sampling_probability=float(scenario["sampling_probability"]) * float(scenario["over_selection"]),
+        sampling_probability=float(result["privacy"]["sampling_probability"]),
         control_share=float(scenario["control_share"]),
         sessions_per_day=float(scenario["sessions_per_day"]),
         scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
+        moved_bytes=sum(row["bytes_down"] for row in rounds) / downloads,
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
+        download_attempts=_attempts(result["traffic"].get("download_attempts"), downloads),
+        upload_attempts=_attempts(result["traffic"].get("upload_attempts"), float(completed.sum())),
+        downloads_per_day=fetched_a_day,
+        reports_per_day=float(completed.sum()) / devices / days,
         eligible=np.array([row["eligible"] for row in hours], np.float64),
         unmetered=np.array([row["unmetered"] for row in hours], np.float64),
         session_share=np.array([row["sessions"] for row in hours], np.float64),
@@ -166,24 +206,21 @@ def base_of(result: RunResult) -> BaseRun:
         completed=completed,
         reported=np.array([row["reported"] for row in rounds], np.float64),
         round_hours_of_day=windows,
+        waits=any(row["gate"].startswith(GATHERED) for row in rounds),
+        releases=run_releases(rounds, int(scenario["release_every"]), round_hours),
         tiers=tiers,
         device_errors=result.get("device_errors"),
     )
 
 
-def window_hours(end_hour: float, length_hours: float) -> Array:
-    """Return how many hours of the window that ends at local `end_hour` lie in each local hour, `[24]`."""
-    edges = np.arange(int(HOURS_PER_DAY) + 1, dtype=np.float64)
-    overlap = np.zeros(int(HOURS_PER_DAY))
-    end = end_hour % HOURS_PER_DAY or HOURS_PER_DAY
-    for shift in (0.0, HOURS_PER_DAY):
-        first, last = end - length_hours + shift, end + shift
-        overlap += np.clip(np.minimum(edges[1:], last) - np.maximum(edges[:-1], first), 0.0, None)
-    return overlap
+def _attempts(attempts: int | None, done: float) -> float:
+    """Return attempts per transfer that was done; 1 for a run from before they were kept."""
+    return max(1.0, (attempts or done) / done)
 
 
-def _tier(result: RunResult, name: str, row: TierRow) -> Tier:
+def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float) -> Tier:
     sessions = sum(row["outcomes"].values())
+    installs = row.get("installs_per_day", downloads_per_day)
     return Tier(
         name=name,
         devices=row["devices"],
@@ -194,6 +231,9 @@ def _tier(result: RunResult, name: str, row: TierRow) -> Tier:
         battery_percent_per_day=row["battery_percent_per_day"],
         energy_mj_per_session=row.get("energy_mj_per_session"),
         energy_mj_per_round=row.get("energy_mj_per_round"),
+        energy_mj_per_day_by=row.get("energy_mj_per_day_by", {}),
+        installs_per_day=installs,
+        install_ms_per_day=min(installs * (row["install_ms"] or 0.0), row["device_ms_per_day"]),
         ndcg=tuple(tier_ndcg(result, name)),
     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
@@ -13,10 +14,13 @@ HOURS = int(HOURS_PER_DAY)
 
 Label = Literal["measured", "modelled"]
 
+Schedule = Literal["steady", "run"]
+"""Releases at even times, or when they were due in the run that the forecast starts from."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What is planned for; None takes the run's own rate."""
+    """What is planned for; None takes the run's own figure, see `fedbert.planning.capacity.load.resolved`."""
 
     devices: int
     release_bits_per_s: float
@@ -27,6 +31,11 @@ class Plan:
     over_selection: float
     model_spread: float
     seed: int = 0
+    schedule: Schedule = "steady"
+    sessions_per_day: float | None = None  # a phone
+    download_bytes: float | None = None  # of one release, as it is downloaded
+    check_in_bytes: float = CHECK_IN_BYTES  # each way
+    connection_bytes: float = CONNECTION_BYTES  # each way
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class BaseFacts:
     sampling_probability: float
     release_bytes: float
     report_bytes: float
+    seen_share: float  # largest share of the fetching devices that one release reached
     tier_ndcg: dict[str, list[float | None]]  # in the order of `fedbert.comparison.TIER_COLUMNS`
     device_errors: DeviceErrors | None = None
 
@@ -59,6 +69,7 @@ class Forecast:
     assumption: str
     hour: int | None = None
     tier: str | None = None
+    note: str = ""  # why there is no figure, or what its interval is held by
 
 
 @dataclass(frozen=True)

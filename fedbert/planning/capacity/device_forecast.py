@@ -1,11 +1,16 @@
 """What the phones of the larger fleet do and spend: sessions, the share that is scored, cost by tier."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from fedbert.intervals import NORMAL_QUANTILE, Array, Estimate, from_draws, wilson
-from fedbert.planning.capacity.base_run import BaseRun
-from fedbert.planning.capacity.capacity import HOURS, Forecast, Label, Plan
+from fedbert.planning.capacity.base_run import Tier
+from fedbert.planning.capacity.capacity import HOURS, Forecast, Label
 from fedbert.planning.capacity.draws import Draws
+from fedbert.planning.capacity.load import Load
+from fedbert.results import ENERGY_USES
 from fedbert.units import S_PER_HOUR
 
 SESSION_VARIATION = 2.0
@@ -13,6 +18,11 @@ SESSION_VARIATION = 2.0
 
 EXTRAPOLATED = "energy is extrapolated from one phone's power profile"
 ROUND_ENERGY = f"mean device in a round in which it sends a signal, as in the run; {EXTRAPOLATED}"
+ASSUMPTION = (
+    "the run's mean device of the tier, at the plan's sessions, installs, reports and bytes: each by what "
+    "it is spent on; the cost of a session has a standard deviation of at most its mean"
+)
+_INSTALLS = "every download is installed; tiers differ as in the run"
 
 
 def hourly(name: str, unit: str, draws: Array, label: Label, assumption: str) -> list[Forecast]:
@@ -23,16 +33,17 @@ def hourly(name: str, unit: str, draws: Array, label: Label, assumption: str) ->
     ]
 
 
-def sessions(base: BaseRun, plan: Plan, draws: Draws) -> list[Forecast]:
+def sessions(load: Load) -> list[Forecast]:
     """Return sessions by hour and the share that is scored."""
-    a_day = plan.devices * base.sessions_per_day
+    base, draws = load.base, load.draws
+    a_day = load.plan.devices * load.sessions_per_day
     shares = hourly(
         "sessions per second",
         "sessions/s",
         np.repeat((a_day * base.session_share / S_PER_HOUR)[None, :], len(draws.cost), axis=0)
         * draws.cost[:, None],
         "modelled",
-        "the scenario's sessions per day, spread over the hours as in the run; they send no request",
+        "the planned sessions per day, spread over the hours as in the run; they send no request",
     )
     return [
         Forecast(
@@ -60,35 +71,83 @@ def _scored(share: float, devices: int, draws: Draws) -> Estimate:
     )
 
 
-def tiers(base: BaseRun, draws: Draws) -> list[Forecast]:
-    """Return what a device of each tier spends per day, and the share of its sessions that is scored."""
-    assumption = (
-        "the run's mean device of the tier; sessions are Poisson, and the cost of one has a standard "
-        "deviation of at most its mean"
-    )
-    rows: list[Forecast] = []
-    for tier in base.tiers:
-        noise = np.sqrt(SESSION_VARIATION / max(1, tier.sessions))
-        for name, unit, value, basis in (
-            ("computing per day", "ms", tier.device_ms_per_day, assumption),
-            ("energy per session", "mJ", tier.energy_mj_per_session, EXTRAPOLATED),
-            ("energy per round", "mJ", tier.energy_mj_per_round, ROUND_ENERGY),
-            ("charge per day", "mAh", tier.mah_per_day, f"{assumption}; {EXTRAPOLATED}"),
-            ("battery per day", "%", tier.battery_percent_per_day, f"{assumption}; {EXTRAPOLATED}"),
-        ):
-            if value is None:
-                continue  # a run from before it was kept
-            spread = from_draws(draws.spending)
-            rows.append(
-                Forecast(name, unit, _scaled(value, spread, float(noise)), "modelled", basis, tier=tier.name)
-            )
-        scored = _scored(tier.scored_share, tier.devices, draws)
-        rows.append(
-            Forecast(
-                "share of sessions scored", "share", scored, "modelled", "as for the fleet", tier=tier.name
-            )
+@dataclass(frozen=True)
+class Factors:
+    """What the plan asks of a phone over what the run asked of it, `[draw]`, by what it is spent on."""
+
+    sessions: Array
+    installs: Array
+    uploads: Array
+    downloads: Array  # in bytes
+
+    @classmethod
+    def of(cls, load: Load) -> "Factors":
+        """Return the factors of a load; row 0 is the best guess."""
+        base, plan = load.base, load.plan
+        downloads = load.downloads.sum(axis=1) / plan.devices / base.downloads_per_day
+        return cls(
+            sessions=np.full(len(downloads), load.sessions_per_day / base.sessions_per_day),
+            installs=downloads,
+            uploads=load.reports_per_day / plan.devices / base.reports_per_day,
+            downloads=downloads * (load.bytes_per_download / base.moved_bytes),
         )
-    return rows
+
+    def by_use(self) -> dict[str, Array]:
+        """Return them by `fedbert.results.ENERGY_USES`."""
+        return {use: getattr(self, use) for use in ENERGY_USES}
+
+
+def tiers(load: Load) -> list[Forecast]:
+    """Return what a device of each tier spends per day, and the share of its sessions that is scored."""
+    factors = Factors.of(load)
+    return [row for tier in load.base.tiers for row in _tier(load, tier, factors)]
+
+
+def _tier(load: Load, tier: Tier, factors: Factors) -> list[Forecast]:
+    noise, draws = float(np.sqrt(SESSION_VARIATION / max(1, tier.sessions))), load.draws
+
+    def row(name: str, unit: str, spent: Array, assumption: str) -> Forecast:
+        """Return a figure whose row 0 is the best guess; a figure of 0 stays 0."""
+        value, relative = float(spent[0]), spent * draws.spending / (spent[0] or 1.0)
+        estimate = _scaled(value, from_draws(relative if value else draws.spending), noise)
+        return Forecast(name, unit, estimate, "modelled", assumption, tier=tier.name)
+
+    one = np.ones(len(draws.spending))
+    installs = tier.installs_per_day * factors.installs
+    session_ms = tier.device_ms_per_day - tier.install_ms_per_day
+    computing = session_ms * factors.sessions + tier.install_ms_per_day * factors.installs
+    rows = [
+        Forecast("installs per day", "installs", from_draws(installs), "modelled", _INSTALLS, tier=tier.name),
+        row("computing per day", "ms", computing, ASSUMPTION),
+    ]
+    # A run from before a figure was kept has no forecast of it.
+    if tier.energy_mj_per_session is not None:
+        rows.append(row("energy per session", "mJ", tier.energy_mj_per_session * one, EXTRAPOLATED))
+    if tier.energy_mj_per_round is not None:
+        rows.append(row("energy per round", "mJ", tier.energy_mj_per_round * one, ROUND_ENERGY))
+    rows += _energy(tier, factors, row)
+    scored = _scored(tier.scored_share, tier.devices, draws)
+    return [
+        *rows,
+        Forecast("share of sessions scored", "share", scored, "modelled", "as for the fleet", tier=tier.name),
+    ]
+
+
+def _energy(tier: Tier, factors: Factors, row: Callable[[str, str, Array, str], Forecast]) -> list[Forecast]:
+    """Return energy by use, its sum, and what that takes of the battery."""
+    spent_by = tier.energy_mj_per_day_by
+    in_run = sum(spent_by.values())
+    if not in_run:
+        return []
+    assumption = f"{ASSUMPTION}; {EXTRAPOLATED}"
+    by_use = {use: spent_by.get(use, 0.0) * factor for use, factor in factors.by_use().items()}
+    total = sum(by_use.values(), np.zeros_like(factors.sessions))
+    return [
+        *(row(f"energy per day, {use}", "mJ", spent, assumption) for use, spent in by_use.items()),
+        row("energy per day", "mJ", total, assumption),
+        row("charge per day", "mAh", tier.mah_per_day * total / in_run, assumption),
+        row("battery per day", "%", tier.battery_percent_per_day * total / in_run, assumption),
+    ]
 
 
 def _scaled(value: float, factor: Estimate, noise: float) -> Estimate:

@@ -7,7 +7,7 @@ What a device spends is spread by the measured error of the device model instead
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -35,11 +35,16 @@ class Draws:
     eligible: Array  # [draw, 24] share of the fleet by local hour
     fetch_rate: Array  # [draw, 24] fetches an hour of a mean device behind, by local hour
     frailty: Array  # [draw] variance between devices of the fetch rate, relative to its mean squared
-    completion: Array  # [draw] share of the eligible of a cohort whose report arrives
+    reporting: Array  # [draw, 24] reports of a round by local hour, over the devices that join a round
     spread: Array  # [draw] relative standard deviation of a round's reports beyond chance
     cost: Array  # [draw] factor on modelled costs of a device
     outcome_odds: Array  # [draw] factor on the odds that a session is scored
     spending: Array  # [draw] factor on the time and energy of a device
+
+
+def first(draws: Draws) -> Draws:
+    """Return the best guess alone, as draws with one row."""
+    return Draws(**{field.name: getattr(draws, field.name)[:1] for field in fields(Draws)})
 
 
 def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
@@ -65,16 +70,31 @@ def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
     done, lost = base.completed.sum(), (base.cohort_eligible - base.completed).sum()
     completion = rng.beta(done + 0.5, lost + 0.5, rows)
     completion[0] = done / (done + lost)
+    if base.waits:
+        # Whoever waits may be eligible at any later hour of the day: the odds are those of a whole day.
+        share, sums = np.array([min(1.0, base.report_share.mean())]), completed_sums(base, rng, rows)
+        reporting = base.report_share * sums[:, None] * (_with_odds(share, odds) / share)
+    else:
+        reporting = eligible * completion[:, None]
     return Draws(
         eligible=eligible,
         fetch_rate=factor[:, None] * unmetered,
         frailty=frailty,
-        completion=completion,
+        reporting=reporting,
         spread=round_spread(base, picks.astype(np.float64)),
         cost=factors(),
         outcome_odds=factors(),
         spending=factors(error_sd(base.device_errors)),
     )
+
+
+def completed_sums(base: BaseRun, rng: np.random.Generator, rows: int) -> Array:
+    """Return `[draw]` factors on the run's reports that its sampling allows: binomial over its devices."""
+    days = max(1.0, base.days)
+    reports = min(base.completed.sum() / days, float(base.devices))
+    drawn = rng.beta(reports + 0.5, base.devices - reports + 0.5, rows) * base.devices / reports
+    drawn[0] = 1.0
+    return np.asarray(drawn, np.float64)
 
 
 def spread_sd(model_spread: float) -> float:
@@ -137,14 +157,14 @@ def fit_fetching(
 def round_spread(base: BaseRun, picks: Array) -> Array:
     """Return `[draw]` relative standard deviations of a round's reports beyond binomial chance.
 
-    With o reports completed, m expected of a cohort of c devices (c x mean eligible share of the window x
-    completion) and weights w (how often the draw picked the round), the method of moments gives
-    tau^2 = max(0, sum w ((o - m)^2 - m (1 - m/c)) / sum w m^2).
+    With o reports completed, m expected of a cohort of c devices (c x mean report share of the window) and
+    weights w (how often the draw picked the round), the method of moments gives
+    tau^2 = max(0, sum w ((o - m)^2 - m (1 - m/c)) / sum w m^2). Where devices wait the cohort is the fleet.
     """
     hours = base.round_hours_of_day.sum(axis=1)
-    share = base.round_hours_of_day @ base.eligible / hours
-    cohort = np.maximum(1.0, base.cohort)
-    expected = cohort * share
+    share = base.round_hours_of_day @ base.report_share / hours
+    cohort = np.full(len(hours), float(base.devices)) if base.waits else np.maximum(1.0, base.cohort)
+    expected = cohort * share * (base.sampling_probability if base.waits else 1.0)
     expected *= base.completed.sum() / max(1e-12, expected.sum())
     chance = np.minimum(1.0, expected / cohort)
     excess = (base.completed - expected) ** 2 - expected * (1 - chance)

@@ -5,9 +5,11 @@ A device behind asks for the release at a rate that follows the local hour and d
 device that has a release when the next one comes is behind again; one that waits gets the newest.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedbert.intervals import Array
 from fedbert.units import BITS_PER_BYTE
@@ -49,7 +51,8 @@ def roll_out(
         release_hour: local hour of the release.
         days: length of the calculation.
     """
-    served = _serve(devices, capacity, fetch_rate, frailty, [round(release_hour * STEPS_PER_HOUR)], days)
+    first = round(release_hour * STEPS_PER_HOUR)
+    served = _serve(devices, capacity, fetch_rate, frailty, _for_all(fetch_rate, [first]), days)
     reached = np.concatenate([np.zeros((len(served), 1)), np.cumsum(served, axis=1)], axis=1)
     return Rollout(reached, served)
 
@@ -67,9 +70,42 @@ def usual_day(
     start_up = 2 * days
     steps = (start_up + days) * STEPS_PER_DAY
     at = [first + round(number * gap) for number in range(int((steps - first) / gap) + 1)]
-    served = _serve(devices, capacity, fetch_rate, frailty, at, start_up + days, from_midnight=True)
+    releases_at = _for_all(fetch_rate, at)
+    served = _serve(devices, capacity, fetch_rate, frailty, releases_at, start_up + days, True)
     last = served[:, start_up * STEPS_PER_DAY :]
     return np.asarray(last.reshape(len(last), days, STEPS_PER_DAY).mean(axis=1))
+
+
+def scheduled(
+    devices: float,
+    capacity: float,
+    fetch_rate: Array,
+    frailty: Array,
+    due_hours: Array,
+    made: NDArray[np.bool_],
+    hours: float,
+) -> Array:
+    """Return `[draw, step]` devices served in `hours` from midnight, without any release before.
+
+    A release is `made` `[draw, due]` or not at each of `due_hours`; the rest is as for `roll_out`.
+    """
+    at = {round(hour * STEPS_PER_HOUR): made[:, place] for place, hour in enumerate(due_hours)}
+    steps = round(hours * STEPS_PER_HOUR)
+    days = -(-steps // STEPS_PER_DAY)
+    return _serve(devices, capacity, fetch_rate, frailty, at, days, True)[:, :steps]
+
+
+def by_hour_of_day(served: Array, hours: float) -> Array:
+    """Return `[draw, 24]` the mean day of what was `served` `[draw, step]` in `hours` from midnight."""
+    missing = -served.shape[1] % STEPS_PER_DAY
+    whole = np.pad(served, ((0, 0), (0, missing)))
+    by_hour = whole.reshape(len(served), -1, 24, STEPS_PER_HOUR).sum(axis=(1, 3))
+    return np.asarray(by_hour * (24 / hours), np.float64)
+
+
+def _for_all(fetch_rate: Array, steps: Sequence[int]) -> dict[int, NDArray[np.bool_]]:
+    """Return releases that every draw makes, by step."""
+    return {step: np.ones(len(fetch_rate), np.bool_) for step in steps}
 
 
 def _serve(
@@ -77,23 +113,27 @@ def _serve(
     capacity: float,
     fetch_rate: Array,
     frailty: Array,
-    releases_at: list[int],
+    releases_at: Mapping[int, NDArray[np.bool_]],
     days: int,
     from_midnight: bool = False,
 ) -> Array:
-    """Return `[draw, step]` devices served; steps count from midnight or from the first release."""
-    first = 0 if from_midnight else releases_at[0]
+    """Return `[draw, step]` devices served; steps count from midnight or from the first release.
+
+    `releases_at` says by step which draws make a release then.
+    """
+    first = 0 if from_midnight else min(releases_at)
     steps = days * STEPS_PER_DAY
     served = np.zeros((len(fetch_rate), steps))
-    releases = set(releases_at)
     step_rate = fetch_rate / STEPS_PER_HOUR
     nothing: Array = np.zeros(len(fetch_rate))
     exposure, queue = nothing, nothing
     not_asked, asking = nothing, nothing  # share that has not asked yet, of `asking` devices at the release
     for step in range(steps):
         now = first + step
-        if now in releases:
-            exposure, not_asked, asking = nothing, nothing + 1.0, devices - queue
+        if now in releases_at:
+            made = releases_at[now]
+            exposure, not_asked = np.where(made, 0.0, exposure), np.where(made, 1.0, not_asked)
+            asking = np.where(made, devices - queue, asking)
         exposure = exposure + step_rate[:, now // STEPS_PER_HOUR % 24]
         still = np.minimum(not_asked, (1 + frailty * exposure) ** (-1 / frailty))
         queue = queue + asking * (not_asked - still)

@@ -1,10 +1,11 @@
 """What a capacity plan is asked for: the flags of ``fedbert capacity``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
 from fedbert.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,11 +39,35 @@ class CapacitySettings(Settings):
     rounds_per_day: float | None = Field(
         default=None, ge=0.01, le=1_440, description="rounds in 24 hours; default: as in the run"
     )
-    releases_per_day: float = Field(
-        default=1.0, ge=0.03, le=24, description="releases offered to the fleet per day"
+    schedule: Literal["steady", "run"] = Field(
+        default="steady",
+        description="releases at even times, or cohort, rounds and releases as they were due in the run; how "
+        "many of those are made is then an outcome",
     )
-    release_hour: float = Field(
-        default=0.0, ge=0, le=23.999, description="local hour of the first release of a day"
+    releases_per_day: float | None = Field(
+        default=None, ge=0.03, le=24, description="releases offered to the fleet per day; default 1"
+    )
+    release_hour: float | None = Field(
+        default=None, ge=0, le=23.999, description="local hour of the first release of a day; default 0"
+    )
+    download_bytes: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e12,
+        description="size of a release as it is downloaded, as of one that is entropy coded; default: the "
+        "run's",
+    )
+    check_in_bytes: float = Field(
+        default=CHECK_IN_BYTES, ge=0, le=1e9, description="bytes of a check-in each way, with TLS: assumed"
+    )
+    connection_bytes: float = Field(
+        default=CONNECTION_BYTES,
+        ge=0,
+        le=1e9,
+        description="bytes that TLS and headers add to a transfer, each way: assumed",
+    )
+    sessions_per_day: float | None = Field(
+        default=None, gt=0, le=1_000, description="sessions of a phone in a day; default: as in the run"
     )
     over_selection: float = Field(
         default=1.3, ge=0.1, le=100, description="reports expected at a mean hour over reports wanted"
@@ -60,6 +85,12 @@ class CapacitySettings(Settings):
                 f"reports_per_round(={self.reports_per_round}) must be <= devices (= {self.devices}); "
                 "lower it"
             )
+        if self.schedule == "run":
+            for name in ("rounds_per_day", "releases_per_day", "release_hour"):
+                if (value := getattr(self, name)) is not None:
+                    raise ValueError(
+                        f"{name}(={value:g}) must be left out with schedule 'run', which has the run's own"
+                    )
         return self
 
     def plan(self, base: "BaseRun") -> "Plan":
@@ -69,11 +100,26 @@ class CapacitySettings(Settings):
         return Plan(
             devices=self.devices,
             release_bits_per_s=self.release_mbit_per_s * 1e6,
-            reports_per_round=self.reports_per_round or min(REPORTS_PER_ROUND, -(-self.devices // 100)),
+            reports_per_round=self.reports_per_round or self._reports(base),
             rounds_per_day=self.rounds_per_day or base.rounds_per_day,
-            releases_per_day=self.releases_per_day,
-            release_hour=self.release_hour,
+            releases_per_day=self._releases(base),
+            release_hour=self.release_hour or 0.0,
             over_selection=self.over_selection,
             model_spread=self.model_spread,
             seed=base.seed,
+            schedule=self.schedule,
+            sessions_per_day=self.sessions_per_day or base.sessions_per_day,
+            download_bytes=self.download_bytes or base.release_bytes,
+            check_in_bytes=self.check_in_bytes,
+            connection_bytes=self.connection_bytes,
         )
+
+    def _releases(self, base: "BaseRun") -> float:
+        return base.releases_per_day if self.schedule == "run" else self.releases_per_day or 1.0
+
+    def _reports(self, base: "BaseRun") -> int:
+        """Return the reports that a round wants: with the run's schedule as many as its cohort gives."""
+        if self.schedule == "run":
+            mean = self.devices * base.sampling_probability * float(base.report_share.mean())
+            return min(self.devices, max(1, round(mean / self.over_selection)))
+        return min(REPORTS_PER_ROUND, -(-self.devices // 100))

@@ -7,7 +7,7 @@ from fedbert.reporting.capacity.requests import requests
 from fedbert.reporting.capacity.rollout import rollout
 from fedbert.reporting.capacity.rounds import rounds
 from fedbert.reporting.capacity.tables import assumptions, by_tier, fleet, quality_by_tier
-from fedbert.reporting.capacity.text import interval_text, number_text, part_day_warning, value_text
+from fedbert.reporting.capacity.text import figures_text, number_text, part_day_warning, value_text
 from fedbert.reporting.parts.device_errors import device_errors_reference
 from fedbert.reporting.parts.page import Card, Section, alert_html, facts_html, render_page
 
@@ -17,35 +17,40 @@ WHERE_ERRORS = (
 )
 
 
+def furthest_known(result: CapacityForecast) -> tuple[str, float]:
+    """Return the largest share up to 95% that the run lets the plan speak of, as text, and its hours."""
+    for share in ("95%", "90%", "50%"):
+        hours = result.find(f"hours to {share}").estimate.value
+        if not np.isnan(hours):
+            return share, hours
+    return "50%", np.inf
+
+
 def headline(result: CapacityForecast) -> str:
     """Return the answer in two sentences."""
     egress = result.find("egress per day").estimate.value
     ingress = result.find("ingress per day").estimate.value
     peak = result.find("total QPS, peak hour").estimate.value
-    reach = result.find("hours to 95%").estimate.value
+    share, reach = furthest_known(result)
     cap = value_text(result.plan.release_bits_per_s, "bit/s")
     reached = f"takes {value_text(reach, 'hours')} to reach" if np.isfinite(reach) else "does not reach"
     within = "" if np.isfinite(reach) else " within 7 days"
     return (
         f"Serving {result.plan.devices:,} phones takes {value_text(egress, 'bytes')} of egress and "
         f"{value_text(ingress, 'bytes')} of ingress per day, and {number_text(peak)} QPS in the peak hour. "
-        f"Under a cap of {cap}, a release {reached} 95% of the phones that fetch it{within}."
+        f"Under a cap of {cap}, a release {reached} {share} of the phones that fetch it{within}."
     )
 
 
 def _card(result: CapacityForecast, name: str, label: str) -> Card:
     row = result.find(name)
-    return Card(
-        label,
-        value_text(row.estimate.value, row.unit),
-        f"95%: {interval_text(row.estimate, row.unit)}",
-        row.label,
-    )
+    value, interval = figures_text(row)
+    return Card(label, value, interval if row.note else f"95%: {interval}", row.label)
 
 
 def render(result: CapacityForecast, command: str) -> str:
     """Return report.html of a forecast."""
-    warning = part_day_warning(result)
+    warning, (reached, _) = part_day_warning(result), furthest_known(result)
     errors = device_errors_reference(result.run.device_errors, WHERE_ERRORS)
     chapters = [
         rollout(result),
@@ -63,7 +68,7 @@ def render(result: CapacityForecast, command: str) -> str:
         _card(result, "ingress per day", "Ingress per day"),
         _card(result, "total QPS, peak hour", "QPS, peak hour"),
         _card(result, "egress headroom, peak hour", "Egress headroom, peak hour"),
-        _card(result, "hours to 95%", "A release reaches 95%"),
+        _card(result, f"hours to {reached}", f"A release reaches {reached}"),
         _card(result, "rounds that fill", "Rounds that fill"),
         _card(result, "share of sessions scored", "Sessions scored in time"),
     ]
@@ -90,6 +95,9 @@ def _facts(result: CapacityForecast) -> dict[str, str]:
         "releases per day": f"{plan.releases_per_day:g} (run: {run.releases_per_day:g})",
         "hour of the first release": f"{plan.release_hour:g}",
         "run": f"{run.name}, seed {run.seed}, {run.devices:,} devices, {run.days:g} days",
+        "schedule of releases": plan.schedule,
+        "sessions per phone and day": f"{plan.sessions_per_day or 0.0:g}",
+        "bytes of a release as downloaded": f"{plan.download_bytes or run.release_bytes:,.0f}",
         "bytes of a release": f"{run.release_bytes:,.0f}",
         "bytes of a report": f"{run.report_bytes:,.0f}",
     }

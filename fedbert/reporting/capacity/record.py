@@ -16,6 +16,7 @@ from fedbert.planning.capacity.capacity import (
     Forecast,
     Label,
     Plan,
+    Schedule,
 )
 from fedbert.records import RecordKind, load_record
 from fedbert.reporting.capacity.text import MIX_ASSUMPTION
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CAPACITY_FILE = "capacity.json"
-SCHEMA = 2
+SCHEMA = 3
 LIMIT_BYTES = 20_000_000
 
 
@@ -41,6 +42,11 @@ class PlanRow(TypedDict):
     over_selection: float
     model_spread: float
     seed: int
+    schedule: Schedule
+    sessions_per_day: float
+    download_bytes: float
+    check_in_bytes: float
+    connection_bytes: float
 
 
 class RunRow(TypedDict):
@@ -57,12 +63,16 @@ class RunRow(TypedDict):
     sampling_probability: float
     release_bytes: float
     report_bytes: float
+    seen_share: float
     tier_ndcg: dict[str, list[float | None]]  # by tier, in the order of `fedbert.comparison.TIER_COLUMNS`
     device_errors: DeviceErrors | None
 
 
 class ForecastRow(TypedDict):
-    """One figure; a value, low or high that is null beside one that is not lies beyond the horizon."""
+    """One figure; without a `note` of why, a value, low or high that is null lies beyond the horizon.
+
+    Plain arithmetic has a value, and neither low nor high.
+    """
 
     forecast: str
     hour: int | None
@@ -73,6 +83,7 @@ class ForecastRow(TypedDict):
     high: float | None
     label: Label
     assumption: str
+    note: str
 
 
 class CurveRow(TypedDict):
@@ -163,6 +174,7 @@ def _row(row: Forecast) -> ForecastRow:
         "high": _finite(row.estimate.high),
         "label": row.label,
         "assumption": row.assumption,
+        "note": row.note,
     }
 
 
@@ -172,12 +184,23 @@ def _finite(value: float | None) -> float | None:
 
 def _forecast(row: ForecastRow) -> Forecast:
     bounds = row["value"], row["low"], row["high"]
-    # Plain arithmetic has a value and no interval; every other null stands for "not within the horizon".
-    exact = bounds[0] is not None and bounds[1] is None and bounds[2] is None
     value, low, high = (math.inf if bound is None else bound for bound in bounds)
-    estimate = Estimate(value, None, None) if exact else Estimate(value, low, high)
+    if row["note"] and all(bound is None for bound in bounds):
+        estimate = Estimate(math.nan, None, None)
+    # Plain arithmetic has a value and no interval; every other null stands for "not within the horizon".
+    elif bounds[0] is not None and bounds[1] is None and bounds[2] is None:
+        estimate = Estimate(value, None, None)
+    else:
+        estimate = Estimate(value, low, high)
     return Forecast(
-        row["forecast"], row["unit"], estimate, row["label"], row["assumption"], row["hour"], row["tier"]
+        name=row["forecast"],
+        unit=row["unit"],
+        estimate=estimate,
+        label=row["label"],
+        assumption=row["assumption"],
+        hour=row["hour"],
+        tier=row["tier"],
+        note=row["note"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from fedbert.comparison import TIER_COLUMNS
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast
-from fedbert.reporting.capacity.text import MIX_ASSUMPTION, day_rows, interval_text, tier_rows, value_text
+from fedbert.reporting.capacity.text import MIX_ASSUMPTION, day_rows, figures_text, tier_rows
 from fedbert.reporting.parts.device_errors import spending_sentence
 from fedbert.reporting.parts.page import Section, table_html
 from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
@@ -15,8 +15,7 @@ def _table(rows: list[Forecast], with_tier: bool) -> str:
             [
                 *([row.tier] if with_tier else []),
                 row.name,
-                value_text(row.estimate.value, row.unit),
-                interval_text(row.estimate, row.unit),
+                *figures_text(row),
                 row.label,
             ]
             for row in rows

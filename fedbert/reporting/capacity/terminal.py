@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
-from fedbert.reporting.capacity.text import day_rows, interval_text, tier_rows, value_text
+from fedbert.reporting.capacity.text import day_rows, figures_text, tier_rows
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import spending_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
@@ -36,5 +36,5 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
 
 def _figures(row: Forecast) -> tuple[str, str]:
     """Return value and interval; what follows from measured sizes by plain arithmetic has no interval."""
-    interval = "measured" if row.label == "measured" else interval_text(row.estimate, row.unit)
-    return value_text(row.estimate.value, row.unit), interval
+    value, interval = figures_text(row, in_full=False)
+    return value, "measured" if row.label == "measured" else interval

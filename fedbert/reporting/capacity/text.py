@@ -9,6 +9,7 @@ from fedbert.units import MJ_PER_J, format_bytes
 
 BITS = (("Tbit", 1e12), ("Gbit", 1e9), ("Mbit", 1e6))
 BEYOND = "not within 7 days"
+UNKNOWN = "not known"
 SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh")
 """Units that are said beside a value; of what is counted its name says enough."""
 
@@ -33,6 +34,8 @@ def value_text(value: float | None, unit: str) -> str:
     """Return one figure with its unit, short: ``16.04 TB``, ``1.49 Gbit/s``, ``93%``."""
     if value is None:
         return "–"
+    if math.isnan(value):
+        return UNKNOWN
     if math.isinf(value):
         return BEYOND
     if unit in ("bytes", "bytes/s"):
@@ -70,6 +73,13 @@ def interval_text(estimate: Estimate, unit: str) -> str:
     endings = (f" {high.rpartition(' ')[2]}", "/s", "%")
     shared = next((end for end in endings if low.endswith(end) and high.endswith(end)), "")
     return f"{low.removesuffix(shared)} to {high}"
+
+
+def figures_text(row: Forecast, in_full: bool = True) -> tuple[str, str]:
+    """Return value and interval of a forecast, or what its note says; not `in_full` leaves out the reason."""
+    value = value_text(row.estimate.value, row.unit)
+    note = row.note if in_full else row.note.partition(":")[0]
+    return value, note or interval_text(row.estimate, row.unit)
 
 
 def day_rows(result: CapacityForecast) -> list[Forecast]:

@@ -1,0 +1,217 @@
+"""The capacity plan reaches the phone and the busiest second, and can be the run's own schedule."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import planning_fakes as fakes
+import pytest
+from scipy import stats
+
+from fedbert.errors import FedbertError
+from fedbert.planning.capacity.base_run import BaseRun, base_of
+from fedbert.planning.capacity.capacity import CapacityForecast, Plan
+from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.capacity.rollout import by_hour_of_day, scheduled
+from fedbert.planning.capacity.run_releases import RunReleases, releases_made, run_releases
+from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.reporting.capacity.record import forecast_of, record_of
+from fedbert.reporting.capacity.text import figures_text
+from fedbert.scenario import build
+
+N = 8_400_000
+
+
+def base(**values: Any) -> BaseRun:
+    """Return the forecast's view of an invented run of ten thousand devices and a day."""
+    scenario, execution = build({"devices": 10_000, "rounds": 12} | values)
+    return base_of(fakes.fake_run(scenario, execution))
+
+
+def plan(**values: Any) -> Plan:
+    """Return the plan of 8.4 million phones with some values changed."""
+    return replace(Plan(N, 1.5e12, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2), **values)
+
+
+def value(found: CapacityForecast, name: str, tier: str | None = None) -> float:
+    """Return the best guess of a figure."""
+    return found.find(name, tier=tier).estimate.value
+
+
+def test_the_plan_reaches_the_phone_part_by_part() -> None:
+    """Sessions 10 mJ, installs 20, uploads 30, downloads 40 a day in the run: each follows its own part."""
+    run = base()
+    found = forecast(run, plan(sessions_per_day=8.0, download_bytes=fakes.RELEASE_BYTES / 2))
+    fetched = value(found, "downloads per phone and day") / run.downloads_per_day
+    reports = value(found, "reports per day") / N / run.reports_per_day
+    parts = {"sessions": 20.0, "installs": 20 * fetched, "uploads": 30 * reports, "downloads": 20 * fetched}
+    for use, expected in parts.items():
+        assert value(found, f"energy per day, {use}", "entry") == pytest.approx(expected), use
+    total = sum(parts.values())
+    assert value(found, "energy per day", "entry") == pytest.approx(total)
+    assert value(found, "charge per day", "entry") == pytest.approx(0.5 * total / 100)
+    assert value(found, "battery per day", "entry") == pytest.approx(0.01 * total / 100)
+    assert value(found, "installs per day", "entry") == pytest.approx(2 * fetched)
+    assert value(found, "computing per day", "entry") == pytest.approx(2 * 3800 + 200 * fetched)
+    up = value(found, "reports per day") * fakes.REPORT_BYTES / N
+    assert value(found, "bytes up per phone and day") == pytest.approx(up)
+
+
+def test_the_run_s_own_schedule_gives_the_run_s_own_day() -> None:
+    """As many phones, the run's schedule: downloads, reports and energy are the run's, to 2 per cent."""
+    run = base()
+    found = forecast(run, CapacitySettings(devices=10_000, schedule="run").plan(run))
+    assert value(found, "downloads per phone and day") == pytest.approx(run.downloads_per_day, rel=0.02)
+    assert value(found, "reports per day") == pytest.approx(run.completed.sum(), rel=0.02)
+    assert value(found, "energy per day", "entry") == pytest.approx(100, rel=0.02)
+    assert value(found, "computing per day", "entry") == pytest.approx(4000, rel=0.02)
+    assert found.sampling_probability == pytest.approx(run.sampling_probability, rel=0.01)
+
+
+def test_the_number_of_releases_is_an_outcome_of_the_run_s_schedule() -> None:
+    """Four due, three let through: three at best guess, a posterior of them; a plan's are sure."""
+    run = base()
+    held = replace(run, releases=replace(run.releases, made=np.array([True, True, False, True])))
+    asked = CapacitySettings(devices=10_000, schedule="run").plan(held)
+    row = forecast(held, asked).find("releases per day")
+    ends = stats.betabinom.ppf([0.025, 0.975], 4, 3.5, 1.5)
+    assert (row.estimate.low, row.estimate.value, row.estimate.high) == (ends[0], 3.0, ends[1])
+    sure = forecast(held, plan(releases_per_day=2.0)).find("releases per day").estimate
+    assert (sure.low, sure.value, sure.high) == (2.0, 2.0, 2.0)
+
+
+def test_releases_of_a_run_without_a_gate_are_made() -> None:
+    """A timing run releases on schedule: nothing was judged, and nothing is drawn."""
+    releases = RunReleases(np.array([6.0, 12.0]), np.array([True, True]), False, np.zeros(24))
+    assert releases_made(releases, np.random.default_rng(0), 50).all()
+    judged = releases_made(replace(releases, judged=True), np.random.default_rng(0), 50)
+    assert judged[0].all()
+    assert not judged.all()
+
+
+def test_a_release_is_due_where_a_sum_is_opened() -> None:
+    """A day's rounds are opened as one: due at its end alone; held there is due and not made."""
+
+    def row(number: int, gate: str, released: int | None = None, downloads: int = 0) -> Any:
+        return {
+            "round": number,
+            "hour": 12.0 * number % 24,
+            "gate": gate,
+            "released": released,
+            "downloads": downloads,
+        }
+
+    rounds = [
+        row(1, "gathered: no update", downloads=24),
+        row(2, "released", 1, downloads=12),
+        row(3, "gathered: no update", downloads=99),
+        row(4, "held: worse"),
+    ]
+    found = run_releases(rounds, 1, 12.0)
+    assert found.due_hours.tolist() == [24.0, 48.0]
+    assert found.made.tolist() == [True, False]
+    assert found.early_downloads.tolist() == [2.0] * 12 + [1.0] * 12
+
+
+def test_scheduled_serves_like_a_plain_loop() -> None:
+    """Two draws, one of which skips the second release: each equals its own step-by-step account."""
+    rates = np.linspace(0.1, 0.6, 24)
+    made = np.array([[True, True], [True, False]])
+    twice, due = np.tile(rates, (2, 1)), np.array([2.0, 9.0])
+    served = scheduled(500.0, 4.0, twice, np.array([0.8, 0.8]), due, made, 20.0)
+    for draw in range(2):
+        at = {24} | ({108} if made[draw, 1] else set())
+        exposure = waiting = asking = 0.0
+        stayed = 0.0
+        for step in range(240):
+            if step in at:
+                exposure, stayed, asking = 0.0, 1.0, 500.0 - waiting
+            exposure += rates[step // 12 % 24] / 12
+            now = min(stayed, (1 + 0.8 * exposure) ** (-1 / 0.8))
+            waiting += asking * (stayed - now)
+            stayed = now
+            done = min(4.0, waiting)
+            waiting -= done
+            assert served[draw, step] == pytest.approx(done, abs=1e-9)
+
+
+def test_part_days_are_scaled_to_a_day() -> None:
+    """Twelve hours of one download a step are 24 a day in each hour that they covered."""
+    found = by_hour_of_day(np.ones((1, 144)), 12.0)[0]
+    assert found.tolist() == [24.0] * 12 + [0.0] * 12
+
+
+def test_the_run_s_schedule_refuses_another_one() -> None:
+    """Rounds, releases and hour are the run's; one that is asked for beside it is refused by name."""
+    for name in ("rounds_per_day", "releases_per_day", "release_hour"):
+        with pytest.raises(FedbertError, match=rf"^{name}\(=2\) must be left out with schedule 'run'[^\n]*$"):
+            CapacitySettings(schedule="run", **{name: 2.0})
+
+
+def test_a_round_s_uploads_are_in_the_busiest_second() -> None:
+    """13,000 reports within 180 s are in the peak second, beside the check-ins of the hour."""
+    found = forecast(base(), plan(release_bits_per_s=1e3))  # next to no downloads
+    rate = 13_000 / 180 + N * 0.3 * 12 / 86_400
+    assert value(found, "total QPS, peak second") == pytest.approx(stats.poisson.isf(1 / 86_400, rate), abs=2)
+    # 12 rounds of 180 s are 2.5 % of the day: the busiest 1 % of its seconds are among them.
+    within = stats.poisson.isf(0.01 / 0.025, rate)
+    assert value(found, "total QPS, p99") == pytest.approx(within, abs=2)
+
+
+def test_check_ins_on_the_hour_are_a_peak_of_their_own() -> None:
+    """2.52 million eligible phones that wake together check in within 60 s."""
+    found = forecast(base(), plan(release_bits_per_s=1e3))
+    rate = 13_000 / 180 + N * 0.3 / 60
+    aligned = value(found, "peak second, check-ins aligned")
+    assert aligned == pytest.approx(stats.poisson.isf(1 / 86_400, rate), rel=1e-4)
+
+
+def test_repeats_tls_and_check_ins_are_counted() -> None:
+    """Repeats of the run in bytes and requests; 3,000 bytes a check-in and a transfer, each way."""
+    scenario, execution = build({"devices": 10_000, "rounds": 12})
+    result = fakes.fake_run(scenario, execution)
+    downloads = sum(row["downloads"] for row in result["rounds"])
+    for row in result["rounds"]:
+        row["bytes_down"] = round(1.1 * row["bytes_down"])
+    result["traffic"] = {**result["traffic"], "download_attempts": 2 * downloads}
+    found, plain = forecast(base_of(result), plan()), forecast(base(), plan())
+    fetched, reports = value(found, "downloads per day"), value(found, "reports per day")
+    assert value(found, "egress per day") == pytest.approx(1.1 * fetched * fakes.RELEASE_BYTES, rel=1e-6)
+    peak = "download QPS, peak hour"
+    assert value(found, peak) == pytest.approx(2 * value(plain, peak))
+    check_ins = N * 0.3 * 12
+    assert value(found, "check-ins per day") == pytest.approx(check_ins)
+    expected = 3_000 * (check_ins + 2 * fetched + reports)
+    assert value(found, "check-in and TLS bytes, each way") == pytest.approx(expected)
+
+
+def test_what_the_run_did_not_see_is_not_extrapolated() -> None:
+    """A run whose releases reached 70 % says nothing of 90 %; the record keeps the reason."""
+    found = forecast(base(release_every=1), plan())
+    assert found.run.seen_share == pytest.approx(1 - math.exp(-0.6), abs=1e-3)
+    assert math.isnan(value(found, "hours to 50%"))
+    row = forecast_of(record_of(found, "a command")).find("hours to 50%")
+    assert figures_text(row) == ("not known", "beyond what the run saw: a release reached 45.1% at most")
+    assert figures_text(row, in_full=False) == ("not known", "beyond what the run saw")
+
+
+def test_an_interval_that_closed_names_the_cap() -> None:
+    """Under a cap that binds all day egress is the cap in every draw: the interval's place says so."""
+    row = forecast(base(), plan(release_bits_per_s=1e7)).find("egress per day")
+    assert row.note == "the cap binds: 10 Mbit/s"
+    assert figures_text(row)[1] == row.note
+    assert forecast(base(), plan()).find("egress per day").note == ""
+
+
+def test_phones_that_wait_for_a_later_round_report_as_in_the_run() -> None:
+    """Where a day's sum is opened once, reports by hour are the run's, and the day's sum is what fills."""
+    run = base()
+    shares = np.where(run.round_hours_of_day[:, :12].any(axis=1), 0.1, 0.5)
+    gathered = replace(run, waits=True, completed=shares * run.devices * run.sampling_probability)
+    assert gathered.report_share == pytest.approx(np.r_[np.full(12, 0.1), np.full(12, 0.5)])
+    found = forecast(gathered, plan())
+    assert found.sampling_probability == pytest.approx(1.3 * 10_000 / (N * 0.3))
+    assert value(found, "reports per day") == pytest.approx(13_000 * 12)
+    assert value(found, "rounds that fill") > 0.99
+    assert found.find("chance that a round fills", 3).estimate.value < 0.01

@@ -92,6 +92,26 @@ plan.download_bytes | float | bytes | setting | size of a release as it is downl
 plan.check_in_bytes | float | bytes | setting | bytes of a check-in, each way
 plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add to a transfer, each way
 sampling_probability | float | | modelled | chance that a device joins a round of the fleet
+alerts[].alert | text | | record | what the plan does not carry; none: it carries all that is checked
+alerts[].unit | text | | record | unit of value and limit
+alerts[].value | float | | modelled | number of the best guess
+alerts[].limit | float | | setting | number that would raise no alert
+alerts[].change | text | | record | the flag to change, with a value where one is found
+alerts[].text | text | | record | the same in a sentence
+privacy.mechanism | text | | setting | how sums are made private, as in the run
+privacy.noise_multiplier | float? | | proved | the run's; null: not private
+privacy.delta | float | | setting | chance that the guarantee of the plan does not hold
+privacy.guarantees[].adversary | text | | proved | what the adversary sees; the weakest adversary comes first
+privacy.guarantees[].epsilons | list | | proved | epsilon of the plan after 1, 30 and 365 days
+privacy.guarantees[].budget_epsilon | float? | | proved | epsilon of the plan after the days of the budget
+privacy.why | text | | record | why no epsilon is known; empty: it is
+privacy.budget_epsilon | float? | | setting | the run's budget; without one, its epsilon
+privacy.budget_days | float? | days | setting | days that it is for; without one, those of the run
+privacy.spent_epsilon | float? | | proved | what the plan spends in them, against the budget's adversary
+privacy.quality | float? | nDCG@10 | measured | final release of the run; null: see quality_why
+privacy.quality_low | float? | nDCG@10 | measured | lower end of its 95 % interval
+privacy.quality_high | float? | nDCG@10 | measured | upper end of the same interval
+privacy.quality_why | text | | record | why the plan's quality is not known; empty: it is
 assumption | text | | record | what every figure assumes
 run.name | text | | record | the run that the forecast is from
 run.seed | int | | record | its seed

@@ -4,18 +4,24 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import dp_accounting
 import numpy as np
 import planning_fakes as fakes
 import pytest
 from scipy import stats
 
 from fedbert.errors import FedbertError
+from fedbert.intervals import Estimate
+from fedbert.planning.capacity import draws
 from fedbert.planning.capacity.base_run import BaseRun, base_of
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.capacity.privacy_forecast import mechanism_at
 from fedbert.planning.capacity.rollout import by_hour_of_day, scheduled
 from fedbert.planning.capacity.run_releases import RunReleases, releases_made, run_releases
 from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.privacy.accountant import epsilon_of
+from fedbert.privacy.curves import gaussian_epsilon
 from fedbert.reporting.capacity.record import forecast_of, record_of
 from fedbert.reporting.capacity.text import figures_text
 from fedbert.scenario import build
@@ -23,9 +29,16 @@ from fedbert.scenario import build
 N = 8_400_000
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Best guesses need no draws; 40 of them say whether an interval is there."""
+    monkeypatch.setattr(draws, "DRAWS", 40)
+
+
 def base(**values: Any) -> BaseRun:
     """Return the forecast's view of an invented run of ten thousand devices and a day."""
-    scenario, execution = build({"devices": 10_000, "rounds": 12} | values)
+    plain = {"devices": 10_000, "rounds": 12, "mechanism": "poisson", "epsilon": None}
+    scenario, execution = build(plain | values)
     return base_of(fakes.fake_run(scenario, execution))
 
 
@@ -69,8 +82,9 @@ def test_the_run_s_own_schedule_gives_the_run_s_own_day() -> None:
     assert found.sampling_probability == pytest.approx(run.sampling_probability, rel=0.01)
 
 
-def test_the_number_of_releases_is_an_outcome_of_the_run_s_schedule() -> None:
+def test_the_number_of_releases_is_an_outcome_of_the_run_s_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four due, three let through: three at best guess, a posterior of them; a plan's are sure."""
+    monkeypatch.setattr(draws, "DRAWS", 400)
     run = base()
     held = replace(run, releases=replace(run.releases, made=np.array([True, True, False, True])))
     asked = CapacitySettings(devices=10_000, schedule="run").plan(held)
@@ -215,3 +229,97 @@ def test_phones_that_wait_for_a_later_round_report_as_in_the_run() -> None:
     assert value(found, "reports per day") == pytest.approx(13_000 * 12)
     assert value(found, "rounds that fill") > 0.99
     assert found.find("chance that a round fills", 3).estimate.value < 0.01
+
+
+def test_alerts_say_what_the_plan_does_not_carry() -> None:
+    """Link, rounds and roll-out each with number, limit and flag; a plan that carries all has none."""
+    run = base()
+    carried = plan(over_selection=2.0)
+    assert forecast(run, carried).alerts == ()
+    narrow = {alert.name: alert for alert in forecast(run, replace(carried, release_bits_per_s=1e7)).alerts}
+    assert set(narrow) == {"link full", "releases faster than the roll-out"}
+    link = narrow["link full"]
+    assert (link.value, link.limit, link.unit) == (24.0, 0.0, "hours")
+    wide = float(link.change.removeprefix("--release-mbit-per-s "))
+    assert forecast(run, replace(carried, release_bits_per_s=wide * 1e6)).alerts == ()
+    # 10 Mbit/s bring 1.91 MB to 56,545 phones in a day, of 7.98 million that fetch.
+    slow = narrow["releases faster than the roll-out"]
+    assert slow.value == pytest.approx(86_400 * 1e7 / 8 / fakes.RELEASE_BYTES / (0.95 * N), rel=1e-3)
+    (rounds,) = forecast(run, plan(over_selection=0.9)).alerts
+    assert (rounds.name, rounds.limit) == ("rounds that do not fill", pytest.approx(0.05))
+    assert rounds.value > 0.9
+    enough = float(rounds.change.removeprefix("--over-selection "))
+    assert forecast(run, plan(over_selection=enough)).alerts == ()
+    assert forecast(run, plan(over_selection=enough - 0.02)).alerts != ()
+
+
+def test_a_round_that_no_cohort_fills_says_so() -> None:
+    """Every phone of 1,000 wanted: no over-selection helps, fewer reports do."""
+    run = base(mechanism="poisson")
+    (alert,) = forecast(run, plan(devices=1_000, reports_per_round=1_000)).alerts
+    assert alert.change == "--reports-per-round"
+
+
+def accounted(noise: float, probability: float, rounds: int, delta: float) -> float:
+    """Return the epsilon of Poisson-sampled Gaussians as dp-accounting has it."""
+    one = dp_accounting.PoissonSampledDpEvent(probability, dp_accounting.GaussianDpEvent(noise))
+    return epsilon_of(dp_accounting.SelfComposedDpEvent(one, rounds), delta)
+
+
+def test_a_thousand_of_8_4_million() -> None:
+    """Published: 1,000 a round, 1,000 rounds, noise 1, delta 1e-8 come to epsilon .0295."""
+    run = base(mechanism="poisson", epsilon=2.0, delta=1e-8).privacy  # noise multiplier 1 in the fake
+    found = mechanism_at(run, plan(), 1_000 / N).spent(1_000)[0]
+    assert found.epsilon == pytest.approx(0.0295, abs=5e-4)
+
+
+def test_privacy_is_accounted_at_the_plan_s_cohort() -> None:
+    """Each epsilon is the mechanism's own, at the plan's rate, delta and rounds; a day is one Gaussian."""
+    daily = forecast(base(mechanism="daily", epsilon=1.0), plan()).privacy  # noise multiplier 2 in the fake
+    assert (daily.mechanism, daily.noise_multiplier, daily.delta) == ("daily", 2.0, 0.1 / N)
+    (found,) = daily.guarantees
+    for days, epsilon in zip((1, 30, 365), found.epsilons, strict=True):
+        assert epsilon == pytest.approx(gaussian_epsilon(2 / math.sqrt(days), 0.1 / N))
+    poisson = forecast(base(mechanism="poisson", epsilon=1.0), plan())
+    hidden, seen = poisson.privacy.guarantees
+    probability = poisson.sampling_probability
+    assert hidden.epsilons[0] == pytest.approx(accounted(2.0, probability, 12, 0.1 / N), rel=0.01)
+    assert seen.epsilons[0] == pytest.approx(gaussian_epsilon(2 / math.sqrt(12), 0.1 / N), rel=1e-6)
+
+
+def test_a_phone_joins_no_more_than_once_a_day_where_its_mechanism_says_so() -> None:
+    """Of 12 rounds a day a phone joins one: no cohort is above a twelfth of the fleet."""
+    asked = plan(devices=10_000, reports_per_round=5_000)
+    assert forecast(base(mechanism="daily"), asked).sampling_probability == pytest.approx(1 / 12)
+    assert forecast(base(mechanism="poisson"), asked).sampling_probability == 1.0
+
+
+def test_a_spent_budget_is_an_alert() -> None:
+    """2 over the run's one day were allowed; four times the rounds cost more where each is a release."""
+    run = base(mechanism="poisson", epsilon=2.0)
+    run = replace(run, privacy=replace(run.privacy, of_hidden=False))
+    once = CapacitySettings(devices=10_000, schedule="run").plan(run)
+    spent = forecast(run, once).privacy.spent_epsilon or 0.0
+    assert spent == pytest.approx(gaussian_epsilon(1 / math.sqrt(12), 1e-6), rel=1e-6)
+    (alert,) = (alert for alert in forecast(run, once).alerts if alert.name == "budget spent")
+    assert (alert.value, alert.limit) == (spent, 2.0)
+
+
+def test_quality_is_known_only_of_the_run_s_own_fleet() -> None:
+    """The run's phones, cohort and rounds: its nDCG@10; 8.4 million: not known, with the reason and a way."""
+    run = base()
+    same = forecast(run, CapacitySettings(devices=10_000, schedule="run").plan(run)).privacy
+    assert same.quality == Estimate(fakes.final_ndcg(None, 0), 0.0, 1.0)
+    other = forecast(run, plan()).privacy
+    assert other.quality is None
+    assert other.quality_why.startswith("the run is of other phones (1e+04, planned 8.4e+06); measure it")
+
+
+def test_a_run_without_privacy_says_so() -> None:
+    """No epsilon, no guarantee: the record keeps why."""
+    found = forecast(base(epsilon=None), plan())
+    again = forecast_of(record_of(found, "a command"))
+    assert again.privacy == found.privacy
+    assert again.alerts == found.alerts
+    assert found.privacy.guarantees == ()
+    assert found.privacy.why == "the run is not private: it had no epsilon"

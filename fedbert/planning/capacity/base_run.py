@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
+from fedbert.planning.capacity.run_privacy import RunPrivacy, run_privacy
 from fedbert.planning.capacity.run_releases import GATHERED, RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
 from fedbert.units import HOURS_PER_DAY
@@ -85,6 +86,7 @@ class BaseRun:
     round_hours_of_day: Array  # [round, 24] hours of the round's window in each local hour
     waits: bool  # whether a device that joined and could not report may do so in a later round
     releases: RunReleases
+    privacy: RunPrivacy
     tiers: tuple[Tier, ...]
     device_errors: DeviceErrors | None = None
 
@@ -207,6 +209,7 @@ def base_of(result: RunResult) -> BaseRun:
         reported=np.array([row["reported"] for row in rounds], np.float64),
         round_hours_of_day=windows,
         waits=any(row["gate"].startswith(GATHERED) for row in rounds),
+        privacy=run_privacy(result),
         releases=run_releases(rounds, int(scenario["release_every"]), round_hours),
         tiers=tiers,
         device_errors=result.get("device_errors"),

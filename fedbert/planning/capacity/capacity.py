@@ -82,6 +82,43 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Guarantee:
+    """What the plan reveals to one adversary: proved."""
+
+    adversary: str
+    epsilons: tuple[float, ...]  # after `fedbert.planning.budget.plan.HORIZON_DAYS`
+    budget_epsilon: float | None  # after the days of the budget
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """The run's mechanism and noise at the plan's cohort; None and a `why` for what is not known."""
+
+    mechanism: str
+    noise_multiplier: float | None
+    delta: float
+    guarantees: tuple[Guarantee, ...]  # weakest adversary first
+    why: str
+    budget_epsilon: float | None
+    budget_days: float | None
+    spent_epsilon: float | None  # in those days, against the budget's adversary
+    quality: Estimate | None  # nDCG@10 of the final release: measured
+    quality_why: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What the plan does not carry: its number beside the limit, and the flag to change."""
+
+    name: str
+    unit: str
+    value: float
+    limit: float
+    change: str
+    text: str
+
+
+@dataclass(frozen=True)
 class CapacityForecast:
     """All figures of one forecast, and the curves of its plots."""
 
@@ -92,6 +129,8 @@ class CapacityForecast:
     rollout_hours: Array  # [point] hours since the release, four points an hour
     rollout: Curve  # share of the fetching devices
     rollout_without_cap: Curve
+    privacy: PrivacyPlan
+    alerts: tuple[Alert, ...]
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

@@ -7,10 +7,12 @@ them assume that the larger fleet has the run's mix of devices, habits and hours
 import numpy as np
 
 from fedbert.intervals import Array
+from fedbert.planning.capacity.alerts import alerts
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Curve, Plan
 from fedbert.planning.capacity.device_forecast import sessions, tiers
 from fedbert.planning.capacity.load import Load, load_of
+from fedbert.planning.capacity.privacy_forecast import privacy_of
 from fedbert.planning.capacity.request_forecast import requests
 from fedbert.planning.capacity.rollout import STEPS_PER_HOUR, per_step, roll_out, time_to_share
 from fedbert.planning.capacity.round_forecast import aggregator, eligible_devices, filling
@@ -35,6 +37,7 @@ def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
     capped = roll_out(fetching, capacity, *arguments)
     free = roll_out(fetching, np.inf, *arguments)
     hours_to_share = {share: time_to_share(capped, fetching, share) for share in ROLLOUT_SHARES}
+    privacy = privacy_of(base, plan, load.sampling_probability)
     return CapacityForecast(
         run=_facts(base),
         plan=plan,
@@ -52,6 +55,8 @@ def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
         rollout_hours=np.arange(capped.reached.shape[1])[_EVERY] / STEPS_PER_HOUR,
         rollout=_curve(capped.reached[:, _EVERY] / fetching),
         rollout_without_cap=_curve(free.reached[:, _EVERY] / fetching),
+        privacy=privacy,
+        alerts=alerts(load, capped.reached, privacy),
     )
 
 

@@ -10,6 +10,7 @@ from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import Plan
 from fedbert.planning.capacity.draws import Draws, draw_inputs
 from fedbert.planning.capacity.filling import sampling_probability
+from fedbert.planning.capacity.privacy_forecast import largest_probability
 from fedbert.planning.capacity.rollout import STEPS_PER_DAY, by_hour_of_day, per_step, scheduled, usual_day
 from fedbert.planning.capacity.run_releases import releases_made
 from fedbert.randomness import Purpose, generator
@@ -131,7 +132,8 @@ def load_of(base: BaseRun, plan: Plan) -> Load:
 def planned_probability(plan: Plan, base: BaseRun) -> float:
     """Return the chance that a device joins a round of the plan."""
     mean = float(base.report_share.mean())
-    return sampling_probability(plan.reports_per_round, plan.over_selection, plan.devices, mean)
+    wanted = sampling_probability(plan.reports_per_round, plan.over_selection, plan.devices, mean)
+    return min(wanted, largest_probability(base, plan))
 
 
 def _as_the_run(load: Load, capacity: float) -> Load:

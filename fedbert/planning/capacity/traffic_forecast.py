@@ -111,7 +111,8 @@ def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
 def headroom(load: Load) -> Array:
     """Return `[draw]` what downloads leave of the cap in the peak hour."""
     busiest = bits_per_s(1, load.bytes_per_download, S_PER_HOUR) * load.downloads.max(axis=1)
-    return np.asarray(np.maximum(0.0, 1.0 - busiest / load.plan.release_bits_per_s))
+    left = 1.0 - busiest / load.plan.release_bits_per_s
+    return np.where(left > FULL, left, 0.0)
 
 
 def hours_at_cap(load: Load) -> Array:

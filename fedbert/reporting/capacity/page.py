@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedbert.planning.capacity.capacity import CapacityForecast
+from fedbert.reporting.capacity.privacy import privacy
 from fedbert.reporting.capacity.requests import requests
 from fedbert.reporting.capacity.rollout import rollout
 from fedbert.reporting.capacity.rounds import rounds
@@ -56,6 +57,7 @@ def render(result: CapacityForecast, command: str) -> str:
         rollout(result),
         requests(result),
         rounds(result),
+        privacy(result),
         fleet(result),
         by_tier(result),
         quality_by_tier(result.run),
@@ -78,7 +80,13 @@ def render(result: CapacityForecast, command: str) -> str:
         cards,
         chapters,
         subtitle="Capacity forecast",
-        alerts=[alert_html("Part of a day", warning)] if warning else [],
+        alerts=[
+            *(
+                alert_html(alert.name.capitalize(), f"{alert.text} Change: {alert.change}.")
+                for alert in result.alerts
+            ),
+            *([alert_html("Part of a day", warning)] if warning else []),
+        ],
     )
 
 

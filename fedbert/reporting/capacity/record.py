@@ -10,12 +10,15 @@ from typing_extensions import TypedDict  # pydantic takes that of typing from Py
 
 from fedbert.intervals import Estimate
 from fedbert.planning.capacity.capacity import (
+    Alert,
     BaseFacts,
     CapacityForecast,
     Curve,
     Forecast,
+    Guarantee,
     Label,
     Plan,
+    PrivacyPlan,
     Schedule,
 )
 from fedbert.records import RecordKind, load_record
@@ -101,6 +104,42 @@ class RolloutRow(CurveRow):
     without_cap: CurveRow
 
 
+class GuaranteeRow(TypedDict):
+    """What the plan reveals to one adversary."""
+
+    adversary: str
+    epsilons: list[float | None]
+    budget_epsilon: float | None
+
+
+class PrivacyRow(TypedDict):
+    """The privacy of the plan (`fedbert.planning.capacity.capacity.PrivacyPlan`)."""
+
+    mechanism: str
+    noise_multiplier: float | None
+    delta: float
+    guarantees: list[GuaranteeRow]
+    why: str
+    budget_epsilon: float | None
+    budget_days: float | None
+    spent_epsilon: float | None
+    quality: float | None
+    quality_low: float | None
+    quality_high: float | None
+    quality_why: str
+
+
+class AlertRow(TypedDict):
+    """What the plan does not carry."""
+
+    alert: str
+    unit: str
+    value: float
+    limit: float
+    change: str
+    text: str
+
+
 class CapacityRecord(TypedDict):
     """The whole of ``capacity.json``."""
 
@@ -108,6 +147,8 @@ class CapacityRecord(TypedDict):
     command: str
     plan: PlanRow
     sampling_probability: float
+    alerts: list[AlertRow]
+    privacy: PrivacyRow
     assumption: str
     run: RunRow
     forecasts: list[ForecastRow]
@@ -132,6 +173,8 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
         "command": command,
         "plan": cast(PlanRow, asdict(result.plan)),
         "sampling_probability": result.sampling_probability,
+        "alerts": [_alert_row(alert) for alert in result.alerts],
+        "privacy": _privacy_row(result.privacy),
         "assumption": MIX_ASSUMPTION,
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
@@ -154,6 +197,11 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
         rollout_hours=np.array(rollout["hours"], np.float64),
         rollout=_curve(rollout),
         rollout_without_cap=_curve(rollout["without_cap"]),
+        privacy=_privacy(record["privacy"]),
+        alerts=tuple(
+            Alert(row["alert"], row["unit"], row["value"], row["limit"], row["change"], row["text"])
+            for row in record["alerts"]
+        ),
     )
 
 
@@ -161,6 +209,65 @@ def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
     """Return the forecast in `folder` and the command that made it; raises FedbertError."""
     record = load_record(CAPACITY, folder)
     return forecast_of(record), record["command"]
+
+
+def _alert_row(alert: Alert) -> AlertRow:
+    return {
+        "alert": alert.name,
+        "unit": alert.unit,
+        "value": alert.value,
+        "limit": alert.limit,
+        "change": alert.change,
+        "text": alert.text,
+    }
+
+
+def _privacy_row(plan: PrivacyPlan) -> PrivacyRow:
+    quality = plan.quality
+    return {
+        "mechanism": plan.mechanism,
+        "noise_multiplier": plan.noise_multiplier,
+        "delta": plan.delta,
+        "guarantees": [
+            {
+                "adversary": each.adversary,
+                "epsilons": [_finite(epsilon) for epsilon in each.epsilons],
+                "budget_epsilon": _finite(each.budget_epsilon),
+            }
+            for each in plan.guarantees
+        ],
+        "why": plan.why,
+        "budget_epsilon": plan.budget_epsilon,
+        "budget_days": plan.budget_days,
+        "spent_epsilon": _finite(plan.spent_epsilon),
+        "quality": quality.value if quality else None,
+        "quality_low": quality.low if quality else None,
+        "quality_high": quality.high if quality else None,
+        "quality_why": plan.quality_why,
+    }
+
+
+def _privacy(row: PrivacyRow) -> PrivacyPlan:
+    value = row["quality"]
+    return PrivacyPlan(
+        mechanism=row["mechanism"],
+        noise_multiplier=row["noise_multiplier"],
+        delta=row["delta"],
+        guarantees=tuple(
+            Guarantee(
+                each["adversary"],
+                tuple(math.inf if epsilon is None else epsilon for epsilon in each["epsilons"]),
+                each["budget_epsilon"],
+            )
+            for each in row["guarantees"]
+        ),
+        why=row["why"],
+        budget_epsilon=row["budget_epsilon"],
+        budget_days=row["budget_days"],
+        spent_epsilon=row["spent_epsilon"],
+        quality=None if value is None else Estimate(value, row["quality_low"], row["quality_high"]),
+        quality_why=row["quality_why"],
+    )
 
 
 def _row(row: Forecast) -> ForecastRow:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
+from fedbert.reporting.capacity.privacy import DAYS, privacy_note, privacy_rows
 from fedbert.reporting.capacity.text import day_rows, figures_text, tier_rows
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import spending_sentence
@@ -26,9 +27,17 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
         quality.add_row(name, *(text.number(value) for value in ndcg))
     last = f"every session scored: {', '.join(TIER_HEADINGS[3:])}"
     spending = spending_sentence(result.run.device_errors)
+    private = new_table("epsilon, against one who", *DAYS)
+    for cells in privacy_rows(result.privacy):
+        private.add_row(*cells)
+    tables = [private] if result.privacy.guarantees else []
+    note = privacy_note(result.privacy)
+    said = [f"{alert.name.upper()}: {alert.text} Change: {alert.change}." for alert in result.alerts]
     blocks = (
+        *([block("What the plan does not carry", "modelled", *said)] if said else []),
         block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet),
         block("Per phone and day, by tier", "modelled", tiers, *([spending] if spending else [])),
+        block("Privacy at the plan's cohort", "proved", *tables, note),
         block("nDCG@10 by device tier in the run", "measured", dim(last), quality),
     )
     return [part for each in blocks for part in ("", each)] + [""]

@@ -1,0 +1,51 @@
+"""What a capacity plan takes from a run's privacy: mechanism, noise, budget, and the quality with it."""
+
+from dataclasses import dataclass
+
+from fedbert.comparison import FINAL, FULL, STUDENTS
+from fedbert.intervals import Estimate
+from fedbert.results import RunResult
+
+
+@dataclass(frozen=True)
+class RunPrivacy:
+    """The privacy of a run; `devices` are the phones that its noise was made for."""
+
+    mechanism: str
+    on_devices: bool  # whether phones add the noise
+    noise_multiplier: float | None  # None: not private
+    delta: float | None  # as asked for; None: by the fleet
+    epsilon: float | None  # of the run, as asked for
+    of_hidden: bool  # whether that epsilon is against one who does not see who took part
+    budget: str | None
+    devices: int
+    quality: Estimate | None  # nDCG@10 of the final release, every session scored
+
+    def delta_of(self, devices: int) -> float:
+        """Return delta for a fleet: as asked for, or the smaller of 1e-6 and a tenth of 1/devices."""
+        return self.delta if self.delta is not None else min(1e-6, 0.1 / devices)
+
+
+def run_privacy(result: RunResult) -> RunPrivacy:
+    """Return the privacy of a finished run."""
+    scenario, found = result["scenario"], result["privacy"]
+    epsilon, hidden, seen = scenario["epsilon"], found["epsilon"], found["epsilon_unamplified"]
+    of_hidden = None not in (epsilon, hidden, seen) and abs(hidden - epsilon) < abs(seen - epsilon)
+    return RunPrivacy(
+        mechanism=scenario["mechanism"],
+        on_devices=found["mode"] == "local",
+        noise_multiplier=found["noise_multiplier"],
+        delta=scenario["delta"],
+        epsilon=epsilon,
+        of_hidden=of_hidden,
+        budget=scenario.get("budget"),
+        devices=int(scenario.get("noise_cohort") or scenario["devices"]),
+        quality=_final(result),
+    )
+
+
+def _final(result: RunResult) -> Estimate | None:
+    for row in result["comparison"]:
+        if row["system"] == STUDENTS[FINAL] and row["inputs"] == FULL:
+            return Estimate(row["quality"]["ndcg@10"], row["low"], row["high"])
+    return None

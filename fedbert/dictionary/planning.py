@@ -246,3 +246,30 @@ results[].method | text | | record | paired, unpaired, one run each, same run, o
 results[].verdict | text | | record | effect, unsure, chance, one seed, no interval, exact, equal or missing
 results[].why | text | | record | why an interval or a figure is missing; empty elsewhere
 """
+
+BACKTEST = """
+schema | int | | record | version of this file's shape
+command | text | | record | the command as it was typed
+small | int | devices | setting | phones of the runs that the forecasts start from
+seeds | int | | setting | pairs of a small and a large run
+rounds | int | rounds | setting | rounds of every run
+model_spread | float | | setting | 95 % spread of modelled odds and costs
+summaries[].devices | int | devices | setting | phones of the large runs
+summaries[].figures | int | | record | figures that were compared, over all seeds
+summaries[].inside | float | share | measured | of these, simulated within the 95 % interval
+summaries[].median_error | float | share | measured | median of absolute errors
+summaries[].median_half_width | float | share | measured | median of half an interval over the forecast
+summaries[].systematic | list | | measured | figures that every seed misses on one side; three seeds at least
+figures[].devices | int | devices | setting | phones of the large run
+figures[].seed | int | | record | seed of the small run
+figures[].forecast | text | | record | name of the figure
+figures[].hour | int? | h | record | local hour, for figures by hour
+figures[].tier | text? | | record | device tier, for figures by tier
+figures[].unit | text | | record | unit of the figures
+figures[].predicted | float | | modelled | best guess of the forecast
+figures[].low | float | | modelled | lower end of its 95 % interval
+figures[].high | float | | modelled | upper end of the same interval
+figures[].simulated | float | | modelled | as it came out in the large run
+figures[].error | float? | share | measured | predicted over simulated minus 1; missing: simulated 0
+figures[].inside | bool | | measured | whether it lies in the interval
+"""

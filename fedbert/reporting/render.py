@@ -8,6 +8,7 @@ from fedbert.errors import invalid
 from fedbert.run_folder import CHECKPOINT, recover
 
 MARKS = {
+    "backtest": ("backtest.json",),
     "budget": ("budget.json",),
     "capacity": ("capacity.json",),
     "compare": ("compare.json",),
@@ -33,10 +34,10 @@ def kind_of(folder: Path) -> str:
     raise invalid(
         "folder",
         str(folder),
-        "hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json, compare.json or "
+        "hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json, backtest.json, compare.json or "
         "compression.json",
-        "name the folder of a run, a trade-off, a plan, a forecast, a comparison or a compression "
-        "(NAME-report)",
+        "name the folder of a run, a trade-off, a plan, a forecast, a back-test, a comparison or a "
+        "compression (NAME-report)",
     )
 
 

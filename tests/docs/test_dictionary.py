@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import example_plan
 from planning.comparing_examples import example_forecasts, example_grids, example_runs
 from planning.planning_fakes import fake_run
 from reporting.example_compression import example_compression
 from written import ANY_NAME, declared, flat
 
+from fedbert.cli.backtest import OWN as BACKTEST_FILES
 from fedbert.cli.budget import OWN as BUDGET_FILES
 from fedbert.cli.capacity import FORECAST
 from fedbert.cli.compare import OWN as COMPARE_FILES
@@ -29,6 +31,8 @@ from fedbert.planning.capacity.capacity import Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
+from fedbert.reporting.backtest.record import BacktestRecord
+from fedbert.reporting.backtest.record import record_of as record_of_backtest
 from fedbert.reporting.budget.record import BudgetRecord
 from fedbert.reporting.budget.record import record_of as record_of_plan
 from fedbert.reporting.capacity.record import CapacityRecord, frame, record_of
@@ -117,6 +121,10 @@ def _capacity() -> list[dict[str, Any]]:
     return [json.loads(json.dumps(record_of(forecast(base, plan), "a command")))]
 
 
+def _backtest() -> list[dict[str, Any]]:
+    return [json.loads(json.dumps(record_of_backtest(example_backtest(), "a command")))]
+
+
 def _comparison() -> list[dict[str, Any]]:
     return [
         json.loads(json.dumps(record_of_comparison(found, "a command")))
@@ -133,6 +141,7 @@ def _comparison() -> list[dict[str, Any]]:
         ("budget.json", _budget),
         ("capacity.json", _capacity),
         ("compare.json", _comparison),
+        ("backtest.json", _backtest),
         ("tradeoff.json", _tradeoff),
     ],
 )
@@ -174,6 +183,7 @@ def test_a_run_is_described(run_folder: Path) -> None:
         ("budget.json", BudgetRecord),
         ("capacity.json", CapacityRecord),
         ("compare.json", CompareRecord),
+        ("backtest.json", BacktestRecord),
         ("tradeoff.json", TradeoffRecord),
     ],
 )
@@ -254,6 +264,7 @@ def test_every_file_is_described() -> None:
         *FORECAST,
         *BUDGET_FILES,
         *COMPARE_FILES,
+        *BACKTEST_FILES,
         *model - {"heads"},
     } <= known
 

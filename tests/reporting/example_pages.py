@@ -7,6 +7,7 @@ from pathlib import Path
 from example_compression import example_compression
 from example_run import DEVICE_ERRORS, VERIFIED, example_run
 from planning import planning_fakes as fakes
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import example_plan
 from planning.comparing_examples import example_grids
 
@@ -15,6 +16,7 @@ from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.reporting.backtest.page import render as backtest_page
 from fedbert.reporting.budget.page import render as budget_page
 from fedbert.reporting.capacity.page import render as capacity_page
 from fedbert.reporting.compare.page import render as compare_page
@@ -52,6 +54,11 @@ def capacity() -> str:
     return capacity_page(forecast(base, plan_), "fedbert capacity")
 
 
+def backtest() -> str:
+    """Return the page of a back-test with a figure that every seed misses."""
+    return backtest_page(example_backtest(), "fedbert capacity backtest")
+
+
 def budget() -> str:
     """Return the page of a privacy plan with a measured loss and one that was not measured."""
     with tempfile.TemporaryDirectory() as folder:
@@ -74,6 +81,7 @@ def compare() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "run": run,
     "tradeoff": tradeoff,
+    "backtest": backtest,
     "budget": budget,
     "capacity": capacity,
     "compare": compare,

@@ -71,6 +71,7 @@ def test_the_table_of_device_errors_stands_whole_in_one_report(pages: dict[str, 
         "tradeoff": (False, False),
         "capacity": (False, False),
         "compression": (False, False),
+        "backtest": (False, False),
         "budget": (False, False),
         "compare": (False, False),
     }

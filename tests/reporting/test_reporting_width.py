@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from example_run import VERIFIED, example_run
 from planning import planning_fakes as fakes
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import example_plan
 from planning.comparing_examples import example_forecasts, example_grids, example_runs
 from rich.console import Console
@@ -24,6 +25,7 @@ from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.comparing.comparison import Comparison
 from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.reporting.backtest.terminal import terminal_tables as backtest_tables
 from fedbert.reporting.budget.terminal import terminal_tables as budget_tables
 from fedbert.reporting.capacity.terminal import terminal_tables as capacity_tables
 from fedbert.reporting.compare.terminal import terminal_tables as compare_tables
@@ -85,6 +87,12 @@ def test_the_tables_of_a_comparison_fit(make: Callable[[], Comparison]) -> None:
     """Runs, grids and forecasts; a difference and its interval stand on a line each."""
     text = printed(compare_tables(make()))
     check(text, "(95% interval)", "B against A")
+
+
+def test_the_tables_of_a_back_test_fit() -> None:
+    """With a figure that every seed misses, of a long name."""
+    text = printed(backtest_tables(example_backtest()))
+    check(text, "median half width", "every seed misses", "18.2 J")
 
 
 def test_the_table_of_probes_fits() -> None:

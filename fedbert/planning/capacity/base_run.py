@@ -208,12 +208,22 @@ def base_of(result: RunResult) -> BaseRun:
         completed=completed,
         reported=np.array([row["reported"] for row in rounds], np.float64),
         round_hours_of_day=windows,
-        waits=any(row["gate"].startswith(GATHERED) for row in rounds),
+        waits=_wait(rounds, devices * float(result["privacy"]["sampling_probability"])),
         privacy=run_privacy(result),
         releases=run_releases(rounds, int(scenario["release_every"]), round_hours),
         tiers=tiers,
         device_errors=result.get("device_errors"),
     )
+
+
+def _wait(rounds: list[RoundRow], joining: float) -> bool:
+    """Return whether devices of an earlier round may report in a later one; `joining` are those of a round.
+
+    The gate says so; that of a run which trains nothing does not, but its cohorts are then larger than what
+    a round's chance gives.
+    """
+    most = joining + 6 * joining**0.5
+    return any(row["gate"].startswith(GATHERED) or row["cohort"] > most for row in rounds)
 
 
 def _attempts(attempts: int | None, done: float) -> float:

@@ -18,7 +18,12 @@ from fedbert.results import load_run
 from fedbert.user_tables import read_table
 
 WORDS: dict[Kind, str] = {"run": "a run", "tradeoff": "a trade-off grid", "capacity": "a capacity forecast"}
-OTHERS = {"budget": "a privacy plan", "compare": "a comparison", "compression": "a compression"}
+OTHERS = {
+    "backtest": "a back-test",
+    "budget": "a privacy plan",
+    "compare": "a comparison",
+    "compression": "a compression",
+}
 MOST_FOLDERS = 200
 
 CELL_KEYS = ["signal", "mechanism", "budget", "seed"]

@@ -1,6 +1,7 @@
 """``fedbert capacity``: what a large fleet takes to serve, forecast from a small run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,14 @@ def _write(
     folder: Path, base: "BaseRun", asked: CapacitySettings, command: str, remove: Sequence[str]
 ) -> None:
     from fedbert.planning.capacity.forecast import forecast
+    from fedbert.planning.capacity.goal_text import parse_goal
+    from fedbert.planning.capacity.goals import meet
     from fedbert.reporting.capacity.folder import contents
     from fedbert.reporting.capacity.terminal import terminal_tables
     from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
 
-    result = forecast(base, asked.plan(base))
+    plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
+    result = replace(forecast(base, plan), goals=met)
     write_together(folder, contents(result, command), remove)
     console = console_for_tables()
     for table in terminal_tables(result):
@@ -107,6 +111,7 @@ _GROUPS = {
         "connection_bytes",
     ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
+    "goals": ("goals",),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
 }
@@ -115,6 +120,6 @@ capacity = CommandWithMore(
     "capacity",
     commands={"backtest": backtest},
     callback=_capacity,
-    params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from"}),
+    params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from", "goals": "--goal"}),
     help="Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals.",
 )

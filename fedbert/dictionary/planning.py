@@ -112,6 +112,9 @@ privacy.quality | float? | nDCG@10 | measured | final release of the run; null: 
 privacy.quality_low | float? | nDCG@10 | measured | lower end of its 95 % interval
 privacy.quality_high | float? | nDCG@10 | measured | upper end of the same interval
 privacy.quality_why | text | | record | why the plan's quality is not known; empty: it is
+goals[].goal | text | | setting | a goal that the plan was found for; none: it was given
+goals[].value | float | | modelled | what its best guess comes to
+goals[].found | text | | record | the flags that were found
 assumption | text | | record | what every figure assumes
 run.name | text | | record | the run that the forecast is from
 run.seed | int | | record | its seed

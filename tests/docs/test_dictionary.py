@@ -27,7 +27,7 @@ from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
 from fedbert.planning.budget.plan import Refused
 from fedbert.planning.capacity.base_run import base_of
-from fedbert.planning.capacity.capacity import Plan
+from fedbert.planning.capacity.capacity import Met, Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
@@ -118,7 +118,9 @@ def _capacity() -> list[dict[str, Any]]:
     scenario, execution = build({"devices": 1_000})
     base = base_of(fake_run(scenario, execution))
     plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
-    return [json.loads(json.dumps(record_of(forecast(base, plan), "a command")))]
+    met = Met("rounds-fill=0.99", 0.99, "--over-selection 2")
+    found = dataclasses.replace(forecast(base, plan), goals=(met,))
+    return [json.loads(json.dumps(record_of(found, "a command")))]
 
 
 def _backtest() -> list[dict[str, Any]]:

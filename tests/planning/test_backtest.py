@@ -11,7 +11,6 @@ from fedbert.cli import backtest as command
 from fedbert.cli.main import call
 from fedbert.planning.capacity.backtest import LARGE_SEED, Backtest, Checked, backtest, summary
 from fedbert.planning.capacity.backtest_settings import BacktestSettings
-from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.simulated import simulated
 from fedbert.results import RunResult
 from fedbert.run_folder import present
@@ -131,15 +130,6 @@ def test_large_runs_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> 
         (2_000, LARGE_SEED + 1, 12),
         (4_000, LARGE_SEED + 1, 12),
     ]
-
-
-def test_who_waits_is_seen_in_cohorts() -> None:
-    """A run that trains nothing has no gate to say so: a cohort of 400 where 100 of 1,000 join has waited."""
-    result = invented(1_000, 0, 12)
-    result["privacy"]["sampling_probability"] = 0.1
-    assert not base_of(result).waits
-    result["rounds"][5]["cohort"] = 400
-    assert base_of(result).waits
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def plan_for(
 
 def base(**values: Any) -> BaseRun:
     """Return the forecast's view of an invented run."""
-    scenario, execution = build({"devices": 10_000, "rounds": 12} | values)
+    plain = {"devices": 10_000, "rounds": 12, "mechanism": "poisson", "epsilon": None}
+    scenario, execution = build(plain | values)
     return base_of(fakes.fake_run(scenario, execution))
 
 

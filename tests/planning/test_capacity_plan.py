@@ -122,7 +122,7 @@ def test_a_release_is_due_where_a_sum_is_opened() -> None:
         row(3, "gathered: no update", downloads=99),
         row(4, "held: worse"),
     ]
-    found = run_releases(rounds, 1, 12.0)
+    found = run_releases(rounds, 1, 12.0, lambda round_: 0 if round_ % 2 else 2)
     assert found.due_hours.tolist() == [24.0, 48.0]
     assert found.made.tolist() == [True, False]
     assert found.early_downloads.tolist() == [2.0] * 12 + [1.0] * 12
@@ -323,3 +323,9 @@ def test_a_run_without_privacy_says_so() -> None:
     assert again.alerts == found.alerts
     assert found.privacy.guarantees == ()
     assert found.privacy.why == "the run is not private: it had no epsilon"
+
+
+def test_waiting_is_the_mechanism_s_not_the_gate_s() -> None:
+    """A timing run's gate says nothing of sums that wait; the mechanism does."""
+    assert base(mechanism="daily").waits
+    assert not base(mechanism="poisson").waits

@@ -68,7 +68,7 @@ def _rounds(load: Load) -> Alert | None:
 
 def over_selection_for(load: Load, share: float) -> float | None:
     """Return the least over-selection, to three digits, with which `share` of the rounds fill; None: none."""
-    each = load.plan.over_selection / load.sampling_probability
+    each = load.plan.devices * float(load.base.report_share.mean()) / load.plan.reports_per_round
     low, high = 0.0, largest_probability(load.base, load.plan)
     if rounds_filled(load, high) < share:
         return None

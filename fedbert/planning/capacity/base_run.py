@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
-from fedbert.planning.capacity.run_privacy import RunPrivacy, run_privacy
-from fedbert.planning.capacity.run_releases import GATHERED, RunReleases, run_releases, window_hours
+from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
+from fedbert.planning.capacity.run_releases import RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
 from fedbert.units import HOURS_PER_DAY
 
@@ -178,6 +178,7 @@ def base_of(result: RunResult) -> BaseRun:
         raise FedbertError(
             f"run {result['name']!r} must have sessions to forecast from, and has none; use more devices"
         )
+    gathered = gathering(result)
     released = sum(row["released"] is not None and row["released"] > 0 for row in rounds)
     hours = sorted(result["hours"], key=lambda row: row["hour"])
     return BaseRun(
@@ -208,22 +209,12 @@ def base_of(result: RunResult) -> BaseRun:
         completed=completed,
         reported=np.array([row["reported"] for row in rounds], np.float64),
         round_hours_of_day=windows,
-        waits=_wait(rounds, devices * float(result["privacy"]["sampling_probability"])),
+        waits=gathered(1) != 1,
         privacy=run_privacy(result),
-        releases=run_releases(rounds, int(scenario["release_every"]), round_hours),
+        releases=run_releases(rounds, int(scenario["release_every"]), round_hours, gathered),
         tiers=tiers,
         device_errors=result.get("device_errors"),
     )
-
-
-def _wait(rounds: list[RoundRow], joining: float) -> bool:
-    """Return whether devices of an earlier round may report in a later one; `joining` are those of a round.
-
-    The gate says so; that of a run which trains nothing does not, but its cohorts are then larger than what
-    a round's chance gives.
-    """
-    most = joining + 6 * joining**0.5
-    return any(row["gate"].startswith(GATHERED) or row["cohort"] > most for row in rounds)
 
 
 def _attempts(attempts: int | None, done: float) -> float:

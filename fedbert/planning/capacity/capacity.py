@@ -119,6 +119,15 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class Met:
+    """A goal that the plan meets: what the best guess comes to, and the flags that were found for it."""
+
+    goal: str
+    value: float
+    found: str
+
+
+@dataclass(frozen=True)
 class CapacityForecast:
     """All figures of one forecast, and the curves of its plots."""
 
@@ -131,6 +140,7 @@ class CapacityForecast:
     rollout_without_cap: Curve
     privacy: PrivacyPlan
     alerts: tuple[Alert, ...]
+    goals: tuple[Met, ...] = ()
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

@@ -53,7 +53,7 @@ def rounds_in(plan: Plan, days: float) -> int:
 def privacy_of(base: BaseRun, plan: Plan, probability: float) -> PrivacyPlan:
     """Return what the plan reveals if devices join a round with `probability`, and what quality is known."""
     run = base.privacy
-    why, guarantees, budget = _unknown(run, plan), tuple[Guarantee, ...](), _budget(base)
+    why, guarantees, budget = unknown(run, plan), tuple[Guarantee, ...](), _budget(base)
     if not why:
         try:
             guarantees = _guarantees(mechanism_at(run, plan, probability), plan, budget)
@@ -75,7 +75,8 @@ def privacy_of(base: BaseRun, plan: Plan, probability: float) -> PrivacyPlan:
     )
 
 
-def _unknown(run: RunPrivacy, plan: Plan) -> str:
+def unknown(run: RunPrivacy, plan: Plan) -> str:
+    """Return why no epsilon of the plan is known, empty if one is."""
     if run.noise_multiplier is None:
         return "the run is not private: it had no epsilon"
     if run.on_devices:

@@ -7,7 +7,7 @@ from fedbert.planning.capacity.capacity import Forecast
 from fedbert.planning.capacity.device_forecast import hourly
 from fedbert.planning.capacity.load import BURST_S, Load
 from fedbert.planning.capacity.rollout import STEP_S, STEPS_PER_HOUR
-from fedbert.planning.capacity.traffic_forecast import with_chance
+from fedbert.planning.capacity.traffic_forecast import closed_by_cap, with_chance
 from fedbert.units import S_PER_DAY, S_PER_HOUR
 
 ALIGNED_S = 60.0
@@ -39,9 +39,9 @@ def requests(load: Load, rng: np.random.Generator) -> list[Forecast]:
         rows += hourly(
             name, "requests/s", with_chance(rng, rate * S_PER_HOUR) / S_PER_HOUR, "modelled", assumption
         )
-        rows.append(
-            Forecast(f"{name}, peak hour", "requests/s", from_draws(rate.max(axis=1)), "modelled", assumption)
-        )
+        peak = from_draws(rate.max(axis=1))
+        note = closed_by_cap(load, peak) if kind == "download" else ""
+        rows.append(Forecast(f"{name}, peak hour", "requests/s", peak, "modelled", assumption, note=note))
     return [*rows, *_peaks(load, kinds["download"][0], kinds["check-in"][0])]
 
 

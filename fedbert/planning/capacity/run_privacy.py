@@ -1,10 +1,14 @@
 """What a capacity plan takes from a run's privacy: mechanism, noise, budget, and the quality with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedbert.comparison import FINAL, FULL, STUDENTS
+from fedbert.errors import FedbertError
 from fedbert.intervals import Estimate
+from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 from fedbert.results import RunResult
+from fedbert.units import HOURS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,30 @@ def run_privacy(result: RunResult) -> RunPrivacy:
         devices=int(scenario.get("noise_cohort") or scenario["devices"]),
         quality=_final(result),
     )
+
+
+def gathering(result: RunResult) -> Callable[[int], int]:
+    """Return how many rounds each round of a run opened as one sum (`Mechanism.gathered`)."""
+    from fedbert.planning.budget.account import kind_of
+
+    scenario = result["scenario"]
+    settings = PrivacySettings(
+        epsilon=scenario["epsilon"],
+        delta=result["privacy"]["delta"],
+        sampling_probability=result["privacy"]["sampling_probability"],
+        clip_norm=1.0,
+        rounds=int(scenario["rounds"]),
+        rounds_per_day=HOURS_PER_DAY / float(scenario["round_hours"]),
+        devices=int(scenario["devices"]),
+        noise_multiplier=result["privacy"]["noise_multiplier"] or 0.0,
+    )
+    try:
+        made: Mechanism = kind_of(scenario["mechanism"]).make(settings)
+    except (
+        FedbertError
+    ):  # a mechanism of the user's own that is not there: its rounds are taken by themselves
+        return lambda round_: 1
+    return made.gathered
 
 
 def _final(result: RunResult) -> Estimate | None:

@@ -3,7 +3,7 @@
 How many releases a run makes is an outcome: at the times when one is due, a gate holds what is no better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from fedbert.intervals import Array
 from fedbert.results import RoundRow
 from fedbert.units import HOURS_PER_DAY
-
-GATHERED = "gathered"
-"""What the gate says of a round whose sum waits for a later one (`fedbert.federation.server`)."""
 
 UNJUDGED = "on schedule, unjudged"
 """What it says of a release of a run that trains nothing (`fedbert.federation.timing_server`)."""
@@ -30,23 +27,25 @@ class RunReleases:
     early_downloads: Array  # [24] downloads by local hour up to the first release: of release 0
 
 
-def run_releases(rounds: Sequence[RoundRow], release_every: int, round_hours: float) -> RunReleases:
-    """Return the releases of a run's `rounds`, from round 1 on."""
+def run_releases(
+    rounds: Sequence[RoundRow], release_every: int, round_hours: float, gathered: Callable[[int], int]
+) -> RunReleases:
+    """Return the releases of a run's `rounds`, from round 1 on.
+
+    One is due at a round that opens another of which it is due; `gathered` says how many a round opens
+    (`fedbert.privacy.mechanism.Mechanism`).
+    """
     due: list[float] = []
     made: list[bool] = []
     early = np.zeros(int(HOURS_PER_DAY))
-    opened = 0
     for row in rounds:
         if not any(made):
             early += row["downloads"] * window_hours(row["hour"], round_hours) / round_hours
         released = bool(row["released"])
-        if row["gate"].startswith(GATHERED) and not released:
-            continue
         number = row["round"]
-        if released or number // release_every != opened // release_every:
+        if released or number // release_every != (number - gathered(number)) // release_every:
             due.append(number * round_hours)
             made.append(released)
-        opened = number
     judged = any(row["released"] and row["gate"] != UNJUDGED for row in rounds)
     return RunReleases(np.array(due), np.array(made, np.bool_), judged, early)
 

@@ -1,11 +1,12 @@
 """What a capacity plan is asked for: the flags of ``fedbert capacity``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.goal_text import RULE, parse_goal
 from fedbert.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 MAX_DEVICES = 10_000_000_000
 REPORTS_PER_ROUND = 10_000
 """Reports wanted in a round of a large fleet; a small one wants a hundredth of its devices."""
+
+
+_FOUND = {"rounds-fill": "over_selection", "updated": "release_mbit_per_s", "epsilon": "rounds_per_day"}
+"""The flag that each goal finds."""
 
 
 class CapacitySettings(Settings):
@@ -75,8 +80,23 @@ class CapacitySettings(Settings):
     model_spread: float = Field(
         default=0.2, ge=0, le=10, description="95 % spread of modelled odds and costs, as in / 1.2 to x 1.2"
     )
+    goals: tuple[str, ...] = Field(
+        default=(),
+        description="what the plan must meet, several after one flag each: rounds-fill=0.99 finds the "
+        "over-selection, updated-24h=0.95 the bandwidth cap, epsilon=2/day rounds and cohort",
+        json_schema_extra={"metavar": "GOAL"},
+    )
     output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
     overwrite: bool = Field(default=False, description="replace an earlier forecast there")
+
+    @field_validator("goals", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        texts = tuple([value] if isinstance(value, str) else value)
+        kinds = [parse_goal(str(text)).kind for text in texts]
+        if twice := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+            raise ValueError(f"{RULE} ({twice} stands there twice)")
+        return texts
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -85,6 +105,16 @@ class CapacitySettings(Settings):
                 f"reports_per_round(={self.reports_per_round}) must be <= devices (= {self.devices}); "
                 "lower it"
             )
+        if self.goals and self.schedule == "run":
+            raise ValueError(
+                f"goals(={list(self.goals)}) must be left out with schedule 'run', which is given"
+            )
+        for goal in map(parse_goal, self.goals):
+            if (name := _FOUND[goal.kind]) in self.model_fields_set:
+                raise ValueError(
+                    f"{name}(={getattr(self, name):g}) must be left out with the goal {goal.text!r}, which "
+                    "finds it"
+                )
         if self.schedule == "run":
             for name in ("rounds_per_day", "releases_per_day", "release_hour"):
                 if (value := getattr(self, name)) is not None:

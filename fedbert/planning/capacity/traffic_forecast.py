@@ -145,10 +145,17 @@ def _held_by_cap(load: Load) -> str:
 
 def _row(name: str, unit: str, draws: Array, assumption: str, note: str = "") -> Forecast:
     estimate = from_draws(draws)
-    low, high = estimate.low or 0.0, estimate.high or 0.0
-    # The note is for intervals that have closed: elsewhere the interval speaks for itself.
-    closed = high - low <= 0.02 * abs(estimate.value)
-    return Forecast(name, unit, estimate, "modelled", assumption, note=note if closed else "")
+    return Forecast(name, unit, estimate, "modelled", assumption, note=note if _closed(estimate) else "")
+
+
+def closed_by_cap(load: Load, estimate: Estimate) -> str:
+    """Return the note of a figure whose interval has closed because the cap decides it, or nothing."""
+    return _held_by_cap(load) if _closed(estimate) else ""
+
+
+def _closed(estimate: Estimate) -> bool:
+    """Return whether an interval is too narrow to speak for itself."""
+    return (estimate.high or 0.0) - (estimate.low or 0.0) <= 0.02 * abs(estimate.value)
 
 
 def _exact(value: float) -> Estimate:

@@ -28,6 +28,10 @@ from fedbert.reporting.parts.page import (
 )
 
 
+FARTHEST = 2.5
+"""Largest share of a forecast that is drawn: beyond it all would be squeezed for the sake of one."""
+
+
 def render(found: Backtest, command: str) -> str:
     """Return report.html of a back-test."""
     sections = [
@@ -91,7 +95,7 @@ def _figure(rows: Sequence[Checked], names: Sequence[str]) -> Any:
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [each.high / each.predicted - 1 for each in rows],
+            "array": [min(each.high / each.predicted, FARTHEST) - 1 for each in rows],
             "arrayminus": [1 - each.low / each.predicted for each in rows],
             "thickness": 1.4,
             "width": 3,
@@ -105,14 +109,15 @@ def _figure(rows: Sequence[Checked], names: Sequence[str]) -> Any:
     for inside, label, colour in ((True, "simulated", theme.ACCENT), (False, "outside", theme.RUST)):
         part = [each for each in rows if each.inside == inside]
         figure.add_scatter(
-            x=[each.simulated / each.predicted for each in part],
+            x=[min(each.simulated / each.predicted, FARTHEST) for each in part],
             y=[name(each) for each in part],
+            text=[f"{each.simulated / each.predicted:.3f}" for each in part],
             mode="markers",
             name=label,
             marker={"color": colour, "size": 7},
-            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+            hovertemplate="%{y}: %{text}<extra></extra>",
         )
-    figure.update_xaxes(title="over the forecast")
+    figure.update_xaxes(title=f"over the forecast, at most {FARTHEST:g}")
     figure.update_yaxes(categoryorder="array", categoryarray=list(names), automargin=True)
     return figure
 

@@ -82,6 +82,10 @@ def render(result: CapacityForecast, command: str) -> str:
         subtitle="Capacity forecast",
         alerts=[
             *(
+                alert_html("Goal met at best guess", f"{met.goal}: {met.value:.4g} with {met.found}.", False)
+                for met in result.goals
+            ),
+            *(
                 alert_html(alert.name.capitalize(), f"{alert.text} Change: {alert.change}.")
                 for alert in result.alerts
             ),

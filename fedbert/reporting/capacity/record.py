@@ -17,6 +17,7 @@ from fedbert.planning.capacity.capacity import (
     Forecast,
     Guarantee,
     Label,
+    Met,
     Plan,
     PrivacyPlan,
     Schedule,
@@ -140,6 +141,14 @@ class AlertRow(TypedDict):
     text: str
 
 
+class GoalRow(TypedDict):
+    """A goal that the plan meets."""
+
+    goal: str
+    value: float
+    found: str
+
+
 class CapacityRecord(TypedDict):
     """The whole of ``capacity.json``."""
 
@@ -149,6 +158,7 @@ class CapacityRecord(TypedDict):
     sampling_probability: float
     alerts: list[AlertRow]
     privacy: PrivacyRow
+    goals: list[GoalRow]
     assumption: str
     run: RunRow
     forecasts: list[ForecastRow]
@@ -175,6 +185,7 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
         "sampling_probability": result.sampling_probability,
         "alerts": [_alert_row(alert) for alert in result.alerts],
         "privacy": _privacy_row(result.privacy),
+        "goals": [{"goal": met.goal, "value": met.value, "found": met.found} for met in result.goals],
         "assumption": MIX_ASSUMPTION,
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
@@ -202,6 +213,7 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
             Alert(row["alert"], row["unit"], row["value"], row["limit"], row["change"], row["text"])
             for row in record["alerts"]
         ),
+        goals=tuple(Met(row["goal"], row["value"], row["found"]) for row in record["goals"]),
     )
 
 

@@ -33,7 +33,9 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     tables = [private] if result.privacy.guarantees else []
     note = privacy_note(result.privacy)
     said = [f"{alert.name.upper()}: {alert.text} Change: {alert.change}." for alert in result.alerts]
+    goals = [f"{met.goal}: {met.value:.4g} with {met.found}" for met in result.goals]
     blocks = (
+        *([block("Goals that the plan meets at best guess", "modelled", *goals)] if goals else []),
         *([block("What the plan does not carry", "modelled", *said)] if said else []),
         block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet),
         block("Per phone and day, by tier", "modelled", tiers, *([spending] if spending else [])),

@@ -27,7 +27,6 @@ from fedbert.reporting.parts.page import (
     table_html,
 )
 
-
 FARTHEST = 2.5
 """Largest share of a forecast that is drawn: beyond it all would be squeezed for the sake of one."""
 

@@ -41,7 +41,7 @@ def command_lines(words: str, command: click.Command) -> list[str]:
     context = click.Context(command, info_name=words)
     usage = " ".join(command.collect_usage_pieces(context))
     lines = [f"## {words}", "", f"`{words} {usage}`", "", *(command.help or "").splitlines(), ""]
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and not command.invoke_without_command:
         return lines
     heading = None
     for each in command.get_params(context):

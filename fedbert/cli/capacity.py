@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedbert.cli.command import Command, console_for_tables
+from fedbert.cli.backtest import backtest
+from fedbert.cli.command import CommandWithMore, console_for_tables
 from fedbert.cli.options import given, options_from
 from fedbert.errors import FedbertError, invalid
 from fedbert.output_folder import foreign_check, write_together
@@ -127,8 +128,9 @@ _GROUPS = {
     "output": ("output", "overwrite"),
 }
 
-capacity = Command(
+capacity = CommandWithMore(
     "capacity",
+    commands={"backtest": backtest},
     callback=_capacity,
     params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from", "goals": "--goal"}),
     help="Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals.",

@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,23 @@ class Group(click.Group):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"no_args_is_help": True} | kwargs)
+
+
+class CommandWithMore(Command, Group):
+    """A command that has commands of its own: words that name one go to it, all others are the command's."""
+
+    def __init__(self, *args: Any, callback: Callable[..., Any], **kwargs: Any) -> None:
+        @click.pass_context
+        def alone(context: click.Context, /, **flags: Any) -> Any:
+            return None if context.invoked_subcommand else callback(**flags)
+
+        defaults = {"no_args_is_help": False, "invoke_without_command": True}
+        super().__init__(*args, callback=alone, **defaults | kwargs)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in their groups, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 def join_values(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:

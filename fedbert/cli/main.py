@@ -17,6 +17,7 @@ _COMMANDS = {
     "tradeoff": "privacy against quality, over seeds",
     "budget": "noise, loss and fleet size for an epsilon over some days",
     "capacity": "what a large fleet takes to serve",
+    "compare": "what differs between runs, grids or forecasts",
     "compress": "make a student from a teacher",
     "report": "write the report of a command's folder again",
     "data": "turn published sets into a world, or check your own files",

@@ -47,7 +47,7 @@ FILES: tuple[File, ...] = (
     File("scenario.toml", _RUN, "the settings of the run; --config reads it again", _scenario_columns()),
     _file(
         "report.html",
-        "run, tradeoff, budget, capacity, compress",
+        "run, tradeoff, budget, capacity, compare, compress",
         "the report for people; works without network",
     ),
     _file("cells.parquet", _GRID, "one row per run of the grid", planning.CELLS),
@@ -60,6 +60,8 @@ FILES: tuple[File, ...] = (
     _file("budget.json", _BUDGET, "the plan, and the measured arms that it reads", planning.BUDGET),
     _file("capacity.json", _CAPACITY, "the forecast with the plan and the run it is from", planning.CAPACITY),
     _file("forecast.csv", _CAPACITY, "one row per figure of the forecast", planning.FORECAST),
+    _file("backtest.json", "capacity backtest", "forecast against simulated figures", planning.BACKTEST),
+    _file("compare.json", "compare", "what differs, and each difference's verdict", planning.COMPARE),
     _file(
         "model.onnx, vocab.txt",
         _COMPRESS,

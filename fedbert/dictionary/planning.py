@@ -215,3 +215,68 @@ schema | int | | record | version of this file's shape
 command | text | | record | the command as it was typed
 {DEVICE_ERRORS.strip()}
 """
+
+COMPARE = """
+schema | int | | record | version of this file's shape
+command | text | | record | the command as it was typed
+kind | text | | record | what was compared: run, tradeoff or capacity
+same | int | | record | settings, versions and facts of model and world that all variants share
+variants[].letter | text | | record | name of a variant; A is the reference
+variants[].folders | list | | record | folders that it is read from
+variants[].names | list | | record | names of its runs; of a forecast its devices
+variants[].seeds | list | | record | its seeds
+variants[].runs | int | | record | its runs, cells or forecasts
+variants[].changed | bool | | record | whether its code had changes that its commit does not have
+settings[].group | text | | record | scenario, versions, model, world, execution, machine, plan or run
+settings[].key | text | | record | a setting or fact that is not the same in all variants
+settings[].values | list | | record | its text in each variant, in order; null: not in that one
+pairs[].variant | text | | record | the variant that is held against A
+pairs[].seeds | list | | record | seeds that both have
+pairs[].arms | list | | record | arms of a grid that both have; one without a name elsewhere
+pairs[].arms_of_one | list | | record | arms that only one of them has
+results[].variant | text | | record | the variant that is held against A
+results[].arm | text | | record | arm of a grid; empty elsewhere
+results[].figure | text | | record | name of the figure
+results[].group | text | | record | chapter that it stands in
+results[].hour | int? | h | record | local hour, for figures of a forecast by hour
+results[].unit | text | | record | unit of the figures; empty: a number
+results[].label | text | | record | measured, modelled or proved
+results[].main | bool | | record | whether the comparison is read for it: corrected apart from the others
+results[].reference | float? | | measured | figure of A, mean over the compared seeds; missing: not known
+results[].other | float? | | measured | the same of the variant
+results[].difference | float? | | measured | variant minus A; missing: not known in both
+results[].low | float? | | measured | lower end of its 95 % interval; missing: none
+results[].high | float? | | measured | upper end of the same interval
+results[].p_value | float? | | measured | that of the test of the interval; missing: none
+results[].seeds | int | | record | pairs behind it; unpaired: runs of the side with fewer
+results[].method | text | | record | paired, unpaired, one run each, same run, or none
+results[].verdict | text | | record | effect, unsure, chance, one seed, no interval, exact, equal or missing
+results[].why | text | | record | why an interval or a figure is missing; empty elsewhere
+"""
+
+BACKTEST = """
+schema | int | | record | version of this file's shape
+command | text | | record | the command as it was typed
+small | int | devices | setting | phones of the runs that the forecasts start from
+seeds | int | | setting | pairs of a small and a large run
+rounds | int | rounds | setting | rounds of every run
+model_spread | float | | setting | 95 % spread of modelled odds and costs
+summaries[].devices | int | devices | setting | phones of the large runs
+summaries[].figures | int | | record | figures that were compared, over all seeds
+summaries[].inside | float | share | measured | of these, simulated within the 95 % interval
+summaries[].median_error | float | share | measured | median of absolute errors
+summaries[].median_half_width | float | share | measured | median of half an interval over the forecast
+summaries[].systematic | list | | measured | figures that every seed misses on one side; three seeds at least
+figures[].devices | int | devices | setting | phones of the large run
+figures[].seed | int | | record | seed of the small run
+figures[].forecast | text | | record | name of the figure
+figures[].hour | int? | h | record | local hour, for figures by hour
+figures[].tier | text? | | record | device tier, for figures by tier
+figures[].unit | text | | record | unit of the figures
+figures[].predicted | float | | modelled | best guess of the forecast
+figures[].low | float | | modelled | lower end of its 95 % interval
+figures[].high | float | | modelled | upper end of the same interval
+figures[].simulated | float | | modelled | as it came out in the large run
+figures[].error | float? | share | measured | predicted over simulated minus 1; missing: simulated 0
+figures[].inside | bool | | measured | whether it lies in the interval
+"""

@@ -8,8 +8,10 @@ from fedbert.errors import invalid
 from fedbert.run_folder import CHECKPOINT, recover
 
 MARKS = {
+    "backtest": ("backtest.json",),
     "budget": ("budget.json",),
     "capacity": ("capacity.json",),
+    "compare": ("compare.json",),
     "compression": ("compression.json",),
     "tradeoff": ("grid.toml",),
     "run": ("run.json", "rounds.jsonl", ".finished", CHECKPOINT),
@@ -23,7 +25,7 @@ def kind_of(folder: Path) -> str:
     Raises:
         FedbertError: if it is no folder, or none of them.
     """
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise invalid("folder", str(folder), "be a folder that exists", "check the path")
     recover(folder)
     for kind, names in MARKS.items():
@@ -32,9 +34,18 @@ def kind_of(folder: Path) -> str:
     raise invalid(
         "folder",
         str(folder),
-        "hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json or compression.json",
-        "name the folder of a run, a trade-off, a plan, a forecast or a compression (NAME-report)",
+        "hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json, backtest.json, compare.json or "
+        "compression.json",
+        "name the folder of a run, a trade-off, a plan, a forecast, a back-test, a comparison or a "
+        "compression (NAME-report)",
     )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def rerender(folder: Path) -> Path:

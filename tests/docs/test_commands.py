@@ -14,6 +14,7 @@ from fedbert.cli.main import call, fedbert
 from fedbert.cli.run import gather
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.planning.budget.settings import BudgetSettings
+from fedbert.planning.capacity.backtest_settings import BacktestSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
 from fedbert.scenario import EXECUTION_KEYS, SCENARIO_KEYS, build
@@ -21,6 +22,7 @@ from fedbert.settings import Settings
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MODELS: dict[str, type[Settings]] = {
+    "backtest": BacktestSettings,
     "budget": BudgetSettings,
     "capacity": CapacitySettings,
     "make": CompressionSettings,
@@ -60,11 +62,12 @@ def _check_fedbert(words: list[str]) -> None:
     context: click.Context | None = None
     while rest and "--help" not in rest:
         context = command.make_context(name, list(rest), parent=context)
-        if not isinstance(command, click.Group):
+        named = [*context._protected_args, *context.args]
+        if not isinstance(command, click.Group) or (command.invoke_without_command and not named):
             values = {key: value for key, value in context.params.items() if value}
             _check_values(str(command.name), values)
             return
-        found, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        found, inner, rest = command.resolve_command(context, named)
         assert inner is not None, words
         name, command = str(found), inner
 

@@ -11,13 +11,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import example_plan
+from planning.comparing_examples import example_forecasts, example_grids, example_runs
 from planning.planning_fakes import fake_run
 from reporting.example_compression import example_compression
 from written import ANY_NAME, declared, flat
 
+from fedbert.cli.backtest import OWN as BACKTEST_FILES
 from fedbert.cli.budget import OWN as BUDGET_FILES
 from fedbert.cli.capacity import FORECAST
+from fedbert.cli.compare import OWN as COMPARE_FILES
 from fedbert.dictionary import FILES, LABELS, column_of, file_named, matches
 from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
@@ -27,9 +31,13 @@ from fedbert.planning.capacity.capacity import Met, Plan, Price
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
+from fedbert.reporting.backtest.record import BacktestRecord
+from fedbert.reporting.backtest.record import record_of as record_of_backtest
 from fedbert.reporting.budget.record import BudgetRecord
 from fedbert.reporting.budget.record import record_of as record_of_plan
 from fedbert.reporting.capacity.record import CapacityRecord, frame, record_of
+from fedbert.reporting.compare.record import CompareRecord
+from fedbert.reporting.compare.record import record_of as record_of_comparison
 from fedbert.reporting.run import folder as run_files
 from fedbert.reporting.tradeoff.folder import TradeoffRecord
 from fedbert.results import RunResult
@@ -117,6 +125,17 @@ def _capacity() -> list[dict[str, Any]]:
     return [json.loads(json.dumps(record_of(found, "a command")))]
 
 
+def _backtest() -> list[dict[str, Any]]:
+    return [json.loads(json.dumps(record_of_backtest(example_backtest(), "a command")))]
+
+
+def _comparison() -> list[dict[str, Any]]:
+    return [
+        json.loads(json.dumps(record_of_comparison(found, "a command")))
+        for found in (example_runs(), example_grids(), example_forecasts())
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "contents"),
     [
@@ -125,6 +144,8 @@ def _capacity() -> list[dict[str, Any]]:
         ("server.json", _servers),
         ("budget.json", _budget),
         ("capacity.json", _capacity),
+        ("compare.json", _comparison),
+        ("backtest.json", _backtest),
         ("tradeoff.json", _tradeoff),
     ],
 )
@@ -162,7 +183,13 @@ def test_a_run_is_described(run_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("budget.json", BudgetRecord), ("capacity.json", CapacityRecord), ("tradeoff.json", TradeoffRecord)],
+    [
+        ("budget.json", BudgetRecord),
+        ("capacity.json", CapacityRecord),
+        ("compare.json", CompareRecord),
+        ("backtest.json", BacktestRecord),
+        ("tradeoff.json", TradeoffRecord),
+    ],
 )
 def test_a_declared_file_is_described(name: str, kind: type) -> None:
     """Every key that the type of a file declares is described."""
@@ -241,6 +268,8 @@ def test_every_file_is_described() -> None:
         *GRID_FILES - {"cells", "shared"},
         *FORECAST,
         *BUDGET_FILES,
+        *COMPARE_FILES,
+        *BACKTEST_FILES,
         *model - {"heads"},
     } <= known
 

@@ -1,4 +1,4 @@
-"""The five reports of invented results, as pages for the tests of layout."""
+"""The reports of invented results, as pages for the tests of layout."""
 
 import tempfile
 from collections.abc import Callable
@@ -7,15 +7,19 @@ from pathlib import Path
 from example_compression import example_compression
 from example_run import DEVICE_ERRORS, VERIFIED, example_run
 from planning import planning_fakes as fakes
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import example_plan
+from planning.comparing_examples import example_grids
 
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.reporting.backtest.page import render as backtest_page
 from fedbert.reporting.budget.page import render as budget_page
 from fedbert.reporting.capacity.page import render as capacity_page
+from fedbert.reporting.compare.page import render as compare_page
 from fedbert.reporting.compression.page import compression_html
 from fedbert.reporting.run.page import render_report
 from fedbert.reporting.tradeoff.page import render as tradeoff_page
@@ -50,6 +54,11 @@ def capacity() -> str:
     return capacity_page(forecast(base, plan_), "fedbert capacity")
 
 
+def backtest() -> str:
+    """Return the page of a back-test with a figure that every seed misses."""
+    return backtest_page(example_backtest(), "fedbert capacity backtest")
+
+
 def budget() -> str:
     """Return the page of a privacy plan with a measured loss and one that was not measured."""
     with tempfile.TemporaryDirectory() as folder:
@@ -64,10 +73,17 @@ def compression() -> str:
     return compression_html(record)
 
 
+def compare() -> str:
+    """Return the page of a comparison of grids, with a chapter of differences in each arm."""
+    return compare_page(example_grids(), "fedbert compare")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "run": run,
     "tradeoff": tradeoff,
+    "backtest": backtest,
     "budget": budget,
     "capacity": capacity,
+    "compare": compare,
     "compression": compression,
 }

@@ -12,6 +12,7 @@ from reporting.example_run import example_run
 
 from fedbert.cli.main import call
 from fedbert.errors import FedbertError
+from fedbert.results import save_run
 
 HUGE = 10**400
 """A whole number that no double holds."""
@@ -51,13 +52,13 @@ def _changed(run: Any, path: tuple[Any, ...], change: Any) -> Any:
     return again
 
 
-@pytest.mark.parametrize("command", ["report", "capacity"])
+@pytest.mark.parametrize("command", ["report", "capacity", *(["compare"] if ALL else [])])
 def test_every_key_gone_or_replaced_is_one_line(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each key of a run's record is damaged in its turn: exit code 2 and one line, or it is read.
 
-    Pages are drawn by `make fuzz` only, which takes minutes.
+    Pages are drawn, and runs compared, by `make fuzz` only, which takes minutes.
     """
     monkeypatch.chdir(tmp_path)
     if not ALL:
@@ -65,8 +66,13 @@ def test_every_key_gone_or_replaced_is_one_line(
     monkeypatch.setattr("fedbert.reporting.run.folder.parquet_bytes", lambda frame: b"")
     monkeypatch.setattr("fedbert.planning.capacity.forecast.forecast", _read)
     run = json.loads(json.dumps(example_run()))
-    words = {"report": ["report", "r"], "capacity": ["capacity", "--from", "r", "--output", "c"]}[command]
+    words = {
+        "report": ["report", "r"],
+        "capacity": ["capacity", "--from", "r", "--output", "c"],
+        "compare": ["compare", "whole", "r", "--output", "c", "--overwrite"],
+    }[command]
     Path("r").mkdir()
+    save_run(example_run(), Path("whole"))
     for number, path in enumerate(_places(run)):
         for change in CHANGES if ALL else (CHANGES[number % len(CHANGES)],):
             Path("r/run.json").write_text(json.dumps(_changed(run, path, change)))

@@ -10,6 +10,7 @@ import pytest
 from example_compression import example_compression
 from example_run import example_run
 from planning import planning_fakes as fakes
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import grid_folder
 
 from fedbert.cli.budget import run_budget
@@ -18,12 +19,15 @@ from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.files import write_text
 from fedbert.journal import Journal
+from fedbert.output_folder import write_together
 from fedbert.planning.budget.settings import BudgetSettings
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.settings import GridSettings
+from fedbert.reporting.backtest.folder import contents as backtest_contents
 from fedbert.reporting.compression.folder import write_compression
 from fedbert.reporting.run.folder import write_run_folder
-from fedbert.run_folder import present
+from fedbert.results import save_run
+from fedbert.run_folder import holding, present
 from fedbert.scenario import build, scenario_toml
 
 
@@ -58,11 +62,28 @@ def compression(folder: Path) -> None:
     write_compression(example_compression(), folder)
 
 
+def backtest(folder: Path) -> None:
+    """Write a back-test of invented figures."""
+    with holding(folder):
+        write_together(folder, backtest_contents(example_backtest(), "fedbert capacity backtest"))
+
+
+def compare(folder: Path) -> None:
+    """Write the comparison of two runs, one of them private."""
+    for name, epsilon in (("a", None), ("b", 2.0)):
+        result = fakes.fake_run(*build({"devices": 1_000, "epsilon": epsilon}))
+        save_run(result, folder.parent / name)
+    words = [str(folder.parent / name) for name in "ab"]
+    assert call("compare", [*words, "--output", str(folder)]) == 0
+
+
 KINDS = {
     "run": (run, "run.json"),
     "tradeoff": (tradeoff, "tradeoff.json"),
     "budget": (budget, "budget.json"),
     "capacity": (capacity, "capacity.json"),
+    "backtest": (backtest, "backtest.json"),
+    "compare": (compare, "compare.json"),
     "compression": (compression, "compression.json"),
 }
 
@@ -115,7 +136,8 @@ def test_folders_of_nobody_are_refused(tmp_path: Path, capsys: pytest.CaptureFix
         (tmp_path / "thesis.txt", "must be a folder that exists; check the path"),
         (
             tmp_path,
-            "must hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json or compression.json;",
+            "must hold run.json, rounds.jsonl, grid.toml, budget.json, capacity.json, backtest.json, "
+            "compare.json or compression.json;",
         ),
     ):
         assert call("report", [str(folder)]) == 2

@@ -71,7 +71,9 @@ def test_the_table_of_device_errors_stands_whole_in_one_report(pages: dict[str, 
         "tradeoff": (False, False),
         "capacity": (False, False),
         "compression": (False, False),
+        "backtest": (False, False),
         "budget": (False, False),
+        "compare": (False, False),
     }
     assert "fedbert report FOLDER, with a folder of cells/" in chapters["tradeoff"]
     assert "fedbert report FOLDER, with run/ beside this page" in chapters["capacity"]

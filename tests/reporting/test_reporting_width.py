@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,25 @@ import numpy as np
 import pytest
 from example_run import VERIFIED, example_run
 from planning import planning_fakes as fakes
+from planning.backtest_examples import example_backtest
 from planning.budget_examples import example_plan
+from planning.comparing_examples import example_forecasts, example_grids, example_runs
 from rich.console import Console
 
 from fedbert.cli.main import call
 from fedbert.cli.probe import _show
-from fedbert.ei_bert.compression.probe import Comparison, ProbeResult
+from fedbert.ei_bert.compression.probe import Comparison as ProbeComparison
+from fedbert.ei_bert.compression.probe import ProbeResult
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.planning.comparing.comparison import Comparison
 from fedbert.planning.tradeoff.arms import plan
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
+from fedbert.reporting.backtest.terminal import terminal_tables as backtest_tables
 from fedbert.reporting.budget.terminal import terminal_tables as budget_tables
 from fedbert.reporting.capacity.terminal import terminal_tables as capacity_tables
+from fedbert.reporting.compare.terminal import terminal_tables as compare_tables
 from fedbert.reporting.run.terminal import print_summary
 from fedbert.reporting.tradeoff.terminal import terminal_tables as tradeoff_tables
 from fedbert.scenario import build
@@ -76,11 +82,24 @@ def test_the_tables_of_a_privacy_plan_fit(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("make", [example_runs, example_grids, example_forecasts])
+def test_the_tables_of_a_comparison_fit(make: Callable[[], Comparison]) -> None:
+    """Runs, grids and forecasts; a difference and its interval stand on a line each."""
+    text = printed(compare_tables(make()))
+    check(text, "(95% interval)", "B against A")
+
+
+def test_the_tables_of_a_back_test_fit() -> None:
+    """With a figure that every seed misses, of a long name."""
+    text = printed(backtest_tables(example_backtest()))
+    check(text, "median half width", "every seed misses", "18.2 J")
+
+
 def test_the_table_of_probes_fits() -> None:
     """A long name of a set folds; every figure stands whole."""
     correct = np.array([True])
     result = ProbeResult(0.9123, 0.9, 0.88, 0.93, 1.0, 96, correct)
-    row = Comparison(
+    row = ProbeComparison(
         "a-set-with-a-long-name-of-its-own", 150, 15_000, 4_500, result, result, 1.0, 0.985, 1.015
     )
     console = Console(file=io.StringIO(), width=80)

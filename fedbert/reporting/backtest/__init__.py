@@ -1,0 +1,1 @@
+"""The report of a back-test of the capacity forecast."""

@@ -73,20 +73,25 @@ def check_buffered(environment: Environment) -> None:
 def tasks_of(phones: Phones, course: Course, round_: int) -> Tasks:
     """Return how long each phone that a window may ask would be at work.
 
-    A transfer that fails holds the phone's place to its end. So does a phone that drops out, until its report
-    would be made: an assumption, since a server learns of it late or never.
+    All phones fetch a release that they lack from the window's opening on, asked or not. A transfer that
+    fails holds the phone's place to its end. So does a phone that drops out, until its report would be made:
+    an assumption, since a server learns of it late or never.
     """
     rows = np.flatnonzero(course.asked)
-    work_ms = course.work_ms.copy()
+    report_ms, install_ms = np.zeros(len(course.asked)), course.work_ms.copy()
+    report_ms[course.sending] = phones.making_ms(course.sending)
+    install_ms[course.sending] -= report_ms[course.sending]
     dropped = np.flatnonzero(course.dropped & course.asked)
-    work_ms[dropped] += phones.making_ms(dropped)
-    before_ms = course.download_ms + work_ms
+    report_ms[dropped] = phones.making_ms(dropped)
     uniform = phones.devices.chosen(rows).uniforms(Purpose.QUEUE, round_, 1)[:, 0]
-    send_us = np.rint(before_ms[rows] * US_PER_MS).astype(np.int64)
-    busy_us = np.rint((before_ms + course.upload_ms)[rows] * US_PER_MS).astype(np.int64)
+    ready_us, send_us, busy_us = (
+        np.rint(time_ms[rows] * US_PER_MS).astype(np.int64)
+        for time_ms in (course.download_ms + install_ms, report_ms, report_ms + course.upload_ms)
+    )
     return Tasks(
         device=phones.devices.first + rows,
         ticket=(uniform * _TICKETS).astype(np.int64),
+        ready_us=np.maximum(ready_us, 0),
         send_us=send_us,
         busy_us=np.maximum(busy_us, send_us + 1),
         comes=course.arrival_us[rows] != NEVER_US,

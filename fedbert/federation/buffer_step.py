@@ -83,7 +83,9 @@ def checked_tasks(member: Member, arrays: Arrays) -> Arrays:
         wanted = np.bool_ if name == "comes" else np.int64
         if arrays[name].dtype != wanted or arrays[name].shape != arrays["device"].shape[:1]:
             raise FedbertError(f"{name} must be one {np.dtype(wanted)} for each device")
-    who, sends, busy = arrays["device"], arrays["send_us"], arrays["busy_us"]
+    who, ready, sends, busy = (arrays[name] for name in ("device", "ready_us", "send_us", "busy_us"))
+    if not ((ready >= 0) & (ready <= _MOST_US)).all():
+        raise FedbertError(f"ready_us must be >= 0 and <= {_MOST_US:,}")
     if not ((sends >= 0) & (sends < busy) & (busy <= _MOST_US)).all():
         raise FedbertError(f"send_us must be >= 0, and busy_us > send_us and <= {_MOST_US:,}")
     inside = (who >= member.first) & (who < member.first + member.count)

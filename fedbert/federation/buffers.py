@@ -43,10 +43,12 @@ class Tasks:
     device: NDArray[np.int64]
     ticket: NDArray[np.int64]
     """Who has the lowest is asked first; of equals the device with the lower number."""
+    ready_us: NDArray[np.int64]
+    """From the window's opening until its release is there; a phone that begins before waits for it."""
     send_us: NDArray[np.int64]
-    """From the beginning to that of the upload."""
+    """From then to the beginning of the upload."""
     busy_us: NDArray[np.int64]
-    """From the beginning until the report has come, or until the phone's place is free without one."""
+    """From then until the report has come, or until the phone's place is free without one."""
     comes: NDArray[np.bool_]
     """Whether a report comes at all."""
 
@@ -92,8 +94,8 @@ def scheduled(tasks: Tasks, concurrency: int, size: int, filled: int, until_us: 
     """
     count = len(tasks.device)
     queue = iter(np.lexsort((tasks.device, tasks.ticket)).tolist())
-    device, send_us, busy_us = tasks.device.tolist(), tasks.send_us.tolist(), tasks.busy_us.tolist()
-    comes = tasks.comes.tolist()
+    device, ready_us, comes = tasks.device.tolist(), tasks.ready_us.tolist(), tasks.comes.tolist()
+    send_us, busy_us = tasks.send_us.tolist(), tasks.busy_us.tolist()
     began_us, began_step = [-1] * count, [0] * count
     place = np.full(count, -1, np.int64)
     stale, known = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -106,9 +108,10 @@ def scheduled(tasks: Tasks, concurrency: int, size: int, filled: int, until_us: 
         if row is None:
             return
         began_us[row], began_step[row] = now, len(closed)
+        ready = max(now, ready_us[row])
         if comes[row]:
-            heapq.heappush(events, (now + send_us[row], _SENDS, device[row], row))
-        heapq.heappush(events, (now + busy_us[row], _ENDS, device[row], row))
+            heapq.heappush(events, (ready + send_us[row], _SENDS, device[row], row))
+        heapq.heappush(events, (ready + busy_us[row], _ENDS, device[row], row))
 
     for _ in range(concurrency):
         begin(0)

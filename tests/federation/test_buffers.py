@@ -29,19 +29,20 @@ from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.report import dense_reports, report_layout
 
 
-def _tasks(rows: list[tuple[int, int, int, int, bool]]) -> Tasks:
-    """Return tasks of (device, ticket, send, busy, comes)."""
+def _tasks(rows: list[tuple[int, int, int, int, int, bool]]) -> Tasks:
+    """Return tasks of (device, ticket, ready, send, busy, comes)."""
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return Tasks(*columns)
 
 
 def test_a_window_by_hand() -> None:
-    """Two at work, buffers of two, one report there already. Phone 11 fills the first buffer at 3; phone 10,
-    which began before and uploads after, is one step stale and knows it; 12 sends nothing; 13 fills the
-    second buffer at 30; 14 is still at work when the window ends at 100. At work: 3 + 10 + 10 + 20 + 87.
+    """Two at work, buffers of two, one report there already. Phone 11 fills the first buffer at 3. Phone 10,
+    whose release is there at 2 and which uploads from 4 to 10, is one step stale and knows it. 12 sends
+    nothing. 13, whose release is there before it begins, fills the second buffer at 30. 14 is still at work
+    when the window ends at 100. At work: 3 + 10 + 10 + 20 + 87.
     """
-    rows = [(14, 4, 2, 200, True), (10, 0, 4, 10, True), (11, 1, 1, 3, True)]
-    rows += [(12, 2, 9, 10, False), (13, 3, 5, 20, True)]
+    rows = [(14, 4, 0, 2, 200, True), (10, 0, 2, 2, 8, True), (11, 1, 0, 1, 3, True)]
+    rows += [(12, 2, 0, 9, 10, False), (13, 3, 9, 5, 20, True)]
     found = scheduled(_tasks(rows), concurrency=2, size=2, filled=1, until_us=100)
     assert found.begun.tolist() == [True] * 5
     assert found.place.tolist() == [-1, 1, 0, -1, 1]
@@ -53,7 +54,7 @@ def test_a_window_by_hand() -> None:
 
 def test_steps_during_an_upload_are_not_known() -> None:
     """A phone that uploads from 1 to 9 is stale by the buffers that close at 3 and 5, and knows of none."""
-    rows = [(0, 0, 1, 9, True), (1, 1, 1, 3, True), (2, 2, 1, 2, True)]
+    rows = [(0, 0, 0, 1, 9, True), (1, 1, 0, 1, 3, True), (2, 2, 0, 1, 2, True)]
     found = scheduled(_tasks(rows), concurrency=2, size=1, filled=0, until_us=100)
     assert (found.staleness[0], found.known[0], found.closed_us.tolist()) == (2, 0, [3, 5, 9])
 
@@ -67,9 +68,12 @@ def _plainly(tasks: Tasks, concurrency: int, size: int, filled: int, until_us: i
     closed: list[int] = []
     busy = last = 0
 
+    ready: dict[int, int] = {}
+
     def begin(now: int) -> None:
         if queue:
             began[queue[0]] = now, len(closed)
+            ready[queue[0]] = max(now, int(tasks.ready_us[queue[0]]))
             at_work.add(queue.pop(0))
 
     for _ in range(concurrency):
@@ -77,9 +81,9 @@ def _plainly(tasks: Tasks, concurrency: int, size: int, filled: int, until_us: i
     for now in range(until_us + 1):
         by_number = sorted(at_work, key=lambda row: tasks.device[row])
         for row in by_number:
-            if now == began[row][0] + tasks.busy_us[row]:
+            if now == ready[row] + tasks.busy_us[row]:
                 at_work.remove(row)
-                busy, last = busy + int(tasks.busy_us[row]), now
+                busy, last = busy + now - began[row][0], now
                 if tasks.comes[row]:
                     place[row], stale[row] = len(closed), len(closed) - began[row][1]
                     filled += 1
@@ -89,7 +93,7 @@ def _plainly(tasks: Tasks, concurrency: int, size: int, filled: int, until_us: i
                 if now < until_us:
                     begin(now)
         for row in at_work:
-            if now == began[row][0] + tasks.send_us[row]:
+            if now == ready[row] + tasks.send_us[row]:
                 known[row] = len(closed) - began[row][1]
     if at_work:
         last = until_us
@@ -107,6 +111,7 @@ def test_a_window_as_microsecond_by_microsecond(seed: int) -> None:
     tasks = Tasks(
         draw.permutation(90)[:30].astype(np.int64),
         draw.integers(0, 9, 30),
+        draw.integers(0, 12, 30) * (draw.random(30) < 0.5),
         send,
         send + draw.integers(1, 9, 30),
         draw.random(30) < 0.8,
@@ -221,7 +226,9 @@ def test_who_is_not_asked_sends_nothing(fleet: Environment) -> None:
     state, order = shard.start(), RoundOrder(1, 1, 1)
     tasks = Tasks(**shard.tasks(state.waiting, state.installed, order))
     first, second = np.lexsort((tasks.device, tasks.ticket))[:2]
-    found = scheduled(tasks, 1, 4, 0, int(tasks.busy_us[first] + tasks.busy_us[second]))
+    first_ends = tasks.ready_us[first] + tasks.busy_us[first]
+    until = max(first_ends, tasks.ready_us[second]) + tasks.busy_us[second]
+    found = scheduled(tasks, 1, 4, 0, int(until))
     assert set(tasks.device[found.begun]) == {tasks.device[first], tasks.device[second]}
     chosen = np.sort(tasks.device[found.begun])
     two = Buffers(1, chosen, np.zeros(2, np.int64), np.zeros(2, np.int64))
@@ -347,6 +354,7 @@ def _empty() -> Schedule:
         ({"device": [9, 11]}, "its own devices"),
         ({"busy_us": [5, 9]}, "busy_us > send_us"),
         ({"send_us": [-1, 2]}, "send_us must be >= 0"),
+        ({"ready_us": [-1, 2]}, "ready_us must be >= 0"),
         ({"busy_us": [9, 1 << 60]}, "busy_us > send_us and <="),
         ({"comes": [1, 0]}, "comes must be one bool"),
         ({"ticket": [1.0, 2.0]}, "ticket must be one int64"),
@@ -354,7 +362,7 @@ def _empty() -> Schedule:
 )
 def test_a_shard_that_lies_about_its_phones_is_refused(changed: dict[str, Any], message: str) -> None:
     """Another's device, one twice, times that cannot be, and other types."""
-    right = vars(_tasks([(10, 0, 5, 9, True), (14, 1, 5, 9, False)]))
+    right = vars(_tasks([(10, 0, 0, 5, 9, True), (14, 1, 3, 5, 9, False)]))
     member = Member(0, 1, 10, 5)
     assert checked_tasks(member, right) is right
     with pytest.raises(FedbertError, match=message):

@@ -94,7 +94,7 @@ def fill_bins(
         for slot in range(item.shape[1]):
             if item[phone, slot] < 0 or text[phone, slot] < 0 or rank[phone, slot] < 0:
                 continue
-            one = min(np.int64(rank[phone, slot]), last)
+            one = min(int(rank[phone, slot]), last)
             place = first
             while place < used and bin_[place] != one:
                 place += 1

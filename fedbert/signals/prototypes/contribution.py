@@ -130,7 +130,7 @@ def prototype_reports(layout: PrototypeLayout, clicks: Clicks) -> PrototypeRepor
 
     text, item, filled = clicks.slots()
     device, row, counts = (np.empty(filled, np.int64) for _ in range(3))
-    entries = device, row, np.empty((filled, layout.dim), np.int32), counts
+    sums = np.empty((filled, layout.dim), np.int32)
     squared_norm = np.empty(len(item), np.int64)
     used = fill_entries(
         (text, item),
@@ -138,10 +138,10 @@ def prototype_reports(layout: PrototypeLayout, clicks: Clicks) -> PrototypeRepor
         centres_of(layout, np.arange(256, dtype=np.uint8).view(np.int8)),
         sketch(layout),
         layout.beta_units,
-        entries,
+        (device, row, sums, counts),
         squared_norm,
     )
-    return PrototypeReports(layout, squared_norm, *(column[:used] for column in entries))
+    return PrototypeReports(layout, squared_norm, device[:used], row[:used], sums[:used], counts[:used])
 
 
 def split_sum(

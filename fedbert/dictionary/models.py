@@ -62,6 +62,15 @@ ablation.differences[].high | float? | 0..1 | measured | upper end of the same i
 ablation.differences[].p | float? | | measured | p value of the paired test
 """
 
+UNKNOWN = """
+command | text | | record | the command that chose the threshold, empty in a saved copy
+tasks.*.threshold | float | logits | setting | least score of a known text, chosen on validation texts
+tasks.*.sha256 | text | | record | hash of the encoder, vocabulary and head that it holds for
+tasks.*.figures.known | int | texts | measured | test texts that have a label
+tasks.*.figures.unknown | int | texts | measured | test texts that have none
+tasks.*.figures.* | float | 0..1 | measured | AUROC, and shares of these texts, as in compression.json
+"""
+
 _RIVALS = """
 rivals.taught_by | text? | | record | who taught the rivals that are taught
 rivals.made_texts | int? | texts | record | texts without a label by which these were taught

@@ -148,6 +148,7 @@ def inputs(result: CapacityForecast) -> list[Input]:
                 "value",
             )
             for price in result.prices
+            if price.name in Prices.model_fields
         ),
     ]
 

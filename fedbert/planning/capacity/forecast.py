@@ -9,6 +9,7 @@ import numpy as np
 from fedbert.intervals import Array
 from fedbert.planning.capacity.alerts import alerts
 from fedbert.planning.capacity.base_run import BaseRun
+from fedbert.planning.capacity.basis import basis_of
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Curve, Plan
 from fedbert.planning.capacity.device_forecast import sessions, tiers
 from fedbert.planning.capacity.load import Load, load_of
@@ -57,6 +58,7 @@ def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
         rollout_without_cap=_curve(free.reached[:, _EVERY] / fetching),
         privacy=privacy,
         alerts=alerts(load, capped.reached, privacy),
+        basis=basis_of(load),
     )
 
 

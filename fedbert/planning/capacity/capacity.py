@@ -138,6 +138,14 @@ class Price:
 
 
 @dataclass(frozen=True)
+class ServerFacts:
+    """Whose measured costs the plan's servers rest on, and how busy they may be."""
+
+    said: str
+    utilisation: float
+
+
+@dataclass(frozen=True)
 class CapacityForecast:
     """All figures of one forecast, and the curves of its plots."""
 
@@ -152,6 +160,7 @@ class CapacityForecast:
     alerts: tuple[Alert, ...]
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
+    servers: ServerFacts | None = None
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

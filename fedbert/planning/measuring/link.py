@@ -5,9 +5,9 @@ from pathlib import Path
 from fedbert.federation.places.measured_link import LinkMeasured, measure_link
 from fedbert.planning.measuring.samples import Sample, fixed_and_each
 
-SMALL_BYTES, LARGE_BYTES = 1_000, 2_000_000
+SMALL_BYTES, LARGE_BYTES = 1_000, 1_000_000
 """Far apart: what a message costs whatever its size would hide the bytes of a report."""
-ANSWERS, REPEATS = 10, 5
+ANSWERS, REPEATS = 10, 4
 CHECK_IN_REPEATS = 5
 
 _WHERE = "SuperLink and ServerApp on loopback, no TLS, asked by Flower's own SuperNode connection"

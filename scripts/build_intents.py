@@ -3,7 +3,8 @@
 DATA_FOLDER has the published files unchanged: clinc150/data_full.json, hwu64/kfold1_{train,test}.csv and
 banking77/banking_data/{train,test}.csv, each with its LICENSE. A set becomes one Parquet file of columns
 `text`, `label`, `split` (train, validation or test), rows in the published order. CLINC150's out-of-scope
-texts are left out; HWU64's label is its (scenario, intent) pair.
+texts are no label's: they go to fedbert/data/out_of_scope/clinc150.parquet, of columns `text` and `split`.
+HWU64's label is its (scenario, intent) pair.
 """
 
 import json
@@ -18,6 +19,8 @@ from fedbert.paths import data_folder
 from fedbert.table_files import rows_of
 
 Row = tuple[str, str, str]
+_PARTS = {"train": "train", "val": "validation", "test": "test"}
+"""CLINC150's names of the splits."""
 
 
 def main(source: Path) -> None:
@@ -37,12 +40,24 @@ def main(source: Path) -> None:
         pq.write_table(table, output / f"{name}.parquet", compression="zstd", compression_level=19)
         shutil.copyfile(source / name / "LICENSE", output / f"LICENSE-{name}.txt")
         print(f"{name}: {len(rows)} texts, {len(set(label))} labels")
+    _out_of_scope(source)
+
+
+def _out_of_scope(source: Path) -> None:
+    whole = json.loads((source / "clinc150" / "data_full.json").read_text("utf-8"))
+    output = data_folder() / "out_of_scope"
+    output.mkdir(exist_ok=True)
+    rows = [(text, split) for part, split in _PARTS.items() for text, _ in whole[f"oos_{part}"]]
+    text, split = (list(column) for column in zip(*rows, strict=True))
+    table = pa.table({"text": pa.array(text), "split": pa.array(split).dictionary_encode()})
+    pq.write_table(table, output / "clinc150.parquet", compression="zstd", compression_level=19)
+    shutil.copyfile(source / "clinc150" / "LICENSE", output / "LICENSE-clinc150.txt")
+    print(f"out of scope: {len(rows)} texts")
 
 
 def _clinc150(source: Path) -> list[Row]:
     whole = json.loads((source / "clinc150" / "data_full.json").read_text("utf-8"))
-    names = {"train": "train", "val": "validation", "test": "test"}
-    return [(text, label, names[part]) for part in names for text, label in whole[part]]
+    return [(text, label, split) for part, split in _PARTS.items() for text, label in whole[part]]
 
 
 def _banking77(source: Path) -> list[Row]:

@@ -13,7 +13,9 @@ from fedbert.cli.compression_progress import Screen
 from fedbert.cli.kept import check_file, refuse_filled
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
+from fedbert.cli.rivals import rivals, show_rivals
 from fedbert.cli.task_files import read_tasks
+from fedbert.cli.unknown import unknown
 from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.errors import invalid
@@ -60,6 +62,7 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         title=asked.output.name,
         seeds=tuple(range(asked.seed, asked.seed + asked.seeds)),
         with_ablation=asked.ablation,
+        with_rivals=asked.rivals,
         held_out=read_tasks(asked.probe) if asked.probe else (),
         command=command_line(),
     )
@@ -77,6 +80,8 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         record["search"] = searched
     folder = _report_folder(asked.output)
     write_compression(record, folder)
+    if "rivals" in record:
+        show_rivals(record["rivals"])
     _say_made(asked.output, record["total_bytes"], record["sha256"], record["seconds"])
     click.echo(f"{folder / 'report.html'}: what each stage cost and won")
 
@@ -159,7 +164,16 @@ _GROUPS = {
     "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim"),
     "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
     "texts": ("teacher", "public", "general_text", "probe"),
-    "training": ("method", "pretrain_steps", "cross_steps", "word_dropout", "seed", "seeds", "ablation"),
+    "training": (
+        "method",
+        "pretrain_steps",
+        "cross_steps",
+        "word_dropout",
+        "seed",
+        "seeds",
+        "ablation",
+        "rivals",
+    ),
     "machine": ("precision", "threads"),
 }
 
@@ -184,6 +198,8 @@ compress = _OptionsToMake(
         ),
         "probe": probe,
         "add-head": add_head,
+        "rivals": rivals,
+        "unknown": unknown,
     },
     help="Compress a teacher into a student. Options without a command go to make: see make --help.",
 )

@@ -72,6 +72,7 @@ FILES: tuple[File, ...] = (
     ),
     _file("manifest.json", _COMPRESS, "what a model is, how it was made, a hash per file", models.MANIFEST),
     _file("server.json", _COMPRESS, "the server's part of a model that runs start from", models.SERVER),
+    _file("unknown.json", "compress unknown", "when a model says that it does not know", models.UNKNOWN),
     _file("compression.json", _COMPRESS, "the record that the report is made of", models.COMPRESSION),
     _file("report.md", _COMPRESS, "the tables of the report as Markdown"),
     _file("search.json", "compress search", "the shapes that were tried", models.SEARCH),

@@ -62,6 +62,47 @@ ablation.differences[].high | float? | 0..1 | measured | upper end of the same i
 ablation.differences[].p | float? | | measured | p value of the paired test
 """
 
+UNKNOWN = """
+command | text | | record | the command that chose the threshold, empty in a saved copy
+tasks.*.threshold | float | logits | setting | least score of a known text, chosen on validation texts
+tasks.*.sha256 | text | | record | hash of the encoder, vocabulary and head that it holds for
+tasks.*.figures.known | int | texts | measured | test texts that have a label
+tasks.*.figures.unknown | int | texts | measured | test texts that have none
+tasks.*.figures.* | float | 0..1 | measured | AUROC, and shares of these texts, as in compression.json
+"""
+
+_RIVALS = """
+rivals.taught_by | text? | | record | who taught the rivals that are taught
+rivals.made_texts | int? | texts | record | texts without a label by which these were taught
+rivals.command | text? | | record | the command that put the rivals into the record
+rivals.rows[].rival | text? | | record | the student, or a simpler model of its bytes
+rivals.rows[].bytes | int? | bytes | measured | its size
+rivals.rows[].texts_per_s | int? | 1/s | measured | from a text to its label, one thread
+rivals.rows[].accuracy.* | float? | 0..1 | measured | accuracy on test texts by task
+rivals.rows[].low.* | float? | 0..1 | measured | lower end of Wilson's 95 % interval over test texts
+rivals.rows[].high.* | float? | 0..1 | measured | upper end of the same interval
+rivals.rows[].accuracy_unseen.* | float? | 0..1 | measured | without test texts that a training set holds
+rivals.rows[].ahead.*.mean | float? | 0..1 | measured | the student's accuracy minus the rival's
+rivals.rows[].ahead.*.low | float? | 0..1 | measured | lower end of its 95 % interval, paired by text
+rivals.rows[].ahead.*.high | float? | 0..1 | measured | upper end of the same interval
+rivals.rows[].seconds | float? | s | measured | processor time of a rival's training
+rivals.rows[].note | text? | | record | shape of a rival
+"""
+
+_UNKNOWN = """
+unknown[].task | text? | | record | task whose unknown texts were told
+unknown[].threshold | float? | logits | setting | least score of a known text, chosen on validation texts
+unknown[].known | int? | texts | measured | test texts that have a label
+unknown[].unknown | int? | texts | measured | test texts that have none
+unknown[].auroc | float? | 0..1 | measured | chance that a known text scores higher than an unknown one
+unknown[].false_kept_at_95 | float? | 0..1 | measured | unknown texts kept where 95 % of the known ones are
+unknown[].accuracy | float? | 0..1 | measured | known texts that are right without a threshold
+unknown[].known_right | float? | 0..1 | measured | known texts that are kept and right
+unknown[].unknown_caught | float? | 0..1 | measured | unknown texts that are not kept
+unknown[].joint | float? | 0..1 | measured | right ones of known and unknown texts
+unknown[].command | text? | | record | the command that measured it
+"""
+
 SEARCH = """
 search[].shape.* | value? | | setting | layers, widths and heads of a shape
 search[].* | value? | | measured | its size, loss and speed
@@ -82,7 +123,11 @@ teacher.sha256 | text | | record | of the teacher's weights
 teacher.parameters | int | | measured | parameters of the teacher
 teacher.bytes | int | bytes | measured | size of the teacher as floats
 teacher.accuracy.* | float | 0..1 | measured | accuracy of the tuned teacher on test texts, by task
+tasks[].test_in_train | int? | texts | measured | test texts that its training texts hold
+tasks[].test_in_any_train | int? | texts | measured | test texts that the training texts of any task hold
 {_STAGES.strip()}
+{_RIVALS.strip()}
+{_UNKNOWN.strip()}
 confusion.*[].true | text | | record | true label of a pair that the student mistakes more often
 confusion.*[].predicted | text | | record | predicted label
 confusion.*[].teacher | int | texts | measured | such mistakes of the tuned teacher

@@ -144,6 +144,30 @@ rollout.high | list | share | modelled | upper end of the same interval
 rollout.without_cap.share | list | share | modelled | the same if every device that asks is served at once
 rollout.without_cap.low | list | share | modelled | lower end of the 95 % interval
 rollout.without_cap.high | list | share | modelled | upper end of the same interval
+basis.control_share | float? | share | setting | devices that stay on release 0
+basis.once_a_day | bool? | | setting | whether a device joins one round a day at most
+basis.moved_ratio | float? | | measured | bytes moved for a download over those of a release
+basis.moved_bytes | float? | bytes | measured | bytes moved for a download
+basis.download_attempts | float? | | modelled | attempts for a download
+basis.upload_attempts | float? | | modelled | attempts for a report
+basis.sessions_per_day | float? | 1/day | setting | sessions of a device of the run
+basis.downloads_per_day | float? | 1/day | modelled | downloads of a device of the run
+basis.reports_per_day | float? | 1/day | modelled | reports of a device of the run
+basis.eligible | list? | share | modelled | eligible devices by local hour
+basis.fetch_rate | list? | 1/h | modelled | fetches of a mean device without the newest release, by local hour
+basis.frailty | float? | | modelled | variance of that rate between devices over its squared mean
+basis.reporting | list? | share | modelled | reports of a round over the devices that join it, by local hour
+basis.report_share | float? | share | modelled | mean of that over the day, which the cohort is planned with
+basis.due_hours | list? | h | measured | when the run's releases were due, since it began
+basis.early_downloads | list? | 1/day | modelled | downloads of release 0 by local hour, a device
+basis.tiers[].name | text | | record | a device tier
+basis.tiers[].share | float | share | record | its share of the devices
+basis.tiers[].session_ms | float | ms/day | modelled | computing of its sessions, a device
+basis.tiers[].install_ms | float | ms/day | modelled | computing of its installs, a device
+basis.tiers[].installs_per_day | float | 1/day | modelled | installs of a device
+basis.tiers[].mah_per_day | float | mAh/day | modelled | charge of a device
+basis.tiers[].battery_percent_per_day | float | %/day | modelled | the same in per cent of the battery
+basis.tiers[].energy_mj_per_day_by.* | float | mJ/day | modelled | energy of a device by what it is spent on
 """
 
 _READING = """

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, load_artefact, save_artefact, with_heads
 from fedbert.ei_bert.artefact.heads import Head, fit_head, head_bytes, read_head, softmax
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.unknown import (
+    UNKNOWN,
+    Threshold,
+    read_thresholds,
+    scores,
+    write_thresholds,
+)
 from fedbert.errors import FedbertError, invalid
 from fedbert.paths import models_folder
 from fedbert.units import format_bytes
@@ -20,13 +27,22 @@ from fedbert.units import format_bytes
 class EiBert:
     """A released student and the heads of its tasks."""
 
-    def __init__(self, artefact: Artefact, threads: int = 1, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(
+        self,
+        artefact: Artefact,
+        threads: int = 1,
+        budget_bytes: int = BUDGET_BYTES,
+        thresholds: Mapping[str, Threshold] | None = None,
+    ) -> None:
         """Start the encoder of `artefact`; `budget_bytes` bounds all of its files when a head is added.
+
+        `thresholds`, by task, tell texts of no label.
 
         Raises FedbertError for a graph or a head that cannot be used, and for `threads` < 1.
         """
         self._encoder = Int8Encoder(artefact, threads)
         self._budget_bytes = budget_bytes
+        self._thresholds = dict(thresholds or {})
         self._heads = {task: read_head(body, task) for task, body in artefact.heads.items()}
         self.artefact = artefact
         for task, head in self._heads.items():
@@ -41,7 +57,9 @@ class EiBert:
 
         Raises FedbertError in one line if it is missing, changed or over `budget_bytes`.
         """
-        return cls(load_artefact(model_folder(folder), budget_bytes), threads, budget_bytes)
+        place = model_folder(folder)
+        artefact = load_artefact(place, budget_bytes)
+        return cls(artefact, threads, budget_bytes, read_thresholds(place, artefact))
 
     @property
     def dim(self) -> int:
@@ -76,10 +94,33 @@ class EiBert:
         """Return the probabilities of the labels of `task`, `[text, class]`; each row sums to 1."""
         return softmax(self.head(task).logits(self.encode(texts)))
 
-    def classify(self, texts: Sequence[str], task: str) -> list[str]:
-        """Return the most probable label of each text; of equal ones, the first."""
+    def classify(self, texts: Sequence[str], task: str, unknown: str | None = None) -> list[str]:
+        """Return the most probable label of each text; of equal ones, the first.
+
+        With `unknown` that word stands for a text whose score is under the task's threshold: it has none of
+        the labels. Raises FedbertError if the task has no threshold.
+        """
         head = self.head(task)
-        return [head.labels[index] for index in head.logits(self.encode(texts)).argmax(1).tolist()]
+        logits = head.logits(self.encode(texts))
+        found = [head.labels[index] for index in logits.argmax(1).tolist()]
+        if unknown is None:
+            return found
+        kept = scores(logits) >= self.threshold(task)
+        return [label if known else unknown for label, known in zip(found, kept.tolist(), strict=True)]
+
+    def threshold(self, task: str) -> float:
+        """Return the least score of a text that has a label of `task`; raises FedbertError if it has none."""
+        self.head(task)
+        if task not in self._thresholds:
+            raise FedbertError(
+                f"head {task}: has no threshold for unknown texts; choose one with compress.py unknown"
+            )
+        return self._thresholds[task].threshold
+
+    def set_threshold(self, task: str, threshold: Threshold) -> None:
+        """Let `threshold` tell texts of no label of `task`; raises FedbertError if that has no head."""
+        self.head(task)
+        self._thresholds[task] = threshold
 
     def fit_head(
         self,
@@ -121,18 +162,24 @@ class EiBert:
                 "raise budget_bytes or leave out a head"
             )
         self._heads, self.artefact = heads, whole
+        self._thresholds.pop(head.task, None)
 
     def remove_head(self, task: str) -> None:
         """Take out the head of `task`; raises FedbertError if it has none."""
         self.head(task)
+        self._thresholds.pop(task, None)
         self._heads = {name: head for name, head in self._heads.items() if name != task}
         self.artefact = with_heads(
             self.artefact, {name: head_bytes(head) for name, head in self._heads.items()}
         )
 
     def save(self, folder: Path | str) -> None:
-        """Write encoder, heads and manifest into `folder`, each whole or not at all, the manifest last."""
+        """Write encoder, heads and manifest into `folder`, each whole or not at all, then thresholds if there
+        are any.
+        """
         save_artefact(self.artefact, Path(folder))
+        if self._thresholds:
+            write_thresholds(Path(folder) / UNKNOWN, self._thresholds)
 
 
 def _checked(texts: Iterable[str], name: str) -> list[str]:

@@ -13,43 +13,42 @@ RANK_BINS = CANDIDATES
 """Bins of the histogram, from rank 0: one for each place in a list; the last takes all later ranks."""
 
 
-def first_of_equals(same: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return `same` `[device, click, click]` with the rows of all but the first click of a group empty."""
-    clicks = same.shape[1]
-    earlier = np.asarray((same & np.tri(clicks, k=-1, dtype=np.bool_)).any(2))
-    return np.asarray(same & ~earlier[:, :, None], np.int64)
-
-
 @dataclass(frozen=True)
 class RankReports:
-    """Histograms of some devices, as the non-zero bins only; a click that is merged away has a zero."""
+    """Histograms of some devices, as the bins only that they clicked, in the order of devices."""
 
     squared_norm: NDArray[np.int64]
+    device: NDArray[np.int64]
+    """[entry]"""
     bin: NDArray[np.int64]
-    """[device, click]"""
+    """[entry]"""
     integers: NDArray[np.int64]
-    """[device, click]"""
+    """[entry] clicks times their weight"""
 
     def sum(self, factors: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the exact sum `[RANK_BINS]` of the clipped integers."""
+        from fedbert.kernels.reports import add_bins
+
         total = np.zeros(RANK_BINS, np.int64)
-        np.add.at(total, self.bin.ravel(), to_fixed_point(self.integers, factors).ravel())
+        add_bins((self.device, self.bin, self.integers), factors, total)
         return total
 
     def dense(self, factors: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return each device's clipped integers, `[device, RANK_BINS]`."""
-        out = np.zeros((len(self.bin), RANK_BINS), np.int64)
-        np.add.at(out, (np.arange(len(out))[:, None], self.bin), to_fixed_point(self.integers, factors))
+        out = np.zeros((len(self.squared_norm), RANK_BINS), np.int64)
+        out[self.device, self.bin] = to_fixed_point(self.integers, factors[self.device])
         return out
 
 
 def rank_reports(clicks: Clicks, gamma: float) -> RankReports:
     """Return the histograms of `clicks`; each known rank weighs `gamma`, a multiple of `UNIT`."""
-    # Whole steps of UNIT: the histogram then has an exact integer norm, as the signal has.
-    weight = round(gamma / UNIT)
-    ranked = ((clicks.item >= 0) & (clicks.text >= 0) & (clicks.rank >= 0)).astype(np.int64)
-    bins = np.clip(clicks.rank.astype(np.int64), 0, RANK_BINS - 1)
-    same = (bins[:, :, None] == bins[:, None, :]) & (ranked[:, :, None] * ranked[:, None, :] > 0)
-    # The first click at a rank carries the bin's whole count: truncation acts on a bin, not on each click.
-    integers = weight * np.einsum("nkl,nl->nk", first_of_equals(same), ranked)
-    return RankReports(weight**2 * same.sum((1, 2)), bins, integers)
+    from fedbert.kernels.reports import fill_bins
+
+    text, item, filled = clicks.slots()
+    entries = np.empty(filled, np.int64), np.empty(filled, np.int64), np.empty(filled, np.int64)
+    squared_norm = np.empty(len(item), np.int64)
+    # Whole steps of UNIT: the histogram then has an exact integer norm, as the signal has. A bin is one
+    # entry: truncation acts on its whole count, not on each click.
+    weight, rank = round(gamma / UNIT), np.ascontiguousarray(clicks.rank)
+    used = fill_bins((text, item, rank), weight, RANK_BINS - 1, entries, squared_norm)
+    return RankReports(squared_norm, *(column[:used] for column in entries))

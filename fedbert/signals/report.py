@@ -123,7 +123,7 @@ def report_sum(
     if count == 0:
         return total
     bounded = layout.coordinate_bound is not None
-    block = max(1, _BLOCK_VALUES // (count * max(clicks.vectors.shape[1], count)))
+    block = max(1, _BLOCK_VALUES // (count * clicks.vectors.shape[1]))
     if bounded:
         block = min(block, DENSE_DEVICES)
     for start in range(0, devices, block):

@@ -45,6 +45,19 @@ class Clicks:
         """Return the clicks of some of the devices."""
         return Clicks(self.vectors, self.text[rows], self.item[rows], self.rank[rows], self.items)
 
+    def slots(self) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
+        """Return text and item as compiled loops take them, and how many slots hold a click.
+
+        Raises IndexError for a text or an item that has no vector: compiled loops do not look.
+        """
+        text, item = np.ascontiguousarray(self.text), np.ascontiguousarray(self.item)
+        clicked = (text >= 0) & (item >= 0)
+        for name, index, rows in (("text", text, self.vectors), ("item", item, self.items)):
+            last = int(np.max(index, where=clicked, initial=-1))
+            if last >= len(rows):
+                raise IndexError(f"{name} {last} of a click is not among {len(rows)} vectors")
+        return text, item, int(np.count_nonzero(clicked))
+
 
 class Layout(Protocol):
     """Where each number of a signal stands; frozen, and the same on phones and server."""

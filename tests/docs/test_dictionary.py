@@ -99,6 +99,10 @@ def _manifests() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/manifest.json"))]
 
 
+def _thresholds() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/unknown.json"))]
+
+
 def _servers() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/server.json"))]
 
@@ -149,6 +153,7 @@ def _comparison() -> list[dict[str, Any]]:
         ("compression.json", _compressions),
         ("manifest.json", _manifests),
         ("server.json", _servers),
+        ("unknown.json", _thresholds),
         ("budget.json", _budget),
         ("capacity.json", _capacity),
         ("compare.json", _comparison),

@@ -48,6 +48,36 @@ def test_sizes_and_accuracies_are_those_of_files_and_records(page: str, name: st
     assert f"| `{name}`, int8, 3 seeds | {sizes} | {_accuracy(name)} |" in PAGES[page]
 
 
+@pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])
+@pytest.mark.parametrize("page", ["README.md", "docs/ei_bert.md"])
+def test_rivals_are_those_of_the_records(page: str, name: str) -> None:
+    """Each model and its rivals have a row: bytes, accuracy with and without what was trained on."""
+    record = _record(name)
+    for row in record["rivals"]["rows"]:
+        who = f"`{name}`" if row["rival"] == name else row["rival"]
+        figures = [
+            f"{100 * row['accuracy'][task]:.2f} ({100 * row['accuracy_unseen'][task]:.2f})" for task in TASKS
+        ]
+        cells = [who, f"{row['bytes']:,}", *figures]
+        assert f"| {' | '.join(cells)} |" in PAGES[page]
+    assert record["rivals"]["rows"][0]["bytes"] == load_artefact(models_folder() / name).total_bytes
+
+
+@pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])
+def test_unknown_texts_are_told_as_the_page_says(name: str) -> None:
+    """The page's row is that of the shipped threshold's figures, and so is the record's."""
+    found = json.loads((models_folder() / name / "unknown.json").read_text("utf-8"))["tasks"]["clinc150"]
+    figures = found["figures"]
+    (row,) = _record(name)["unknown"]
+    assert {key: row[key] for key in figures} == figures
+    assert row["threshold"] == found["threshold"]
+    cells = [
+        f"`{name}`", f"{figures['auroc']:.4f}", f"{100 * figures['false_kept_at_95']:.1f}",
+        *(f"{100 * figures[key]:.2f}" for key in ("accuracy", "known_right", "unknown_caught", "joint")),
+    ]  # fmt: skip
+    assert f"| {' | '.join(cells)} |" in PAGES["docs/ei_bert.md"]
+
+
 def test_sizes_of_models_for_runs() -> None:
     """README gives the bytes of the three models that runs start from."""
     sizes = [

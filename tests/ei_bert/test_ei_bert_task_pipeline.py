@@ -88,7 +88,7 @@ def inputs(files: list[Path], small_teacher: str) -> Inputs:
 def made(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """An artefact and its record, two seeds."""
     folder = tmp_path_factory.mktemp("made")
-    record = _compress(inputs, folder, asked=Asked(seeds=(0, 1), held_out=inputs.tasks[:1]))
+    record = _compress(inputs, folder, asked=Asked(seeds=(0, 1), held_out=inputs.tasks[:1], with_rivals=True))
     return folder / "m", record
 
 
@@ -109,6 +109,9 @@ def test_the_record_holds_what_each_stage_came_to(made: tuple[Path, dict[str, An
     gone = len(inputs.teacher.vocabulary) - record["vocabulary"]["size"]
     assert scored[0]["bytes"] == record["teacher"]["bytes"] - 4 * inputs.teacher.width * gone
     assert [row["set"] for row in record["probe"]] == ["one"]
+    student, *rivals = record["rivals"]["rows"]
+    assert student["accuracy"]["one"] == scored[-1]["accuracy"]["one"][0]
+    assert max(row["bytes"] for row in rivals) <= record["stages"][-1]["bytes"] == student["bytes"]
     by_what = {row["what"]: row["reached"] for row in record["targets"]}
     kept = np.mean(scored[-1]["accuracy"]["two"]) / record["teacher"]["accuracy"]["two"]
     assert by_what["two: share of the teacher's accuracy"] == pytest.approx(kept)

@@ -199,6 +199,7 @@ def _compression(place: Path, label: str) -> None:
         **{name: lambda *given: 1 for name in ("memory_bytes", "download_bytes")},
     }
     flags = ["--data", str(place / "d.csv"), "--output", str(place / "m"), "--work", str(place / "w")]
+    flags += ["--no-rivals"]
     with (
         mock.patch.multiple(module, **stubs),
         mock.patch(f"{module}.Pipeline.check_budget", lambda *given: None),

@@ -69,9 +69,12 @@ class Page:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
-    def open(self, file: Path) -> None:
-        """Load a file and wait until its scripts have run."""
-        self.call("Page.navigate", url=file.as_uri())
+    def open(self, file: Path, fragment: str = "") -> None:
+        """Load a file, at a fragment of its address, and wait until its scripts have run."""
+        self.call("Page.navigate", url="about:blank")  # an address that differs in its fragment loads nothing
+        while self._next().get("method") != "Page.loadEventFired":
+            pass
+        self.call("Page.navigate", url=file.as_uri() + fragment)
         while self._next().get("method") != "Page.loadEventFired":
             pass
 

@@ -3,7 +3,7 @@
 import numpy as np
 from signal_examples import example_clicks
 
-from fedbert.signals.ranks import RANK_BINS, first_of_equals, rank_reports
+from fedbert.signals.ranks import RANK_BINS, rank_reports
 from fedbert.signals.signal import UNIT, Clicks
 
 ONE = np.ones(60)
@@ -54,9 +54,3 @@ def test_without_weight_nothing_is_reported() -> None:
     reports = rank_reports(example_clicks(60), 0.0)
     assert not reports.dense(ONE).any()
     assert not reports.squared_norm.any()
-
-
-def test_only_the_first_of_equals_speaks() -> None:
-    """Of clicks 0, 1 and 2, where 0 and 2 are alike, row 0 has both, row 1 itself, row 2 nobody."""
-    same = np.array([[[1, 0, 1], [0, 1, 0], [1, 0, 1]]], np.bool_)
-    assert first_of_equals(same).tolist() == [[[1, 0, 1], [0, 1, 0], [0, 0, 0]]]

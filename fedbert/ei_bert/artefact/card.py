@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes
+from fedbert.ei_bert.artefact.unknown import Threshold, read_thresholds
 from fedbert.files import write_bytes
 from fedbert.units import format_bytes
 
@@ -24,8 +25,8 @@ _LIMITS = (
 )
 
 
-def model_card(artefact: Artefact, name: str) -> str:
-    """Return the card as Markdown."""
+def model_card(artefact: Artefact, name: str, thresholds: Mapping[str, Threshold] | None = None) -> str:
+    """Return the card as Markdown; `thresholds`, by task, tell texts of no label."""
     manifest = artefact.manifest
     shape, trained = manifest["shape"], manifest.get("trained_on", {})
     tasks = trained.get("tasks", {})
@@ -53,6 +54,7 @@ def model_card(artefact: Artefact, name: str) -> str:
         "",
         *_table(manifest["scores"]),
         "",
+        *_unknown(thresholds or {}),
         f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
         "",
         "Apache-2.0, as the teacher is; the data sets have licences of their own, named in `NOTICE`.",
@@ -61,8 +63,26 @@ def model_card(artefact: Artefact, name: str) -> str:
 
 
 def write_card(artefact: Artefact, folder: Path) -> None:
-    """Write the card beside the artefact's `folder`, as ``NAME.md``."""
-    write_bytes(folder.with_name(f"{folder.name}.md"), model_card(artefact, folder.name).encode())
+    """Write the card beside the artefact's `folder`, as ``NAME.md``, with the thresholds in it."""
+    card = model_card(artefact, folder.name, read_thresholds(folder, artefact))
+    write_bytes(folder.with_name(f"{folder.name}.md"), card.encode())
+
+
+def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:
+    lines = []
+    for task, each in sorted(thresholds.items()):
+        found = each.figures
+        lines += [
+            f"**I don't know** (measured). {task}: a text whose highest logit is under {each.threshold:.3f}, "
+            f"chosen on validation texts, has none of its labels. On {found.known:,} known and "
+            f"{found.unknown:,} unknown test texts: AUROC {found.auroc:.3f}; "
+            f"{100 * found.false_kept_at_95:.1f} % of the unknown are kept where 95 % of the known are; at "
+            f"the threshold {100 * found.known_right:.1f} % of the known are kept and right, "
+            f"{100 * found.unknown_caught:.1f} % of the unknown are told, {100 * found.joint:.1f} % of both "
+            "are right.",
+            "",
+        ]
+    return lines
 
 
 def _seen(trained: Mapping[str, Any], tasks: Mapping[str, str]) -> str:

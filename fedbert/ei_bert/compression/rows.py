@@ -8,7 +8,9 @@ from typing import Any, NotRequired, TypedDict
 
 
 class TaskRow(TypedDict):
-    """A task: its name, its labels and texts by split, and how many of the test texts are in train."""
+    """A task: its name, its labels and texts by split, and how many of the test texts are in train, its own
+    and that of any task.
+    """
 
     name: str
     labels: int
@@ -16,6 +18,7 @@ class TaskRow(TypedDict):
     validation: int
     test: int
     test_in_train: NotRequired[int]
+    test_in_any_train: NotRequired[int]
 
 
 class TeacherRow(TypedDict):
@@ -127,6 +130,62 @@ class ShapeRow(TypedDict):
     chosen: bool
 
 
+class MarginRow(TypedDict):
+    """The student's accuracy minus a rival's on the same test texts, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class RivalRow(TypedDict):
+    """The student or a rival: bytes, speed from text to label on one thread, and figures by task.
+
+    `accuracy` has Wilson's 95 % interval over test texts; `accuracy_unseen` leaves out the test texts that a
+    training set holds. `ahead` is missing where the student is the row. `seconds` are of processor time.
+    """
+
+    rival: str
+    bytes: int
+    texts_per_s: int
+    accuracy: Mapping[str, float]
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+    accuracy_unseen: Mapping[str, float | None]
+    ahead: NotRequired[Mapping[str, MarginRow]]
+    seconds: NotRequired[float]
+    note: NotRequired[str]
+
+
+class Rivals(TypedDict):
+    """The student and its rivals on the same test texts; the student is the first row.
+
+    `taught_by` names who taught those that are taught; `made_texts` are those that had no label. `command` is
+    there if the rivals were added to a record.
+    """
+
+    taught_by: str
+    made_texts: int
+    rows: list[RivalRow]
+    command: NotRequired[str]
+
+
+class UnknownRow(TypedDict):
+    """How texts of no label are told on one task: `artefact.unknown.Figures`, the threshold, the command."""
+
+    task: str
+    threshold: float
+    known: int
+    unknown: int
+    auroc: float
+    false_kept_at_95: float
+    accuracy: float
+    known_right: float
+    unknown_caught: float
+    joint: float
+    command: str
+
+
 class Described(TypedDict):
     """What was compressed, by which stages; `losses` are points (step, loss) by stage."""
 
@@ -147,6 +206,8 @@ class Compared(TypedDict):
     probe: NotRequired[list[ProbeRow]]
     ablation: NotRequired[Ablation]
     search: NotRequired[list[ShapeRow]]
+    rivals: NotRequired[Rivals]
+    unknown: NotRequired[list[UnknownRow]]
     targets: NotRequired[list[AimRow]]
     environment: NotRequired[Mapping[str, Any]]
 

@@ -50,6 +50,7 @@ _FOR_TASKS = (
     "word_dropout",
     "seeds",
     "ablation",
+    "rivals",
     "probe",
     "search_record",
     "transformers_output",
@@ -145,6 +146,9 @@ class CompressionSettings(Training):
         1, ge=1, le=1_000, description="with --data: cross-distillations, with the seed and the next ones"
     )
     ablation: bool = Field(False, description="with --data: compare all methods under one budget of steps")
+    rivals: bool = Field(
+        True, description="with --data: train rivals of the student's bytes beside it, about a minute"
+    )
     fast: bool = Field(False, description="about a sixth of the work, for a first student")
     general_text: Path | None = Field(None, description="file of further sentences, one per line")
     public: Path | None = Field(
@@ -222,6 +226,51 @@ class ProbeSettings(Settings):
     overwrite: bool = Field(False, description="replace the file if it is there")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
     threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of encoders")
+
+
+class RivalSettings(Settings):
+    """Rivals of a student that is there, at its bytes."""
+
+    data: tuple[Path, ...] = Field(
+        description=f"{_SETS}; repeat for several tasks; the model has their heads"
+    )
+    model: str = Field(
+        "intents-default", description="folder of an artefact with heads, or the name of a shipped one"
+    )
+    taught_by: tuple[str, ...] = Field(
+        (), description="models whose mean logits teach the taught rivals, repeatable; default: the model"
+    )
+    teacher: str | None = Field(
+        None,
+        description="folder or hub name of the encoder whose token vectors a rival begins with; "
+        "default: the installed one",
+    )
+    report: Path | None = Field(
+        None, description="folder of the model's report (NAME-report), into which the rivals are put"
+    )
+    output: Path | None = Field(None, description="file for the figures, as JSON")
+    overwrite: bool = Field(False, description="replace the file if it is there")
+    seed: int = Field(0, ge=0, description="seed of made texts and of the order of training")
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
+    threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of torch")
+
+
+class UnknownSettings(Settings):
+    """A threshold under which a student says that a text has none of a task's labels."""
+
+    data: Path = Field(
+        description="CSV or Parquet file of text,label,split with validation texts; its name is the task's"
+    )
+    unknown: Path = Field(description="CSV or Parquet file of text,split: texts that have none of the labels")
+    model: str = Field(description="folder of an artefact, or the name of a shipped one")
+    output: Path | None = Field(
+        None, description="file to write; default: unknown.json in the model's folder"
+    )
+    report: Path | None = Field(
+        None, description="folder of the model's report (NAME-report), into which the figures are put"
+    )
+    overwrite: bool = Field(False, description="replace the task's threshold if the file has one")
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
 
 
 class HeadSettings(Settings):

@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from fedbert.ei_bert.artefact.artefact import (
     Artefact,
     download_bytes,
@@ -29,10 +33,12 @@ from fedbert.ei_bert.compression.record import (
     probes,
     vocabulary_record,
 )
+from fedbert.ei_bert.compression.rivals import MADE_TEXTS, compare_rivals, lessons, student
 from fedbert.ei_bert.compression.rows import (
     Compared,
     CompressionRecord,
     Described,
+    Rivals,
     StageRow,
 )
 from fedbert.ei_bert.compression.stages import Done
@@ -52,6 +58,7 @@ from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.splits import leaked
 from fedbert.ei_bert.teaching.tasks import Task
+from fedbert.ei_bert.teaching.tuning import joined
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Asked:
     title: str = "model"
     seeds: Sequence[int] = (0,)
     with_ablation: bool = False
+    with_rivals: bool = False
     held_out: Sequence[Task] = ()
     command: str = "simulations/compress.py"
 
@@ -117,6 +125,8 @@ def compress_tasks(
     mistaken = confusion(goal, first.artefact, start.tuned)
     tokens = vocabulary_record(goal, first.trained.vocabulary, start.importance[0])
     compared = _comparisons(pipeline, start, asked)
+    if asked.with_rivals:
+        compared["rivals"] = _rivals(pipeline, start, first.artefact, asked)
     # What a run from nothing takes: earlier stages count with the time that they took.
     seconds = round(time.perf_counter() - begun + pipeline.reused_s, 1)
     whole = manifest(described, goal, first.trained, first.accuracy)
@@ -153,6 +163,28 @@ def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compare
     if asked.with_ablation:
         steps = pipeline.goal.plan.ablation_steps
         found["ablation"] = ablation(pipeline, start.agnostic, start.tuned, start.states, asked.seeds, steps)
+    return found
+
+
+def _rivals(pipeline: TaskPipeline, start: _Start, artefact: Artefact, asked: Asked) -> Rivals:
+    """Return the first seed's student beside rivals that the tuned teacher taught."""
+    pipeline.reporter.stage("rivals")
+    goal, count = pipeline.goal, len(joined(pipeline.goal.tasks)[0]) + MADE_TEXTS
+    texts, which = goal.task_texts[0][:count], goal.task_texts[1][:count]
+    rows = {text: row for row, text in enumerate(texts)}
+
+    def logits(some: Sequence[str], task: str) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found: NDArray[np.float32] = start.tuned.heads[task](
+                start.states[0][[rows[text] for text in some]].float()
+            ).numpy()
+        return found
+
+    given = lessons(goal.tasks, texts, which, logits)
+    mine, who = student(asked.title, artefact), f"{goal.teacher.name}, tuned"
+    found = compare_rivals(mine, goal.teacher, goal.tasks, (who, given), asked.seeds[0])
+    for row in found["rows"]:
+        say(pipeline.reporter, row["rival"], row["accuracy"])
     return found
 
 
@@ -204,6 +236,7 @@ def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Ask
                 "validation": len(task.validation),
                 "test": len(task.test),
                 "test_in_train": leaked(task.train.texts, task.test.texts),
+                "test_in_any_train": leaked(joined(goal.tasks)[0], task.test.texts),
             }
             for task in goal.tasks
         ],

@@ -43,8 +43,13 @@ def held_out(texts: Sequence[str], labels: Sequence[str]) -> list[Split]:
 
 def leaked(train: Iterable[str], test: Iterable[str]) -> int:
     """Return how many of the `test` texts are also in `train`."""
+    return sum(seen(train, test))
+
+
+def seen(train: Iterable[str], test: Iterable[str]) -> list[bool]:
+    """Return which of the `test` texts are also in `train`, `[text]`."""
     known = {text_key(text) for text in train}
-    return sum(text_key(text) in known for text in test)
+    return [text_key(text) in known for text in test]
 
 
 def evidence_lines(name: str, train: Sequence[str], test: Sequence[str]) -> list[str]:

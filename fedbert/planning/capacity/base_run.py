@@ -187,6 +187,8 @@ def base_of(result: RunResult) -> BaseRun:
     gathered = gathering(result)
     released = sum(row["released"] is not None and row["released"] > 0 for row in rounds)
     hours = sorted(result["hours"], key=lambda row: row["hour"])
+    if [row["hour"] for row in hours] != list(range(int(HOURS_PER_DAY))):
+        raise ValueError("hours must be the 24 of a day")
     return BaseRun(
         name=result["name"],
         seed=int(result["seed"]),

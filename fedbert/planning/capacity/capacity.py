@@ -146,6 +146,46 @@ class ServerFacts:
 
 
 @dataclass(frozen=True)
+class TierBasis:
+    """What a device of one tier spent in the run, as far as the plan changes it."""
+
+    name: str
+    share: float  # of the run's devices
+    session_ms: float  # a day
+    install_ms: float  # a day
+    installs_per_day: float
+    mah_per_day: float
+    battery_percent_per_day: float
+    energy_mj_per_day_by: dict[str, float]  # by `fedbert.results.ENERGY_USES`; empty where it was not kept
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The best guess of the run's shares, rates and sizes: with a plan, what the plan's figures follow from.
+
+    The report computes figures of another plan from it (`capacity.js.j2`).
+    """
+
+    control_share: float
+    once_a_day: bool  # a device joins one round a day at most
+    moved_ratio: float  # bytes moved for a download over those of a release
+    moved_bytes: float  # of one download
+    download_attempts: float
+    upload_attempts: float
+    sessions_per_day: float  # a device, as the next two
+    downloads_per_day: float
+    reports_per_day: float
+    eligible: list[float]  # [24]
+    fetch_rate: list[float]  # [24] fetches an hour of a mean device behind
+    frailty: float
+    reporting: list[float]  # [24] reports of a round over the devices that join it
+    report_share: float  # the mean of it that the cohort is planned with
+    due_hours: list[float]  # of the releases that the run made, since it began
+    early_downloads: list[float]  # [24] a mean day and device, by local hour: of release 0
+    tiers: list[TierBasis]
+
+
+@dataclass(frozen=True)
 class CapacityForecast:
     """All figures of one forecast, and the curves of its plots."""
 
@@ -161,6 +201,7 @@ class CapacityForecast:
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
     servers: ServerFacts | None = None
+    basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

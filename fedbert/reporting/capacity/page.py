@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedbert.planning.capacity.capacity import CapacityForecast
+from fedbert.reporting.capacity.live import live
 from fedbert.reporting.capacity.privacy import privacy
 from fedbert.reporting.capacity.requests import requests
 from fedbert.reporting.capacity.rollout import rollout
@@ -54,6 +55,7 @@ def render(result: CapacityForecast, command: str) -> str:
     warning, (reached, _) = part_day_warning(result), furthest_known(result)
     errors = device_errors_reference(result.run.device_errors, WHERE_ERRORS)
     chapters = [
+        *live(result),
         rollout(result),
         requests(result),
         rounds(result),

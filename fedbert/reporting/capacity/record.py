@@ -3,14 +3,10 @@
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    NotRequired,  # pydantic takes that of typing from Python 3.12 on only
-    cast,
-)
+from typing import TYPE_CHECKING, NotRequired, cast
 
 import numpy as np
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.intervals import Estimate
 from fedbert.planning.capacity.capacity import (
@@ -29,6 +25,7 @@ from fedbert.planning.capacity.capacity import (
     ServerFacts,
 )
 from fedbert.records import RecordKind, load_record
+from fedbert.reporting.capacity.basis_record import BasisRow, basis_in, basis_row
 from fedbert.reporting.capacity.text import MIX_ASSUMPTION
 from fedbert.results import DeviceErrors
 
@@ -187,6 +184,7 @@ class CapacityRecord(TypedDict):
     run: RunRow
     forecasts: list[ForecastRow]
     rollout: RolloutRow
+    basis: NotRequired[BasisRow]  # left out where there is none
 
 
 CAPACITY: RecordKind[CapacityRecord] = RecordKind(
@@ -202,7 +200,7 @@ CAPACITY: RecordKind[CapacityRecord] = RecordKind(
 
 def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
     """Return the content of ``capacity.json``; a time that is not reached within the horizon is null."""
-    return {
+    record: CapacityRecord = {
         "schema": SCHEMA,
         "command": command,
         "plan": cast(PlanRow, asdict(result.plan)),
@@ -224,6 +222,9 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
             "without_cap": _curve_row(result.rollout_without_cap),
         },
     }
+    if result.basis is not None:
+        record["basis"] = basis_row(result.basis)
+    return record
 
 
 def forecast_of(record: CapacityRecord) -> CapacityForecast:
@@ -247,6 +248,7 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
             Price(row["price"], row["value"], row["date"], row["source"]) for row in record["prices"]
         ),
         servers=_servers(record.get("servers")),
+        basis=basis_in(record["basis"]) if "basis" in record else None,
     )
 
 

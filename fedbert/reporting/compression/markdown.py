@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from fedbert.reporting.compression import sentences as said
 from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
 from fedbert.reporting.compression.record import CompressionRecord
+from fedbert.reporting.compression.rival_sentences import headline, rows_of
+from fedbert.reporting.compression.rivals import NOTE, cells, unseen
+from fedbert.reporting.compression.unknown import COLUMNS
+from fedbert.reporting.compression.unknown import NOTE as NOTE_UNKNOWN
+from fedbert.reporting.compression.unknown import rows as unknown_rows
 
 
 def escape_markdown(words: object) -> str:
@@ -40,6 +45,33 @@ def _stages(record: CompressionRecord) -> str:
     return _table(["after", "bytes", *(f"{escape_markdown(name)}, %" for name in names)], rows)
 
 
+def _rivals(record: CompressionRecord) -> str:
+    each, names = rows_of(record), tasks(record)
+    if not each:
+        return ""
+    rows = [
+        [
+            escape_markdown(row.get("rival", "")),
+            said.exact_bytes(row.get("bytes")),
+            said.count(row.get("texts_per_s")),
+            *cells(row, names),
+        ]
+        for row in each
+    ]
+    shown = [escape_markdown(name) for name in names]
+    table = _table(["model", "bytes", "texts/s", *(f"{name}, %" for name in shown)], rows)
+    fair = [[escape_markdown(row.get("rival", "")), *unseen(row, names)] for row in each]
+    held = {row.get("name"): row.get("test_in_any_train") for row in record.get("tasks") or []}
+    fair.append(["test texts left out", *(said.count(held.get(name)) for name in names)])
+    without = _table(["without test texts in a training set", *(f"{name}, %" for name in shown)], fair)
+    return f"Simpler models of the same bytes. {NOTE}\n\n{table}\n\n{without}"
+
+
+def _unknown(record: CompressionRecord) -> str:
+    found = [[escape_markdown(cell) for cell in row] for row in unknown_rows(record)]
+    return f"{NOTE_UNKNOWN}\n\n{_table(COLUMNS, found)}" if found else ""
+
+
 def _fence(command: str) -> str:
     longest = max((len(run) for run in re.findall("`+", command)), default=0)
     ticks = "`" * max(3, longest + 1)
@@ -53,12 +85,16 @@ def markdown(record: CompressionRecord) -> str:
     reference = (record.get("ablation") or {}).get("reference") or "the reference"
     blocks = [
         f"### {escape_markdown(record['title'])}",
-        escape_markdown(said.headline(record)),
+        escape_markdown(headline(record)),
         _stages(record),
         f"± is half a 95% interval, Student's t over {said.seeds(record)}." if several else "",
+        _rivals(record),
+        _unknown(record),
         f"In points of accuracy against {escape_markdown(reference)}:\n\n{statements}" if statements else "",
         escape_markdown(said.targets_sentence(record)),
         "Made by:",
         _fence(str(record["command"])),
+        *(_fence(str(row["command"])) for row in record.get("unknown") or [] if row.get("command")),
+        _fence(added) if (added := str((record.get("rivals") or {}).get("command") or "")) else "",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -9,9 +9,11 @@ from fedbert.reporting.compression import (
     probe,
     provenance,
     quantisation,
+    rivals,
     search,
     stages,
     targets,
+    unknown,
     vocabulary,
 )
 from fedbert.reporting.compression import sentences as said
@@ -23,6 +25,7 @@ from fedbert.reporting.compression.numbers import (
     tasks,
 )
 from fedbert.reporting.compression.record import CompressionRecord
+from fedbert.reporting.compression.rival_sentences import headline
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import alert_html, render_page
 
@@ -53,9 +56,11 @@ def compression_html(record: CompressionRecord) -> str:
     chapters = [
         targets.targets(record),
         stages.stages(record),
+        rivals.rivals(record),
         ablation.ablation(record),
         quantisation.quantisation(record),
         probe.probe(record),
+        unknown.unknown(record),
         parts.bytes_by_part(record),
         vocabulary.vocabulary(record),
         search.search(record),
@@ -73,7 +78,7 @@ def compression_html(record: CompressionRecord) -> str:
         if record.get("total_bytes") is not None
         else record["title"],
         subtitle=" · ".join(part for part in small if part),
-        lead=said.headline(record),
+        lead=headline(record),
         answers=said.answers(record),
         cards=cards(record),
         sections=[chapter for chapter in chapters if chapter is not None],

@@ -56,6 +56,7 @@ def data(record: CompressionRecord) -> Section | None:
             said.count(row.get("validation")),
             said.count(row.get("test")),
             said.count(row.get("test_in_train")),
+            said.count(row.get("test_in_any_train")),
         ]
         for row in listed
     ]
@@ -66,7 +67,18 @@ def data(record: CompressionRecord) -> Section | None:
             Panel(
                 "Sets",
                 "measured",
-                table_html(rows, ["set", "labels", "training", "validation", "test", "of these in training"]),
+                table_html(
+                    rows,
+                    [
+                        "set",
+                        "labels",
+                        "training",
+                        "validation",
+                        "test",
+                        "of these in its training texts",
+                        "in any set's",
+                    ],
+                ),
                 wide=True,
             )
             if rows

@@ -33,6 +33,7 @@ class TaskRow(TypedDict, total=False):
     validation: int
     test: int
     test_in_train: int
+    test_in_any_train: int
 
 
 class TeacherRow(Measured, total=False):
@@ -156,6 +157,54 @@ class ProbeRow(TypedDict, total=False):
     high: float
 
 
+class MarginRow(TypedDict, total=False):
+    """The student's accuracy minus a rival's, paired by test text."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class RivalRow(TypedDict, total=False):
+    """The student, or a simpler model of its bytes; accuracies by task are one figure each."""
+
+    rival: str
+    bytes: float
+    texts_per_s: float
+    accuracy: dict[str, float]
+    low: dict[str, float]
+    high: dict[str, float]
+    accuracy_unseen: dict[str, float | None]
+    ahead: dict[str, MarginRow]
+    seconds: float
+    note: str
+
+
+class Rivals(TypedDict, total=False):
+    """The student, first, and simpler models of its bytes on the same test texts."""
+
+    taught_by: str
+    made_texts: int
+    rows: list[RivalRow]
+    command: str
+
+
+class UnknownRow(TypedDict, total=False):
+    """How texts that have no label are told on one task."""
+
+    task: str
+    threshold: float
+    known: int
+    unknown: int
+    auroc: float
+    false_kept_at_95: float
+    accuracy: float
+    known_right: float
+    unknown_caught: float
+    joint: float
+    command: str
+
+
 class TargetRow(TypedDict, total=False):
     """What was aimed at; at least `asked` is wanted, or at most that if `at_most`."""
 
@@ -191,6 +240,8 @@ class CompressionRecord(TypedDict, total=False):
     vocabulary: Vocabulary
     losses: dict[str, list[list[float]]]  # [step, loss] by training
     probe: list[ProbeRow]
+    rivals: Rivals
+    unknown: list[UnknownRow]
     targets: list[TargetRow]
 
 

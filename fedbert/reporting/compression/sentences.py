@@ -138,12 +138,12 @@ def accuracy_sentence(record: CompressionRecord) -> str:
     return f"Its accuracy is {listed(found)}." if found else ""
 
 
-def headline(record: CompressionRecord) -> str:
-    """Return the answer in two or three sentences."""
+def result_sentences(record: CompressionRecord) -> list[str]:
+    """Return size, accuracy and over how many seeds, a sentence each; '' for what was not measured."""
     parts = [size_sentence(record), accuracy_sentence(record)]
     if len(record.get("seeds") or []) > 1 and parts[1]:
         parts.append(f"Means over {len(record['seeds'])} seeds with 95% intervals.")
-    return " ".join(part for part in parts if part) or "Nothing was measured."
+    return parts
 
 
 def _with_figures(found: Sequence[Difference]) -> str:

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from fedbert.errors import invalid
 from fedbert.privacy.mechanisms import to_fixed_point
-from fedbert.signals.ranks import first_of_equals
 from fedbert.signals.signal import UNIT, Clicks
 from fedbert.signals.sketch import rows_for, sketch
 
@@ -27,9 +25,6 @@ texts (docs/how-to/signal.md)."""
 CENTRE = 0.625
 """How much of an item's vector in the release is taken off each text vector: about the cosine of a text and
 its item's name, which leaves the shortest rest. A binary fraction, so that phones round it alike."""
-
-MAX_DIM = 256
-"""Widest text vectors whose products, centred or not, add up exactly in float32: 256 * 254^2 < 2^24."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +60,14 @@ def prototype_layout(
     centre: float = CENTRE,
     rows: int | None = None,
 ) -> PrototypeLayout:
-    """Return the layout for a catalogue of `items` and text vectors of width `dim` (1 to 256).
+    """Return the layout for a catalogue of `items` and text vectors of width `dim` (>= 1).
 
     `beta` (0 to 100) is rounded to steps of `UNIT`. `rows` defaults to one per item, or to SKETCH_ROWS if
     that is fewer. Raises FedbertError for a value out of range.
     """
     used = rows_for(items, rows)
-    if not 1 <= dim <= MAX_DIM:
-        rule = f"be >= 1 and <= {MAX_DIM}"
-        raise invalid("dim", dim, rule, "wider int8 vectors do not add up exactly in float32")
+    if dim < 1:
+        raise invalid("dim", dim, "be >= 1")
     if not 0 <= beta <= 100:
         raise invalid("beta", beta, "be >= 0 and <= 100")
     if not 0 <= centre <= 1:
@@ -94,67 +88,60 @@ def centres_of(layout: PrototypeLayout, items: NDArray[np.int8]) -> NDArray[np.i
 
 @dataclass(frozen=True)
 class PrototypeReports:
-    """Reports as their non-zero rows only; a click that is merged into an earlier one has zeros."""
+    """Reports as their non-zero rows only, in the order of devices: one entry a row."""
 
     layout: PrototypeLayout
     squared_norm: NDArray[np.int64]
+    device: NDArray[np.int64]
+    """[entry]"""
     row: NDArray[np.int64]
-    """[device, click]"""
-    sums: NDArray[np.int64]
-    """[device, click, dim]"""
+    """[entry]"""
+    sums: NDArray[np.int32]
+    """[entry, dim]"""
     counts: NDArray[np.int64]
-    """[device, click]"""
+    """[entry] clicks times `beta_units`, with the signs of their items"""
 
     def sum(self, factors: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the exact sum `[size]` of the clipped integers of all devices."""
-        layout, rows = self.layout, self.row.ravel()
-        entries = len(rows)
-        # A sparse product adds rows of one item faster than np.add.at, by an order of magnitude.
-        into = csr_array(
-            (np.ones(entries, np.int64), (rows, np.arange(entries))), shape=(layout.rows, entries)
-        )
-        prototypes = np.asarray(into @ to_fixed_point(self.sums, factors).reshape(entries, layout.dim))
-        counts = np.zeros(layout.rows, np.int64)
-        np.add.at(counts, rows, to_fixed_point(self.counts, factors).ravel())
-        return np.concatenate([prototypes.ravel(), counts])
+        from fedbert.kernels.reports import add_entries
+
+        layout, split = self.layout, self.layout.rows * self.layout.dim
+        total = np.zeros(layout.size, np.int64)
+        sums = total[:split].reshape(layout.rows, layout.dim)
+        add_entries((self.device, self.row, self.sums, self.counts), factors, sums, total[split:])
+        return total
 
     def dense(self, factors: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return each device's clipped integers, `[device, size]`."""
-        layout, devices = self.layout, len(self.row)
-        split = layout.rows * layout.dim
-        device = np.arange(devices)[:, None]
-        prototypes = np.zeros((devices, layout.rows, layout.dim), np.int64)
-        np.add.at(prototypes, (device, self.row), to_fixed_point(self.sums, factors))
-        dense = np.zeros((devices, layout.size), np.int64)
-        dense[:, :split] = prototypes.reshape(devices, split)
-        np.add.at(dense, (device, split + self.row), to_fixed_point(self.counts, factors))
-        return dense
+        layout, devices, own = self.layout, len(self.squared_norm), factors[self.device]
+        sums = np.zeros((devices, layout.rows, layout.dim), np.int64)
+        counts = np.zeros((devices, layout.rows), np.int64)
+        sums[self.device, self.row] = to_fixed_point(self.sums, own)
+        counts[self.device, self.row] = to_fixed_point(self.counts, own)
+        return np.concatenate([sums.reshape(devices, layout.rows * layout.dim), counts], axis=1)
 
 
 def prototype_reports(layout: PrototypeLayout, clicks: Clicks) -> PrototypeReports:
-    """Return what the devices of `clicks` would send, before clipping; clicks on one row are added first."""
-    item_row, item_sign = sketch(layout)
-    clicked = (clicks.item >= 0) & (clicks.text >= 0)
-    chosen = np.where(clicked, clicks.item, 0)
-    row = item_row[chosen]
-    sign = np.where(clicked, item_sign[chosen], 0)
-    signed = clicks.vectors[np.where(clicked, clicks.text, 0)].astype(np.float32)
-    signed -= centres_of(layout, clicks.items)[chosen]
-    signed *= sign[..., None].astype(np.float32)
-    same_row = (row[:, :, None] == row[:, None, :]) & clicked[:, :, None] & clicked[:, None, :]
-    # Products of such vectors no wider than MAX_DIM stay below 2^24, so float32 gives them exactly.
-    dots = np.matmul(signed, signed.transpose(0, 2, 1)).astype(np.int64)
-    signs = sign[:, :, None] * sign[:, None, :]
-    squared_norm = ((dots + layout.beta_units**2 * signs) * same_row).sum((1, 2))
-    # Clicks on one row are one entry: truncating each of them would lose a step per click.
-    into_row = first_of_equals(same_row)
-    return PrototypeReports(
-        layout,
+    """Return what the devices of `clicks` would send, before clipping.
+
+    Clicks on one row are added first: truncating each of them would lose a step a click.
+    """
+    from fedbert.kernels.reports import fill_entries
+
+    text, item, filled = clicks.slots()
+    device, row, counts = (np.empty(filled, np.int64) for _ in range(3))
+    sums = np.empty((filled, layout.dim), np.int32)
+    squared_norm = np.empty(len(item), np.int64)
+    used = fill_entries(
+        (text, item),
+        (np.ascontiguousarray(clicks.vectors), np.ascontiguousarray(clicks.items)),
+        centres_of(layout, np.arange(256, dtype=np.uint8).view(np.int8)),
+        sketch(layout),
+        layout.beta_units,
+        (device, row, sums, counts),
         squared_norm,
-        row,
-        np.matmul(into_row.astype(np.float32), signed).astype(np.int64),
-        layout.beta_units * np.einsum("nkl,nl->nk", into_row, sign),
     )
+    return PrototypeReports(layout, squared_norm, device[:used], row[:used], sums[:used], counts[:used])
 
 
 def split_sum(

@@ -1,0 +1,67 @@
+"""The best guess that a forecast's figures follow from, for a page that computes those of another plan."""
+
+from dataclasses import replace
+
+from fedbert.planning.capacity.base_run import Tier
+from fedbert.planning.capacity.capacity import Basis, TierBasis
+from fedbert.planning.capacity.load import Load
+from fedbert.planning.capacity.privacy_forecast import largest_probability
+from fedbert.privacy.accounting import rounds_of_day
+
+_TRIED_ROUNDS = (1.0, 2.5, 24.0)
+"""Rounds a day at which a mechanism is asked how often a device may join: at three it shows its rule."""
+
+
+def basis_of(load: Load) -> Basis | None:
+    """Return the best guess of a load, independent of its plan.
+
+    None for a mechanism whose limit on joining a round is neither "every round" nor "one round a day".
+    """
+    base, draws = load.base, load.draws
+    once_a_day = _joins_once_a_day(load)
+    if once_a_day is None:
+        return None
+    releases = base.releases
+    return Basis(
+        control_share=base.control_share,
+        once_a_day=once_a_day,
+        moved_ratio=base.moved_bytes / base.release_bytes,
+        moved_bytes=base.moved_bytes,
+        download_attempts=base.download_attempts,
+        upload_attempts=base.upload_attempts,
+        sessions_per_day=base.sessions_per_day,
+        downloads_per_day=base.downloads_per_day,
+        reports_per_day=base.reports_per_day,
+        eligible=draws.eligible[0].tolist(),
+        fetch_rate=draws.fetch_rate[0].tolist(),
+        frailty=float(draws.frailty[0]),
+        reporting=draws.reporting[0].tolist(),
+        report_share=float(base.report_share.mean()),
+        due_hours=releases.due_hours[releases.made].tolist(),
+        early_downloads=(releases.early_downloads / base.devices / base.days).tolist(),
+        tiers=[_tier(tier, base.devices) for tier in base.tiers],
+    )
+
+
+def _joins_once_a_day(load: Load) -> bool | None:
+    """Return whether a device joins one round a day at most, None for any other rule but "every round"."""
+    most = [
+        (largest_probability(load.base, replace(load.plan, rounds_per_day=rounds)), rounds_of_day(rounds))
+        for rounds in _TRIED_ROUNDS
+    ]
+    if all(probability == 1 for probability, _ in most):
+        return False
+    return True if all(probability == 1 / rounds for probability, rounds in most) else None
+
+
+def _tier(tier: Tier, devices: int) -> TierBasis:
+    return TierBasis(
+        name=tier.name,
+        share=tier.devices / devices,
+        session_ms=tier.device_ms_per_day - tier.install_ms_per_day,
+        install_ms=tier.install_ms_per_day,
+        installs_per_day=tier.installs_per_day,
+        mah_per_day=tier.mah_per_day,
+        battery_percent_per_day=tier.battery_percent_per_day,
+        energy_mj_per_day_by=dict(tier.energy_mj_per_day_by),
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.cli.backtest import backtest
 from fedbert.cli.command import CommandWithMore, console_for_tables
+from fedbert.cli.measure import measure
 from fedbert.cli.options import given, options_from
 from fedbert.errors import FedbertError, invalid
 from fedbert.output_folder import foreign_check, write_together
@@ -33,9 +34,11 @@ def _capacity(**flags: Any) -> None:
 def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) -> None:
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     from fedbert.planning.capacity.base_run import read_base_run
+    from fedbert.planning.capacity.calibration import read_calibration
     from fedbert.planning.capacity.prices import read_prices
 
     prices = read_prices(asked.prices) if asked.prices is not None else None
+    read_calibration(asked.servers)  # a wrong file fails before the work
     folder = asked.output or Path("runs") / f"capacity-{asked.devices}"
     check_path(folder)
     command = command_line()
@@ -88,6 +91,7 @@ def _write(
     command: str,
     remove: Sequence[str],
 ) -> None:
+    from fedbert.planning.capacity.calibration import read_calibration
     from fedbert.planning.capacity.cost_forecast import priced
     from fedbert.planning.capacity.forecast import forecast
     from fedbert.planning.capacity.goal_text import parse_goal
@@ -97,7 +101,8 @@ def _write(
     from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
 
     plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
-    result = replace(forecast(base, plan), goals=met)
+    result = forecast(base, plan, read_calibration(asked.servers), asked.utilisation)
+    result = replace(result, goals=met)
     if prices is not None:
         result = priced(base, result, prices)
     write_together(folder, contents(result, command), remove)
@@ -123,6 +128,7 @@ _GROUPS = {
     ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
     "goals": ("goals",),
+    "servers": ("servers", "utilisation"),
     "money": ("prices",),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
@@ -130,7 +136,7 @@ _GROUPS = {
 
 capacity = CommandWithMore(
     "capacity",
-    commands={"backtest": backtest},
+    commands={"backtest": backtest, "measure": measure},
     callback=_capacity,
     params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from", "goals": "--goal"}),
     help="Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals.",

@@ -61,6 +61,9 @@ FILES: tuple[File, ...] = (
     _file("capacity.json", _CAPACITY, "the forecast with the plan and the run it is from", planning.CAPACITY),
     _file("forecast.csv", _CAPACITY, "one row per figure of the forecast", planning.FORECAST),
     _file("backtest.json", "capacity backtest", "forecast against simulated figures", planning.BACKTEST),
+    _file(
+        "servers.json", "capacity measure", "what servers spend, measured on one machine", planning.SERVERS
+    ),
     _file("compare.json", "compare", "what differs, and each difference's verdict", planning.COMPARE),
     _file(
         "model.onnx, vocab.txt",

@@ -119,6 +119,8 @@ prices[].price | text | | record | key of the prices file; none: no file was giv
 prices[].value | float | | setting | its number
 prices[].date | text | | record | day on which its source had it
 prices[].source | text | | record | where it is from
+servers.calibration | text? | | record | whose measured costs servers rest on, and how this machine differs
+servers.utilisation | float? | share | setting | share of their cores that servers use at their busiest
 assumption | text | | record | what every figure assumes
 run.name | text | | record | the run that the forecast is from
 run.seed | int | | record | its seed
@@ -276,6 +278,32 @@ results[].seeds | int | | record | pairs behind it; unpaired: runs of the side w
 results[].method | text | | record | paired, unpaired, one run each, same run, or none
 results[].verdict | text | | record | effect, unsure, chance, one seed, no interval, exact, equal or missing
 results[].why | text | | record | why an interval or a figure is missing; empty elsewhere
+"""
+
+SERVERS = """
+schema | int | | record | version of this file's shape
+command | text | | record | the command as it was typed
+versions.* | text | | record | versions of fedbert, Python and packages
+machine.name | text | | record | what the machine is called
+machine.architecture | text | | record | architecture of its processor
+machine.cores | int | | record | cores that the process may use
+machine.instruction_sets | list | | record | instruction sets of the processor that a figure may depend on
+model | text | | setting | the model of the measured release and update
+report_bytes | int | bytes | measured | a phone's masked vector, as the aggregator was given it
+release_bytes | int | bytes | measured | the release that was downloaded
+costs[].cost | text | | record | what is spent, with its unit; times are CPU seconds of all threads
+costs[].unit | text | | record | its unit
+costs[].value | float | | measured | mean of the measurements
+costs[].low | float? | | measured | lower end of its 95 % interval; missing: measured once
+costs[].high | float? | | measured | upper end of the same interval
+costs[].measured | int | | record | how often it was measured
+costs[].how | text | | record | what was measured
+checks[].part | text | | record | aggregator or downloads: a load after the figures were known
+checks[].rate_per_s | float | 1/s | setting | reports or downloads a second
+checks[].count | int | | setting | how many of them
+checks[].bytes_each | int | bytes | setting | size of each
+checks[].predicted_cpu_s | float | s | modelled | CPU time by the figures
+checks[].measured_cpu_s | float | s | measured | CPU time that it took
 """
 
 BACKTEST = """

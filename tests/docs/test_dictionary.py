@@ -27,6 +27,7 @@ from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
 from fedbert.planning.budget.plan import Refused
 from fedbert.planning.capacity.base_run import base_of
+from fedbert.planning.capacity.calibration import SHIPPED, CalibrationRecord, read_calibration
 from fedbert.planning.capacity.capacity import Met, Plan, Price
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
@@ -124,9 +125,15 @@ def _capacity() -> list[dict[str, Any]]:
     plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
     met = Met("rounds-fill=0.99", 0.99, "--over-selection 2")
     found = dataclasses.replace(
-        forecast(base, plan), goals=(met,), prices=(Price("kwh", 0.3, "2026-01-02", "a list"),)
+        forecast(base, plan, read_calibration()),
+        goals=(met,),
+        prices=(Price("kwh", 0.3, "2026-01-02", "a list"),),
     )
     return [json.loads(json.dumps(record_of(found, "a command")))]
+
+
+def _calibration() -> list[dict[str, Any]]:
+    return [json.loads(SHIPPED.read_text("utf-8"))]
 
 
 def _backtest() -> list[dict[str, Any]]:
@@ -151,6 +158,7 @@ def _comparison() -> list[dict[str, Any]]:
         ("capacity.json", _capacity),
         ("compare.json", _comparison),
         ("backtest.json", _backtest),
+        ("servers.json", _calibration),
         ("tradeoff.json", _tradeoff),
     ],
 )
@@ -193,6 +201,7 @@ def test_a_run_is_described(run_folder: Path) -> None:
         ("capacity.json", CapacityRecord),
         ("compare.json", CompareRecord),
         ("backtest.json", BacktestRecord),
+        ("servers.json", CalibrationRecord),
         ("tradeoff.json", TradeoffRecord),
     ],
 )

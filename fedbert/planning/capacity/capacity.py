@@ -138,6 +138,14 @@ class Price:
 
 
 @dataclass(frozen=True)
+class ServerFacts:
+    """Whose measured costs the plan's servers rest on, and how busy they may be."""
+
+    said: str
+    utilisation: float
+
+
+@dataclass(frozen=True)
 class TierBasis:
     """What a device of one tier spent in the run, as far as the plan changes it."""
 
@@ -192,6 +200,7 @@ class CapacityForecast:
     alerts: tuple[Alert, ...]
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
+    servers: ServerFacts | None = None
     basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:

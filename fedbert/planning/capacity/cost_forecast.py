@@ -1,7 +1,7 @@
 """What a plan costs in money and carbon: bytes, requests and phones' energy times a prices file's numbers.
 
 A sum takes its parts' lows and highs together: its interval is as wide as if they moved as one. Servers are
-not in it: what a core does for a report is not measured.
+not in it: a calibration has their cores and no power.
 """
 
 from collections.abc import Mapping

@@ -8,15 +8,18 @@ import numpy as np
 
 from fedbert.intervals import Array
 from fedbert.planning.capacity.alerts import alerts
+from fedbert.planning.capacity.assumed import UTILISATION
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.basis import basis_of
-from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Curve, Plan
+from fedbert.planning.capacity.calibration import Calibration
+from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Curve, Plan, ServerFacts
 from fedbert.planning.capacity.device_forecast import sessions, tiers
 from fedbert.planning.capacity.load import Load, load_of
 from fedbert.planning.capacity.privacy_forecast import privacy_of
 from fedbert.planning.capacity.request_forecast import requests
 from fedbert.planning.capacity.rollout import STEPS_PER_HOUR, per_step, roll_out, time_to_share
 from fedbert.planning.capacity.round_forecast import aggregator, eligible_devices, filling
+from fedbert.planning.capacity.server_forecast import servers
 from fedbert.planning.capacity.traffic_forecast import ROLLOUT_SHARES, rollouts, traffic
 from fedbert.randomness import Purpose, generator
 from fedbert.units import HOURS_PER_DAY
@@ -28,8 +31,13 @@ POINTS_PER_HOUR = 4
 _EVERY = slice(None, None, STEPS_PER_HOUR // POINTS_PER_HOUR)
 
 
-def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
-    """Return the forecast of `plan` from `base`; the same arguments give the same figures."""
+def forecast(
+    base: BaseRun, plan: Plan, calibration: Calibration | None = None, utilisation: float = UTILISATION
+) -> CapacityForecast:
+    """Return the forecast of `plan` from `base`; the same arguments give the same figures.
+
+    With a `calibration` it has servers, as busy as `utilisation` (over 0, at most 1) at their busiest.
+    """
     load = load_of(base, plan)
     plan, draws, fetching = load.plan, load.draws, load.fetching
     rng = generator(plan.seed, Purpose.RESAMPLING, 1)
@@ -52,12 +60,14 @@ def forecast(base: BaseRun, plan: Plan) -> CapacityForecast:
             *aggregator(load),
             *sessions(load),
             *tiers(load),
+            *(servers(load, calibration, utilisation) if calibration else ()),
         ),
         rollout_hours=np.arange(capped.reached.shape[1])[_EVERY] / STEPS_PER_HOUR,
         rollout=_curve(capped.reached[:, _EVERY] / fetching),
         rollout_without_cap=_curve(free.reached[:, _EVERY] / fetching),
         privacy=privacy,
         alerts=alerts(load, capped.reached, privacy),
+        servers=ServerFacts(calibration.said, utilisation) if calibration else None,
         basis=basis_of(load),
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, UTILISATION
 from fedbert.planning.capacity.goal_text import RULE, parse_goal
 from fedbert.settings import Settings
 
@@ -90,6 +90,14 @@ class CapacitySettings(Settings):
         default=None,
         description="TOML file of prices and carbon, each with date and source (docs/capacity.md); default: "
         "no money",
+    )
+    servers: Path | None = Field(
+        default=None,
+        description="file of what servers spend, as `fedbert capacity measure` writes it; default: the "
+        "shipped one, of two x86 cores",
+    )
+    utilisation: float = Field(
+        default=UTILISATION, gt=0, le=1, description="share of their cores that servers use at their busiest"
     )
     output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
     overwrite: bool = Field(default=False, description="replace an earlier forecast there")

@@ -115,4 +115,14 @@ def _facts(result: CapacityForecast) -> dict[str, str]:
         "bytes of a release as downloaded": f"{plan.download_bytes or run.release_bytes:,.0f}",
         "bytes of a release": f"{run.release_bytes:,.0f}",
         "bytes of a report": f"{run.report_bytes:,.0f}",
+        **_servers(result),
+    }
+
+
+def _servers(result: CapacityForecast) -> dict[str, str]:
+    if result.servers is None:
+        return {}
+    return {
+        "servers": f"modelled, {result.servers.said}",
+        "utilisation of servers": f"{result.servers.utilisation:g}",
     }

@@ -22,6 +22,7 @@ from fedbert.planning.capacity.capacity import (
     Price,
     PrivacyPlan,
     Schedule,
+    ServerFacts,
 )
 from fedbert.records import RecordKind, load_record
 from fedbert.reporting.capacity.basis_record import BasisRow, basis_in, basis_row
@@ -160,6 +161,13 @@ class PriceRow(TypedDict):
     source: str
 
 
+class ServersRow(TypedDict):
+    """Whose measured costs the servers rest on."""
+
+    calibration: str
+    utilisation: float
+
+
 class CapacityRecord(TypedDict):
     """The whole of ``capacity.json``."""
 
@@ -171,6 +179,7 @@ class CapacityRecord(TypedDict):
     privacy: PrivacyRow
     goals: list[GoalRow]
     prices: list[PriceRow]
+    servers: NotRequired[ServersRow | None]
     assumption: str
     run: RunRow
     forecasts: list[ForecastRow]
@@ -203,6 +212,7 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
             {"price": price.name, "value": price.value, "date": price.date, "source": price.source}
             for price in result.prices
         ],
+        "servers": _servers_row(result.servers),
         "assumption": MIX_ASSUMPTION,
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
@@ -237,6 +247,7 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
         prices=tuple(
             Price(row["price"], row["value"], row["date"], row["source"]) for row in record["prices"]
         ),
+        servers=_servers(record.get("servers")),
         basis=basis_in(record["basis"]) if "basis" in record else None,
     )
 
@@ -245,6 +256,14 @@ def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
     """Return the forecast in `folder` and the command that made it; raises FedbertError."""
     record = load_record(CAPACITY, folder)
     return forecast_of(record), record["command"]
+
+
+def _servers_row(facts: ServerFacts | None) -> ServersRow | None:
+    return None if facts is None else {"calibration": facts.said, "utilisation": facts.utilisation}
+
+
+def _servers(row: ServersRow | None) -> ServerFacts | None:
+    return None if row is None else ServerFacts(row["calibration"], row["utilisation"])
 
 
 def _alert_row(alert: Alert) -> AlertRow:

@@ -34,10 +34,11 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     note = privacy_note(result.privacy)
     said = [f"{alert.name.upper()}: {alert.text} Change: {alert.change}." for alert in result.alerts]
     goals = [f"{met.goal}: {met.value:.4g} with {met.found}" for met in result.goals]
+    servers = [f"Servers: modelled, {result.servers.said}."] if result.servers else []
     blocks = (
         *([block("Goals that the plan meets at best guess", "modelled", *goals)] if goals else []),
         *([block("What the plan does not carry", "modelled", *said)] if said else []),
-        block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet),
+        block(f"What {result.plan.devices:,} phones take to serve", "modelled", fleet, *servers),
         block("Per phone and day, by tier", "modelled", tiers, *([spending] if spending else [])),
         block("Privacy at the plan's cohort", "proved", *tables, note),
         block("nDCG@10 by device tier in the run", "measured", dim(last), quality),

@@ -1,0 +1,1 @@
+"""What servers spend, measured: aggregator, server update, release downloads, check-ins and uploads."""

@@ -1,4 +1,4 @@
-"""Check-ins and uploads through a real SuperLink and ServerApp, as ``fedbert capacity measure`` counts them."""
+"""Check-ins and uploads through a real SuperLink, as ``fedbert capacity measure`` counts them."""
 
 from pathlib import Path
 

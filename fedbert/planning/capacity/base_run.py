@@ -32,6 +32,8 @@ class Tier:
     name: str
     devices: int
     sessions: int  # learning and evaluation
+    installs: float  # in the whole run
+    reports: float  # in the whole run
     scored_share: float
     device_ms_per_day: float
     mah_per_day: float
@@ -178,7 +180,7 @@ def base_of(result: RunResult) -> BaseRun:
     windows = np.array([window_hours(row["hour"], round_hours) for row in rounds])
     downloads = float(sum(row["downloads"] for row in rounds))
     fetched_a_day = downloads / devices / days
-    tiers = tuple(_tier(result, name, row, fetched_a_day) for name, row in result["tiers"].items())
+    tiers = tuple(_tier(result, name, row, fetched_a_day, days) for name, row in result["tiers"].items())
     sessions = sum(tier.sessions for tier in tiers)
     if not sessions:
         raise FedbertError(
@@ -230,13 +232,21 @@ def _attempts(attempts: int | None, done: float) -> float:
     return max(1.0, (attempts or done) / done)
 
 
-def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float) -> Tier:
+def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float, days: float) -> Tier:
     sessions = sum(row["outcomes"].values())
     installs = row.get("installs_per_day", downloads_per_day)
+    share = row["devices"] / result["scenario"]["devices"]
+    taking_part = row.get("taking_part")
+    if taking_part is None:
+        reports = share * sum(each["completed"] for each in result["rounds"])
+    else:
+        reports = taking_part["completed"]
     return Tier(
         name=name,
         devices=row["devices"],
         sessions=sessions,
+        installs=installs * row["devices"] * days,
+        reports=reports,
         scored_share=row["outcomes"][SCORED] / max(1, sessions),
         device_ms_per_day=row["device_ms_per_day"],
         mah_per_day=row["mah_per_day"],

@@ -1,6 +1,7 @@
 """What the phones of the larger fleet do and spend: sessions, the share that is scored, cost by tier."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,8 @@ from fedbert.planning.capacity.load import Load
 from fedbert.results import ENERGY_USES
 from fedbert.units import S_PER_HOUR
 
-SESSION_VARIATION = 2.0
-"""1 + the squared coefficient of variation of the cost of one session, which is at most 1 by assumption."""
+COST_VARIATION = 2.0
+"""1 + the squared coefficient of variation of the cost of a session, install or report, by assumption <= 1."""
 
 EXTRAPOLATED = "energy is extrapolated from one phone's power profile"
 ROUND_ENERGY = f"mean device in a round in which it sends a signal, as in the run; {EXTRAPOLATED}"
@@ -103,10 +104,27 @@ def tiers(load: Load) -> list[Forecast]:
     return [row for tier in load.base.tiers for row in _tier(load, tier, factors)]
 
 
-def _tier(load: Load, tier: Tier, factors: Factors) -> list[Forecast]:
-    noise, draws = float(np.sqrt(SESSION_VARIATION / max(1, tier.sessions))), load.draws
+def _noises(tier: Tier) -> dict[str, float]:
+    """Return the relative standard error of what the run's tier spent a day, by what it was spent on."""
+    counts = {
+        "sessions": tier.sessions,
+        "installs": tier.installs,
+        "uploads": tier.reports,
+        "downloads": tier.installs,
+    }
+    return {use: float(np.sqrt(COST_VARIATION / max(1.0, counts[use]))) for use in ENERGY_USES}
 
-    def row(name: str, unit: str, spent: Array, assumption: str) -> Forecast:
+
+def _joined(parts: Mapping[str, Array], noises: Mapping[str, float]) -> float:
+    """Return the relative standard error of the sum of `parts` [draw] by use, at the best guess."""
+    total = sum(float(part[0]) for part in parts.values())
+    return math.hypot(*(float(part[0]) * noises[use] for use, part in parts.items())) / (total or 1.0)
+
+
+def _tier(load: Load, tier: Tier, factors: Factors) -> list[Forecast]:
+    noises, draws = _noises(tier), load.draws
+
+    def row(name: str, unit: str, spent: Array, assumption: str, noise: float) -> Forecast:
         """Return a figure whose row 0 is the best guess; a figure of 0 stays 0."""
         value, relative = float(spent[0]), spent * draws.spending / (spent[0] or 1.0)
         estimate = _scaled(value, from_draws(relative if value else draws.spending), noise)
@@ -115,17 +133,23 @@ def _tier(load: Load, tier: Tier, factors: Factors) -> list[Forecast]:
     one = np.ones(len(draws.spending))
     installs = tier.installs_per_day * factors.installs
     session_ms = tier.device_ms_per_day - tier.install_ms_per_day
-    computing = session_ms * factors.sessions + tier.install_ms_per_day * factors.installs
+    computing = {
+        "sessions": session_ms * factors.sessions,
+        "installs": tier.install_ms_per_day * factors.installs,
+    }
+    in_all = computing["sessions"] + computing["installs"]
     rows = [
         Forecast("installs per day", "installs", from_draws(installs), "modelled", _INSTALLS, tier=tier.name),
-        row("computing per day", "ms", computing, ASSUMPTION),
+        row("computing per day", "ms", in_all, ASSUMPTION, _joined(computing, noises)),
     ]
     # A run from before a figure was kept has no forecast of it.
     if tier.energy_mj_per_session is not None:
-        rows.append(row("energy per session", "mJ", tier.energy_mj_per_session * one, EXTRAPOLATED))
+        spent = tier.energy_mj_per_session * one
+        rows.append(row("energy per session", "mJ", spent, EXTRAPOLATED, noises["sessions"]))
     if tier.energy_mj_per_round is not None:
-        rows.append(row("energy per round", "mJ", tier.energy_mj_per_round * one, ROUND_ENERGY))
-    rows += _energy(tier, factors, row)
+        spent = tier.energy_mj_per_round * one
+        rows.append(row("energy per round", "mJ", spent, ROUND_ENERGY, noises["uploads"]))
+    rows += _energy(tier, factors, noises, row)
     scored = _scored(tier.scored_share, tier.devices, draws)
     return [
         *rows,
@@ -133,7 +157,12 @@ def _tier(load: Load, tier: Tier, factors: Factors) -> list[Forecast]:
     ]
 
 
-def _energy(tier: Tier, factors: Factors, row: Callable[[str, str, Array, str], Forecast]) -> list[Forecast]:
+def _energy(
+    tier: Tier,
+    factors: Factors,
+    noises: Mapping[str, float],
+    row: Callable[[str, str, Array, str, float], Forecast],
+) -> list[Forecast]:
     """Return energy by use, its sum, and what that takes of the battery."""
     spent_by = tier.energy_mj_per_day_by
     in_run = sum(spent_by.values())
@@ -142,11 +171,15 @@ def _energy(tier: Tier, factors: Factors, row: Callable[[str, str, Array, str], 
     assumption = f"{ASSUMPTION}; {EXTRAPOLATED}"
     by_use = {use: spent_by.get(use, 0.0) * factor for use, factor in factors.by_use().items()}
     total = sum(by_use.values(), np.zeros_like(factors.sessions))
+    noise = _joined(by_use, noises)
     return [
-        *(row(f"energy per day, {use}", "mJ", spent, assumption) for use, spent in by_use.items()),
-        row("energy per day", "mJ", total, assumption),
-        row("charge per day", "mAh", tier.mah_per_day * total / in_run, assumption),
-        row("battery per day", "%", tier.battery_percent_per_day * total / in_run, assumption),
+        *(
+            row(f"energy per day, {use}", "mJ", spent, assumption, noises[use])
+            for use, spent in by_use.items()
+        ),
+        row("energy per day", "mJ", total, assumption, noise),
+        row("charge per day", "mAh", tier.mah_per_day * total / in_run, assumption, noise),
+        row("battery per day", "%", tier.battery_percent_per_day * total / in_run, assumption, noise),
     ]
 
 

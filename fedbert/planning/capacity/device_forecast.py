@@ -15,7 +15,7 @@ from fedbert.results import ENERGY_USES
 from fedbert.units import S_PER_HOUR
 
 COST_VARIATION = 2.0
-"""1 + the squared coefficient of variation of the cost of a session, install or report, by assumption <= 1."""
+"""1 + the squared coefficient of variation of the cost of a session, install or report, assumed <= 1."""
 
 EXTRAPOLATED = "energy is extrapolated from one phone's power profile"
 ROUND_ENERGY = f"mean device in a round in which it sends a signal, as in the run; {EXTRAPOLATED}"

@@ -114,7 +114,7 @@ def _forecast(place: Path, devices: int) -> None:
     with (
         mock.patch("fedbert.reporting.capacity.folder.render", lambda *given: f"<html>{devices}"),
         mock.patch(
-            "fedbert.planning.capacity.forecast.forecast", lambda base, plan: _FORECASTS[plan.devices]
+            "fedbert.planning.capacity.forecast.forecast", lambda base, plan, *given: _FORECASTS[plan.devices]
         ),
         mock.patch("fedbert.cli.capacity.console_for_tables", mock.MagicMock()),
     ):

@@ -24,7 +24,7 @@ ALL = os.environ.get("FEDBERT_FUZZ") == "1"
 """Whether every key meets all of them (`make fuzz`), or one of them, in turn."""
 
 
-def _read(base: Any, plan: Any) -> None:
+def _read(*given: Any) -> None:
     raise FedbertError("the run was read")
 
 

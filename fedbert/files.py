@@ -105,9 +105,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises OSError.
     """
     temporary = path.with_name(temporary_name(path.name))
-    with _new_file(temporary) as file:
-        yield file
+    # One block: a signal may also come as the file is made, and between its end and its new name.
     try:
+        with _new_file(temporary) as file:
+            yield file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -3,8 +3,11 @@
 import errno
 import json
 import os
+import sys
 import zlib
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -39,6 +42,40 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
         write_text(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_write_that_is_stopped_anywhere_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
+    """Ctrl-C at each instruction of the write in its turn: a whole file, and no hidden one beside it."""
+    path, steps = tmp_path / "a.json", 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != write_bytes.__code__.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    stopped = True
+    while stopped:
+        path.write_bytes(b"old")
+        steps += 1
+        left, before = steps, sys.gettrace()
+        sys.settrace(trace)
+        try:
+            write_bytes(path, b"new")
+            stopped = False
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert path.read_bytes() in (b"old", b"new")
+        assert list(tmp_path.iterdir()) == [path]
+    assert steps > 100
+    assert path.read_bytes() == b"new"
 
 
 def test_a_write_makes_folders_and_stands_every_name(tmp_path: Path) -> None:

@@ -1,21 +1,19 @@
 """The files of a back-test, and its report made again from them."""
 
-import json
 from pathlib import Path
 
 from fedbert.files import encoded
-from fedbert.output_folder import write_together
 from fedbert.planning.capacity.backtest import Backtest
 from fedbert.reporting.backtest.page import render
 from fedbert.reporting.backtest.record import BACKTEST_FILE, load_backtest, record_of
-from fedbert.run_folder import holding
+from fedbert.reporting.page_folder import REPORT_FILE, record_bytes, write_page
 
 
 def contents(found: Backtest, command: str) -> dict[str, bytes]:
     """Return the files of a back-test by name."""
     return {
-        BACKTEST_FILE: encoded(json.dumps(record_of(found, command), indent=1, allow_nan=False) + "\n"),
-        "report.html": encoded(render(found, command)),
+        BACKTEST_FILE: record_bytes(record_of(found, command)),
+        REPORT_FILE: encoded(render(found, command)),
     }
 
 
@@ -25,7 +23,4 @@ def rerender(folder: Path) -> Path:
     Raises:
         FedbertError: if that is missing or damaged, or the folder is in use or cannot be written.
     """
-    page = render(*load_backtest(folder))
-    with holding(folder):
-        write_together(folder, {"report.html": encoded(page)})
-    return folder / "report.html"
+    return write_page(folder, render(*load_backtest(folder)))

@@ -1,21 +1,19 @@
 """The files of a privacy plan, and its report made again from them."""
 
-import json
 from pathlib import Path
 
 from fedbert.files import encoded
-from fedbert.output_folder import write_together
 from fedbert.planning.budget.plan import BudgetPlan
 from fedbert.reporting.budget.page import render
 from fedbert.reporting.budget.record import BUDGET_FILE, load_plan, record_of
-from fedbert.run_folder import holding
+from fedbert.reporting.page_folder import REPORT_FILE, record_bytes, write_page
 
 
 def contents(plan: BudgetPlan, command: str) -> dict[str, bytes]:
     """Return the files of a plan by name."""
     return {
-        BUDGET_FILE: encoded(json.dumps(record_of(plan, command), indent=1, allow_nan=False) + "\n"),
-        "report.html": encoded(render(plan, command)),
+        BUDGET_FILE: record_bytes(record_of(plan, command)),
+        REPORT_FILE: encoded(render(plan, command)),
     }
 
 
@@ -25,7 +23,4 @@ def rerender(folder: Path) -> Path:
     Raises:
         FedbertError: if that is missing or damaged, or the folder is in use or cannot be written.
     """
-    page = render(*load_plan(folder))
-    with holding(folder):
-        write_together(folder, {"report.html": encoded(page)})
-    return folder / "report.html"
+    return write_page(folder, render(*load_plan(folder)))

@@ -1,21 +1,19 @@
 """The files of a comparison, and its report made again from them."""
 
-import json
 from pathlib import Path
 
 from fedbert.files import encoded
-from fedbert.output_folder import write_together
 from fedbert.planning.comparing.comparison import Comparison
 from fedbert.reporting.compare.page import render
 from fedbert.reporting.compare.record import COMPARE_FILE, load_comparison, record_of
-from fedbert.run_folder import holding
+from fedbert.reporting.page_folder import REPORT_FILE, record_bytes, write_page
 
 
 def contents(found: Comparison, command: str) -> dict[str, bytes]:
     """Return the files of a comparison by name."""
     return {
-        COMPARE_FILE: encoded(json.dumps(record_of(found, command), indent=1, allow_nan=False) + "\n"),
-        "report.html": encoded(render(found, command)),
+        COMPARE_FILE: record_bytes(record_of(found, command)),
+        REPORT_FILE: encoded(render(found, command)),
     }
 
 
@@ -25,7 +23,4 @@ def rerender(folder: Path) -> Path:
     Raises:
         FedbertError: if that is missing or damaged, or the folder is in use or cannot be written.
     """
-    page = render(*load_comparison(folder))
-    with holding(folder):
-        write_together(folder, {"report.html": encoded(page)})
-    return folder / "report.html"
+    return write_page(folder, render(*load_comparison(folder)))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_html
-from fedbert.reporting.run.axes import axis_of_rounds
+from fedbert.reporting.run.axes import bars_of_rounds
 from fedbert.results import RoundRow, Underway
 
 
@@ -59,22 +59,7 @@ def sentence(result: Underway) -> str:
 
 def buffers_figure(rounds: Sequence[RoundRow]) -> Any:
     """Buffers that were full, by round."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    figure.add_bar(
-        x=[row["round"] for row in rounds],
-        y=[row.get("buffers", 0) for row in rounds],
-        marker={"color": theme.ACCENT},
-        hovertemplate="%{y:,} buffers<extra>round %{x}</extra>",
-    )
-    figure.update_layout(
-        showlegend=False,
-        xaxis=axis_of_rounds(rounds),
-        yaxis={"title": {"text": "buffers"}, "rangemode": "tozero", "tickformat": ","},
-        margin={"t": 8},
-    )
-    return figure
+    return bars_of_rounds(rounds, [row.get("buffers", 0) for row in rounds], "buffers", "%{y:,} buffers")
 
 
 def staleness_figure(rounds: Sequence[RoundRow]) -> Any:

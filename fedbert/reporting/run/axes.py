@@ -14,6 +14,26 @@ def axis_of_rounds(rounds: Sequence[RoundRow]) -> dict[str, Any]:
     return {"title": {"text": "round (0 = before the first)"}, "dtick": step, "range": [-0.35, last + 0.35]}
 
 
+def bars_of_rounds(rounds: Sequence[RoundRow], values: Sequence[float], unit: str, said: str) -> Any:
+    """Return bars of one value a round; `unit` names their axis, and `said` is what is read over a bar."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_bar(
+        x=[row["round"] for row in rounds],
+        y=values,
+        marker={"color": theme.ACCENT},
+        hovertemplate=f"{said}<extra>round %{{x}}</extra>",
+    )
+    figure.update_layout(
+        showlegend=False,
+        xaxis=axis_of_rounds(rounds),
+        yaxis={"title": {"text": unit}, "rangemode": "tozero", "tickformat": ","},
+        margin={"t": 8},
+    )
+    return figure
+
+
 def hover(name: str, form: str = ".3f") -> str:
     """Return a hover text: the name, the value in this format, the round."""
     return f"{name}: %{{y:{form}}}<extra>round %{{x}}</extra>"

@@ -14,7 +14,7 @@ from fedbert.reporting.parts.page import (
     panels_html,
     table_html,
 )
-from fedbert.reporting.run.axes import axis_of_rounds, hover
+from fedbert.reporting.run.axes import axis_of_rounds, bars_of_rounds, hover
 from fedbert.results import ROUND_ENDS, ROUND_PARTS, RoundRow, TierRow, Underway
 
 END_WORDS = {
@@ -97,22 +97,7 @@ def ends_figure(rounds: Sequence[RoundRow]) -> Any:
 
 def length_figure(rounds: Sequence[RoundRow]) -> Any:
     """Seconds from opening to closing, by round."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    figure.add_bar(
-        x=[row["round"] for row in rounds],
-        y=[row.get("round_s", 0.0) for row in rounds],
-        marker={"color": theme.ACCENT},
-        hovertemplate="%{y:,.1f} s<extra>round %{x}</extra>",
-    )
-    figure.update_layout(
-        showlegend=False,
-        xaxis=axis_of_rounds(rounds),
-        yaxis={"title": {"text": "s"}, "rangemode": "tozero", "tickformat": ","},
-        margin={"t": 8},
-    )
-    return figure
+    return bars_of_rounds(rounds, [row.get("round_s", 0.0) for row in rounds], "s", "%{y:,.1f} s")
 
 
 def clock(result: Underway, tiers: dict[str, TierRow] | None = None) -> Section | None:

@@ -1,6 +1,5 @@
 """The files of a finished trade-off grid, and its report made again from them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,14 +7,13 @@ from typing_extensions import TypedDict  # pydantic takes that of typing from Py
 
 from fedbert.errors import FedbertError
 from fedbert.files import encoded
-from fedbert.output_folder import write_together
 from fedbert.planning.tradeoff.frontier import FIGURES, KEYS, SPENT
 from fedbert.planning.tradeoff.grid import FRONTIER, GRID_FILE, TRADEOFF_FILE
 from fedbert.planning.tradeoff.paired import PAIRED
 from fedbert.records import RecordKind, load_record
+from fedbert.reporting.page_folder import REPORT_FILE, record_bytes, write_page
 from fedbert.reporting.tradeoff.page import render
 from fedbert.results import DeviceErrors
-from fedbert.run_folder import holding
 from fedbert.scenario import Scenario, build, read_toml
 from fedbert.table_files import parquet_bytes
 from fedbert.user_tables import read_table
@@ -58,11 +56,11 @@ def contents(
     record: TradeoffRecord = {"schema": SCHEMA, "command": command, "device_errors": device_errors}
     page = render(frontier, cells, _scenario(folder), command, device_errors)
     return {
-        TRADEOFF_FILE: encoded(json.dumps(record, indent=1, allow_nan=False) + "\n"),
+        TRADEOFF_FILE: record_bytes(record),
         CELLS_FILE: parquet_bytes(cells),
         f"{FRONTIER}.parquet": parquet_bytes(frontier),
         f"{FRONTIER}.csv": encoded(frontier.to_csv(index=False)),
-        "report.html": encoded(page),
+        REPORT_FILE: encoded(page),
     }
 
 
@@ -77,9 +75,7 @@ def rerender(folder: Path) -> Path:
     columns = [f"{name}{end}" for name in (*FIGURES, *PAIRED) for end in ("", "_low", "_high")]
     frontier = _frame(folder / f"{FRONTIER}.parquet", [*KEYS, *SPENT, "bytes_per_report", *columns])
     page = render(frontier, cells, _scenario(folder), record["command"], record["device_errors"])
-    with holding(folder):
-        write_together(folder, {"report.html": encoded(page)})
-    return folder / "report.html"
+    return write_page(folder, page)
 
 
 def _scenario(folder: Path) -> Scenario:

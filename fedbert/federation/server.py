@@ -307,21 +307,30 @@ class Server:
             verdict = f"{held.partition(':')[0]}: no update"
             return state, self._update(state, order, held, None, verdict, None)
         # As many steps as if each of the rounds had been opened by itself.
-        opened = max(1, self.mechanism.gathered(order.round))
-        steps = range(order.round - opened + 1, order.round + 1)
+        steps = self._opened(order.round)
         state, loss = self._learn(state, *sums, order, steps)
-        state = replace(state, current=self.models.export(state.models))
         status = f"updated without the round's own reports; {held}" if held else "updated"
+        return self._exported(state, order, status, loss, self._due(steps))
+
+    def _opened(self, round_: int) -> range:
+        """Return the rounds that `round_` opens: those since the last that did, or none."""
+        return range(round_ - self.mechanism.gathered(round_) + 1, round_ + 1)
+
+    def _due(self, steps: range) -> bool:
+        """Return whether a release is due at one of `steps`, rounds or buffers; never at none."""
+        every = self.settings.release_every
+        return (steps.stop - 1) // every != (steps.start - 1) // every
+
+    def _exported(
+        self, state: ServerState, order: RoundOrder, status: str, loss: float, due: bool
+    ) -> tuple[ServerState, RoundUpdate]:
+        """Return the state with the student that was learnt, released or held if a release is `due`."""
+        state = replace(state, current=self.models.export(state.models))
         # Judged every round, due or not: the row of the round shows how the student goes on.
         candidate = self._release(state.newest.number + 1, state.current)
-        if not self._due(order.round):
+        if not due:
             return state, self._update(state, order, status, None, "not due", loss, candidate)
         return self._gate(state, order, status, loss, candidate)
-
-    def _due(self, round_: int) -> bool:
-        """Return whether a release is due: at one of the rounds that `round_` opens, if it opens any."""
-        every, first = self.settings.release_every, round_ - self.mechanism.gathered(round_)
-        return round_ // every != first // every
 
     def finish_buffers(
         self,
@@ -347,17 +356,8 @@ class Server:
                 state, loss = self._learn(state, *sums, order, range(number, number + 1))
         if loss is None:
             return state, self._update(state, order, why[0], None, "held: no update", None)
-        state = replace(state, current=self.models.export(state.models))
         status = f"updated; of {len(steps)} buffers {len(why)} {why[0]}" if why else "updated"
-        candidate = self._release(state.newest.number + 1, state.current)
-        if not self._due_by(steps):
-            return state, self._update(state, order, status, None, "not due", loss, candidate)
-        return self._gate(state, order, status, loss, candidate)
-
-    def _due_by(self, steps: range) -> bool:
-        """Return whether a release is due after a window of `steps`."""
-        every = self.settings.release_every
-        return (steps.stop - 1) // every != (steps.start - 1) // every
+        return self._exported(state, order, status, loss, self._due(steps))
 
     def _learn(
         self, state: ServerState, signal: NoisySum, ranks: NoisySum, order: RoundOrder, steps: range

@@ -53,7 +53,7 @@ class TimingServer(Server):
         state = replace(state, installed=installed)
         if order.round == 0:
             return state, self._update(state, order, "evaluation before the first round", None, "", None)
-        return self._on_schedule(state, order, self._due(order.round))
+        return self._on_schedule(state, order, self._opened(order.round))
 
     def finish_buffers(
         self,
@@ -66,12 +66,12 @@ class TimingServer(Server):
     ) -> tuple[ServerState, RoundUpdate]:
         """Return the state after a window that filled buffers: with a further release where one is due."""
         state = replace(state, installed=installed)
-        return self._on_schedule(state, order, bool(steps) and self._due_by(steps))
+        return self._on_schedule(state, order, steps)
 
     def _on_schedule(
-        self, state: ServerState, order: RoundOrder, due: bool
+        self, state: ServerState, order: RoundOrder, steps: range
     ) -> tuple[ServerState, RoundUpdate]:
-        if not due:
+        if not self._due(steps):
             return state, self._update(state, order, NOT_TRAINED, None, "not due", None)
         release = replace(self.first, number=state.newest.number + 1)
         state = replace(state, releases=(*state.releases, release))

@@ -244,3 +244,11 @@ def descendants(root: int) -> set[int]:
     while more := {one for one, above in parent.items() if above in found and one not in found}:
         found |= more
     return found
+
+
+def tell(found: dict[str, Any], output: Path | None) -> None:
+    """Print what was measured as JSON, and write it to `output` if there is one."""
+    text = json.dumps(found, indent=1)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")
+    print(text)

@@ -5,7 +5,6 @@ what it measured as JSON. With --work it also writes the sessions that the round
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -36,7 +35,7 @@ from fedbert.signals.ranks import RANK_BINS
 from fedbert.signals.signal import UNIT
 
 sys.path.insert(0, str(Path(__file__).parent))
-from phone import Clock, Rules, Work, digest, write_work  # beside this file, for peers too
+from phone import Clock, Rules, Work, digest, tell, write_work  # beside this file, for peers too
 
 SESSIONS_PER_PHONE = 2.0
 LEAST_SHARE = 1e-9
@@ -181,10 +180,7 @@ def main() -> None:
     }
     if given.work is not None:
         write_work(given.work, work_of(environment, given.devices))
-    text = json.dumps(found, indent=1)
-    if given.output is not None:
-        given.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    tell(found, given.output)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ os.environ |= {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 import argparse
 import importlib.metadata
-import json
 import sys
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from flwr.simulation import run_simulation
 
 sys.path.insert(0, str(Path(__file__).parent))
 from flower_phone import app as client_app
-from phone import Clock, descendants, digest, read_work
+from phone import Clock, descendants, digest, read_work, tell
 
 WARM = 8
 """Nodes that are asked first, so that actors are up and have read their phones' work."""
@@ -102,10 +101,7 @@ def main() -> None:
     )
     if "wall_s" not in found:
         raise SystemExit("the simulation ended before its round had")
-    text = json.dumps(found, indent=1)
-    if given.output is not None:
-        given.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    tell(found, given.output)
 
 
 if __name__ == "__main__":

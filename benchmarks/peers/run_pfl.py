@@ -155,6 +155,8 @@ def free_port() -> int:
 
 def main() -> None:
     """Run the command."""
+    from phone import tell
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder that run_fedbert.py wrote")
     parser.add_argument("--dense", action="store_true", help="add whole vectors, as pfl's own statistics are")
@@ -192,10 +194,7 @@ def main() -> None:
         "cpu_s": sum(part["cpu_s"] for part in parts),
         "sum_sha256": parts[0]["sum_sha256"],
     }
-    text = json.dumps(found, indent=1)
-    if given.output is not None:
-        given.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    tell(found, given.output)
 
 
 if __name__ == "__main__":

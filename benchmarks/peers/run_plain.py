@@ -4,7 +4,6 @@ A loop over the phones in one process: what the phones' own Python takes, which 
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from phone import Clock, phone, read_work
+from phone import Clock, phone, read_work, tell
 from phone import digest as digest_of
 
 
@@ -45,10 +44,7 @@ def main() -> None:
         "cpu_s": cpu_s,
         "sum_sha256": digest_of(total),
     }
-    text = json.dumps(found, indent=1)
-    if given.output is not None:
-        given.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    tell(found, given.output)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from fedbert.cli.command import Command, console_for_tables
+from fedbert.cli.command import Command, print_report
 from fedbert.cli.kept import refuse_filled
 from fedbert.cli.options import given, options_from
 from fedbert.output_folder import foreign_check, write_together
@@ -38,10 +38,7 @@ def run_backtest(asked: BacktestSettings) -> None:
         write_together(folder, contents(found, command_line()))
     finally:
         release(folder)
-    console = console_for_tables()
-    for part in terminal_tables(found):
-        console.print(part, highlight=False)
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    print_report(terminal_tables(found), folder)
 
 
 def _simulate(devices: int, seed: int, rounds: int) -> RunResult:

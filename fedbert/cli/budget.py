@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fedbert.cli.command import Command, console_for_tables
+from fedbert.cli.command import Command, print_report
 from fedbert.cli.options import given, options_from
 from fedbert.errors import FedbertError
 from fedbert.output_folder import foreign_check, write_together
@@ -35,11 +35,7 @@ def run_budget(asked: BudgetSettings) -> None:
     finally:
         if folder is not None:
             release(folder)
-    console = console_for_tables()
-    for part in terminal_tables(found):
-        console.print(part, highlight=False)
-    if folder is not None:
-        console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+    print_report(terminal_tables(found), folder)
 
 
 def _reserve(folder: Path, overwrite: bool) -> None:

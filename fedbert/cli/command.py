@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,3 +160,12 @@ def console_for_tables() -> "Console":
 
     console = Console()
     return console if console.is_terminal else Console(width=COLUMNS)
+
+
+def print_report(parts: Iterable[Any], folder: Path | None) -> None:
+    """Print the parts of a report, and where its page lies if it has a `folder`, whose name is no markup."""
+    console = console_for_tables()
+    for part in parts:
+        console.print(part, highlight=False)
+    if folder is not None:
+        console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fedbert.cli.command import Command, console_for_tables
+from fedbert.cli.command import Command, print_report
 from fedbert.cli.kept import refuse_filled
 from fedbert.errors import invalid
 from fedbert.output_folder import foreign_check, write_together
@@ -30,10 +30,7 @@ def _compare(folders: tuple[Path, ...], output: Path | None, overwrite: bool) ->
         write_together(folder, contents(found, command_line()))
     finally:
         release(folder)
-    console = console_for_tables()
-    for part in terminal_tables(found):
-        console.print(part, highlight=False)
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    print_report(terminal_tables(found), folder)
 
 
 def _hold(folders: tuple[Path, ...], output: Path | None, overwrite: bool) -> Path:

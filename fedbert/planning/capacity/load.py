@@ -99,7 +99,7 @@ class Load:
     @property
     def downloads_per_day(self) -> Array:
         """`[draw]`, of the fleet."""
-        return self.downloads.sum(axis=1) * (HOURS_PER_DAY / self.downloads.shape[1])
+        return np.asarray(self.downloads.sum(axis=1) * (HOURS_PER_DAY / self.downloads.shape[1]))
 
     @cached_property
     def asked_downloads(self) -> Array:
@@ -180,15 +180,17 @@ def load_of(base: BaseRun, plan: Plan) -> Load:
 def _in_the_world(draws: Draws, plan: Plan) -> Draws:
     """Return draws of the fleet's weekdays and zones; fetch rates stay those of a phone's own clock."""
     world = plan.world
-    shares = draws.eligible, draws.reporting, draws.metered_reporting
-    if world.days_differ:
-        shares = tuple(np.minimum(over_a_week(share, world), 1.0) for share in shares)
-    eligible, reporting, metered_reporting = (by_server_clock(share, world) for share in shares)
+
+    def seen(share: Array) -> Array:
+        if world.days_differ:
+            share = np.minimum(over_a_week(share, world), 1.0)
+        return by_server_clock(share, world)
+
     return replace(
         draws,
-        eligible=eligible,
-        reporting=reporting,
-        metered_reporting=metered_reporting,
+        eligible=seen(draws.eligible),
+        reporting=seen(draws.reporting),
+        metered_reporting=seen(draws.metered_reporting),
         fetch_rate=over_a_week(draws.fetch_rate, world),
         metered=np.tile(draws.metered, (1, max(1, len(world.weekday_factors)))),
     )

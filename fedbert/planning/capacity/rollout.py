@@ -263,7 +263,7 @@ def _offers(releases_at: Mapping[int, NDArray[np.bool_]], groups: Groups) -> dic
 
 
 def _serve(
-    devices: float,
+    devices: float | Array,
     capacity: float,
     fetch_rate: Array,
     frailty: Array,

@@ -220,14 +220,8 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
         "assumption": mix_assumption(result.plan),
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
-        "rollout": {
-            **_curve_row(result.rollout),
-            "hours": result.rollout_hours.tolist(),
-            "without_cap": _curve_row(result.rollout_without_cap),
-        },
+        "rollout": _rollout_row(result),
     }
-    if result.rollout_stopped is not None:
-        record["rollout"]["stopped"] = _curve_row(result.rollout_stopped)
     if result.basis is not None:
         record["basis"] = basis_row(result.basis)
     return record
@@ -387,6 +381,20 @@ def _forecast(row: ForecastRow) -> Forecast:
 
 def _curve_row(curve: Curve) -> CurveRow:
     return {"share": curve.value.tolist(), "low": curve.low.tolist(), "high": curve.high.tolist()}
+
+
+def _rollout_row(result: CapacityForecast) -> RolloutRow:
+    shown = _curve_row(result.rollout)
+    row: RolloutRow = {
+        "share": shown["share"],
+        "low": shown["low"],
+        "high": shown["high"],
+        "hours": result.rollout_hours.tolist(),
+        "without_cap": _curve_row(result.rollout_without_cap),
+    }
+    if result.rollout_stopped is not None:
+        row["stopped"] = _curve_row(result.rollout_stopped)
+    return row
 
 
 def _curve(row: CurveRow) -> Curve:

@@ -14,6 +14,8 @@ from fedbert.ei_bert.compression.plan import (
     CATALOGUE_PLANS,
     INNERS,
     LAYERS,
+    MAX_TASK_WEIGHT,
+    MAX_TEACHERS,
     TASK_PLANS,
     WIDTHS,
     CataloguePlan,
@@ -48,14 +50,27 @@ _FOR_TASKS = (
     "weight_bits",
     "entropy_coded",
     "word_dropout",
+    "task_weight",
+    "teachers",
+    "average_steps",
+    "label_smoothing",
     "seeds",
+    "whole_seeds",
     "ablation",
     "rivals",
     "probe",
     "search_record",
     "transformers_output",
 )
-_TASK_PLAN = ("method", "weight_bits", "word_dropout")
+_TASK_PLAN = (
+    "method",
+    "weight_bits",
+    "word_dropout",
+    "task_weight",
+    "teachers",
+    "average_steps",
+    "label_smoothing",
+)
 
 
 class Training(Settings):
@@ -141,9 +156,41 @@ class CompressionSettings(Training):
         description="with --data: share of tokens unseen at a step of cross-distillation; default: "
         f"{TaskPlan().word_dropout:g}",
     )
+    task_weight: float | None = Field(
+        None,
+        gt=0,
+        le=MAX_TASK_WEIGHT,
+        description="with --data: how much a text of a task counts, in general sentences, where tokens are "
+        f"ranked; default: {TaskPlan().task_weight:g}",
+    )
+    teachers: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_TEACHERS,
+        description=f"with --data: tuned teachers that teach as one; default: {TaskPlan().teachers}",
+    )
+    average_steps: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_STEPS,
+        description="with --data: last steps of cross-distillation whose mean weights are the student's, 0 "
+        f"for the last weights; default: {TaskPlan().average_steps}",
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="with --data: share of a label that the student's loss spreads over all labels; default: "
+        f"{TaskPlan().label_smoothing:g}",
+    )
     seed: int = Field(0, ge=0, description="seed of every random choice")
     seeds: int = Field(
         1, ge=1, le=1_000, description="with --data: cross-distillations, with the seed and the next ones"
+    )
+    whole_seeds: bool = Field(
+        False,
+        description="with --data: each seed has its own teachers and pre-distillation, so that intervals are "
+        "of the whole pipeline",
     )
     ablation: bool = Field(False, description="with --data: compare all methods under one budget of steps")
     rivals: bool = Field(
@@ -176,7 +223,12 @@ class CompressionSettings(Training):
                 if self.data:
                     raise FedbertError(f"{flag} is for the model of runs; leave out --data or it")
                 raise FedbertError(f"{flag} needs tasks; give --data FILE")
-        self.plan()
+        plan = self.plan()
+        if self.ablation and isinstance(plan, TaskPlan) and plan.teachers > 1:
+            raise FedbertError(
+                f"--ablation compares methods in which one teacher reads along, not {plan.teachers}; "
+                "give --teachers 1 or leave it out"
+            )
         return self
 
     def plan(self) -> TaskPlan | CataloguePlan:

@@ -37,6 +37,7 @@ _STAGES = """
 stages[].stage | text | | record | name of the stage
 stages[].bytes | int | bytes | measured | size of the model after the stage
 stages[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one per seed
+stages[].validation.* | list? | 0..1 | measured | the same on validation texts, which options are chosen by
 stages[].seconds | float? | s | measured | time of the stage
 stages[].cpu_seconds | float? | s | measured | processor time of the stage, all threads together
 stages[].note | text? | | record | what to know about the stage

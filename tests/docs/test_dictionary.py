@@ -94,9 +94,8 @@ def _compressions() -> list[dict[str, Any]]:
     example = example_compression()
     # The shipped records have no search, and are from before these others were written.
     newer = {key: example[key] for key in ("search", "whole_seeds", "cpu_seconds")}
-    newer["stages"] = [
-        {"cpu_seconds": row["cpu_seconds"]} for row in example["stages"] if "cpu_seconds" in row
-    ]
+    late = ("cpu_seconds", "validation")
+    newer["stages"] = [{key: row[key] for key in late if key in row} for row in example["stages"]]
     newer |= {"teacher": {"each": example["teacher"]["each"]}}
     newer |= {"vocabulary": {"coverage": example["vocabulary"]["coverage"]}}
     return [*(json.loads(path.read_text("utf-8")) for path in shipped), newer]

@@ -204,7 +204,7 @@ def test_tensors_may_stay_in_their_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def together(small_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def together(small_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """All of it at once: two teachers a seed, two whole seeds, mean weights, smoothed labels, weights."""
     folder = tmp_path_factory.mktemp("together")
     rows = [(f"{text} {end}", label) for text, label in zip(TEXTS, LABELS, strict=True) for end in "abcdef"]
@@ -216,7 +216,7 @@ def together(small_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> tu
     return folder, record
 
 
-def test_whole_seeds_have_teachers_and_a_start_of_their_own(together: tuple[Path, dict[str, Any]]) -> None:
+def test_whole_seeds_have_teachers_and_a_start_of_their_own(together: tuple[Path, Any]) -> None:
     """Four teachers, two ensembles, two pre-distillations; every stage has a figure for each seed."""
     folder, record = together
     names = [path.name.split("-")[0] for path in (folder / "w").iterdir() if path.is_dir()]
@@ -232,7 +232,7 @@ def test_whole_seeds_have_teachers_and_a_start_of_their_own(together: tuple[Path
     assert sum(times) <= record["cpu_seconds"] and record["cpu_seconds"] > 0
 
 
-def test_a_student_of_two_teachers_is_no_larger(together: tuple[Path, dict[str, Any]]) -> None:
+def test_a_student_of_two_teachers_is_no_larger(together: tuple[Path, Any]) -> None:
     """Its head is as wide as the student's states, and it answers as its record says."""
     folder, record = together
     artefact, task = load_artefact(folder / "m"), load_tasks([folder / "one.csv"])[0]
@@ -242,7 +242,7 @@ def test_a_student_of_two_teachers_is_no_larger(together: tuple[Path, dict[str, 
     assert right == record["stages"][-1]["accuracy"]["one"][0]
 
 
-def test_the_card_keeps_the_time_that_the_files_took(together: tuple[Path, dict[str, Any]]) -> None:
+def test_the_card_keeps_the_time_that_the_files_took(together: tuple[Path, Any]) -> None:
     """Written anew without a time it says what it said; a card of other files has no time to keep."""
     folder, record = together
     artefact, card = load_artefact(folder / "m"), folder / "m.md"

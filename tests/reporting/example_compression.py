@@ -49,7 +49,8 @@ def example_compression() -> dict[str, Any]:
             ),
             _stage(
                 "cross-distillation", 7_600_000, (0.952, 0.953, 0.951), (0.922, 0.921, 0.923), 1800.0, "float"
-            ),
+            )
+            | {"validation": {"clinc150": [0.961, 0.962, 0.9636]}},
             _stage("quantisation", 1_904_000, (0.950, 0.951, 0.952), (0.920, 0.921, 0.922), 40.0, "int8"),
         ],
         "ablation": {

@@ -184,7 +184,8 @@ def test_one_seed_has_no_interval_and_the_page_says_so() -> None:
     record = example_compression()
     record["seeds"] = [0]
     for row in [*record["stages"], *record["ablation"]["arms"], *record["quantisation"]]:
-        row["accuracy"] = {task: figures[:1] for task, figures in row.get("accuracy", {}).items()}
+        for key in ("accuracy", "validation"):
+            row[key] = {task: figures[:1] for task, figures in row.get(key, {}).items()}
     assert "<strong>One seed.</strong>" in compression_html(record)
     assert "±" not in markdown(record)
 
@@ -307,3 +308,12 @@ def test_several_teachers_and_whole_seeds_are_said() -> None:
     assert "95.10, 95.82%" in page
     assert "0, 1, 2, each with its own teachers and pre-distillation" in page
     assert "processor time, all stages" in page
+
+
+def test_accuracy_on_validation_texts_stands_beside_that_on_test_texts() -> None:
+    """On the page and in Markdown, for the tasks that have such texts; a task without them has a dash."""
+    record = example_compression()
+    line = next(line for line in markdown(record).splitlines() if "validation texts" in line)
+    assert line.startswith("| cross-distillation, validation texts |") and "96.22" in line
+    assert line.endswith("| – |")
+    assert "cross-distillation, validation texts" in _markup(compression_html(record))

@@ -39,12 +39,14 @@ class TeacherRow(TypedDict):
 class StageRow(TypedDict):
     """What a stage left: the bytes of teacher or student after it, and what that one gets right.
 
+    `validation` is the accuracy on validation texts of the tasks that have some: what options are chosen by.
     `seconds` are of the clock, `cpu_seconds` of all processors together, if these were counted.
     """
 
     stage: str
     bytes: int
     accuracy: NotRequired[Mapping[str, Sequence[float]]]
+    validation: NotRequired[Mapping[str, Sequence[float]]]
     seconds: NotRequired[float]
     cpu_seconds: NotRequired[float]
     note: NotRequired[str]

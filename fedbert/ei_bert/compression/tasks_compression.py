@@ -274,7 +274,15 @@ def _stages(goal: TasksGoal, starts: Sequence[_Start], made: Sequence[_Made]) ->
     before, after = _float_bytes(teacher.body), _float_bytes(made[0].trained.student)
     lost = len(teacher.vocabulary) - len(start.agnostic.vocabulary)
     probed = [goal.float_accuracy(one.agnostic)["test"] for one in starts]
-    crossed = [one.trained.done.record["accuracy"]["test"] for one in made]
+    crossed = [one.trained.done.record["accuracy"] for one in made]
+    learnt: StageRow = {
+        "stage": goal.plan.method,
+        "bytes": after,
+        "accuracy": _over_seeds([found["test"] for found in crossed]),
+        "note": "float",
+    }
+    if "validation" in crossed[0]:
+        learnt["validation"] = _over_seeds([found["validation"] for found in crossed])
     rows: list[StageRow] = [
         _timed({"stage": "tuning of the teacher", "bytes": before}, *(one.done for one in start.tuned.each)),
         _timed({"stage": "states of the teacher", "bytes": before}, start.published.done, start.states[1]),
@@ -296,15 +304,7 @@ def _stages(goal: TasksGoal, starts: Sequence[_Start], made: Sequence[_Made]) ->
             },
             start.agnostic.done,
         ),
-        _timed(
-            {
-                "stage": goal.plan.method,
-                "bytes": after,
-                "accuracy": _over_seeds(crossed),
-                "note": "float",
-            },
-            made[0].trained.done,
-        ),
+        _timed(learnt, made[0].trained.done),
         {
             "stage": "quantisation",
             "bytes": made[0].artefact.total_bytes,

@@ -219,6 +219,8 @@ def cross_distil(
     student.load_state_dict(kept["student"])
     own.load_state_dict(kept["heads"])
     say(pipeline.reporter, f"{how.name}, float", done.record["accuracy"]["test"])
+    if found := done.record["accuracy"].get("validation"):
+        say(pipeline.reporter, f"{how.name}, float, validation texts", found)
     return Trained(student.eval(), start.vocabulary, own.requires_grad_(False), done)
 
 

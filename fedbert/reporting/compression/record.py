@@ -51,6 +51,7 @@ class StageRow(Measured, total=False):
 
     stage: str
     bytes: float
+    validation: Accuracy
     seconds: float | None
     cpu_seconds: float | None  # of all threads together
     note: str

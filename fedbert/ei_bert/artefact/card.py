@@ -54,6 +54,7 @@ def model_card(artefact: Artefact, name: str, thresholds: Mapping[str, Threshold
         "",
         *_table(manifest["scores"]),
         "",
+        *_space(manifest.get("space")),
         *_unknown(thresholds or {}),
         f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
         "",
@@ -66,6 +67,19 @@ def write_card(artefact: Artefact, folder: Path) -> None:
     """Write the card beside the artefact's `folder`, as ``NAME.md``, with the thresholds in it."""
     card = model_card(artefact, folder.name, read_thresholds(folder, artefact))
     write_bytes(folder.with_name(f"{folder.name}.md"), card.encode())
+
+
+def _space(space: Mapping[str, Any] | None) -> list[str]:
+    if space is None:
+        return []
+    before, after = space["before"], space["after"]
+    return [
+        f"**Space** (measured). Its vectors are turned into the space of `{space['of']}`: nDCG@10 of the "
+        f"same requests is {after['texts_by_this']:.4f} with its texts over that one's names "
+        f"({before['texts_by_this']:.4f} before), and {after['names_by_this']:.4f} the other way round "
+        f"({before['names_by_this']:.4f}).",
+        "",
+    ]
 
 
 def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:

@@ -139,7 +139,7 @@ def _texts(public: PublicText) -> Sequence[str]:
 
 def _unit(vectors: NDArray[np.int8]) -> Vectors:
     whole = vectors.astype(np.float32)
-    return whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    return np.asarray(whole / np.linalg.norm(whole, axis=1, keepdims=True), np.float32)
 
 
 def _alone(seen: _Seen, public: PublicText) -> Scores:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fedbert.cli.add_head import add_head
+from fedbert.cli.align import align
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
 from fedbert.cli.kept import check_file, refuse_filled
@@ -204,6 +205,7 @@ compress = _OptionsToMake(
         ),
         "probe": probe,
         "add-head": add_head,
+        "align": align,
         "rivals": rivals,
         "unknown": unknown,
     },

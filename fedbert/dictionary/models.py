@@ -18,6 +18,14 @@ tokens_per_request | float? | tokens | measured | mean length of a public reques
 unknown_token_share | float? | share | measured | share of tokens that are unknown
 scores.set | text | | record | texts of the scores below
 scores.*.* | float | 0..1 | measured | accuracy or nDCG of teacher and student
+space.of | text? | | record | student whose space this one's vectors are turned into
+space.of_sha256 | text? | | record | of that student
+space.before.texts_by_this | float? | 0..1 | measured | nDCG@10 of its texts over that one's names, before
+space.before.names_by_this | float? | 0..1 | measured | nDCG@10 of that one's texts over its names, before
+space.before.cosine | float? | | measured | mean cosine of the two vectors of a public text, before
+space.after.texts_by_this | float? | 0..1 | measured | nDCG@10 of its texts over that one's names
+space.after.names_by_this | float? | 0..1 | measured | nDCG@10 of that one's texts over its names
+space.after.cosine | float? | | measured | mean cosine of the two vectors of a public text
 trained_on.public_text_only | bool | | record | whether no private text was used
 trained_on.tasks.* | text? | | record | hash of each task's texts
 trained_on.sentences | int? | texts | record | general sentences

@@ -61,6 +61,7 @@ def model_card(
         "",
         *_table(manifest["scores"]),
         "",
+        *_space(manifest.get("space")),
         *_unknown(thresholds or {}),
         f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
         "",
@@ -94,6 +95,19 @@ def _took_before(file: Path, artefact: Artefact) -> str:
     lines = file.read_text("utf-8").splitlines()
     is_same = any(artefact.sha256 in line for line in lines)
     return next((line for line in lines if line.startswith(_TOOK)), "") if is_same else ""
+
+
+def _space(space: Mapping[str, Any] | None) -> list[str]:
+    if space is None:
+        return []
+    before, after = space["before"], space["after"]
+    return [
+        f"**Space** (measured). Its vectors are turned into the space of `{space['of']}`: nDCG@10 of the "
+        f"same requests is {after['texts_by_this']:.4f} with its texts over that one's names "
+        f"({before['texts_by_this']:.4f} before), and {after['names_by_this']:.4f} the other way round "
+        f"({before['names_by_this']:.4f}).",
+        "",
+    ]
 
 
 def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:

@@ -41,6 +41,8 @@ AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
 _BITS: dict[str, JsonValue] = {"metavar": "[8|4]"}
 _OF_SIZE = "default: the size's"
+_TEACHER = "folder or hub name of a BERT-like encoder; default: the installed one"
+_THREADS = "threads of torch; default: all cores"
 _SETS = "CSV or Parquet file of text,label[,split], or a folder of such"
 _ARCHITECTURE = ("layers", "width", "inner", "heads", "embedding")
 _FOR_BOTH = ("budget_bytes", "pruning", "embedding_bits", "pretrain_steps", "cross_steps", "precision")
@@ -76,12 +78,8 @@ _TASK_PLAN = (
 class Training(Settings):
     """What every training of a student needs: a teacher, threads, a precision and a folder for its stages."""
 
-    teacher: str | None = Field(
-        None, description="folder or hub name of a BERT-like encoder; default: the installed one"
-    )
-    threads: int | None = Field(
-        None, ge=1, le=MAX_THREADS, description="threads of torch; default: all cores"
-    )
+    teacher: str | None = Field(None, description=_TEACHER)
+    threads: int | None = Field(None, ge=1, le=MAX_THREADS, description=_THREADS)
     precision: Precision = Field(
         "auto", description="of training; auto is bfloat16 where the processor multiplies it"
     )
@@ -323,6 +321,25 @@ class UnknownSettings(Settings):
     )
     overwrite: bool = Field(False, description="replace the task's threshold if the file has one")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
+
+
+class AlignSettings(Settings):
+    """A student to turn into the space of another."""
+
+    model: str = Field(
+        description="folder of an artefact made without --data, or the name of a shipped one; its server "
+        "folder lies beside it"
+    )
+    to: str = Field("default", description="folder or name of the student whose space it takes")
+    output: Path = Field(description="folder to write; the server's part goes beside it, with -server")
+    overwrite: bool = Field(False, description="replace what is in the folders that are written")
+    teacher: str | None = Field(None, description=_TEACHER)
+    threads: int | None = Field(None, ge=1, le=MAX_THREADS, description=_THREADS)
+
+    @property
+    def threads_used(self) -> int:
+        """The threads that torch gets."""
+        return self.threads or cores()
 
 
 class HeadSettings(Settings):

@@ -138,7 +138,13 @@ def _search(**flags: Any) -> None:
     inputs = Inputs(load_teacher(asked.teacher), tasks, sentences, sources)
     with Screen() as screen:
         rows = search_shapes(inputs, plan, asked.steps, asked.work, screen, asked.threads_used)
-    write_text(asked.output, json.dumps({"search": rows}, indent=1) + "\n")
+    record = {
+        "command": command_line(),
+        "steps": asked.steps,
+        "budget_bytes": asked.budget_bytes,
+        "search": rows,
+    }
+    write_text(asked.output, json.dumps(record, indent=1) + "\n")
     _say_shapes(rows)
 
 

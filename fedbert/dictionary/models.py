@@ -113,9 +113,16 @@ unknown[].joint | float? | 0..1 | measured | right ones of known and unknown tex
 unknown[].command | text? | | record | the command that measured it
 """
 
-SEARCH = """
+_SHAPES = """
 search[].shape.* | value? | | setting | layers, widths and heads of a shape
 search[].* | value? | | measured | its size, loss and speed
+"""
+
+SEARCH = f"""
+command | text | | record | the command as it was typed
+steps | int | steps | setting | steps of the pre-distillation of each shape
+budget_bytes | int | bytes | setting | largest size of a model
+{_SHAPES.strip()}
 """
 
 COMPRESSION = f"""
@@ -164,7 +171,7 @@ probe[].retention | float? | share | measured | student over teacher
 probe[].low | float? | share | measured | lower end of the 95 % interval, paired bootstrap
 probe[].high | float? | share | measured | upper end of the same interval
 {_ABLATION.strip()}
-{SEARCH.strip()}
+{_SHAPES.strip()}
 seconds | float | s | measured | time of all stages
 cpu_seconds | float? | s | measured | processor time of all stages, all threads together
 total_bytes | int | bytes | measured | size of all files of the model

@@ -1,9 +1,9 @@
 """How a release reaches the fleet when bandwidth is limited: a fluid model in steps of five minutes.
 
 A device behind asks for the release at a rate that follows the local hour and differs between devices
-(`draws.fit_fetching`); it then waits until the cap has room for it. A device that has a release when the next
-one comes is behind again; one that waits gets the newest. Devices of several time zones, or of several stages
-of a roll-out, wait in one queue.
+(`fetch_fit.py`); it then waits until the cap has room for it. A device that has a release when the next one
+comes is behind again; one that waits gets the newest. Devices of several time zones, or of several stages of
+a roll-out, wait in one queue.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.intervals import Array
+from fedbert.planning.capacity.fetch_fit import still_behind
 from fedbert.planning.capacity.world import World
 from fedbert.units import BITS_PER_BYTE, HOURS_PER_DAY
 
@@ -85,8 +86,8 @@ def roll_out(
     Args:
         devices: how many will fetch it in the end (the control group left out).
         capacity: devices that can be served in a step, see `per_step`.
-        fetch_rate: `[draw, hour]` fetches an hour of a mean device behind, by local hour of a day or week.
-        frailty: `[draw]` relative variance of that rate between devices, > 0.
+        fetch_rate: `[draw, hour]` fetches an hour of a device behind, by local hour of a day or week.
+        frailty: `[draw, 2]` share of the devices that seldom ask, and their rate over that of the others.
         release_hour: hour of the release, by the server's clock; of a week it is a Monday's.
         days: length of the calculation.
         groups: parts of the fleet that differ in time zone or stage.
@@ -128,7 +129,7 @@ def roll_back(
     """Return how those who `had` `[group, draw]` a release fetch the former one, from its recall on.
 
     They are the quicker ones: whoever asked within the exposure L1 of their group and has not asked again
-    after another L2 is (S(L2) - S(L1 + L2)) / (1 - S(L1)) of them, S(L) = (1 + vL)^(-1/v). `span_hours` are
+    after another L2 is (S(L2) - S(L1 + L2)) / (1 - S(L1)) of them, S as `still_behind`. `span_hours` are
     those from the release to the recall and to the end of the calculation.
     """
     first, recall, end = (round((release_hour + hours) * STEPS_PER_HOUR) for hours in (0.0, *span_hours))
@@ -278,9 +279,6 @@ def _serve(
     release then. The queue is one for all groups: those who wait are served alike. With `past`
     `[group, draw]` all devices are such as asked within that exposure before.
     """
-    slower = (
-        0.0 if past is None else (1 + frailty * past) ** (-1 / frailty)
-    )  # of all: those who had not asked
     served = np.zeros((len(fetch_rate), len(span)))
     step_rate = np.ascontiguousarray(fetch_rate.T / STEPS_PER_HOUR)
     of_group = groups.share[:, None] * devices
@@ -288,6 +286,8 @@ def _serve(
     hours = (np.asarray(span)[:, None] + groups.ahead) // STEPS_PER_HOUR % len(step_rate)  # [step, group]
     by_group = np.zeros((len(everyone), *step_rate.shape))
     nothing: Array = np.zeros((len(everyone), len(fetch_rate)))
+    # Of all devices, those who had not asked in the past.
+    slower = nothing if past is None else still_behind(past, frailty)
     exposure, queue = nothing, nothing
     not_asked, asking = nothing, nothing  # share that has not asked yet, of `asking` devices at the release
     for place, now in enumerate(span):
@@ -296,9 +296,9 @@ def _serve(
             exposure, not_asked = np.where(made, 0.0, exposure), np.where(made, 1.0, not_asked)
             asking = np.where(made, of_group - queue, asking)
         exposure = exposure + step_rate[hours[place]]
-        still = (1 + frailty * exposure) ** (-1 / frailty)
+        still = still_behind(exposure, frailty)
         if past is not None:
-            later = (1 + frailty * (past + exposure)) ** (-1 / frailty)
+            later = still_behind(past + exposure, frailty)
             still = (still - later) / np.where(slower < 1, 1 - slower, 1.0)
         still = np.minimum(not_asked, still)
         queue = queue + asking * (not_asked - still)

@@ -2,7 +2,7 @@
 
 from fedbert.comparison import TIER_COLUMNS
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast
-from fedbert.reporting.capacity.text import MIX_ASSUMPTION, day_rows, figures_text, tier_rows
+from fedbert.reporting.capacity.text import day_rows, figures_text, mix_assumption, tier_rows
 from fedbert.reporting.parts.device_errors import spending_sentence
 from fedbert.reporting.parts.page import Section, table_html
 from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
@@ -37,7 +37,13 @@ def _interval_note(result: CapacityForecast) -> str:
 
 def fleet(result: CapacityForecast) -> Section:
     """Return the chapter with the figures of the whole day and fleet."""
-    return Section("The fleet", None, _table(day_rows(result), False), _interval_note(result), MIX_ASSUMPTION)
+    return Section(
+        "The fleet",
+        None,
+        _table(day_rows(result), False),
+        _interval_note(result),
+        mix_assumption(result.plan),
+    )
 
 
 def by_tier(result: CapacityForecast) -> Section:
@@ -84,4 +90,4 @@ def assumptions(result: CapacityForecast) -> Section:
         ["forecasts", "what they assume"],
         align="ll",
     )
-    return Section("What each figure assumes", None, table, lead=MIX_ASSUMPTION)
+    return Section("What each figure assumes", None, table, lead=mix_assumption(result.plan))

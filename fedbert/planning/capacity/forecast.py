@@ -68,7 +68,7 @@ def forecast(
         privacy=privacy,
         alerts=alerts(load, capped.reached, privacy),
         servers=ServerFacts(calibration.said, utilisation) if calibration else None,
-        basis=basis_of(load),
+        basis=basis_of(load, privacy, calibration),
     )
 
 

@@ -183,6 +183,14 @@ basis.tiers[].installs_per_day | float | 1/day | modelled | installs of a device
 basis.tiers[].mah_per_day | float | mAh/day | modelled | charge of a device
 basis.tiers[].battery_percent_per_day | float | %/day | modelled | the same in per cent of the battery
 basis.tiers[].energy_mj_per_day_by.* | float | mJ/day | modelled | energy of a device by what it is spent on
+basis.waits | bool? | | setting | whether a day's rounds are opened as one sum
+basis.round_spread | float? | | modelled | relative standard deviation of a round's reports beyond chance
+basis.privacy.noise_multiplier | float? | | proved | the run's noise; null: no epsilon of the plan is known
+basis.privacy.delta | float? | | setting | delta as asked for; null: by the fleet
+basis.privacy.guarantees[].adversary | text | | proved | what the adversary sees
+basis.privacy.guarantees[].rule | text | | proved | one Gaussian that epsilon is of, or the command's account
+basis.servers.costs.* | float? | | measured | means of the calibration's costs
+basis.servers.cores | int? | | measured | cores of its machine
 """
 
 _READING = """

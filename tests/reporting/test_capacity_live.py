@@ -1,5 +1,7 @@
 """The inputs of a capacity plan's page: its formulas give the best guesses of the command."""
 
+import csv
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -13,23 +15,29 @@ import pytest
 from browser import Page, browser, chromium
 from planning.planning_fakes import fake_run
 
-from fedbert.planning.capacity import basis, draws, request_forecast
+from fedbert.planning.capacity import basis, draws
 from fedbert.planning.capacity.base_run import BaseRun, base_of
-from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Plan
+from fedbert.planning.capacity.calibration import read_calibration
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Plan, PrivacyPlan
 from fedbert.planning.capacity.cost_forecast import costs, priced
 from fedbert.planning.capacity.device_forecast import tiers
 from fedbert.planning.capacity.forecast import ROLLOUT_DAYS, forecast
 from fedbert.planning.capacity.load import Load, planned_probability
 from fedbert.planning.capacity.prices import Prices, Sourced
+from fedbert.planning.capacity.privacy_forecast import privacy_of
 from fedbert.planning.capacity.request_forecast import requests
 from fedbert.planning.capacity.rollout import Rollout, per_step, roll_out, time_to_share, usual_day
-from fedbert.planning.capacity.round_forecast import aggregator
+from fedbert.planning.capacity.round_forecast import aggregator, rounds_filled
+from fedbert.planning.capacity.server_forecast import servers
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.capacity.traffic_forecast import ROLLOUT_SHARES, rollouts, traffic
+from fedbert.privacy.mechanism import SEES_PARTICIPATION
+from fedbert.reporting.capacity.buyers import BUYERS, OTHER, PRIVACY, buyer_of
+from fedbert.reporting.capacity.folder import contents
 from fedbert.reporting.capacity.live import TITLE, computed_in_the_page, inputs, key_of, live
 from fedbert.reporting.capacity.page import render
 from fedbert.reporting.capacity.record import forecast_of, record_of
-from fedbert.reporting.capacity.text import BEYOND, value_text
+from fedbert.reporting.capacity.text import BEYOND, day_rows, value_text
 from fedbert.reporting.parts.page import render_page
 from fedbert.scenario import build
 
@@ -49,14 +57,18 @@ PRICES = {
 RELEASES = ((0.4, 3.3), (1.0, 0.0), (2.0, 17.5), (3.7, 23.96))
 """Releases a day and the hour of the first: the fluid model of all plans with one of them is one call."""
 
+CALIBRATION = read_calibration()
+SEEN = "|" + SEES_PARTICIPATION
+
 Answers = dict[str, float]
 
 
 @pytest.fixture(autouse=True)
 def one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only best guesses are compared: one draw of intervals, no Poisson quantile, which the page lacks."""
+    """Only best guesses are compared: one draw of intervals, and no account that the page lacks."""
     monkeypatch.setattr(draws, "DRAWS", 1)
-    monkeypatch.setattr(request_forecast, "_peaks", lambda *_: [])
+    for name in ("poisson.Poisson", "once_a_day.Allocated"):
+        monkeypatch.setattr(f"fedbert.privacy.{name}.amplified", lambda *_: 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +109,8 @@ def best_guesses(rows: Iterator[Forecast] | list[Forecast], probability: float) 
     return found | {"sampling probability": probability}
 
 
-def plans(count: int) -> list[tuple[Plan, dict[str, float]]]:
-    """Return seeded plans and prices, each number within a factor of ten or so of a usual one."""
+def plans(count: int) -> list[tuple[Plan, dict[str, float], float]]:
+    """Return seeded plans, prices and utilisations, each within a factor of ten or so of a usual one."""
     rng = np.random.default_rng(8)
 
     def near(value: float, factor: float = 10.0) -> float:
@@ -124,8 +136,22 @@ def plans(count: int) -> list[tuple[Plan, dict[str, float]]]:
         priced_at = {
             key: min(value * factor, 1e9) for key, value in PRICES.items() for factor in [near(1.0, 1.2)]
         }
-        found.append((plan, priced_at))
+        found.append((plan, priced_at, min(1.0, near(0.4, 3))))
     return found
+
+
+def load_with(plan: Plan, run: BaseRun, drawn: draws.Draws) -> Load:
+    """Return the load of a plan before anything is served."""
+    return Load(
+        base=run,
+        plan=plan,
+        draws=drawn,
+        sampling_probability=planned_probability(plan, run),
+        served=np.zeros((2, 0)),
+        asked=np.zeros((2, 0)),
+        early=np.zeros((2, 24)),
+        releases_per_day=np.full(2, plan.releases_per_day),
+    )
 
 
 def loads(run: BaseRun, wanted: list[Plan]) -> list[tuple[Load, dict[float, float]]]:
@@ -134,19 +160,7 @@ def loads(run: BaseRun, wanted: list[Plan]) -> list[tuple[Load, dict[float, floa
     found: dict[int, tuple[Load, dict[float, float]]] = {}
     for releases, hour in RELEASES:
         places = [at for at, plan in enumerate(wanted) if plan.releases_per_day == releases]
-        empty = [
-            Load(
-                base=run,
-                plan=wanted[at],
-                draws=drawn,
-                sampling_probability=planned_probability(wanted[at], run),
-                served=np.zeros((2, 0)),
-                asked=np.zeros((2, 0)),
-                early=np.zeros((2, 24)),
-                releases_per_day=np.full(2, releases),
-            )
-            for at in places
-        ]
+        empty = [load_with(wanted[at], run, drawn) for at in places]
         devices: Any = np.array([load.fetching for load in empty])
         cap: Any = np.array(
             [per_step(load.plan.release_bits_per_s, load.bytes_per_download) for load in empty]
@@ -166,7 +180,19 @@ def loads(run: BaseRun, wanted: list[Plan]) -> list[tuple[Load, dict[float, floa
     return [found[at] for at in range(len(wanted))]
 
 
-def by_command(template: CapacityForecast, load: Load, hours: dict[float, float], prices: Prices) -> Answers:
+def epsilons(found: PrivacyPlan) -> Answers:
+    """Return the epsilons that a plan says, by the page's names."""
+    days = ("a day", "30 days", "365 days")
+    return {
+        f"epsilon in {said}|{each.adversary}": epsilon
+        for each in found.guarantees
+        for said, epsilon in zip(days, each.epsilons, strict=True)
+    }
+
+
+def by_command(
+    template: CapacityForecast, load: Load, hours: dict[float, float], prices: Prices, utilisation: float
+) -> Answers:
     """Return the best guesses of the command's own functions."""
     rng = np.random.default_rng(0)
     rows = [
@@ -175,18 +201,23 @@ def by_command(template: CapacityForecast, load: Load, hours: dict[float, float]
         *requests(load, rng),
         *aggregator(load),
         *tiers(load),
+        *servers(load, CALIBRATION, utilisation),
     ]
+    q = load.sampling_probability
+    private = epsilons(privacy_of(load.base, load.plan, q))
     found = replace(template, plan=load.plan, forecasts=tuple(rows))
-    return best_guesses([*rows, *costs(load.base, found, prices)], load.sampling_probability)
+    guesses = best_guesses([*rows, *costs(load.base, found, prices)], q)
+    return guesses | private | {"rounds that fill": rounds_filled(load, q)}
 
 
-def settings_of(plan: Plan, prices: dict[str, float]) -> dict[str, float]:
+def settings_of(plan: Plan, prices: dict[str, float], utilisation: float = 0.6) -> dict[str, float]:
     """Return a plan by the names of the page's inputs."""
     values = {name: getattr(plan, name) for name in CapacitySettings.model_fields if hasattr(plan, name)}
     kept = {name: value for name, value in values.items() if isinstance(value, int | float)}
     kept.pop("model_spread")
     priced_at = {f"prices.{key}": value for key, value in prices.items()}
-    return {**kept, "release_mbit_per_s": plan.release_bits_per_s / 1e6, **priced_at}
+    mbit_per_s = plan.release_bits_per_s / 1e6
+    return {**kept, "release_mbit_per_s": mbit_per_s, "utilisation": utilisation, **priced_at}
 
 
 def in_the_page(page: Page, settings: list[dict[str, float]]) -> list[Answers]:
@@ -218,13 +249,15 @@ def wrong(found: Answers, expected: Answers) -> dict[str, tuple[float | None, fl
 def test_two_hundred_settings_have_the_command_s_best_guesses(page: Page, tmp_path: Path) -> None:
     """Seeded plans, wide and narrow links, prices: each figure is that of the command, to 1e-6."""
     run = base()
-    first = priced(run, forecast(run, plans(1)[0][0]), prices_of(PRICES))
+    first = priced(run, forecast(run, plans(1)[0][0], CALIBRATION), prices_of(PRICES))
     opened(page, tmp_path, first)
     asked = plans(200)
     found = in_the_page(page, [settings_of(*each) for each in asked])
     expected = [
-        by_command(first, load, hours, prices_of(priced_at))
-        for (load, hours), (_, priced_at) in zip(loads(run, [plan for plan, _ in asked]), asked, strict=True)
+        by_command(first, load, hours, prices_of(priced_at), utilisation)
+        for (load, hours), (_, priced_at, utilisation) in zip(
+            loads(run, [plan for plan, _, _ in asked]), asked, strict=True
+        )
     ]
     assert [wrong(*pair) for pair in zip(found, expected, strict=True)] == [{}] * 200
     full = [each["hours a day at the cap"] for each in expected]
@@ -232,10 +265,50 @@ def test_two_hundred_settings_have_the_command_s_best_guesses(page: Page, tmp_pa
     assert any(math.isinf(each["hours to 95%"]) for each in expected)
     capped = [
         each["sampling probability"] * math.ceil(plan.rounds_per_day) > 1 - 1e-9
-        for each, (plan, _) in zip(expected, asked, strict=True)
+        for each, (plan, _, _) in zip(expected, asked, strict=True)
     ]
     assert any(capped)
     assert not all(capped)
+    filled = [each["rounds that fill"] for each in expected]
+    assert sum(0.001 < share < 0.999 for share in filled) > 20
+    assert min(each["total QPS, p99"] for each in expected) > 0
+
+
+@needs_browser
+def test_rounds_of_each_hour_fill_as_by_the_command(page: Page, tmp_path: Path) -> None:
+    """Where each round is opened by itself its hours count; spreads of none, of chance's size and of much."""
+    run, asked = base(mechanism="poisson", epsilon=None), [plan for plan, _, _ in plans(8)]
+    result, found, expected = forecast(run, asked[0]), [], []
+    assert result.basis is not None
+    for spread in (0.0, 0.002, 0.3):
+        opened(page, tmp_path, replace(result, basis=replace(result.basis, round_spread=spread)))
+        answers = in_the_page(page, [settings_of(plan, {}) for plan in asked])
+        found += [each["rounds that fill"] for each in answers]
+        drawn = replace(draws.draw_inputs(run, 0.2, 0), spread=np.full(2, spread))
+        expected += [
+            rounds_filled(load_with(plan, run, drawn), planned_probability(plan, run)) for plan in asked
+        ]
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert sum(0.001 < share < 0.999 for share in expected) > 5
+
+
+@needs_browser
+@pytest.mark.parametrize("mechanism", ["poisson", "allocated", "daily", "correlated", "tree"])
+def test_epsilons_are_those_of_the_command_or_not_there(page: Page, tmp_path: Path, mechanism: str) -> None:
+    """Against one who sees who took part, bounds have formulas; the others are left to the command."""
+    run = base(mechanism=mechanism, epsilon=2.0)
+    first = CapacitySettings(devices=1_000_000).plan(run)
+    opened(page, tmp_path, forecast(run, first))
+    asked = [
+        replace(first, devices=devices, rounds_per_day=rounds)
+        for devices, rounds in ((3_000, 0.3), (1_000_000, 1.0), (8_400_000, 7.5), (10_000_000, 24.0))
+    ]
+    expected = [epsilons(privacy_of(run, plan, planned_probability(plan, run))) for plan in asked]
+    seen = [{key: each[key] for key in each if SEEN in key} for each in expected]
+    found = in_the_page(page, [settings_of(plan, {}) for plan in asked])
+    kept = [{key: each[key] for key in each if key.startswith("epsilon")} for each in found]
+    assert [len(each) for each in seen] == [3] * 4
+    assert [wrong(*pair) for pair in zip(kept, seen, strict=True)] == [{}] * 4
 
 
 @needs_browser
@@ -246,17 +319,20 @@ def test_as_computed_the_page_has_the_forecast_s_own_figures(
 ) -> None:
     """No input moved: each figure of the page is that of `forecast`, and has its place in a table."""
     run = base(mechanism=mechanism)
-    result = forecast(run, CapacitySettings(schedule=schedule).plan(run))
+    result = forecast(run, CapacitySettings(schedule=schedule).plan(run), CALIBRATION)
     opened(page, tmp_path, result)
     (found,) = in_the_page(page, [{}])
-    assert wrong(found, best_guesses(list(result.forecasts), result.sampling_probability)) == {}
+    private = epsilons(result.privacy)
+    by_formula = {key: value for key, value in private.items() if SEEN in key}
+    guesses = best_guesses(list(result.forecasts), result.sampling_probability)
+    assert wrong(found, guesses | by_formula) == {}
     shown = page.run("[...document.querySelectorAll('[data-answer]')].map((cell) => cell.dataset.answer)")
-    assert sorted(shown) == sorted(found)
+    assert sorted(shown) == sorted(guesses | private)
 
 
 STATE = """(() => {
   const texts = (css) => [...document.querySelectorAll(css)].map((each) => each.textContent.trim());
-  const now = texts("[data-answer]"), computed = texts("[data-answer] + td");
+  const now = texts("[data-answer]"), computed = texts("[data-answer] ~ .computed");
   const value = (key) => document.querySelector(`[data-key="${key}"]`).value;
   const answer = document.querySelector('[data-answer="reports per day"]').textContent;
   const fault = texts("[data-fault]")[0], link = document.querySelector("[data-link]").href;
@@ -355,6 +431,8 @@ def test_a_forecast_of_before_has_no_inputs() -> None:
     record = record_of(result, "a command")
     assert forecast_of(record).basis == result.basis
     assert TITLE in render(forecast_of(record), "a command")
+    del record["basis"]["round_spread"]  # a basis of fewer figures
+    assert forecast_of(record).basis is None
     del record["basis"]
     assert TITLE not in render(forecast_of(record), "a command")
 
@@ -364,3 +442,132 @@ def test_a_mechanism_with_a_rule_of_its_own_has_no_basis(monkeypatch: pytest.Mon
     run = base()
     monkeypatch.setattr(basis, "largest_probability", lambda *_: 0.5)
     assert forecast(run, CapacitySettings().plan(run)).basis is None
+
+
+CLICK = "document.querySelector('%s').click()"
+
+
+@needs_browser
+def test_two_plans_stand_side_by_side_and_the_link_has_both(page: Page, tmp_path: Path) -> None:
+    """5 million phones kept as plan B, 10 million set: both columns, their difference, and one address."""
+    run = base()
+    result = forecast(run, CapacitySettings().plan(run))
+    opened(page, tmp_path, result, "#plan:devices=5000000")
+    page.run(CLICK % "[data-pin]")
+    page.run(TYPED % ("devices", "10000000"))
+    row = """(() => {
+      const now = document.querySelector('[data-answer="egress, one release to all devices"]');
+      const texts = [now, now.nextElementSibling].map((each) => each.textContent.trim());
+      const shown = getComputedStyle(now.nextElementSibling).display;
+      return [...texts, shown, document.querySelector("[data-key=devices]").parentElement.textContent.trim()];
+    })()"""
+    one, ten = (value_text(devices * run.release_bytes, "bytes") for devices in (5e6, 1e7))
+    both = [ten, f"{one} +100.0%", "table-cell", "Phones B: 5000000"]
+    assert page.run(row) == both
+    link = page.run("location.hash")
+    assert link == "#plan:devices=10000000&b.devices=5000000"
+    opened(page, tmp_path, result, link)
+    assert page.run(row) == both
+    page.run(CLICK % "[data-reset]")
+    assert page.run("location.hash") == "#plan:b.devices=5000000"
+    page.run(CLICK % "[data-pin]")
+    assert page.run("location.hash") == "#plan:b.computed=1"
+    opened(page, tmp_path, result, "#plan:devices=10000000&b.computed=1")
+    plain = value_text(8_400_000 * run.release_bytes, "bytes")
+    assert page.run(row)[:2] == [ten, f"{plain} +19.0%"]
+    page.run(CLICK % "[data-unpin]")
+    assert page.run(row)[2] == "none"
+    opened(page, tmp_path, result, "#plan:b.devices=0")
+    assert page.run(STATE)["fault"] == "Plan B: Phones (=0) must be at least 1"
+
+
+@needs_browser
+def test_differences_read_as_shares_points_and_factors(page: Page, tmp_path: Path) -> None:
+    """Per cent of the other plan; points of a share; a factor from tenfold on; else nothing."""
+    run = base()
+    opened(page, tmp_path, forecast(run, CapacitySettings().plan(run)))
+    for (value, other, unit), text in {
+        ("110", "100", "bytes"): "+10.0%",
+        ("50", "100", "hours"): "\u221250.0%",
+        ("0.5", "0.25", "share"): "+25.0 points",
+        ("1200", "100", "bytes"): "\u00d7 12",
+        ("3", "3", ""): "the same",
+        ("3", "Infinity", "hours"): "",
+        ("undefined", "3", ""): "",
+    }.items():
+        assert page.run(f"capacityChange({value}, {other}, {unit!r})") == text
+
+
+@needs_browser
+def test_the_panel_and_the_forecast_are_downloaded(page: Page, tmp_path: Path) -> None:
+    """CSV and JSON have inputs and figures of three plans; forecast.csv is that of the folder."""
+    run = base()
+    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
+    opened(page, tmp_path, result, "#plan:devices=5000000&b.rounds_per_day=6")
+    saved = """new Promise((done) => {
+      const whole = URL.createObjectURL, click = HTMLAnchorElement.prototype.click;
+      let text;
+      URL.createObjectURL = (blob) => { text = blob.text(); return "blob:"; };
+      HTMLAnchorElement.prototype.click = function () {
+        URL.createObjectURL = whole;
+        HTMLAnchorElement.prototype.click = click;
+        text.then((found) => done([this.download, found]));
+      };
+      document.querySelector('[data-save="%s"]').dispatchEvent(new MouseEvent("click"));
+    })"""
+    name, text = page.run(saved % "forecast")
+    assert (name, text.encode()) == ("forecast.csv", contents(result, "a command")["forecast.csv"])
+    name, text = page.run(saved % "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    found = {row["name"]: row for row in rows}
+    assert name == "plan.csv"
+    assert len(found) == len(rows)
+    once = found["egress, one release to all devices"]
+    expected = [devices * run.release_bytes for devices in (5e6, 8.4e6, 8.4e6)]
+    assert [float(once[each]) for each in ("plan_a", "plan_b", "computed")] == pytest.approx(expected)
+    assert (once["buyer"], found["rounds_per_day"]["plan_b"], found["devices"]["kind"]) == (
+        "CDN",
+        "6",
+        "input",
+    )
+    name, text = page.run(saved % "json")
+    record = json.loads(text)
+    assert name == "plan.json"
+    assert "--devices 5000000" in record["flags"]
+    names = [each["name"] for each in [*record["inputs"], *record["figures"]]]
+    assert names == [row["name"] for row in rows]
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1400])
+def test_two_plans_fit_on_a_phone(page: Page, tmp_path: Path, width: int) -> None:
+    """With a plan B and every figure open the page is no wider than the screen."""
+    run = base()
+    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
+    page.show(width, "light")
+    opened(page, tmp_path, result, "#plan:devices=5000000&b.devices=123456789")
+    page.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    wide = "[...document.querySelectorAll('.live *')].map((each) => each.getBoundingClientRect().right)"
+    assert page.run(f"Math.max(document.documentElement.scrollWidth, ...{wide})") <= width
+    page.show(1200, "light")
+
+
+def test_each_figure_of_the_fleet_has_one_who_buys_it() -> None:
+    """Every row of a plan with servers and prices is in a group, and none is named in two."""
+    run = base()
+    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
+    assert {buyer_of(row.name) for row in day_rows(result)} == set(BUYERS) - {OTHER, PRIVACY}
+    named = [name for buyer in BUYERS for name in (*buyer.first, *buyer.folded)]
+    assert len(named) == len(set(named))
+    assert [buyer_of(name).name for name in ("egress per day", "total QPS, p99", "cost per day")] == [
+        "CDN",
+        "Front end",
+        "The whole plan",
+    ]
+
+
+def test_a_whole_page_is_small() -> None:
+    """With servers and prices report.html is under 1.6 MB, plotly.js inside."""
+    run = base()
+    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
+    assert len(contents(result, "a command")["report.html"]) < 1_600_000

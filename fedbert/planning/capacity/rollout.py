@@ -129,8 +129,8 @@ def roll_back(
     """Return how those who `had` `[group, draw]` a release fetch the former one, from its recall on.
 
     They are the quicker ones: whoever asked within the exposure L1 of their group and has not asked again
-    after another L2 is (S(L2) - S(L1 + L2)) / (1 - S(L1)) of them, S of `fetch_fit.still_behind`. `span_hours`
-    are those from the release to the recall and to the end of the calculation.
+    after another L2 is (S(L2) - S(L1 + L2)) / (1 - S(L1)) of them, S of `fetch_fit.still_behind`.
+    `span_hours` are those from the release to the recall and to the end of the calculation.
     """
     first, recall, end = (round((release_hour + hours) * STEPS_PER_HOUR) for hours in (0.0, *span_hours))
     alike = Groups(np.ones(len(groups.share)), groups.ahead, np.zeros_like(groups.begin))

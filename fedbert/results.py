@@ -381,6 +381,16 @@ class SelectionRow(TypedDict):
     statement: str
 
 
+class UnplacedRow(TypedDict):
+    """Share of sessions whose text no name of the catalogue is near to (`fedbert.simulation.unplaced`)."""
+
+    kept: float
+    requests: int
+    sessions: int
+    release_0: float
+    final: float
+
+
 class PoisonedRow(TypedDict):
     """What poisoned phones sent in a run (`fedbert.signals.poisoning`), as only its simulator knows."""
 
@@ -618,6 +628,7 @@ class Underway(TypedDict):
     comparison: list[ComparisonRow]
     gap: Gap | None
     findings: NotRequired[Findings]
+    unplaced: NotRequired[UnplacedRow]
 
 
 class RunResult(Underway):

@@ -44,6 +44,7 @@ from fedbert.simulation.budget import overspent
 from fedbert.simulation.poisoned_row import poisoned_row
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.simulation.quality_rows import compared, comparison_rows, findings, gap_row
+from fedbert.simulation.unplaced import unplaced_row
 from fedbert.simulation.world_facts import world_facts
 from fedbert.units import HOURS_PER_DAY
 
@@ -258,6 +259,8 @@ def summarise(
     }
     if (lies := poisoned_row(environment, rows)) is not None:
         result["poisoned"] = lies
+    if (unplaced := unplaced_row(session, state)) is not None:
+        result["unplaced"] = unplaced
     if ended and finished:
         result["ended"] = ended
     return result, device_sample(environment)

@@ -6,6 +6,7 @@ model | text | | record | what the model is
 seed | int? | | setting | seed of the training
 files.*.bytes | int | bytes | measured | size of a file of the model
 files.*.sha256 | text | | measured | its hash, checked whenever the model is loaded
+files.*.kind | text? | | record | of a head that tags words (tags) or labels pairs of texts (pairs)
 shape.* | value | | setting | layers, widths, heads and vocabulary of the student
 parameters | int | | measured | parameters of the student
 precision | text? | | record | precision of the training

@@ -94,7 +94,8 @@ def _heads(artefact: Artefact) -> list[str]:
     if all(kind == "labels" for kind in kinds(artefact).values()):
         return []
     named = [
-        f"{task} ({len(names_of_head(head))} {_KINDS[kind_of_head(head)]}, {len(artefact.heads[task]):,} bytes)"
+        f"{task} ({len(names_of_head(head))} {_KINDS[kind_of_head(head)]}, "
+        f"{len(artefact.heads[task]):,} bytes)"
         for task, head in heads.items()
     ]
     return [f"**Heads.** {'; '.join(named)}.", ""]

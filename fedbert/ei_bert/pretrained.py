@@ -159,9 +159,7 @@ class EiBert:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         one, other = _checked(first, "texts"), _checked(second, "texts")
         if len(one) != len(other):
-            raise FedbertError(
-                f"head {task}: {len(one)} texts must have as many to go with, not {len(other)}"
-            )
+            raise FedbertError(f"head {task}: {len(one)} texts must pair with as many, not {len(other)}")
         return self.encode(one), self.encode(other)
 
     def threshold(self, task: str) -> float:

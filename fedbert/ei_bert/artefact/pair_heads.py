@@ -16,7 +16,7 @@ from fedbert.ei_bert.artefact.heads import Head, fit_head
 from fedbert.ei_bert.artefact.kind_files import checked_notes, head_file_bytes, head_tensors
 from fedbert.errors import FedbertError
 
-_BLOCKS = 4
+BLOCKS = 4
 _LEAST_NORM = 1e-12
 _TENSORS: dict[str, tuple[type[np.generic], tuple[str, ...]]] = {
     "weight": (np.int8, ("feature", "class")),
@@ -44,7 +44,7 @@ class PairHead:
     @property
     def dim(self) -> int:
         """Width of the vectors that the head reads."""
-        return self.matrix.dim // _BLOCKS
+        return self.matrix.dim // BLOCKS
 
     def logits(
         self, first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]
@@ -97,9 +97,9 @@ def read_pair_head(content: bytes, where: str) -> PairHead:
     task, labels = checked_notes(content, where)
     found = head_tensors(content, _TENSORS, where)
     rows, columns = found["weight"].shape
-    if rows % _BLOCKS or columns != len(labels):
+    if rows % BLOCKS or columns != len(labels):
         raise FedbertError(
-            f"head {where}: weight[{rows}, {columns}] must be of {_BLOCKS} blocks of rows and "
+            f"head {where}: weight[{rows}, {columns}] must be of {BLOCKS} blocks of rows and "
             f"{len(labels)} columns; fetch it again"
         )
     return PairHead(Head(task, labels, found["weight"], found["scale"], found["bias"]))

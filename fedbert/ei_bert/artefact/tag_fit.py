@@ -100,6 +100,23 @@ def fit_tag_head(
     )
 
 
+def blank_tag_head(task: str, names: Sequence[str], dim: int) -> TagHead:
+    """Return a head of zeros for states of `dim` features: it takes as many bytes as a fitted one."""
+    inner, tags = np.zeros(_INNER, np.float32), np.zeros(len(names), np.float32)
+    rows = dim * (2 * _REACH + 1)
+    return TagHead(
+        task=task,
+        tags=tuple(names),
+        middle=np.zeros(dim, np.float32),
+        spread=np.ones(dim, np.float32),
+        near=quantised(np.zeros((rows, _INNER))),
+        words=quantised(np.zeros((_BUCKETS, _INNER))),
+        inner_bias=inner,
+        out=quantised(np.zeros((_INNER, len(names)))),
+        bias=tags,
+    )
+
+
 def _trained(read: _Read, names: int, seed: int) -> _Tagger:
     rows, near = read.rows, read.places.shape[1] * read.states.shape[1]
     with torch.random.fork_rng(devices=[]):

@@ -22,6 +22,7 @@ from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.compression.ablation import ablation
 from fedbert.ei_bert.compression.aims import aims
 from fedbert.ei_bert.compression.goal import Targets, Trained
+from fedbert.ei_bert.compression.kind_rows import room_bytes, with_sets
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.record import (
     FLOAT_BYTES,
@@ -56,6 +57,7 @@ from fedbert.ei_bert.compression.tasks_stages import (
 from fedbert.ei_bert.model.bert import Body
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.sets import AnySet
 from fedbert.ei_bert.teaching.splits import leaked
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.tuning import joined
@@ -75,7 +77,9 @@ class Asked:
     """What a compression is asked for beside its goal.
 
     Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
-    seed. `held_out` are tasks on which the frozen task-agnostic student is probed (`probe.compare`).
+    seed. `held_out` are tasks on which the frozen task-agnostic student is probed (`probe.compare`). `others`
+    are sets of other kinds than labels of texts: their heads are fitted on the finished student, and the
+    budget has room for them.
     """
 
     title: str = "model"
@@ -83,6 +87,7 @@ class Asked:
     with_ablation: bool = False
     with_rivals: bool = False
     held_out: Sequence[Task] = ()
+    others: Sequence[AnySet] = ()
     command: str = "simulations/compress.py"
 
 
@@ -115,6 +120,8 @@ def compress_tasks(
     Raises FedbertError for a budget that no student fits, and for a folder that cannot be written.
     """
     begun = time.perf_counter()
+    budget_bytes = goal.plan.budget_bytes
+    goal = _with_room(goal, asked.others)
     pipeline = Pipeline(goal, places.work, reporter, threads)
     pipeline.check_budget()
     start = _start(pipeline, asked.seeds[0])
@@ -131,6 +138,9 @@ def compress_tasks(
     seconds = round(time.perf_counter() - begun + pipeline.reused_s, 1)
     whole = manifest(described, goal, first.trained, first.accuracy)
     trained, artefact = _fitted(pipeline, start, first.trained, whole)
+    if asked.others:
+        reporter.stage("heads of other kinds")
+        artefact, compared["kinds"] = with_sets(artefact, goal.teacher, asked.others, asked.seeds[0])
     save_artefact(artefact, places.output, entropy_coded=goal.plan.entropy_coded)
     write_card(artefact, places.output)
     if places.transformers_output is not None:
@@ -151,9 +161,17 @@ def compress_tasks(
         "sha256": artefact.sha256,
         "parts": parts(artefact),
         "latency": latency(artefact),
+        "budget_bytes": budget_bytes,
     }
-    record["targets"] = aims(record, goal.plan)
+    record["targets"] = aims(record, replace(goal.plan, budget_bytes=budget_bytes))
     return record
+
+
+def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
+    """Return `goal` with a budget that leaves room for the heads of `others`."""
+    shape = goal.plan.architecture
+    room = sum(room_bytes(each, shape.width, shape.layers) for each in others)
+    return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 
 
 def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compared:

@@ -26,3 +26,4 @@ PENALTY_TEXTS = 0
 # Purpose.RESAMPLING: the bootstraps of a probe.
 PROBE_HITS = 0
 PROBE_RETENTION = 1
+KIND_SHARE = 2

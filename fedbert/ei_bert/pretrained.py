@@ -22,7 +22,7 @@ from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, load_artef
 from fedbert.ei_bert.artefact.bio import OUTSIDE, misplaced
 from fedbert.ei_bert.artefact.heads import Head, fit_head, softmax
 from fedbert.ei_bert.artefact.kinds import Kind
-from fedbert.ei_bert.artefact.pair_heads import PairHead, fit_pair_head
+from fedbert.ei_bert.artefact.pair_heads import PairHead, encoded_once, fit_pair_head
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.artefact.tag_heads import TagHead
 from fedbert.ei_bert.artefact.unknown import (
@@ -160,7 +160,7 @@ class EiBert:
         one, other = _checked(first, "texts"), _checked(second, "texts")
         if len(one) != len(other):
             raise FedbertError(f"head {task}: {len(one)} texts must pair with as many, not {len(other)}")
-        return self.encode(one), self.encode(other)
+        return encoded_once(self.encode, one, other)
 
     def threshold(self, task: str) -> float:
         """Return the least score of a text that has a label of `task`; raises FedbertError if it has none."""

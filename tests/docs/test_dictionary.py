@@ -91,11 +91,17 @@ def _never(columns: Iterable[Column], paths: Iterable[tuple[str, ...]]) -> list[
 
 def _compressions() -> list[dict[str, Any]]:
     shipped = sorted((ROOT / "docs" / "compression").glob("*.json"))
-    searched = {"search": example_compression()["search"]}  # no shipped record has a search
+    # No shipped record has a search or heads of other kinds than labels.
+    searched = {name: example_compression()[name] for name in ("search", "kinds")}
     return [*(json.loads(path.read_text("utf-8")) for path in shipped), searched]
 
 
 def _manifests() -> list[dict[str, Any]]:
+    tagged = {"files": {"heads/slots.safetensors": {"kind": "tags"}}}  # no shipped model has such a head
+    return [tagged, *_shipped_manifests()]
+
+
+def _shipped_manifests() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/manifest.json"))]
 
 

@@ -5,7 +5,7 @@ The features are `[u, v, |u - v|, u * v]` of the two texts' vectors at unit leng
 pairs it is in. Works without torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,15 @@ def pair_features(first: NDArray[np.floating[Any]], second: NDArray[np.floating[
         for x in (first, second)
     )
     return np.concatenate([u, v, np.abs(u - v), u * v], 1).astype(np.float32)
+
+
+def encoded_once(
+    encode: Callable[[Sequence[str]], NDArray[np.float32]], first: Sequence[str], second: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the vectors `[pair, dim]` of both texts of each pair; `encode` sees every text once."""
+    place = {text: index for index, text in enumerate(dict.fromkeys([*first, *second]))}
+    vectors = encode(list(place))
+    return vectors[[place[text] for text in first]], vectors[[place[text] for text in second]]
 
 
 def fit_pair_head(

@@ -18,7 +18,6 @@ from fedbert.ei_bert.artefact.cut import Cut, cut
 from fedbert.ei_bert.artefact.word_states import (
     Sentences,
     WordStates,
-    chosen_layers,
     gathered,
     token_graph,
 )
@@ -164,8 +163,7 @@ class Int8Encoder:
     @property
     def word_dim(self) -> int:
         """Width of the states of words."""
-        shape = self._artefact.manifest["shape"]
-        return int(shape["width"]) * len(chosen_layers(int(shape["layers"])))
+        return int(self._artefact.manifest["shape"]["width"])
 
     def word_states(self, sentences: Sentences) -> WordStates:
         """Return the hidden states of the words of `sentences`: the same bits alone and in any batch."""

@@ -22,10 +22,9 @@ Sentences = Sequence[Sequence[str]]
 class WordStates:
     """States of all words of some texts, one text behind the other.
 
-    `states` float32 `[word, dim]`: the hidden states of a word's first token after the layers of
-    `chosen_layers`, side by side; zeros where no token of it is read. `read` `[word]` says which are: words
-    beyond the encoder's longest text are not, nor are words of nothing but control characters. `lengths`
-    `[text]` are the words of each text.
+    `states` float32 `[word, dim]`: the last hidden state of a word's first token, zeros where no token of
+    it is read. `read` `[word]` says which are: words beyond the encoder's longest text are not, nor are words
+    of nothing but control characters. `lengths` `[text]` are the words of each text.
     """
 
     states: NDArray[np.float32]
@@ -42,36 +41,24 @@ class WordStates:
         yield from map(slice, [0, *ends], ends)
 
 
-def chosen_layers(layers: int) -> tuple[int, ...]:
-    """Return after which layers a token's state is read; 0 stands for its embedding.
-
-    These are first, middle and last: a student of sentences knows a word best before its layers mix it with
-    others.
-    """
-    return tuple(sorted({0, layers // 2, layers}))
-
-
 def token_graph(model: bytes) -> bytes:
-    """Return an exported student's graph whose one output is `states`, float32 `[row, token, dim]`.
+    """Return an exported student's graph whose one output is `states`, float32 `[row, token, width]`.
 
-    They are the states after `chosen_layers`, side by side. Raises FedbertError for a graph of no such
-    layers.
+    They are the states after the last layer, whose mean is a pooled student's vector. Raises FedbertError for
+    a graph without layers.
     """
     whole = onnx.load_model_from_string(model)
-    nodes = list(whole.graph.node)
-    # One norm behind the embeddings, and two in each layer.
-    norms = [node.output[0] for node in nodes if node.op_type == "LayerNormalization"]
-    if len(norms) < 3 or len(norms) % 2 == 0:
+    norms = [node for node in whole.graph.node if node.op_type == "LayerNormalization"]
+    if not norms:
         raise FedbertError("model.onnx must be a student with layers; rebuild it")
-    chosen = [norms[2 * layer] for layer in chosen_layers(len(norms) // 2)]
-    wanted, kept = set(chosen), []
-    for node in reversed(nodes):
+    norms[-1].output[0] = "states"
+    wanted, kept = {"states"}, []
+    for node in reversed(whole.graph.node):
         if wanted.intersection(node.output):
             kept.append(node)
             wanted.update(node.input)
-    kept.insert(0, helper.make_node("Concat", chosen, ["states"], axis=-1))
     constants = [tensor for tensor in whole.graph.initializer if tensor.name in wanted]
-    output = helper.make_tensor_value_info("states", TensorProto.FLOAT, ["row", "token", "dim"])
+    output = helper.make_tensor_value_info("states", TensorProto.FLOAT, ["row", "token", "width"])
     graph = helper.make_graph(kept[::-1], "words", [whole.graph.input[0]], [output], constants)
     made = helper.make_model(graph, opset_imports=whole.opset_import, ir_version=whole.ir_version)
     return bytes(made.SerializeToString(deterministic=True))

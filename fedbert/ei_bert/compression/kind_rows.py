@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.artefact.any_heads import AnyHead, any_head_bytes
 from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.artefact.heads import Head, fit_head
-from fedbert.ei_bert.artefact.pair_heads import BLOCKS, PairHead, fit_pair_head
+from fedbert.ei_bert.artefact.pair_heads import BLOCKS, PairHead, encoded_once, fit_pair_head
 from fedbert.ei_bert.artefact.tag_fit import blank_tag_head, fit_tag_head
-from fedbert.ei_bert.artefact.word_states import Sentences, WordStates, chosen_layers, gathered
+from fedbert.ei_bert.artefact.word_states import Sentences, WordStates, gathered
 from fedbert.ei_bert.compression.rows import KindRow
 from fedbert.ei_bert.compression.set_scores import (
     Counts,
@@ -45,21 +44,22 @@ _UNBOUNDED_BYTES = 10**12
 def teacher_word_states(teacher: Teacher, sentences: Sentences) -> WordStates:
     """Return the teacher's states of words, as `Int8Encoder.word_states` gives those of a student."""
     rows, places = teacher.tokens.word_rows(sentences)
-    body, layers = teacher.body, chosen_layers(len(teacher.body.layers))
 
     def run(store: Store) -> None:
         with torch.inference_mode():
             for chosen, ids in sorted_batches(rows, _READ_TOKENS):
-                parts = [x := body.embed(ids)]
-                for low, high in pairwise(layers):
-                    parts.append(x := body.run(x, ids, low, high))
-                store(chosen, torch.cat(parts, -1).numpy())
+                store(chosen, teacher.body(ids).numpy())
 
-    return gathered(places, teacher.width * len(layers), run)
+    return gathered(places, teacher.width, run)
 
 
 def teacher_counts(teacher: Teacher, found: AnySet, seed: int = 0) -> Counts:
-    """Return the counts of the frozen teacher with the head that a student gets, on a set's test texts."""
+    """Return the counts of the frozen teacher with the head that a student gets, on a set's test texts.
+
+    Raises FedbertError for a set without test texts.
+    """
+    if not len(found.test):
+        raise FedbertError(f"set {found.name}: must have test texts; add some or leave out column split")
     if isinstance(found, TagSet):
         states = partial(teacher_word_states, teacher)
         head = fit_tag_head(
@@ -71,9 +71,9 @@ def teacher_counts(teacher: Teacher, found: AnySet, seed: int = 0) -> Counts:
         return np.asarray(sentence_vectors(teacher, texts).numpy(), np.float32)
 
     if isinstance(found, PairSet):
-        train = (vectors(found.train.first), vectors(found.train.second))
+        train = encoded_once(vectors, found.train.first, found.train.second)
         pairs = fit_pair_head(*train, found.train.labels, found.labels, found.name, seed)
-        logits = pairs.logits(vectors(found.test.first), vectors(found.test.second))
+        logits = pairs.logits(*encoded_once(vectors, found.test.first, found.test.second))
     else:
         own = fit_head(vectors(found.train.texts), found.train.labels, found.labels, found.name, seed)
         logits = own.logits(vectors(found.test.texts))
@@ -98,15 +98,13 @@ def share(mine: Counts, theirs: Counts, seed: int = 0) -> tuple[float, float, fl
     return figure(mine) / figure(theirs), float(low), float(high)
 
 
-def kind_row(bert: EiBert, teacher: Teacher, found: AnySet, seed: int = 0) -> KindRow:
+def kind_row(bert: EiBert, found: AnySet, theirs: Counts, seed: int = 0) -> KindRow:
     """Fit a head of a set on `bert`, add it, and return how it does on test texts beside the teacher.
 
-    Raises FedbertError for a set without test texts, and as `EiBert.add_head`.
+    `theirs` are the teacher's counts. Raises FedbertError as `EiBert.add_head`.
     """
-    if not len(found.test):
-        raise FedbertError(f"set {found.name}: must have test texts; add some or leave out column split")
     fit_set(bert, found, seed)
-    mine, theirs = counts_on_test(bert, found), teacher_counts(teacher, found, seed)
+    mine = counts_on_test(bert, found)
     ratio, low, high = share(mine, theirs, seed)
     return {
         "name": found.name,
@@ -122,16 +120,16 @@ def kind_row(bert: EiBert, teacher: Teacher, found: AnySet, seed: int = 0) -> Ki
     }
 
 
-def room_bytes(found: AnySet, dim: int, layers: int) -> int:
-    """Return what a set's head and its entry in the manifest take, for a student of that shape."""
-    return len(any_head_bytes(_blank(found, dim, layers))) + _ENTRY_BYTES
+def room_bytes(found: AnySet, width: int) -> int:
+    """Return what a set's head and its entry in the manifest take, for a pooled student of that width."""
+    return len(any_head_bytes(_blank(found, width))) + _ENTRY_BYTES
 
 
-def _blank(found: AnySet, dim: int, layers: int) -> AnyHead:
+def _blank(found: AnySet, width: int) -> AnyHead:
     """Return a head of zeros, of the size of a fitted one."""
     if isinstance(found, TagSet):
-        return blank_tag_head(found.name, found.tags, dim * len(chosen_layers(layers)))
-    rows = dim * (BLOCKS if isinstance(found, PairSet) else 1)
+        return blank_tag_head(found.name, found.tags, width)
+    rows = width * (BLOCKS if isinstance(found, PairSet) else 1)
     count = len(found.labels)
     flat = np.zeros(count, np.float32)
     matrix = Head(found.name, found.labels, np.zeros((rows, count), np.int8), flat, flat)
@@ -143,5 +141,5 @@ def with_sets(
 ) -> tuple[Artefact, list[KindRow]]:
     """Return `artefact` with a head fitted for each of `sets`, and their rows."""
     bert = EiBert(artefact, budget_bytes=_UNBOUNDED_BYTES)
-    rows = [kind_row(bert, teacher, found, seed) for found in sets]
+    rows = [kind_row(bert, found, teacher_counts(teacher, found, seed), seed) for found in sets]
     return bert.artefact, rows

@@ -169,8 +169,7 @@ def compress_tasks(
 
 def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
     """Return `goal` with a budget that leaves room for the heads of `others`."""
-    shape = goal.plan.architecture
-    room = sum(room_bytes(each, shape.width, shape.layers) for each in others)
+    room = sum(room_bytes(each, goal.plan.architecture.width) for each in others)
     return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 
 

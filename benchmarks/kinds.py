@@ -21,7 +21,7 @@ _UNBOUNDED_BYTES = 10**12
 
 
 def main() -> None:
-    """Print a table for each set, a row for each model."""
+    """Print a table for each set and model, as it is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--model", action="append", required=True)
@@ -32,11 +32,11 @@ def main() -> None:
     for path in asked.data:
         found = load_set(path)
         theirs = teacher_counts(teacher, found, asked.seed)
-        rows = []
         for name in asked.model:
             bert = EiBert(load_artefact(model_folder(name)), budget_bytes=_UNBOUNDED_BYTES)
-            rows.append({**kind_row(bert, found, theirs, asked.seed), "name": f"{found.name}, {name}"})
-        show_kinds(rows)
+            row = kind_row(bert, found, theirs, asked.seed)
+            row["name"] = f"{found.name}, {name}"
+            show_kinds([row])
 
 
 if __name__ == "__main__":

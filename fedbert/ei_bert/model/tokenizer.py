@@ -106,7 +106,8 @@ class Tokens:
             rows.append([self.first["text"], *row.ids[:room], self.separator])
             found = [-1] * len(words)
             for place, word in reversed(list(enumerate(row.word_ids[:room], 1))):
-                found[word] = place
+                if word is not None:
+                    found[word] = place
             places.append(found)
         return rows, places
 

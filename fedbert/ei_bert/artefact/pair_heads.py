@@ -97,7 +97,7 @@ def fit_pair_head(
 def pair_head_bytes(head: PairHead) -> bytes:
     """Return `head` as a safetensors file; equal heads give equal bytes."""
     matrix = head.matrix
-    tensors = {"weight": matrix.weight, "scale": matrix.scale, "bias": matrix.bias}
+    tensors: dict[str, NDArray[Any]] = {"weight": matrix.weight, "scale": matrix.scale, "bias": matrix.bias}
     return head_file_bytes({"kind": "pairs", "task": head.task, "labels": list(head.labels)}, tensors)
 
 

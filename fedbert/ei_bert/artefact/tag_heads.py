@@ -156,7 +156,7 @@ def side_by_side(states: NDArray[np.float32], places: NDArray[np.int64]) -> NDAr
 
 def tag_head_bytes(head: TagHead) -> bytes:
     """Return `head` as a safetensors file; equal heads give equal bytes."""
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "middle": head.middle,
         "spread": head.spread,
         "near": head.near.values,

@@ -12,10 +12,11 @@ from fedbert.cli.align import align
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
 from fedbert.cli.kept import check_file, refuse_filled
+from fedbert.cli.kinds import show_kinds
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
 from fedbert.cli.rivals import rivals, show_rivals
-from fedbert.cli.task_files import read_tasks
+from fedbert.cli.task_files import read_sets, read_tasks
 from fedbert.cli.unknown import unknown
 from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
@@ -49,7 +50,9 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     from fedbert.ei_bert.compression.public_text import general_sentences
     from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
     from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
+    from fedbert.ei_bert.teaching.sets import train_and_test
     from fedbert.ei_bert.teaching.splits import evidence_lines
+    from fedbert.ei_bert.teaching.tasks import Task
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.folder import write_compression
@@ -58,7 +61,8 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         import fedbert.ei_bert.hf  # noqa: F401  # an export that cannot be made is said before the training
 
     plan, threads = asked.task_plan(), asked.threads_used
-    tasks = read_tasks(asked.data)
+    sets = read_sets(asked.data)
+    tasks = tuple(each for each in sets if isinstance(each, Task))
     wanted = Asked(
         title=asked.output.name,
         seeds=tuple(range(asked.seed, asked.seed + asked.seeds)),
@@ -66,10 +70,11 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         with_ablation=asked.ablation,
         with_rivals=asked.rivals,
         held_out=read_tasks(asked.probe) if asked.probe else (),
+        others=tuple(each for each in sets if not isinstance(each, Task)),
         command=command_line(),
     )
-    for task in (*tasks, *wanted.held_out):
-        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+    for each in (*sets, *wanted.held_out):
+        for line in evidence_lines(each.name, *train_and_test(each)):
             click.echo(line)
     sentences, sources = general_sentences(asked.public or data_folder(), asked.general_text)
     goal = TasksGoal(Inputs(load_teacher(asked.teacher), tasks, sentences, sources), plan)
@@ -84,6 +89,8 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     write_compression(record, folder)
     if "rivals" in record:
         show_rivals(record["rivals"])
+    if "kinds" in record:
+        show_kinds(record["kinds"])
     _say_made(asked.output, record["total_bytes"], record["sha256"], record["seconds"])
     click.echo(f"{folder / 'report.html'}: what each stage cost and won")
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from fedbert.cli.command import Command
 from fedbert.cli.kept import check_file
+from fedbert.cli.kinds import show_kinds
 from fedbert.cli.options import given, options_from
-from fedbert.cli.task_files import read_tasks
+from fedbert.cli.task_files import read_sets
 from fedbert.ei_bert.compression.settings import ProbeSettings
 
 if TYPE_CHECKING:
@@ -22,14 +23,18 @@ def _probe(**flags: Any) -> None:
         check_file(output, "output", asked.overwrite)
 
     # What is cheap to check comes first: files, then the student, then the teacher.
-    tasks = read_tasks(asked.data)
+    sets = read_sets(asked.data)
 
     from rich.console import Console
 
+    from fedbert.ei_bert.artefact.artefact import load_artefact
+    from fedbert.ei_bert.compression.kind_rows import with_sets
     from fedbert.ei_bert.compression.probe import compare, student_encoder, teacher_encoder
     from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.pretrained import model_folder
+    from fedbert.ei_bert.teaching.sets import train_and_test
     from fedbert.ei_bert.teaching.splits import evidence_lines
+    from fedbert.ei_bert.teaching.tasks import Task
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.files import write_bytes
 
@@ -38,13 +43,20 @@ def _probe(**flags: Any) -> None:
     stock = load_teacher(asked.teacher)
     use_threads(asked.threads)
     console = Console()
-    found = []
-    for task in tasks:
-        with console.status(f"{task.name}: {len(task.train):,} + {len(task.test):,} texts"):
-            found.append(compare(encode, teacher_encoder(stock), task, seed))
-    _show(console, found, folder.name, stock.name)
-    for task in tasks:
-        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+    found, rows = [], []
+    for each in sets:
+        with console.status(f"{each.name}: {len(each.train):,} + {len(each.test):,} texts"):
+            if isinstance(each, Task):
+                found.append(compare(encode, teacher_encoder(stock), each, seed))
+            else:
+                artefact = load_artefact(folder, asked.budget_bytes)
+                rows += with_sets(artefact, stock, [each], seed)[1]
+    if found:
+        _show(console, found, folder.name, stock.name)
+    if rows:
+        show_kinds(rows)
+    for each in sets:
+        for line in evidence_lines(each.name, *train_and_test(each)):
             console.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         whole = {
@@ -52,8 +64,10 @@ def _probe(**flags: Any) -> None:
             "teacher": {"name": stock.name, "sha256": stock.sha256},
             "seed": seed,
             "tasks": [each.as_dict() for each in found],
-            "data_sha256": {task.name: task.sha256 for task in tasks},
+            "data_sha256": {each.name: each.sha256 for each in sets},
         }
+        if rows:
+            whole["kinds"] = rows
         write_bytes(output, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
         console.print(f"{output}: the figures", highlight=False, soft_wrap=True)
 
@@ -86,6 +100,7 @@ probe = Command(
     "probe",
     callback=_probe,
     params=options_from(ProbeSettings),
-    help="Fit linear probes on the vectors of student and teacher, and compare their accuracy on test texts.",
+    help="Fit linear probes on the vectors of student and teacher, and compare their accuracy on test texts. "
+    "Sets of text,tags and of text,text_b,label get the heads that add-head fits.",
     short_help="compare a frozen student with its teacher on your sets",
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedbert.ei_bert.artefact.any_heads import kind_of_head, kinds, names_of_head, read_any_head
 from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes
 from fedbert.ei_bert.artefact.unknown import Threshold, read_thresholds
 from fedbert.files import write_bytes
@@ -19,6 +20,7 @@ _TASK_USE = (
     "Classifying short texts with the heads in its folder, and as a frozen encoder to which heads are added "
     "(`compress.py add-head`). Runs refuse it: it has seen texts that they keep private."
 )
+_KINDS = {"labels": "labels", "tags": "tags", "pairs": "labels of pairs"}
 _LIMITS = (
     "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It has the teacher's "
     "biases. Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
@@ -63,6 +65,7 @@ def model_card(
         "",
         *_space(manifest.get("space")),
         *_unknown(thresholds or {}),
+        *_heads(artefact),
         f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
         "",
         *([took, ""] if took else []),
@@ -125,6 +128,19 @@ def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _heads(artefact: Artefact) -> list[str]:
+    """Return what kind each head is of, where one does not label texts."""
+    heads = {task: read_any_head(body, task) for task, body in sorted(artefact.heads.items())}
+    if all(kind == "labels" for kind in kinds(artefact).values()):
+        return []
+    named = [
+        f"{task} ({len(names_of_head(head))} {_KINDS[kind_of_head(head)]}, "
+        f"{len(artefact.heads[task]):,} bytes)"
+        for task, head in heads.items()
+    ]
+    return [f"**Heads.** {'; '.join(named)}.", ""]
 
 
 def _seen(trained: Mapping[str, Any], tasks: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 from pydantic import Field, JsonValue, model_validator
 
 from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES
+from fedbert.ei_bert.artefact.kinds import Kind
 from fedbert.ei_bert.compression.plan import (
     CATALOGUE_PLANS,
     INNERS,
@@ -345,8 +346,14 @@ class AlignSettings(Settings):
 class HeadSettings(Settings):
     """A new task on a frozen student."""
 
-    data: Path = Field(description=f"{_SETS.split(', or')[0]}; its name is the task's")
+    data: Path = Field(
+        description="CSV or Parquet file of text,label, of text,tags (words and their BIO tags, separated by "
+        "blanks) or of text,text_b,label, with or without split; its name is the task's"
+    )
     model: str = Field(description="folder of an artefact, or the name of a shipped one")
+    kind: Kind | None = Field(
+        None, description="labels of texts, tags of words or labels of pairs; default: what the columns say"
+    )
     output: Path | None = Field(None, description="folder to write; default: the model's own")
     overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")

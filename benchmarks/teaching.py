@@ -1,8 +1,11 @@
-"""What the options of teaching are worth: python benchmarks/teaching.py [--seeds 3] [--size tiny].
+"""What the options of teaching are worth: python benchmarks/teaching.py [--seeds 3] [--coverage].
 
 Each arm is a student of the shipped intent sets by the plan of `--fast`, with tokens ranked by frequency.
 Arms add one option after another. Accuracy is on the validation texts of CLINC150, the only set with some.
 Stages lie in `--work`: a stopped run goes on. Prints a Markdown table.
+
+With `--coverage` nothing is trained: the table says what of the tasks' texts stays whole, by the weight of
+these texts, at the shipped models' numbers of tokens.
 """
 
 import argparse
@@ -21,12 +24,15 @@ from fedbert.ei_bert.compression.plan import TASK_PLANS, TaskPlan
 from fedbert.ei_bert.compression.public_text import general_sentences
 from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import Attempt, cross_distil, tuned_states
+from fedbert.ei_bert.compression.token_pruning import importance, pruned_vocabulary
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.tasks import load_tasks
 from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.paths import data_folder
 
 _VALIDATED = "clinc150"
+WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
+SHIPPED_TOKENS = (5_285, 5_945, 7_334)
 _BASE: dict[str, Any] = {
     "pruning": "frequency",
     "task_weight": 1.0,
@@ -56,11 +62,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path(".cache/compress"))
+    parser.add_argument("--coverage", action="store_true")
     asked = parser.parse_args()
     tasks = load_tasks([data_folder() / "intents"])
     sentences, sources = general_sentences(data_folder(), None)
     inputs = Inputs(load_teacher(), tasks, sentences, sources)
     base = replace(TASK_PLANS[asked.size].fast(), **_BASE)
+    if asked.coverage:
+        _show_coverage(inputs, base)
+        return
     rows = []
     with Screen() as screen:
         for name, options in ARMS.items():
@@ -73,6 +83,20 @@ def main() -> None:
     for name, tokens, whole, found in rows:
         gaps = [one - other for one, other in zip(found, reference, strict=True)]
         print(f"| {name} | {tokens:,} | {whole:.2%} | {_interval(found)} | {_interval(gaps, '+')} |")
+
+
+def _show_coverage(inputs: Inputs, base: TaskPlan) -> None:
+    print("| tokens | task texts weigh | training | validation | kept, unread | read, not kept |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for size in SHIPPED_TOKENS:
+        for weight in WEIGHTS:
+            goal = TasksGoal(inputs, replace(base, task_weight=weight))
+            teacher, texts = goal.teacher, goal.texts()
+            found = importance("frequency", teacher, *goal.ranked())
+            kept = pruned_vocabulary(teacher.vocabulary, found, texts, size, teacher.rules)
+            row = next(row for row in coverage(goal, kept, found) if row["chosen"])
+            shares = f"{row['train']:.2%} | {row['validation']:.2%}"
+            print(f"| {size:,} | {weight:g} | {shares} | {row['unread']:,} | {row['split']:,} |")
 
 
 def _arm(

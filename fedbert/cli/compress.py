@@ -139,7 +139,7 @@ def _search(**flags: Any) -> None:
     from fedbert.ei_bert.compression.tasks_goal import Inputs
     from fedbert.ei_bert.teaching.teacher import load_teacher
 
-    plan = TaskPlan(budget_bytes=asked.budget_bytes, precision=asked.precision)
+    plan = TaskPlan(budget_bytes=asked.budget_bytes, precision=asked.precision, pruning=asked.pruning)
     sentences, sources = general_sentences(data_folder(), None)
     tasks = read_tasks(asked.data)
     inputs = Inputs(load_teacher(asked.teacher), tasks, sentences, sources)

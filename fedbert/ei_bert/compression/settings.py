@@ -262,6 +262,7 @@ class SearchSettings(Training):
     overwrite: bool = Field(False, description="replace the file if it is there")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of all files together")
     steps: int = Field(500, ge=1, le=MAX_STEPS, description="steps of pre-distillation for each shape")
+    pruning: Ranking = Field("attention", description="what ranks tokens")
 
 
 class ProbeSettings(Settings):

@@ -127,9 +127,9 @@ stage 1: phones at its end                    | D H Z F k h
 stage 1: egress                               | D H B Z F E k h
 stage 1: peak egress                          | D H B Z F E k
 stage 2: phones offered                       | D
-stage 2: phones at its end                    | D H F k h
+stage 2: phones at its end                    | D H Z F k h
 stage 2: egress                               | D H B Z F E k h
-stage 2: peak egress                          | D C
+stage 2: peak egress                          | D C B
 roll-back: phones with the release            | D H Z F k h
 roll-back: egress until then                  | D H B Z F E k h
 roll-back: egress of the former release       | D H B Z F E k h
@@ -147,7 +147,7 @@ last day: phones                              | D n g
 last day: egress                              | D L B F E n g
 last day: total QPS, peak hour                | D C M R L H O B Z E h n g
 last day: egress headroom, peak hour          | D C B
-horizon: day on which the link fills          | D C
+horizon: day on which the link fills          | D C B
 metered links: share of downloads             | D C L H B Z F E k h
 metered links: bytes down per phone and day   | D C L H B Z F E k h
 """

@@ -34,9 +34,7 @@ def main() -> None:
         theirs = teacher_counts(teacher, found, asked.seed)
         for name in asked.model:
             bert = EiBert(load_artefact(model_folder(name)), budget_bytes=_UNBOUNDED_BYTES)
-            row = kind_row(bert, found, theirs, asked.seed)
-            row["name"] = f"{found.name}, {name}"
-            show_kinds([row])
+            show_kinds([kind_row(bert, found, theirs, asked.seed)], name)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,20 @@ if TYPE_CHECKING:
     from fedbert.ei_bert.compression.rows import KindRow
 
 
-def show_kinds(rows: "Sequence[KindRow]") -> None:
+def show_kinds(rows: "Sequence[KindRow]", student: str = "the frozen student") -> None:
     """Print each head's figure beside the teacher's with the same head, and its bytes."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
-        title="heads on the frozen student and on the frozen teacher, test texts, 95 % interval of the share",
+        title=f"heads on {student} and on the frozen teacher; % of test texts, 95 % interval",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     table.add_column("set", overflow="fold")
-    table.add_column("kind")
-    table.add_column("metric")
+    for name in ("kind", "metric"):
+        table.add_column(name, no_wrap=True)
     for name in ("test", "student", "teacher", "share", "interval", "bytes"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
@@ -31,7 +31,7 @@ def show_kinds(rows: "Sequence[KindRow]") -> None:
             f"{row['test']:,}",
             f"{100 * row['student']:.2f}",
             f"{100 * row['teacher']:.2f}",
-            f"{100 * row['share']:.2f} %",
+            f"{100 * row['share']:.1f} %",
             f"{100 * row['low']:.1f}-{100 * row['high']:.1f}",
             f"{row['bytes']:,}",
         )

@@ -117,7 +117,7 @@ unknown[].command | text? | | record | the command that measured it
 _KINDS = """
 kinds[].name | text? | | record | name of a set that is tagged or of pairs
 kinds[].kind | text? | | record | tags of words, or labels of pairs of texts
-kinds[].metric | text? | | record | what the figures are: accuracy, or F1 of entities
+kinds[].metric | text? | | record | what the figures are: accuracy, or F1 of entities (entity F1)
 kinds[].test | int? | texts | measured | test texts or pairs
 kinds[].teacher | float? | 0..1 | measured | the frozen teacher with the same head
 kinds[].student | float? | 0..1 | measured | the frozen student

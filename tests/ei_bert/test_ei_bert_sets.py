@@ -159,7 +159,7 @@ def test_add_head_of_every_kind(folder: Path, capsys: pytest.CaptureFixture[str]
     """Each kind is told by its columns, fitted, scored and saved beside the others; the encoder stays."""
     shipped = (folder / "m" / "model.onnx").read_bytes()
     for name, words in (
-        ("slots", ("head slots of 3 tags,", "F1 of entities on 1 test texts:")),
+        ("slots", ("head slots of 3 tags,", "entity F1 on 1 test texts:")),
         ("pairs", ("head pairs of 2 labels of pairs,", "accuracy on 2 test pairs:")),
         ("topic", ("head topic of 2 labels,", "accuracy on 4 test texts: 100.0 %")),
     ):

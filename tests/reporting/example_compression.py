@@ -143,7 +143,7 @@ def example_compression() -> dict[str, Any]:
             {
                 "name": "snips",
                 "kind": "tags",
-                "metric": "F1 of entities",
+                "metric": "entity F1",
                 "test": 700,
                 "teacher": 0.9059,
                 "student": 0.8851,

@@ -31,8 +31,10 @@ def kind_of_head(head: AnyHead) -> Kind:
 
 def read_any_head(content: bytes, where: str) -> AnyHead:
     """Return the head of a file; raises FedbertError in one line, beginning with `where`, if it is none."""
-    readers = {"labels": read_head, "tags": read_tag_head, "pairs": read_pair_head}
-    return readers[kind_of_file(content, where)](content, where)
+    kind = kind_of_file(content, where)
+    if kind == "tags":
+        return read_tag_head(content, where)
+    return read_pair_head(content, where) if kind == "pairs" else read_head(content, where)
 
 
 def any_head_bytes(head: AnyHead) -> bytes:

@@ -133,7 +133,7 @@ def _trained(read: _Read, names: int, seed: int) -> _Tagger:
                 scores = tagger(functional.dropout(near_states, _DROPPED), bags)
                 loss = functional.cross_entropy(scores, wanted)
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
     return tagger.eval()

@@ -22,7 +22,7 @@ Counts = NDArray[np.int64]
 
 def metric_of(found: AnySet) -> str:
     """Return the name of a set's figure."""
-    return "F1 of entities" if isinstance(found, TagSet) else "accuracy"
+    return "entity F1" if isinstance(found, TagSet) else "accuracy"
 
 
 def figure(counts: Counts) -> float:
@@ -45,10 +45,9 @@ def counts_of_tags(said: Sequence[Sequence[str]], there: Sequence[Sequence[str]]
 
 def fit_set(bert: EiBert, found: AnySet, seed: int = 0) -> AnyHead:
     """Fit a head on the training texts of a set, add it to `bert` and return it; raises as `EiBert`."""
-    train = found.train
     if isinstance(found, TagSet):
         return bert.fit_tags(found.train.texts(), found.train.tags, found.name, seed)
-    labels = [found.labels[index] for index in train.labels.tolist()]
+    labels = [found.labels[index] for index in found.train.labels.tolist()]
     if isinstance(found, PairSet):
         return bert.fit_pairs(found.train.first, found.train.second, labels, found.name, seed)
     return bert.fit_head(found.train.texts, labels, found.name, seed)

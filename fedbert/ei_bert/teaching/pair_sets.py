@@ -66,7 +66,7 @@ def load_pair_set(path: Path) -> PairSet:
         raise table.refused(f"have labels of at least 2 classes (has {len(names)})", "check column label")
     whole = [f"{one}\n{other}" for one, other in zip(first, second, strict=True)]
     splits = named_splits(table) if "split" in table else held_out(whole, labels)
-    parts = {}
+    parts: dict[Split, PairPart] = {}
     for split in SPLITS:
         rows = [row for row, own in enumerate(splits) if own == split]
         found = np.array([names.index(labels[row]) for row in rows], np.int64)
@@ -74,4 +74,5 @@ def load_pair_set(path: Path) -> PairSet:
     if missing := sorted(set(range(len(names))) - set(parts["train"].labels.tolist())):
         rule = f"have a pair of label {names[missing[0]]!r} in split train"
         raise table.refused(rule, "add pairs or drop the label")
-    return PairSet(path.stem, names, *parts.values(), sha256_of(path), table.facts)
+    train, validation, test = (parts[split] for split in SPLITS)
+    return PairSet(path.stem, names, train, validation, test, sha256_of(path), table.facts)

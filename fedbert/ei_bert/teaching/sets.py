@@ -41,8 +41,10 @@ def kind_of(path: Path) -> Kind:
 
 def load_set(path: Path, kind: Kind | None = None) -> AnySet:
     """Read the set in `path`, of `kind` or of the one that its columns say; raises as the kind's reader."""
-    readers = {"labels": load_task, "tags": load_tag_set, "pairs": load_pair_set}
-    return readers[kind or kind_of(path)](path)
+    chosen = kind or kind_of(path)
+    if chosen == "tags":
+        return load_tag_set(path)
+    return load_pair_set(path) if chosen == "pairs" else load_task(path)
 
 
 def kind_of_set(found: AnySet) -> Kind:

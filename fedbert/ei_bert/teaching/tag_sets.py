@@ -66,7 +66,8 @@ def load_tag_set(path: Path) -> TagSet:
     names = {tag for own in parts["train"].tags for tag in own} | {OUTSIDE}
     if len(names) < 2:
         raise table.refused("have an entity in split train", "check columns tags and split")
-    return TagSet(path.stem, tuple(sorted(names)), *parts.values(), sha256_of(path), table.facts)
+    train, validation, test = (parts[split] for split in SPLITS)
+    return TagSet(path.stem, tuple(sorted(names)), train, validation, test, sha256_of(path), table.facts)
 
 
 def _check(table: UserTable, row: int, words: tuple[str, ...], tags: tuple[str, ...]) -> None:

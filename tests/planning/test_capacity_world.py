@@ -11,9 +11,11 @@ import pytest
 
 from fedbert.cli.capacity import run_capacity
 from fedbert.errors import FedbertError
+from fedbert.intervals import Array
 from fedbert.planning.capacity import draws
 from fedbert.planning.capacity.base_run import BaseRun, base_of
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
+from fedbert.planning.capacity.fetch_fit import still_behind
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.goal_text import parse_goal
 from fedbert.planning.capacity.goals import meet
@@ -31,6 +33,8 @@ N = 8_400_000
 FETCHING = 0.95 * N
 B = fakes.RELEASE_BYTES
 SWING = np.cos(np.arange(24) / 24 * 2 * np.pi)
+SELDOM, ALIKE = (0.25, 0.1), (0.0, 1.0)
+"""Frailties: a quarter of the phones asks at a tenth of the others' rate; all ask at one."""
 STAGES = "0.01:24,0.1:24,1"
 
 
@@ -78,6 +82,12 @@ def test_a_zone_ahead_has_its_hours_earlier() -> None:
     assert mixed.mean() == by_hour.mean()
 
 
+def behind(exposure: float) -> float:
+    """Return the share that has not asked after an exposure."""
+    share, rate = SELDOM
+    return (1 - share) * math.exp(-exposure) + share * math.exp(-rate * exposure)
+
+
 def plain_loop(
     of_group: list[float], ahead: list[int], offers: dict[int, list[int]], capacity: float, steps: int
 ) -> list[float]:
@@ -92,9 +102,7 @@ def plain_loop(
             asking[group] = of_group[group] - waiting[group]
         for group in groups:
             exposure[group] += rates[(step + ahead[group]) // 12 % 24] / 12
-            now = min(
-                stayed[group], 0.7 * math.exp(-exposure[group]) + 0.3 * math.exp(-0.1 * exposure[group])
-            )
+            now = min(stayed[group], behind(exposure[group]))
             waiting[group] += asking[group] * (stayed[group] - now)
             stayed[group] = now
         queue = sum(waiting)
@@ -107,7 +115,7 @@ def plain_loop(
 def test_zones_and_stages_wait_in_one_queue() -> None:
     """Two zones, two stages, a cap that binds, two releases a day: as a loop with plain numbers has it."""
     groups = Groups(np.array([0.2, 0.3, 0.5]), np.array([0, 66, -60]), np.array([0, 0, 40]))
-    rates, frailty = np.linspace(0.1, 0.6, 24)[None, :], np.array([[0.3, 0.1]])
+    rates, frailty = np.linspace(0.1, 0.6, 24)[None, :], np.array([SELDOM])
     found = usual_day(500.0, 3.5, rates, frailty, 3.0, 2.0, groups)[0]
     # Days of two releases each, at 3:00 and 15:00: two to start, one for the second stage; the last counts.
     offers: dict[int, list[int]] = {}
@@ -126,11 +134,10 @@ def test_a_stage_is_its_share_of_the_fleet() -> None:
     run = base()
     run = replace(run, unmetered=np.full(24, 0.6))
     found = forecast(run, plan(run, stages=STAGES))
-    load_rate, (seldom, slow) = found_fit(run)
+    rate, frailty = found_fit(run)
 
     def have(hours: float) -> float:
-        asked = load_rate * hours
-        return 1 - (1 - seldom) * math.exp(-asked) - seldom * math.exp(-slow * asked)
+        return 1 - float(still_behind(np.array(rate * hours), frailty))
 
     assert [value(found, f"stage {number}: phones offered") for number in (1, 2, 3)] == pytest.approx(
         [0.01 * FETCHING, 0.1 * FETCHING, FETCHING]
@@ -150,10 +157,10 @@ def test_a_stage_is_its_share_of_the_fleet() -> None:
     assert value(found, "downloads per day") == pytest.approx(once, rel=1e-6)
 
 
-def found_fit(run: BaseRun) -> tuple[float, list[float]]:
-    """Return fetches an hour of an often connected phone behind, and the frailty, of a run without hours."""
+def found_fit(run: BaseRun) -> tuple[float, Array]:
+    """Return fetches of a phone behind in its first hour, and the frailty, at best guess."""
     drawn = draws.draw_inputs(run, 0.2, 0)
-    return float(drawn.fetch_rate[0, 0]), drawn.frailty[0].tolist()
+    return float(drawn.fetch_rate[0, 0]), drawn.frailty[0]
 
 
 def test_a_halted_release_stays_where_it_is() -> None:
@@ -189,15 +196,15 @@ def test_a_rolled_back_release_is_fetched_again() -> None:
 def test_who_fetched_early_fetches_early_again() -> None:
     """Simulated phones of two kinds: of those who fetched within 6 hours, as many again by 1, 3 and 9."""
     rng = np.random.default_rng(0)
-    seldom, slow, rate, past = 0.4, 0.1, 0.3, 6.0
-    phones = np.where(rng.uniform(size=400_000) < seldom, slow * rate, rate)
+    rate, past = 0.3, 6.0
+    phones = rate * np.where(rng.uniform(size=400_000) < SELDOM[0], SELDOM[1], 1.0)
     had = rng.exponential(1 / phones) < past
     again = rng.exponential(1 / phones[had])
     found = roll_back(
         np.array([[1000.0]]),
         math.inf,
         np.full((1, 24), rate),
-        np.array([[seldom, slow]]),
+        np.array([SELDOM]),
         5.0,
         (past, past + 24.0),
         Groups(np.ones(1), np.zeros(1, np.int64), np.zeros(1, np.int64)),
@@ -212,7 +219,7 @@ def test_a_roll_back_waits_under_the_cap() -> None:
         np.array([[100.0]]),
         2.0,
         np.full((1, 24), 1e6),
-        np.array([[0.5, 1.0]]),
+        np.array([ALIKE]),
         0.0,
         (1.0, 2.0),
         Groups(np.ones(1), np.zeros(1, np.int64), np.zeros(1, np.int64)),
@@ -268,9 +275,8 @@ def test_growth_adds_up() -> None:
     assert value(found, "last day: phones") == round(N * 1.1 ** (60 / (365 / 12)))
     assert value(found, "horizon: day on which the link fills") > 61
     # A link 10 % above the first day's busiest five minutes is full a month later.
-    rate, (seldom, slow) = found_fit(run)
-    asked = rate / 12
-    busiest = FETCHING * (1 - (1 - seldom) * math.exp(-asked) - seldom * math.exp(-slow * asked))
+    rate, frailty = found_fit(run)
+    busiest = FETCHING * (1 - float(still_behind(np.array(rate / 12), frailty)))
     cap = 1.1 * busiest * B * 8 / 300 / 1e6
     narrow = forecast(run, plan(run, **flags, release_mbit_per_s=cap))
     assert value(narrow, "horizon: day on which the link fills") == pytest.approx(32, abs=1)
@@ -282,7 +288,7 @@ def test_growth_adds_up() -> None:
 def test_growth_under_a_cap_is_the_sum_of_days_under_it() -> None:
     """A link that fills: the total is that of the days one by one; without growth it is so many mean days."""
     run = base()
-    narrow = {"release_mbit_per_s": 1_500.0, "days": 20}
+    narrow = {"release_mbit_per_s": 1_500.0, "days": 8}
 
     def figures(asked: Plan) -> dict[str, float]:
         return {row.name: row.estimate.value for row in growth(load_of(run, asked))[0]}
@@ -290,12 +296,12 @@ def test_growth_under_a_cap_is_the_sum_of_days_under_it() -> None:
     def downloads(asked: Plan) -> float:
         return float(load_of(run, asked).downloads_per_day[0])
 
-    found = figures(plan(run, **narrow, growth_percent_per_month=30.0))
-    fleets = [round(N * 1.3 ** (day / (365 / 12))) for day in range(20)]
+    found = figures(plan(run, **narrow, growth_percent_per_month=90.0))
+    fleets = [round(N * 1.9 ** (day / (365 / 12))) for day in range(8)]
     one_by_one = sum(downloads(plan(run, devices=fleet, **narrow)) for fleet in fleets)
     assert found["horizon: downloads"] == pytest.approx(one_by_one, rel=1e-3)
     still = plan(run, **narrow)
-    assert figures(still)["horizon: downloads"] == pytest.approx(20 * downloads(still))
+    assert figures(still)["horizon: downloads"] == pytest.approx(8 * downloads(still))
     assert figures(still)["horizon: day on which the link fills"] == 1.0
 
 
@@ -452,5 +458,5 @@ def test_the_command_shows_and_keeps_the_world(tmp_path: Path, capsys: pytest.Ca
 def test_roll_out_of_groups_reaches_each_share() -> None:
     """Eager phones without a cap: the first stage at once, the second when it is offered."""
     groups = Groups(np.array([0.1, 0.9]), np.zeros(2, np.int64), np.array([0, 24]))
-    found = roll_out(1000.0, math.inf, np.full((1, 24), 1e6), np.array([[0.5, 1.0]]), 0.0, 1, groups)
+    found = roll_out(1000.0, math.inf, np.full((1, 24), 1e6), np.array([ALIKE]), 0.0, 1, groups)
     assert found.reached[0, [1, 24, 25]] == pytest.approx([100.0, 100.0, 1000.0])

@@ -1,9 +1,9 @@
 """How a release reaches the fleet when bandwidth is limited: a fluid model in steps of five minutes.
 
 A device behind asks for the release at a rate that follows the local hour and differs between devices
-(`fetch_fit.py`); it then waits until the cap has room for it. A device that has a release when the next
-one comes is behind again; one that waits gets the newest. Devices of several time zones, or of several stages
-of a roll-out, wait in one queue.
+(`fetch_fit.py`); it then waits until the cap has room for it. A device that has a release when the next one
+comes is behind again; one that waits gets the newest. Devices of several time zones, or of several stages of
+a roll-out, wait in one queue.
 """
 
 from collections.abc import Iterable, Mapping
@@ -129,8 +129,8 @@ def roll_back(
     """Return how those who `had` `[group, draw]` a release fetch the former one, from its recall on.
 
     They are the quicker ones: whoever asked within the exposure L1 of their group and has not asked again
-    after another L2 is (S(L2) - S(L1 + L2)) / (1 - S(L1)) of them, S of `fetch_fit.still_behind`.
-    `span_hours` are those from the release to the recall and to the end of the calculation.
+    after another L2 is (S(L2) - S(L1 + L2)) / (1 - S(L1)) of them, S as `still_behind`. `span_hours` are
+    those from the release to the recall and to the end of the calculation.
     """
     first, recall, end = (round((release_hour + hours) * STEPS_PER_HOUR) for hours in (0.0, *span_hours))
     alike = Groups(np.ones(len(groups.share)), groups.ahead, np.zeros_like(groups.begin))
@@ -279,7 +279,6 @@ def _serve(
     release then. The queue is one for all groups: those who wait are served alike. With `past`
     `[group, draw]` all devices are such as asked within that exposure before.
     """
-    slower = 0.0 if past is None else still_behind(past, frailty)  # of all: those who had not asked
     served = np.zeros((len(fetch_rate), len(span)))
     step_rate = np.ascontiguousarray(fetch_rate.T / STEPS_PER_HOUR)
     of_group = groups.share[:, None] * devices
@@ -287,6 +286,8 @@ def _serve(
     hours = (np.asarray(span)[:, None] + groups.ahead) // STEPS_PER_HOUR % len(step_rate)  # [step, group]
     by_group = np.zeros((len(everyone), *step_rate.shape))
     nothing: Array = np.zeros((len(everyone), len(fetch_rate)))
+    # Of all devices, those who had not asked in the past.
+    slower = nothing if past is None else still_behind(past, frailty)
     exposure, queue = nothing, nothing
     not_asked, asking = nothing, nothing  # share that has not asked yet, of `asking` devices at the release
     for place, now in enumerate(span):

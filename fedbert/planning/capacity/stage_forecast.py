@@ -23,6 +23,9 @@ from fedbert.units import BITS_PER_BYTE
 BACK_SHARES = (0.5, 0.95)
 """Shares of those with a bad release, of which it is said when they have the former one again."""
 
+_LONGEST, _TRIED = 600.0, 60_001
+"""Exposures at which it is looked up how many have asked."""
+
 _OFFERED = "plain arithmetic: the stage's share of the phones that fetch"
 _HAVE = "phones of the stages so far fetch at the run's pace, under the cap"
 _PEAK = f"{_HAVE}; busiest five minutes of the stage"
@@ -129,7 +132,7 @@ def _share_of_all(load: Load, stop: Stopped, share: float) -> float:
     frailty = load.draws.frailty[0]
     rate = float(load.draws.fetch_rate[0].mean())
     past = rate * stop.hours
-    exposure = np.linspace(0.0, 60.0, 60_001)
+    exposure = np.linspace(0.0, _LONGEST, _TRIED)
     stay, later = still_behind(exposure, frailty), still_behind(past + exposure, frailty)
     asked = 1 - (stay - later) / (stay[0] - later[0])
     return float(1 - stay[min(int(np.searchsorted(asked, share)), len(stay) - 1)])

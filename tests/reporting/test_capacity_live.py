@@ -11,7 +11,7 @@ import pytest
 from browser import Page, browser, chromium
 from example_live import CALIBRATION, PRICES, Answers, base, in_the_page, opened, prices_of
 
-from fedbert.planning.capacity import basis, draws
+from fedbert.planning.capacity import basis, draws, request_forecast
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Plan, PrivacyPlan
 from fedbert.planning.capacity.cost_forecast import costs, priced
@@ -186,12 +186,15 @@ def wrong(found: Answers, expected: Answers) -> dict[str, tuple[float | None, fl
 
 
 @needs_browser
-def test_two_hundred_settings_have_the_command_s_best_guesses(page: Page, tmp_path: Path) -> None:
+def test_two_hundred_settings_have_the_command_s_best_guesses(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seeded plans, wide and narrow links, prices: each figure is that of the command, to 1e-6."""
     run = base()
     first = priced(run, forecast(run, plans(1)[0][0], CALIBRATION), prices_of(PRICES))
     opened(page, tmp_path, first)
     asked = plans(200)
+    monkeypatch.setattr(request_forecast, "hourly", lambda *_: [])  # the page has none of the hours
     found = in_the_page(page, [settings_of(*each) for each in asked])
     expected = [
         by_command(first, load, hours, prices_of(priced_at), utilisation)

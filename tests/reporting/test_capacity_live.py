@@ -1,29 +1,24 @@
 """The inputs of a capacity plan's page: its formulas give the best guesses of the command."""
 
-import csv
-import io
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import Page, browser, chromium
-from planning.planning_fakes import fake_run
+from example_live import CALIBRATION, PRICES, Answers, base, in_the_page, opened, prices_of
 
-from fedbert.planning.capacity import basis, draws
-from fedbert.planning.capacity.base_run import BaseRun, base_of
-from fedbert.planning.capacity.calibration import read_calibration
+from fedbert.planning.capacity import basis, draws, request_forecast
+from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Plan, PrivacyPlan
 from fedbert.planning.capacity.cost_forecast import costs, priced
 from fedbert.planning.capacity.device_forecast import tiers
 from fedbert.planning.capacity.forecast import ROLLOUT_DAYS, forecast
 from fedbert.planning.capacity.load import Load, planned_probability
-from fedbert.planning.capacity.prices import Prices, Sourced
+from fedbert.planning.capacity.prices import Prices
 from fedbert.planning.capacity.privacy_forecast import privacy_of
 from fedbert.planning.capacity.request_forecast import requests
 from fedbert.planning.capacity.rollout import Rollout, per_step, roll_out, time_to_share, usual_day
@@ -32,35 +27,20 @@ from fedbert.planning.capacity.server_forecast import servers
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.capacity.traffic_forecast import ROLLOUT_SHARES, rollouts, traffic
 from fedbert.privacy.mechanism import SEES_PARTICIPATION
-from fedbert.reporting.capacity.buyers import BUYERS, OTHER, PRIVACY, buyer_of
-from fedbert.reporting.capacity.folder import contents
-from fedbert.reporting.capacity.live import TITLE, computed_in_the_page, inputs, key_of, live
+from fedbert.reporting.capacity.live import TITLE, computed_in_the_page, inputs, key_of
 from fedbert.reporting.capacity.page import render
 from fedbert.reporting.capacity.record import forecast_of, record_of
-from fedbert.reporting.capacity.text import BEYOND, day_rows, value_text
-from fedbert.reporting.parts.page import render_page
-from fedbert.scenario import build
+from fedbert.reporting.capacity.text import BEYOND, value_text
 
 PATH = chromium()
 needs_browser = pytest.mark.skipif(PATH is None, reason="no Chromium is installed to run the page's formulas")
 
-PRICES = {
-    "cdn_per_gb": 0.01,
-    "egress_per_gb": 0.05,
-    "ingress_per_gb": 0.02,
-    "requests_per_million": 0.4,
-    "kwh": 0.3,
-    "gco2e_per_kwh": 400.0,
-    "network_kwh_per_gb": 0.02,
-    "charging_efficiency": 0.8,
-}
+
 RELEASES = ((0.4, 3.3), (1.0, 0.0), (2.0, 17.5), (3.7, 23.96))
 """Releases a day and the hour of the first: the fluid model of all plans with one of them is one call."""
 
-CALIBRATION = read_calibration()
-SEEN = "|" + SEES_PARTICIPATION
 
-Answers = dict[str, float]
+SEEN = "|" + SEES_PARTICIPATION
 
 
 @pytest.fixture(autouse=True)
@@ -77,30 +57,6 @@ def page() -> Iterator[Page]:
     assert PATH is not None
     with browser(PATH) as found:
         yield found
-
-
-def base(**values: Any) -> BaseRun:
-    """Return the forecast's view of an invented run whose transfers are repeated, as real ones are."""
-    plain = {"devices": 10_000, "rounds": 24, "release_every": 12, "mechanism": "daily", "epsilon": 2.0}
-    run = base_of(fake_run(*build(plain | values)))
-    by_hour = np.sin(np.arange(24) / 24 * 2 * np.pi)
-    return replace(
-        run,
-        moved_bytes=1.07 * run.moved_bytes,
-        download_attempts=1.2,
-        upload_attempts=1.1,
-        eligible=0.3 + 0.2 * by_hour,
-        unmetered=0.6 - 0.3 * by_hour,
-        completed=run.completed * (0.7 + 0.3 * by_hour[: len(run.completed)]),
-    )
-
-
-def prices_of(values: dict[str, float]) -> Prices:
-    """Return a prices file's content."""
-    said = {
-        key: Sourced(value=value, date=date(2026, 1, 2), source="invented") for key, value in values.items()
-    }
-    return Prices(currency="EUR", region="nowhere", **said)
 
 
 def best_guesses(rows: Iterator[Forecast] | list[Forecast], probability: float) -> Answers:
@@ -220,22 +176,6 @@ def settings_of(plan: Plan, prices: dict[str, float], utilisation: float = 0.6) 
     return {**kept, "release_mbit_per_s": mbit_per_s, "utilisation": utilisation, **priced_at}
 
 
-def in_the_page(page: Page, settings: list[dict[str, float]]) -> list[Answers]:
-    """Return the page's own answers to settings."""
-    asked = (
-        "JSON.stringify(%s.map((each) => document.querySelector('[data-live]').answers(each)),"
-        " (key, value) => value === Infinity ? 'inf' : value)"
-    )
-    found = json.loads(page.run(asked % json.dumps(settings)))
-    return [{name: math.inf if value == "inf" else value for name, value in each.items()} for each in found]
-
-
-def opened(page: Page, folder: Path, result: CapacityForecast, fragment: str = "") -> None:
-    """Open a page with the chapter of a forecast alone: without charts it loads quickly."""
-    (folder / "report.html").write_text(render_page("A plan", "", [], live(result)), encoding="utf-8")
-    page.open(folder / "report.html", fragment)
-
-
 def wrong(found: Answers, expected: Answers) -> dict[str, tuple[float | None, float | None]]:
     """Return the figures that one side lacks or that differ by more than a millionth."""
     return {
@@ -246,12 +186,15 @@ def wrong(found: Answers, expected: Answers) -> dict[str, tuple[float | None, fl
 
 
 @needs_browser
-def test_two_hundred_settings_have_the_command_s_best_guesses(page: Page, tmp_path: Path) -> None:
+def test_two_hundred_settings_have_the_command_s_best_guesses(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seeded plans, wide and narrow links, prices: each figure is that of the command, to 1e-6."""
     run = base()
     first = priced(run, forecast(run, plans(1)[0][0], CALIBRATION), prices_of(PRICES))
     opened(page, tmp_path, first)
     asked = plans(200)
+    monkeypatch.setattr(request_forecast, "hourly", lambda *_: [])  # the page has none of the hours
     found = in_the_page(page, [settings_of(*each) for each in asked])
     expected = [
         by_command(first, load, hours, prices_of(priced_at), utilisation)
@@ -330,75 +273,6 @@ def test_as_computed_the_page_has_the_forecast_s_own_figures(
     assert sorted(shown) == sorted(guesses | private)
 
 
-STATE = """(() => {
-  const texts = (css) => [...document.querySelectorAll(css)].map((each) => each.textContent.trim());
-  const now = texts("[data-answer]"), computed = texts("[data-answer] ~ .computed");
-  const value = (key) => document.querySelector(`[data-key="${key}"]`).value;
-  const answer = document.querySelector('[data-answer="reports per day"]').textContent;
-  const fault = texts("[data-fault]")[0], link = document.querySelector("[data-link]").href;
-  return { now, computed, devices: value("devices"), rounds: value("rounds_per_day"), answer, fault, link,
-           hash: location.hash, flags: texts("[data-flags]")[0] };
-})()"""
-
-TYPED = """(() => {
-  const field = document.querySelector('[data-key="%s"]');
-  field.value = "%s";
-  field.dispatchEvent(new Event("input"));
-  field.dispatchEvent(new Event("change"));
-})()"""
-
-
-@needs_browser
-def test_a_fragment_restores_a_setting_and_the_reset_leaves_it(page: Page, tmp_path: Path) -> None:
-    """5 million phones and 6 rounds in the address: inputs and answers have them, the computed plan stays."""
-    run = base()
-    result = forecast(run, CapacitySettings().plan(run))
-    opened(page, tmp_path, result)
-    plain = page.run(STATE)
-    assert all(text.startswith(value) for text, value in zip(plain["computed"], plain["now"], strict=True))
-    fragment = "#plan:devices=5000000&rounds_per_day=6"
-    opened(page, tmp_path, result, fragment)
-    moved = page.run(STATE)
-    assert (moved["devices"], moved["rounds"], moved["fault"], moved["hash"]) == (
-        "5000000",
-        "6",
-        "",
-        fragment,
-    )
-    assert moved["link"].endswith(fragment)
-    assert moved["computed"] == plain["computed"]
-    (found,) = in_the_page(page, [{"devices": 5_000_000, "rounds_per_day": 6}])
-    assert moved["answer"] == value_text(found["reports per day"], "reports") != plain["answer"]
-    assert "--devices 5000000 --reports-per-round 10000" in moved["flags"]
-    page.run("document.querySelector('[data-reset]').click()")
-    assert page.run(STATE) == plain
-
-
-@needs_browser
-def test_a_setting_typed_is_in_the_address_and_a_wrong_one_has_one_line(page: Page, tmp_path: Path) -> None:
-    """A number moves the address; one out of range, or reports above phones, shows its rule."""
-    run = base()
-    opened(page, tmp_path, forecast(run, CapacitySettings().plan(run)))
-    page.run(TYPED % ("rounds_per_day", "6"))
-    assert page.run(STATE)["hash"] == "#plan:rounds_per_day=6"
-    for key, text, rule in (
-        ("devices", "0", "Phones (=0) must be at least 1"),
-        ("devices", "2.5", "Phones (=2.5) must be a whole number"),
-        ("devices", "", "Phones (=) must be a number"),
-        ("download_bytes", "0", "Bytes of a download (=0) must be more than 0"),
-        ("rounds_per_day", "1441", "Rounds per day (=1441) must be at most 1440"),
-        ("devices", "9999", "Reports per round (=10000) must be at most the phones (= 9999)"),
-    ):
-        page.run("document.querySelector('[data-reset]').click()")
-        page.run(TYPED % (key, text))
-        found = page.run(STATE)
-        assert (found["fault"], set(found["now"])) == (rule, {"–"})
-    page.open(tmp_path / "report.html", "#plan:phones=7")
-    assert page.run(STATE)["fault"] == "The link has a setting (phones=7) that this plan does not have"
-    page.open(tmp_path / "report.html", "#plan:devices=many")
-    assert page.run(STATE)["fault"] == "Phones (=many) must be a number"
-
-
 @needs_browser
 def test_figures_read_as_in_the_tables(page: Page, tmp_path: Path) -> None:
     """Numbers of all sizes in each unit: the page writes what `value_text` does, but for exact halves."""
@@ -442,132 +316,3 @@ def test_a_mechanism_with_a_rule_of_its_own_has_no_basis(monkeypatch: pytest.Mon
     run = base()
     monkeypatch.setattr(basis, "largest_probability", lambda *_: 0.5)
     assert forecast(run, CapacitySettings().plan(run)).basis is None
-
-
-CLICK = "document.querySelector('%s').click()"
-
-
-@needs_browser
-def test_two_plans_stand_side_by_side_and_the_link_has_both(page: Page, tmp_path: Path) -> None:
-    """5 million phones kept as plan B, 10 million set: both columns, their difference, and one address."""
-    run = base()
-    result = forecast(run, CapacitySettings().plan(run))
-    opened(page, tmp_path, result, "#plan:devices=5000000")
-    page.run(CLICK % "[data-pin]")
-    page.run(TYPED % ("devices", "10000000"))
-    row = """(() => {
-      const now = document.querySelector('[data-answer="egress, one release to all devices"]');
-      const texts = [now, now.nextElementSibling].map((each) => each.textContent.trim());
-      const shown = getComputedStyle(now.nextElementSibling).display;
-      return [...texts, shown, document.querySelector("[data-key=devices]").parentElement.textContent.trim()];
-    })()"""
-    one, ten = (value_text(devices * run.release_bytes, "bytes") for devices in (5e6, 1e7))
-    both = [ten, f"{one} +100.0%", "table-cell", "Phones B: 5000000"]
-    assert page.run(row) == both
-    link = page.run("location.hash")
-    assert link == "#plan:devices=10000000&b.devices=5000000"
-    opened(page, tmp_path, result, link)
-    assert page.run(row) == both
-    page.run(CLICK % "[data-reset]")
-    assert page.run("location.hash") == "#plan:b.devices=5000000"
-    page.run(CLICK % "[data-pin]")
-    assert page.run("location.hash") == "#plan:b.computed=1"
-    opened(page, tmp_path, result, "#plan:devices=10000000&b.computed=1")
-    plain = value_text(8_400_000 * run.release_bytes, "bytes")
-    assert page.run(row)[:2] == [ten, f"{plain} +19.0%"]
-    page.run(CLICK % "[data-unpin]")
-    assert page.run(row)[2] == "none"
-    opened(page, tmp_path, result, "#plan:b.devices=0")
-    assert page.run(STATE)["fault"] == "Plan B: Phones (=0) must be at least 1"
-
-
-@needs_browser
-def test_differences_read_as_shares_points_and_factors(page: Page, tmp_path: Path) -> None:
-    """Per cent of the other plan; points of a share; a factor from tenfold on; else nothing."""
-    run = base()
-    opened(page, tmp_path, forecast(run, CapacitySettings().plan(run)))
-    for (value, other, unit), text in {
-        ("110", "100", "bytes"): "+10.0%",
-        ("50", "100", "hours"): "\u221250.0%",
-        ("0.5", "0.25", "share"): "+25.0 points",
-        ("1200", "100", "bytes"): "\u00d7 12",
-        ("3", "3", ""): "the same",
-        ("3", "Infinity", "hours"): "",
-        ("undefined", "3", ""): "",
-    }.items():
-        assert page.run(f"capacityChange({value}, {other}, {unit!r})") == text
-
-
-@needs_browser
-def test_the_panel_and_the_forecast_are_downloaded(page: Page, tmp_path: Path) -> None:
-    """CSV and JSON have inputs and figures of three plans; forecast.csv is that of the folder."""
-    run = base()
-    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
-    opened(page, tmp_path, result, "#plan:devices=5000000&b.rounds_per_day=6")
-    saved = """new Promise((done) => {
-      const whole = URL.createObjectURL, click = HTMLAnchorElement.prototype.click;
-      let text;
-      URL.createObjectURL = (blob) => { text = blob.text(); return "blob:"; };
-      HTMLAnchorElement.prototype.click = function () {
-        URL.createObjectURL = whole;
-        HTMLAnchorElement.prototype.click = click;
-        text.then((found) => done([this.download, found]));
-      };
-      document.querySelector('[data-save="%s"]').dispatchEvent(new MouseEvent("click"));
-    })"""
-    name, text = page.run(saved % "forecast")
-    assert (name, text.encode()) == ("forecast.csv", contents(result, "a command")["forecast.csv"])
-    name, text = page.run(saved % "csv")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    found = {row["name"]: row for row in rows}
-    assert name == "plan.csv"
-    assert len(found) == len(rows)
-    once = found["egress, one release to all devices"]
-    expected = [devices * run.release_bytes for devices in (5e6, 8.4e6, 8.4e6)]
-    assert [float(once[each]) for each in ("plan_a", "plan_b", "computed")] == pytest.approx(expected)
-    assert (once["buyer"], found["rounds_per_day"]["plan_b"], found["devices"]["kind"]) == (
-        "CDN",
-        "6",
-        "input",
-    )
-    name, text = page.run(saved % "json")
-    record = json.loads(text)
-    assert name == "plan.json"
-    assert "--devices 5000000" in record["flags"]
-    names = [each["name"] for each in [*record["inputs"], *record["figures"]]]
-    assert names == [row["name"] for row in rows]
-
-
-@needs_browser
-@pytest.mark.parametrize("width", [390, 1400])
-def test_two_plans_fit_on_a_phone(page: Page, tmp_path: Path, width: int) -> None:
-    """With a plan B and every figure open the page is no wider than the screen."""
-    run = base()
-    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
-    page.show(width, "light")
-    opened(page, tmp_path, result, "#plan:devices=5000000&b.devices=123456789")
-    page.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    wide = "[...document.querySelectorAll('.live *')].map((each) => each.getBoundingClientRect().right)"
-    assert page.run(f"Math.max(document.documentElement.scrollWidth, ...{wide})") <= width
-    page.show(1200, "light")
-
-
-def test_each_figure_of_the_fleet_has_one_who_buys_it() -> None:
-    """Every row of a plan with servers and prices is in a group, and none is named in two."""
-    run = base()
-    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
-    assert {buyer_of(row.name) for row in day_rows(result)} == set(BUYERS) - {OTHER, PRIVACY}
-    named = [name for buyer in BUYERS for name in (*buyer.first, *buyer.folded)]
-    assert len(named) == len(set(named))
-    assert [buyer_of(name).name for name in ("egress per day", "total QPS, p99", "cost per day")] == [
-        "CDN",
-        "Front end",
-        "The whole plan",
-    ]
-
-
-def test_a_whole_page_is_small() -> None:
-    """With servers and prices report.html is under 1.6 MB, plotly.js inside."""
-    run = base()
-    result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
-    assert len(contents(result, "a command")["report.html"]) < 1_600_000

@@ -122,6 +122,7 @@ _GROUPS = {
         "releases_per_day",
         "release_hour",
         "release_mbit_per_s",
+        "downloads",
         "download_bytes",
         "check_in_bytes",
         "connection_bytes",

@@ -188,7 +188,9 @@ def save_artefact(artefact: Artefact, folder: Path, entropy_coded: bool = False)
 
 def download_bytes(artefact: Artefact) -> int:
     """Return the bytes of all files with model and vocabulary entropy coded: what there is to fetch."""
-    return sum(len(entropy.coded(body) if name in _CODED else body) for name, body in artefact.files.items())
+    return sum(
+        entropy.coded_size(body) if name in _CODED else len(body) for name, body in artefact.files.items()
+    )
 
 
 def parts(artefact: Artefact) -> dict[str, int]:

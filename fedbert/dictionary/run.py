@@ -110,6 +110,7 @@ tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
 tiers.*.taking_part.* | int? | devices | modelled | device-rounds: cohort, eligible, completed, reported
+tiers.*.groups.* | list? | | modelled | sums by random group of the devices: counts, microseconds, microjoules
 tiers.*.round_ends.* | int? | devices | modelled | asked devices by how rounds ended; only with a clock
 tiers.*.round_s_by.* | float? | s | modelled | mean download, work and upload of reports that were taken
 """

@@ -17,6 +17,7 @@ from fedbert.devices.profiles import DeviceProfile
 from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment
+from fedbert.federation.group_sums import group_row
 from fedbert.federation.phones import Phones
 from fedbert.federation.rows import metrics, outcomes, round_ends
 from fedbert.federation.run_state import RunState
@@ -102,6 +103,7 @@ def _tier_row(
         "battery_percent_per_day": 100 * per_day / capacity,
         "device_ms_per_day": spent_us / r.MICRO / devices / days,
         "taking_part": dict(zip(TAKING_PART, totals["taking_part"][tier].tolist(), strict=True)),
+        "groups": group_row(totals["groups"][tier]),
     }
     if scenario.clocked:
         row["round_ends"], row["round_s_by"] = round_ends(totals, tier)

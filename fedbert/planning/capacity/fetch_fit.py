@@ -55,8 +55,9 @@ def fit_fetching(
     scatter, best = 1.0, _CENTRE
     for _ in range(2):
         found = optimize.minimize(
-            lambda at, scatter=scatter: -float(windows.log_posterior(at[None, :], scatter)[0]),
+            windows.misfit,
             best,
+            args=(scatter,),
             method="Nelder-Mead",
             options={"xatol": 1e-6, "fatol": 1e-8, "maxiter": 5_000, "maxfev": 5_000},
         )
@@ -90,6 +91,10 @@ class _Windows:
         each = self.fetched * log_fetch + (self.behind - self.fetched) * log_stay
         prior = -0.5 * (((at - _CENTRE) / _SPREAD) ** 2).sum(axis=1)
         return np.asarray(each.sum(axis=1) / scatter + prior, np.float64)
+
+    def misfit(self, at: Array, scatter: float) -> float:
+        """Return minus the log posterior of one row of parameters `[3]`."""
+        return -float(self.log_posterior(at[None, :], scatter)[0])
 
     def scatter(self, at: Array) -> float:
         """Return Pearson's chi-squared over its degrees of freedom, at least 1."""

@@ -101,6 +101,11 @@ def _compressions() -> list[dict[str, Any]]:
     return [*(json.loads(path.read_text("utf-8")) for path in shipped), newer]
 
 
+def _searches() -> list[dict[str, Any]]:
+    folder = ROOT / "docs" / "compression" / "shapes"
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
 def _manifests() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/manifest.json"))]
 
@@ -157,6 +162,7 @@ def _comparison() -> list[dict[str, Any]]:
     ("name", "contents"),
     [
         ("compression.json", _compressions),
+        ("search.json", _searches),
         ("manifest.json", _manifests),
         ("server.json", _servers),
         ("unknown.json", _thresholds),

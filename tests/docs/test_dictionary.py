@@ -102,6 +102,11 @@ def _compressions() -> list[dict[str, Any]]:
     return [*(json.loads(path.read_text("utf-8")) for path in shipped), newer]
 
 
+def _searches() -> list[dict[str, Any]]:
+    folder = ROOT / "docs" / "compression" / "shapes"
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
 def _manifests() -> list[dict[str, Any]]:
     tagged = {"files": {"heads/slots.safetensors": {"kind": "tags"}}}  # no shipped model has such a head
     return [tagged, *_shipped_manifests()]
@@ -166,6 +171,7 @@ def _comparison() -> list[dict[str, Any]]:
     ("name", "contents"),
     [
         ("compression.json", _compressions),
+        ("search.json", _searches),
         ("manifest.json", _manifests),
         ("server.json", _servers),
         ("unknown.json", _thresholds),

@@ -142,7 +142,7 @@ class TaskPlan(Plan):
     method: str = INTEGRATION.name
     cross_rate: float = 3e-3
     word_dropout: float = 0.1
-    task_weight: float = 1.0
+    task_weight: float = 10.0
     teachers: int = 1
     average_steps: int = 0
     label_smoothing: float = 0.0

@@ -10,7 +10,7 @@ from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import ProbeSettings
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Sequence
 
     from fedbert.ei_bert.compression.probe import Comparison
 
@@ -23,6 +23,10 @@ def _probe(**flags: Any) -> None:
 
     # What is cheap to check comes first: files, then the student, then the teacher.
     tasks = read_tasks(asked.data)
+    if (count := asked.texts_per_label) is not None:
+        from fedbert.ei_bert.compression.probe import few_texts
+
+        tasks = tuple(few_texts(task, count, seed) for task in tasks)
 
     from rich.console import Console
 
@@ -41,8 +45,8 @@ def _probe(**flags: Any) -> None:
     found = []
     for task in tasks:
         with console.status(f"{task.name}: {len(task.train):,} + {len(task.test):,} texts"):
-            found.append(compare(encode, teacher_encoder(stock), task, seed))
-    _show(console, found, folder.name, stock.name)
+            found.append(compare(encode, teacher_encoder(stock), task, seed, words=True))
+    show_probes(found, folder.name, stock.name)
     for task in tasks:
         for line in evidence_lines(task.name, task.train.texts, task.test.texts):
             console.print(line, highlight=False, soft_wrap=True)
@@ -51,6 +55,7 @@ def _probe(**flags: Any) -> None:
             "model": folder.name,
             "teacher": {"name": stock.name, "sha256": stock.sha256},
             "seed": seed,
+            **({} if count is None else {"texts_per_label": count}),
             "tasks": [each.as_dict() for each in found],
             "data_sha256": {task.name: task.sha256 for task in tasks},
         }
@@ -58,15 +63,17 @@ def _probe(**flags: Any) -> None:
         console.print(f"{output}: the figures", highlight=False, soft_wrap=True)
 
 
-def _show(console: "Console", found: "list[Comparison]", model: str, teacher: str) -> None:
+def show_probes(found: "Sequence[Comparison]", model: str, teacher: str) -> None:
+    """Print a table of probes, and for each set on which the words alone are better a sentence."""
     from rich import box
+    from rich.console import Console
     from rich.table import Table
 
     # Every column but the first has the width of its figures: the table fits a terminal of 80 columns.
     title = f"linear probes: {model} against {teacher}, accuracy in %, 95 % interval"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", overflow="fold")
-    for name in ("classes", "training", "test", "student", "teacher", "kept", "interval"):
+    for name in ("classes", "training", "test", "TF-IDF", "student", "teacher", "kept", "interval"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in found:
         table.add_row(
@@ -74,12 +81,29 @@ def _show(console: "Console", found: "list[Comparison]", model: str, teacher: st
             str(each.classes),
             f"{each.train_texts:,}",
             f"{each.test_texts:,}",
+            "" if each.words is None else f"{100 * each.words.accuracy:.1f}",
             f"{100 * each.student.accuracy:.1f}",
             f"{100 * each.teacher.accuracy:.1f}",
             f"{100 * each.retention:.1f} %",
             f"{100 * each.low:.1f}-{100 * each.high:.1f}",
         )
+    console = Console()
     console.print(table)
+    for each in found:
+        if (line := words_line(each)) is not None:
+            console.print(line, highlight=False, soft_wrap=True)
+
+
+def words_line(found: "Comparison") -> str | None:
+    """Return that a classifier of words is better than the student, None if it is not."""
+    words, student = found.words, found.student
+    if words is None or words.accuracy <= student.accuracy:
+        return None
+    return (
+        f"{found.task}: TF-IDF and a linear classifier are right on {100 * words.accuracy:.1f} %, more than "
+        f"the student's {100 * student.accuracy:.1f} %; with {found.train_texts:,} training texts this set "
+        "needs no encoder"
+    )
 
 
 probe = Command(

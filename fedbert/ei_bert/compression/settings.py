@@ -12,11 +12,13 @@ from pydantic import Field, JsonValue, model_validator
 from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES
 from fedbert.ei_bert.compression.plan import (
     CATALOGUE_PLANS,
+    GENERAL_PLANS,
     INNERS,
     LAYERS,
     TASK_PLANS,
     WIDTHS,
     CataloguePlan,
+    GeneralPlan,
     Plan,
     Ranking,
     TaskPlan,
@@ -33,7 +35,7 @@ DIMS = (8, 256)
 """Widths of unit vectors that the runtime and the fleet's messages are made for."""
 
 Size = Literal["default", "small", "tiny"]
-assert get_args(Size) == tuple(CATALOGUE_PLANS) == tuple(TASK_PLANS)
+assert get_args(Size) == tuple(CATALOGUE_PLANS) == tuple(TASK_PLANS) == tuple(GENERAL_PLANS)
 
 AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
@@ -56,6 +58,13 @@ _FOR_TASKS = (
     "transformers_output",
 )
 _TASK_PLAN = ("method", "weight_bits", "word_dropout")
+_FOR_GENERAL = ("teacher_vectors", "vocabulary", "general_sentences")
+# A general encoder has neither tasks nor items, but it may be probed and have 4-bit weights.
+_NOT_FOR_GENERAL = (
+    *_FOR_CATALOGUES,
+    *(name for name in _FOR_TASKS if name not in ("weight_bits", "probe")),
+    "cross_steps",
+)
 
 
 class Training(Settings):
@@ -85,6 +94,10 @@ class CompressionSettings(Training):
 
     data: tuple[Path, ...] = Field(
         (), description=f"{_SETS}; repeat for several tasks; without it: the student that runs start from"
+    )
+    general: bool = Field(
+        False,
+        description="make a general encoder, which learns no task; of --data it reads training texts alone",
     )
     size: Size = Field("default", description="preset: 1.91 MB, 1 MB or 0.5 MB")
     output: Path = Field(Path("runs/model"), description="folder of the artefact that phones fetch")
@@ -123,7 +136,9 @@ class CompressionSettings(Training):
     entropy_coded: bool = Field(
         False, description="with --data: store the model file entropy coded, a smaller download"
     )
-    pruning: Ranking = Field("attention", description="what ranks tokens")
+    pruning: Ranking | None = Field(
+        None, description=f"what ranks tokens; default: {Plan().pruning}, --general: {GeneralPlan().pruning}"
+    )
     method: str | None = Field(
         None,
         description=f"with --data: how tasks are learnt: {'; '.join(METHODS)}; default: {TaskPlan().method}",
@@ -151,6 +166,21 @@ class CompressionSettings(Training):
     )
     fast: bool = Field(False, description="about a sixth of the work, for a first student")
     general_text: Path | None = Field(None, description="file of further sentences, one per line")
+    general_sentences: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_STEPS,
+        description="with --general: sentences that are drawn of those of --general-text; default: "
+        f"{GeneralPlan().general_sentences}",
+    )
+    teacher_vectors: Path | None = Field(
+        None,
+        description="with --general: Parquet file of text,vector by any encoder, in place of a teacher; "
+        "without --general-text its texts are read",
+    )
+    vocabulary: Path | None = Field(
+        None, description="with --teacher-vectors: WordPiece vocabulary, a token a line"
+    )
     public: Path | None = Field(
         None, description="folder with services/public.parquet; default: the shipped one"
     )
@@ -169,18 +199,34 @@ class CompressionSettings(Training):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Refuse flags of the other goal, and a plan that no student can have."""
-        for name in _FOR_CATALOGUES if self.data else _FOR_TASKS:
+        """Refuse flags of the other goals, and a plan that no student can have."""
+        if self.general:
+            others: tuple[str, ...] = _NOT_FOR_GENERAL
+        else:
+            others = (*(_FOR_CATALOGUES if self.data else _FOR_TASKS), *_FOR_GENERAL)
+        for name in others:
             if getattr(self, name) != type(self).model_fields[name].default:
                 flag = f"--{name.replace('_', '-')}"
+                if name in _FOR_GENERAL:
+                    raise FedbertError(f"{flag} is for a general encoder; add --general")
+                if self.general:
+                    raise FedbertError(f"{flag} is not for a general encoder; leave out --general or it")
                 if self.data:
                     raise FedbertError(f"{flag} is for the model of runs; leave out --data or it")
                 raise FedbertError(f"{flag} needs tasks; give --data FILE")
+        if (self.teacher_vectors is None) != (self.vocabulary is None):
+            raise FedbertError("--teacher-vectors and --vocabulary belong together; give both or neither")
+        if self.teacher_vectors is not None and self.teacher is not None:
+            raise FedbertError("--teacher-vectors stand in place of a teacher; leave out --teacher")
+        if self.teacher_vectors is not None and self.public is not None:
+            raise FedbertError("--teacher-vectors go without the shipped sentences; leave out --public")
         self.plan()
         return self
 
-    def plan(self) -> TaskPlan | CataloguePlan:
+    def plan(self) -> TaskPlan | CataloguePlan | GeneralPlan:
         """Return the plan of the size with what was asked for in place of its own; raises FedbertError."""
+        if self.general:
+            return self.general_plan()
         return self.task_plan() if self.data else self.catalogue_plan()
 
     def task_plan(self) -> TaskPlan:
@@ -192,6 +238,12 @@ class CompressionSettings(Training):
     def catalogue_plan(self) -> CataloguePlan:
         """Return the plan for a catalogue."""
         chosen = self._changed(CATALOGUE_PLANS[self.size], ("dim", "seed"))
+        return chosen.fast() if self.fast else chosen
+
+    def general_plan(self) -> GeneralPlan:
+        """Return the plan for a general encoder."""
+        more = ("seed", "weight_bits", "general_sentences")
+        chosen = self._changed(GENERAL_PLANS[self.size], more)
         return chosen.fast() if self.fast else chosen
 
     def _changed(self, plan: AnyPlan, more: tuple[str, ...]) -> AnyPlan:
@@ -220,6 +272,9 @@ class ProbeSettings(Settings):
     model: str = Field("default", description="folder of an artefact, or the name of a shipped one")
     teacher: str | None = Field(
         None, description="folder or hub name of a BERT-like encoder; default: the installed one"
+    )
+    texts_per_label: int | None = Field(
+        None, ge=1, description="training texts of each label, drawn by seed; default: all"
     )
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty, and of intervals")
     output: Path | None = Field(None, description="file for the figures, as JSON")
@@ -277,7 +332,11 @@ class HeadSettings(Settings):
     """A new task on a frozen student."""
 
     data: Path = Field(description=f"{_SETS.split(', or')[0]}; its name is the task's")
-    model: str = Field(description="folder of an artefact, or the name of a shipped one")
+    model: str | None = Field(
+        None,
+        description="folder of an artefact, or the name of a shipped one; default: the shipped model that "
+        "knows the set, else the general encoder",
+    )
     output: Path | None = Field(None, description="folder to write; default: the model's own")
     overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")

@@ -72,6 +72,8 @@ def test_ideographs_are_words_and_case_follows_the_vocabulary(tmp_path: Path, vo
     teacher = load_outside_teacher(write_vectors(tmp_path / "v.parquet"), vocabulary)
     (row,) = teacher.tokens.rows(["打开APP。"])
     assert [teacher.vocabulary[token] for token in row] == ["[CLS]", "打", "开", "app", "。", "[SEP]"]
+    vocabulary.write_text("\n".join([*CHINESE, "<S>"]) + "\n", "utf-8")
+    assert load_outside_teacher(tmp_path / "v.parquet", vocabulary).rules.lowercase is True
     vocabulary.write_text("\n".join(CASED) + "\n", "utf-8")
     assert load_outside_teacher(tmp_path / "v.parquet", vocabulary).rules.lowercase is False
 

@@ -14,7 +14,7 @@ from fedbert.ei_bert.artefact.card import write_card
 from fedbert.ei_bert.compression.general_goal import GeneralGoal
 from fedbert.ei_bert.compression.goal import Targets, Trained
 from fedbert.ei_bert.compression.pipeline import Pipeline
-from fedbert.ei_bert.compression.probe import Comparison, compare, teacher_encoder
+from fedbert.ei_bert.compression.probe import Comparison, Encode, compare, teacher_encoder
 from fedbert.ei_bert.compression.token_pruning import spelling
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.outside_vectors import OutsideTeacher
@@ -64,7 +64,7 @@ def compress_general(
     student = EiBert(plain, threads, goal.plan.budget_bytes)
     kept, texts = _agreement(goal, targets, student)
     reporter.result("mutual cosines", f"correlate {kept:.4f} with the teacher's, {texts}")
-    probes = _probes(goal, student, held_out, reporter)
+    probes = _probes(pipeline, student, held_out)
     scores = _scores(probes, kept, texts)
     artefact = goal.artefact(trained, _manifest(goal, targets, trained, scores, command))
     save_artefact(artefact, output)
@@ -100,29 +100,41 @@ def _agreement(goal: GeneralGoal, targets: Targets, student: EiBert) -> tuple[fl
 
 
 def _probes(
-    goal: GeneralGoal, student: EiBert, held_out: Sequence[Task], reporter: Reporter
+    pipeline: Pipeline[GeneralGoal], student: EiBert, held_out: Sequence[Task]
 ) -> tuple[Comparison, ...]:
-    if not held_out:
-        return ()
-    reporter.stage("probes")
-    teacher = goal.teacher
-
-    def outside(texts: Sequence[str]) -> NDArray[np.float32]:
-        assert isinstance(teacher, OutsideTeacher)
-        return teacher.vectors_of(texts).float().numpy()
-
-    encode = outside if isinstance(teacher, OutsideTeacher) else teacher_encoder(teacher)
     found = []
     for task in held_out:
-        made = compare(student.encode, encode, task, goal.plan.seed, words=True)
+        pipeline.reporter.stage(f"probe {task.name}")
+        teacher = probed_teacher(pipeline, task)
+        made = compare(student.encode, teacher, task, pipeline.goal.plan.seed, words=True)
         assert made.words is not None
-        reporter.result(
+        pipeline.reporter.result(
             task.name,
             f"student {made.student.accuracy:.4f}, teacher {made.teacher.accuracy:.4f}, "
             f"TF-IDF {made.words.accuracy:.4f}, kept {made.retention:.4f}",
         )
         found.append(made)
     return tuple(found)
+
+
+def probed_teacher(pipeline: Pipeline[GeneralGoal], task: Task) -> Encode:
+    """Return the teacher's vectors of a held-out set, a stage of its own: students of all sizes share it."""
+    teacher = pipeline.goal.teacher
+    texts = list(dict.fromkeys([*task.train.texts, *task.test.texts]))
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        if isinstance(teacher, OutsideTeacher):
+            found = teacher.vectors_of(texts).float().numpy()
+        else:
+            found = teacher_encoder(teacher)(texts)
+        with (folder / "vectors.npy").open("wb") as handle:
+            np.save(handle, found)
+        return {"texts": len(texts)}
+
+    done = pipeline.stage("probed", {"teacher": teacher.sha256, "task": task.sha256}, make)
+    vectors = np.load(done.folder / "vectors.npy")
+    place = {text: row for row, text in enumerate(texts)}
+    return lambda some: vectors[[place[text] for text in some]]
 
 
 def _scores(probes: Sequence[Comparison], kept: float, texts: str) -> Scores:

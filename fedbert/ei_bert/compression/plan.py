@@ -173,7 +173,7 @@ class GeneralPlan(Plan):
     pruning: Ranking = "frequency"
     embedding_bits: int = 4
     weight_bits: int = 4
-    pretrain_steps: int = 12_000
+    pretrain_steps: int = 5_000
     cross_steps: int = 0
     general_sentences: int = 60_000
     remixed_texts: int = 30_000

@@ -103,12 +103,13 @@ class OutsideTeacher:
 def load_outside_teacher(vectors: Path, vocabulary: Path) -> OutsideTeacher:
     """Read the vectors of texts and the WordPiece `vocabulary`, one token a line, specials among them.
 
-    Texts are put into lower case unless a token of the vocabulary has a capital. Raises FedbertError, in one
+    Texts are put into lower case unless a word of the vocabulary has a capital. Raises FedbertError, in one
     line, for a file, column, text or vector that cannot be used.
     """
     known, found = _read_vectors(vectors)
     tokens = _read_vocabulary(vocabulary)
-    cased = any(token != token.lower() for token in tokens if not token.startswith("["))
+    # Of words alone: marks such as <S> stand in vocabularies of small letters, too.
+    cased = any(token != token.lower() for token in tokens if token.removeprefix("##").isalpha())
     rules = TextRules(lowercase=not cased)
     try:
         Tokens(tokens, rules=rules)

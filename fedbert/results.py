@@ -64,6 +64,15 @@ METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
 """What a phone's energy goes to."""
 
+GROUP_SUMS = (
+    *("devices", "sessions", "installs", "participants", "sessions_us", "installs_us"),
+    *(f"{use}_uj" for use in ENERGY_USES),
+    "participants_uj",
+)
+"""What is summed over random groups of a tier's devices: device-rounds, sessions that ran, installs, and
+device-rounds in which a device sends a signal; computing time in microseconds; energy in microjoules, by use
+and of the devices that send in these rounds."""
+
 Metrics = TypedDict(
     "Metrics", {"auc": float, "mrr": float, "ndcg@5": float, "ndcg@10": float, "hit@1": float}
 )
@@ -151,6 +160,7 @@ class TierRow(TypedDict):
     battery_percent_per_day: float
     device_ms_per_day: float
     taking_part: NotRequired[dict[str, int]]
+    groups: NotRequired[dict[str, list[int]]]
     round_ends: NotRequired[dict[str, int]]
     round_s_by: NotRequired[dict[str, float]]
 
@@ -369,6 +379,16 @@ class SelectionRow(TypedDict):
     name: str
     reveals: str
     statement: str
+
+
+class UnplacedRow(TypedDict):
+    """Share of sessions whose text no name of the catalogue is near to (`fedbert.simulation.unplaced`)."""
+
+    kept: float
+    requests: int
+    sessions: int
+    release_0: float
+    final: float
 
 
 class PoisonedRow(TypedDict):
@@ -608,6 +628,7 @@ class Underway(TypedDict):
     comparison: list[ComparisonRow]
     gap: Gap | None
     findings: NotRequired[Findings]
+    unplaced: NotRequired[UnplacedRow]
 
 
 class RunResult(Underway):

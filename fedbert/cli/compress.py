@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fedbert.cli.add_head import add_head
+from fedbert.cli.align import align
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
 from fedbert.cli.kept import check_file, refuse_filled
@@ -63,6 +64,7 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     wanted = Asked(
         title=asked.output.name,
         seeds=tuple(range(asked.seed, asked.seed + asked.seeds)),
+        whole_seeds=asked.whole_seeds,
         with_ablation=asked.ablation,
         with_rivals=asked.rivals,
         held_out=read_tasks(asked.probe) if asked.probe else (),
@@ -163,7 +165,13 @@ def _search(**flags: Any) -> None:
     inputs = Inputs(load_teacher(asked.teacher), tasks, sentences, sources)
     with Screen() as screen:
         rows = search_shapes(inputs, plan, asked.steps, asked.work, screen, asked.threads_used)
-    write_text(asked.output, json.dumps({"search": rows}, indent=1) + "\n")
+    record = {
+        "command": command_line(),
+        "steps": asked.steps,
+        "budget_bytes": asked.budget_bytes,
+        "search": rows,
+    }
+    write_text(asked.output, json.dumps(record, indent=1) + "\n")
     _say_shapes(rows)
 
 
@@ -204,8 +212,13 @@ _GROUPS = {
         "pretrain_steps",
         "cross_steps",
         "word_dropout",
+        "task_weight",
+        "teachers",
+        "average_steps",
+        "label_smoothing",
         "seed",
         "seeds",
+        "whole_seeds",
         "ablation",
         "rivals",
     ),
@@ -233,6 +246,7 @@ compress = _OptionsToMake(
         ),
         "probe": probe,
         "add-head": add_head,
+        "align": align,
         "rivals": rivals,
         "unknown": unknown,
     },

@@ -18,6 +18,14 @@ tokens_per_request | float? | tokens | measured | mean length of a public reques
 unknown_token_share | float? | share | measured | share of tokens that are unknown
 scores.set | text | | record | texts of the scores below
 scores.*.* | float | 0..1 | measured | accuracy or nDCG of teacher and student
+space.of | text? | | record | student whose space this one's vectors are turned into
+space.of_sha256 | text? | | record | of that student
+space.before.texts_by_this | float? | 0..1 | measured | nDCG@10 of its texts over that one's names, before
+space.before.names_by_this | float? | 0..1 | measured | nDCG@10 of that one's texts over its names, before
+space.before.cosine | float? | | measured | mean cosine of the two vectors of a public text, before
+space.after.texts_by_this | float? | 0..1 | measured | nDCG@10 of its texts over that one's names
+space.after.names_by_this | float? | 0..1 | measured | nDCG@10 of that one's texts over its names
+space.after.cosine | float? | | measured | mean cosine of the two vectors of a public text
 trained_on.public_text_only | bool | | record | whether no private text was used
 trained_on.tasks.* | text? | | record | hash of each task's texts
 trained_on.sentences | int? | texts | record | general sentences
@@ -37,7 +45,9 @@ _STAGES = """
 stages[].stage | text | | record | name of the stage
 stages[].bytes | int | bytes | measured | size of the model after the stage
 stages[].accuracy.* | list? | 0..1 | measured | accuracy on test texts by task, one per seed
+stages[].validation.* | list? | 0..1 | measured | the same on validation texts, which options are chosen by
 stages[].seconds | float? | s | measured | time of the stage
+stages[].cpu_seconds | float? | s | measured | processor time of the stage, all threads together
 stages[].note | text? | | record | what to know about the stage
 quantisation[].form | text | | record | bits of embeddings and weights
 quantisation[].bytes | int | bytes | measured | size on disk
@@ -103,15 +113,23 @@ unknown[].joint | float? | 0..1 | measured | right ones of known and unknown tex
 unknown[].command | text? | | record | the command that measured it
 """
 
-SEARCH = """
+_SHAPES = """
 search[].shape.* | value? | | setting | layers, widths and heads of a shape
 search[].* | value? | | measured | its size, loss and speed
+"""
+
+SEARCH = f"""
+command | text | | record | the command as it was typed
+steps | int | steps | setting | steps of the pre-distillation of each shape
+budget_bytes | int | bytes | setting | largest size of a model
+{_SHAPES.strip()}
 """
 
 COMPRESSION = f"""
 title | text | | record | name of the model
 command | text | | record | the command as it was typed
 seeds | list | | setting | seeds of cross-distillation
+whole_seeds | bool? | | setting | whether each seed has its own teachers and pre-distillation
 budget_bytes | int | bytes | setting | largest size of the model
 tasks[].name | text | | record | name of a task
 tasks[].labels | int | labels | measured | its labels
@@ -123,6 +141,7 @@ teacher.sha256 | text | | record | of the teacher's weights
 teacher.parameters | int | | measured | parameters of the teacher
 teacher.bytes | int | bytes | measured | size of the teacher as floats
 teacher.accuracy.* | float | 0..1 | measured | accuracy of the tuned teacher on test texts, by task
+teacher.each[].* | float? | 0..1 | measured | the same of each of several teachers alone
 tasks[].test_in_train | int? | texts | measured | test texts that its training texts hold
 tasks[].test_in_any_train | int? | texts | measured | test texts that the training texts of any task hold
 {_STAGES.strip()}
@@ -136,6 +155,12 @@ vocabulary.size | int | tokens | measured | tokens that were kept
 vocabulary.unknown_share | float | share | measured | share of tokens of test texts that are unknown
 vocabulary.tokens_per_text | float | tokens | measured | mean length of a test text
 vocabulary.tokens_per_text_teacher | float | tokens | measured | the same with the teacher's vocabulary
+vocabulary.coverage[].size | int? | tokens | setting | tokens of a vocabulary
+vocabulary.coverage[].train | float? | share | measured | training texts' tokens that it keeps whole
+vocabulary.coverage[].validation | float? | share | measured | the same of validation texts
+vocabulary.coverage[].unread | int? | tokens | measured | its tokens that no training text has
+vocabulary.coverage[].split | int? | tokens | measured | tokens of training texts that it lacks
+vocabulary.coverage[].chosen | bool? | | record | whether these are the student's tokens
 vocabulary.agreement.* | float | share | measured | share of kept tokens that another score keeps too
 plan.* | value? | | setting | settings of the compression
 plan.architecture.* | value | | setting | shape of the student
@@ -146,8 +171,9 @@ probe[].retention | float? | share | measured | student over teacher
 probe[].low | float? | share | measured | lower end of the 95 % interval, paired bootstrap
 probe[].high | float? | share | measured | upper end of the same interval
 {_ABLATION.strip()}
-{SEARCH.strip()}
+{_SHAPES.strip()}
 seconds | float | s | measured | time of all stages
+cpu_seconds | float? | s | measured | processor time of all stages, all threads together
 total_bytes | int | bytes | measured | size of all files of the model
 download_bytes | int | bytes | measured | size of the download, entropy coded
 memory_bytes | int | bytes | measured | size of weights, heads and vocabulary once loaded

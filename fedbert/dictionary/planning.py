@@ -154,8 +154,8 @@ basis.sessions_per_day | float? | 1/day | setting | sessions of a device of the 
 basis.downloads_per_day | float? | 1/day | modelled | downloads of a device of the run
 basis.reports_per_day | float? | 1/day | modelled | reports of a device of the run
 basis.eligible | list? | share | modelled | eligible devices by local hour
-basis.fetch_rate | list? | 1/h | modelled | fetches of a mean device without the newest release, by local hour
-basis.frailty | float? | | modelled | variance of that rate between devices over its squared mean
+basis.fetch_rate | list? | 1/h | modelled | fetches of an often connected device behind, by local hour
+basis.frailty | list? | | modelled | share of devices that seldom are, and their rate over that of the others
 basis.reporting | list? | share | modelled | reports of a round over the devices that join it, by local hour
 basis.report_share | float? | share | modelled | mean of that over the day, which the cohort is planned with
 basis.due_hours | list? | h | measured | when the run's releases were due, since it began

@@ -227,6 +227,11 @@ class Server:
         self._judged_texts = tuple(self.public.texts[i] for i in judged.tolist())
         self._judged_items = np.asarray(self.public.item)[judged]
 
+    @property
+    def judged_requests(self) -> int:
+        """Public validation requests, each of which asks for a known item."""
+        return int((self._judged_items >= 0).sum())
+
     def _known(self, limit_bytes: int = STATES_LIMIT_BYTES) -> _Known:
         return _Known(
             KnownTexts(self.public.catalogue.texts, "item", limit_bytes),

@@ -169,7 +169,7 @@ def test_the_tasks_model_is_that_of_a_plain_sequence(tmp_path: Path, small_teach
         rows=tokens.rows(texts),
         task=np.zeros(len(texts), np.int64),
         label=np.concatenate([train.labels, np.full(len(source), -1)]),
-        states=pooled_states(tuned, texts, precision="float32").half(),
+        states=(pooled_states(tuned, texts, precision="float32").half(),),
         teacher_ids=ids.numpy(),
     )
     method, course = METHODS["parameter integration"], Course(8, 0, "float32")

@@ -153,7 +153,7 @@ def loads(run: BaseRun, wanted: list[Plan]) -> list[tuple[Load, dict[float, floa
         )
         rate, frailty = (
             np.tile(drawn.fetch_rate[:1], (len(empty), 1)),
-            np.repeat(drawn.frailty[:1], len(empty)),
+            np.tile(drawn.frailty[:1], (len(empty), 1)),
         )
         served = usual_day(devices, cap, rate, frailty, hour, releases)
         asked = usual_day(devices, np.inf, rate, frailty, hour, releases)

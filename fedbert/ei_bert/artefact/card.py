@@ -27,13 +27,16 @@ _LIMITS = (
     "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It has the teacher's "
     "biases. Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
 )
-
-
 _GENERAL_LIMITS = _LIMITS.replace("English requests of a sentence or so", "Texts of the kinds it learnt from")
+_TOOK = "**Took** "
 
 
-def model_card(artefact: Artefact, name: str, thresholds: Mapping[str, Threshold] | None = None) -> str:
-    """Return the card as Markdown; `thresholds`, by task, tell texts of no label."""
+def model_card(
+    artefact: Artefact, name: str, thresholds: Mapping[str, Threshold] | None = None, took: str = ""
+) -> str:
+    """Return the card as Markdown; `thresholds`, by task, tell texts of no label; `took` is the line of the
+    time.
+    """
     manifest = artefact.manifest
     shape, trained = manifest["shape"], manifest.get("trained_on", {})
     tasks = trained.get("tasks", {})
@@ -61,18 +64,53 @@ def model_card(artefact: Artefact, name: str, thresholds: Mapping[str, Threshold
         "",
         *_table(manifest["scores"]),
         "",
+        *_space(manifest.get("space")),
         *_unknown(thresholds or {}),
         f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
         "",
+        *([took, ""] if took else []),
         "Apache-2.0, as the teacher is; the data sets have licences of their own, named in `NOTICE`.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def write_card(artefact: Artefact, folder: Path) -> None:
-    """Write the card beside the artefact's `folder`, as ``NAME.md``, with the thresholds in it."""
-    card = model_card(artefact, folder.name, read_thresholds(folder, artefact))
-    write_bytes(folder.with_name(f"{folder.name}.md"), card.encode())
+def write_card(artefact: Artefact, folder: Path, cpu_seconds: float | None = None) -> None:
+    """Write the card beside the artefact's `folder`, as ``NAME.md``, with the thresholds in it.
+
+    `cpu_seconds` is the processor time of all that made it. None leaves what an older card of the same files
+    says: the manifest has no time, for the same seed gives the same files.
+    """
+    file = folder.with_name(f"{folder.name}.md")
+    took = _took_before(file, artefact) if cpu_seconds is None else _took(cpu_seconds)
+    card = model_card(artefact, folder.name, read_thresholds(folder, artefact), took)
+    write_bytes(file, card.encode())
+
+
+def _took(cpu_seconds: float) -> str:
+    minutes = f"{cpu_seconds / 60:.1f} min"
+    return f"{_TOOK}{minutes} of processor time, all stages and threads together (measured)."
+
+
+def _took_before(file: Path, artefact: Artefact) -> str:
+    """Return the line of the time in the card `file`, if it is a card of the same files."""
+    if not file.is_file():
+        return ""
+    lines = file.read_text("utf-8").splitlines()
+    is_same = any(artefact.sha256 in line for line in lines)
+    return next((line for line in lines if line.startswith(_TOOK)), "") if is_same else ""
+
+
+def _space(space: Mapping[str, Any] | None) -> list[str]:
+    if space is None:
+        return []
+    before, after = space["before"], space["after"]
+    return [
+        f"**Space** (measured). Its vectors are turned into the space of `{space['of']}`: nDCG@10 of the "
+        f"same requests is {after['texts_by_this']:.4f} with its texts over that one's names "
+        f"({before['texts_by_this']:.4f} before), and {after['names_by_this']:.4f} the other way round "
+        f"({before['names_by_this']:.4f}).",
+        "",
+    ]
 
 
 def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:

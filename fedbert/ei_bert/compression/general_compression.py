@@ -47,7 +47,7 @@ def compress_general(
     `held_out` are sets that the student is probed on; it reads none of their texts. `work` keeps the stages;
     they are picked up by the next call with the same inputs. Raises FedbertError.
     """
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     if isinstance(goal.teacher, OutsideTeacher):
         # Said before the training: a probe asks for the vectors of these, too.
         goal.teacher.check(
@@ -68,7 +68,8 @@ def compress_general(
     scores = _scores(probes, kept, texts)
     artefact = goal.artefact(trained, _manifest(goal, targets, trained, scores, command))
     save_artefact(artefact, output)
-    write_card(artefact, output)
+    earlier = pipeline.reused_cpu_s
+    write_card(artefact, output, None if earlier is None else time.process_time() - cpu_begun + earlier)
     return MadeGeneral(artefact, probes, round(time.perf_counter() - begun + pipeline.reused_s, 1))
 
 

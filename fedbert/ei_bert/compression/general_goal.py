@@ -105,6 +105,10 @@ class GeneralGoal:
         scale = _PLACE_SHARE * sum(len(text.split()) for text in texts) / share.sum()
         return [*texts, *words], [1.0] * len(texts) + (share * scale).tolist()
 
+    def ranked_key(self) -> Mapping[str, Any]:
+        """Return nothing: the weights are always the same."""
+        return {}
+
     def pool(self, importance: NDArray[np.float64]) -> Pool:
         """Return the texts, texts made of them, groups of near words, and single words.
 

@@ -77,6 +77,9 @@ class Goal(Protocol):
     def ranked(self) -> tuple[list[str], list[float] | None]:
         """Return the texts that rank the tokens, and their weights (None: 1)."""
 
+    def ranked_key(self) -> Mapping[str, Any]:
+        """Return the settings on which the weights depend; empty if there are none."""
+
     def pool(self, importance: NDArray[np.float64]) -> Pool:
         """Return what the pre-distillation reads, given the importance of the teacher's tokens."""
 

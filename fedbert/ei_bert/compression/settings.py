@@ -15,6 +15,8 @@ from fedbert.ei_bert.compression.plan import (
     GENERAL_PLANS,
     INNERS,
     LAYERS,
+    MAX_TASK_WEIGHT,
+    MAX_TEACHERS,
     TASK_PLANS,
     WIDTHS,
     CataloguePlan,
@@ -41,6 +43,8 @@ AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
 _BITS: dict[str, JsonValue] = {"metavar": "[8|4]"}
 _OF_SIZE = "default: the size's"
+_TEACHER = "folder or hub name of a BERT-like encoder; default: the installed one"
+_THREADS = "threads of torch; default: all cores"
 _SETS = "CSV or Parquet file of text,label[,split], or a folder of such"
 _ARCHITECTURE = ("layers", "width", "inner", "heads", "embedding")
 _FOR_BOTH = ("budget_bytes", "pruning", "embedding_bits", "pretrain_steps", "cross_steps", "precision")
@@ -50,14 +54,27 @@ _FOR_TASKS = (
     "weight_bits",
     "entropy_coded",
     "word_dropout",
+    "task_weight",
+    "teachers",
+    "average_steps",
+    "label_smoothing",
     "seeds",
+    "whole_seeds",
     "ablation",
     "rivals",
     "probe",
     "search_record",
     "transformers_output",
 )
-_TASK_PLAN = ("method", "weight_bits", "word_dropout")
+_TASK_PLAN = (
+    "method",
+    "weight_bits",
+    "word_dropout",
+    "task_weight",
+    "teachers",
+    "average_steps",
+    "label_smoothing",
+)
 _FOR_GENERAL = ("teacher_vectors", "vocabulary", "general_sentences")
 # A general encoder has neither tasks nor items, but it may be probed and have 4-bit weights.
 _NOT_FOR_GENERAL = (
@@ -70,12 +87,8 @@ _NOT_FOR_GENERAL = (
 class Training(Settings):
     """What every training of a student needs: a teacher, threads, a precision and a folder for its stages."""
 
-    teacher: str | None = Field(
-        None, description="folder or hub name of a BERT-like encoder; default: the installed one"
-    )
-    threads: int | None = Field(
-        None, ge=1, le=MAX_THREADS, description="threads of torch; default: all cores"
-    )
+    teacher: str | None = Field(None, description=_TEACHER)
+    threads: int | None = Field(None, ge=1, le=MAX_THREADS, description=_THREADS)
     precision: Precision = Field(
         "auto", description="of training; auto is bfloat16 where the processor multiplies it"
     )
@@ -156,9 +169,41 @@ class CompressionSettings(Training):
         description="with --data: share of tokens unseen at a step of cross-distillation; default: "
         f"{TaskPlan().word_dropout:g}",
     )
+    task_weight: float | None = Field(
+        None,
+        gt=0,
+        le=MAX_TASK_WEIGHT,
+        description="with --data: how much a text of a task counts, in general sentences, where tokens are "
+        f"ranked; default: {TaskPlan().task_weight:g}",
+    )
+    teachers: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_TEACHERS,
+        description=f"with --data: tuned teachers that teach as one; default: {TaskPlan().teachers}",
+    )
+    average_steps: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_STEPS,
+        description="with --data: last steps of cross-distillation whose mean weights are the student's, 0 "
+        f"for the last weights; default: {TaskPlan().average_steps}",
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="with --data: share of a label that the student's loss spreads over all labels; default: "
+        f"{TaskPlan().label_smoothing:g}",
+    )
     seed: int = Field(0, ge=0, description="seed of every random choice")
     seeds: int = Field(
         1, ge=1, le=1_000, description="with --data: cross-distillations, with the seed and the next ones"
+    )
+    whole_seeds: bool = Field(
+        False,
+        description="with --data: each seed has its own teachers and pre-distillation, so that intervals are "
+        "of the whole pipeline",
     )
     ablation: bool = Field(False, description="with --data: compare all methods under one budget of steps")
     rivals: bool = Field(
@@ -220,7 +265,12 @@ class CompressionSettings(Training):
             raise FedbertError("--teacher-vectors stand in place of a teacher; leave out --teacher")
         if self.teacher_vectors is not None and self.public is not None:
             raise FedbertError("--teacher-vectors go without the shipped sentences; leave out --public")
-        self.plan()
+        plan = self.plan()
+        if self.ablation and isinstance(plan, TaskPlan) and plan.teachers > 1:
+            raise FedbertError(
+                f"--ablation compares methods in which one teacher reads along, not {plan.teachers}; "
+                "give --teachers 1 or leave it out"
+            )
         return self
 
     def plan(self) -> TaskPlan | CataloguePlan | GeneralPlan:
@@ -326,6 +376,25 @@ class UnknownSettings(Settings):
     )
     overwrite: bool = Field(False, description="replace the task's threshold if the file has one")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
+
+
+class AlignSettings(Settings):
+    """A student to turn into the space of another."""
+
+    model: str = Field(
+        description="folder of an artefact made without --data, or the name of a shipped one; its server "
+        "folder lies beside it"
+    )
+    to: str = Field("default", description="folder or name of the student whose space it takes")
+    output: Path = Field(description="folder to write; the server's part goes beside it, with -server")
+    overwrite: bool = Field(False, description="replace what is in the folders that are written")
+    teacher: str | None = Field(None, description=_TEACHER)
+    threads: int | None = Field(None, ge=1, le=MAX_THREADS, description=_THREADS)
+
+    @property
+    def threads_used(self) -> int:
+        """The threads that torch gets."""
+        return self.threads or cores()
 
 
 class HeadSettings(Settings):

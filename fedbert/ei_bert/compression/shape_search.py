@@ -46,6 +46,8 @@ SHAPES = (
 )
 # Texts that no shape learns from, by which all are compared: at most so many, and at most a fifth.
 _HELD_OUT, _HELD_OUT_PART = 2_000, 5
+# A step reads about so many texts of a dozen tokens: no more are made than a short search can read.
+_READ_A_STEP = 300
 _TIMED_TOKENS = 16
 _SEED = 0
 
@@ -63,8 +65,9 @@ def search_shapes(
     seconds.
 
     `plan` gives the budget and all else but the architecture. The row of least loss is `chosen`. Shapes that
-    cannot fit are left out; raises FedbertError if none fits.
+    cannot fit are left out; raises FedbertError if none fits. No more texts are made than `steps` can read.
     """
+    plan = replace(plan, remixed_texts=min(plan.remixed_texts, steps * _READ_A_STEP))
     base = Pipeline(TasksGoal(inputs, plan), work, reporter, threads)
     found = base.importance()
     targets = base.targets(found[0])

@@ -44,6 +44,7 @@ class Tier:
     installs_per_day: float  # a device
     install_ms_per_day: float
     ndcg: tuple[float | None, ...]  # in the order of `fedbert.comparison.TIER_COLUMNS`
+    groups: Mapping[str, Array]  # [group] by `fedbert.results.GROUP_SUMS`; empty as above
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,7 @@ def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float, 
         installs_per_day=installs,
         install_ms_per_day=min(installs * (row["install_ms"] or 0.0), row["device_ms_per_day"]),
         ndcg=tuple(tier_ndcg(result, name)),
+        groups={key: np.array(sums, np.float64) for key, sums in row.get("groups", {}).items()},
     )
 
 

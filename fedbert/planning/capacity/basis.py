@@ -34,7 +34,7 @@ def basis_of(load: Load) -> Basis | None:
         reports_per_day=base.reports_per_day,
         eligible=draws.eligible[0].tolist(),
         fetch_rate=draws.fetch_rate[0].tolist(),
-        frailty=float(draws.frailty[0]),
+        frailty=draws.frailty[0].tolist(),
         reporting=draws.reporting[0].tolist(),
         report_share=float(base.report_share.mean()),
         due_hours=releases.due_hours[releases.made].tolist(),

@@ -176,8 +176,8 @@ class Basis:
     downloads_per_day: float
     reports_per_day: float
     eligible: list[float]  # [24]
-    fetch_rate: list[float]  # [24] fetches an hour of a mean device behind
-    frailty: float
+    fetch_rate: list[float]  # [24] fetches an hour of a device behind that is often connected
+    frailty: list[float]  # share of the devices that seldom are, and their rate over that of the others
     reporting: list[float]  # [24] reports of a round over the devices that join it
     report_share: float  # the mean of it that the cohort is planned with
     due_hours: list[float]  # of the releases that the run made, since it began

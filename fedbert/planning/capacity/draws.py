@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from fedbert.intervals import NORMAL_QUANTILE, Array
-from fedbert.planning.capacity.base_run import BaseRun, FetchWindows
+from fedbert.planning.capacity.base_run import BaseRun
+from fedbert.planning.capacity.fetch_fit import fit_fetching
 from fedbert.randomness import Purpose, generator
 from fedbert.results import DeviceErrors, asked_errors
 
@@ -21,20 +22,14 @@ DRAWS = 400
 _NORMAL_QUARTILE = 0.6744897501960817
 """Half of a normal variable's values are within so many standard deviations."""
 
-_FACTORS = np.geomspace(0.02, 20.0, 200)
-"""Fetch factors tried in the fit, about 3.5 % apart."""
-
-_FRAILTIES = np.array([1e-6, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0])
-"""Variances between devices tried in the fit."""
-
 
 @dataclass(frozen=True)
 class Draws:
     """Uncertain inputs, `[draw]` or `[draw, 24]`; row 0 is the best guess."""
 
     eligible: Array  # [draw, 24] share of the fleet by local hour
-    fetch_rate: Array  # [draw, 24] fetches an hour of a mean device behind, by local hour
-    frailty: Array  # [draw] variance between devices of the fetch rate, relative to its mean squared
+    fetch_rate: Array  # [draw, 24] fetches an hour of a device behind that is often connected, by local hour
+    frailty: Array  # [draw, 2] share of devices that seldom are, and their rate over that of the others
     reporting: Array  # [draw, 24] reports of a round by local hour, over the devices that join a round
     spread: Array  # [draw] relative standard deviation of a round's reports beyond chance
     cost: Array  # [draw] factor on modelled costs of a device
@@ -128,30 +123,6 @@ def _posterior(shares: Array, devices: int, chance: Array) -> Array:
 
 def _with_odds(shares: Array, odds: Array) -> Array:
     return np.asarray(odds[:, None] * shares / (1 - shares + odds[:, None] * shares))
-
-
-def fit_fetching(
-    fetch: FetchWindows, unmetered: Array, rng: np.random.Generator, rows: int
-) -> tuple[Array, Array]:
-    """Return `[draw]` factors f and frailties v of the fetching model, fitted to the run's windows.
-
-    A mean device behind fetches at f x unmetered(hour) an hour. Devices differ: some are seldom on Wi-Fi.
-    With rates gamma distributed over devices with relative variance v (Vaupel, Manton and Stallard 1979),
-    the share still behind after an exposure L = f x sum of hours x unmetered is (1 + v L)^(-1/v). Maximum
-    likelihood of the binomial counts on a grid; rows after the first are fitted to windows drawn again with
-    replacement. `base_run.base_of` sees to it that there is a window, and a fetch in one.
-    """
-    windows = len(fetch.behind)
-    start = _FACTORS[:, None] * (fetch.before @ unmetered)[None, :]  # [factor, window]
-    end = _FACTORS[:, None] * (fetch.after @ unmetered)[None, :]
-    v = _FRAILTIES[:, None, None]
-    log_stay = (np.log1p(v * start) - np.log1p(v * end)) / v  # [frailty, factor, window]
-    log_fetch = np.log(np.clip(-np.expm1(log_stay), 1e-12, None))
-    likelihood = (fetch.fetched * log_fetch + (fetch.behind - fetch.fetched) * log_stay).reshape(-1, windows)
-    picks = rng.multinomial(windows, np.full(windows, 1 / windows), rows)
-    picks[0] = 1
-    best = np.argmax(picks @ likelihood.T, axis=1)
-    return _FACTORS[best % len(_FACTORS)], _FRAILTIES[best // len(_FACTORS)]
 
 
 def round_spread(base: BaseRun, picks: Array) -> Array:

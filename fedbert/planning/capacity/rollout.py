@@ -1,7 +1,7 @@
 """How a release reaches the fleet when bandwidth is limited: a fluid model in steps of five minutes.
 
 A device behind asks for the release at a rate that follows the local hour and differs between devices
-(`draws.fit_fetching`); it then waits its turn, first come first served, until the cap has room for it. A
+(`fetch_fit.py`); it then waits its turn, first come first served, until the cap has room for it. A
 device that has a release when the next one comes is behind again; one that waits gets the newest.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.intervals import Array
+from fedbert.planning.capacity.fetch_fit import still_behind
 from fedbert.units import BITS_PER_BYTE
 
 STEP_MINUTES = 5
@@ -46,8 +47,8 @@ def roll_out(
     Args:
         devices: how many will fetch it in the end (the control group left out).
         capacity: devices that can be served in a step, see `per_step`.
-        fetch_rate: `[draw, 24]` fetches an hour of a mean device behind, by local hour.
-        frailty: `[draw]` relative variance of that rate between devices, > 0.
+        fetch_rate: `[draw, 24]` fetches an hour of a device behind, by local hour.
+        frailty: `[draw, 2]` share of the devices that seldom ask, and their rate over that of the others.
         release_hour: local hour of the release.
         days: length of the calculation.
     """
@@ -135,7 +136,7 @@ def _serve(
             exposure, not_asked = np.where(made, 0.0, exposure), np.where(made, 1.0, not_asked)
             asking = np.where(made, devices - queue, asking)
         exposure = exposure + step_rate[:, now // STEPS_PER_HOUR % 24]
-        still = np.minimum(not_asked, (1 + frailty * exposure) ** (-1 / frailty))
+        still = np.minimum(not_asked, still_behind(exposure, frailty))
         queue = queue + asking * (not_asked - still)
         not_asked = still
         served[:, step] = np.minimum(queue, capacity)

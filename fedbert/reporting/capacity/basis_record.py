@@ -35,7 +35,7 @@ class BasisRow(TypedDict):
     reports_per_day: float
     eligible: list[float]
     fetch_rate: list[float]
-    frailty: float
+    frailty: list[float]
     reporting: list[float]
     report_share: float
     due_hours: list[float]

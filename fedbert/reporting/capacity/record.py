@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CAPACITY_FILE = "capacity.json"
-SCHEMA = 3
+SCHEMA = 4
 LIMIT_BYTES = 20_000_000
 
 

@@ -8,6 +8,7 @@ from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t
 from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.compression.rival_sentences import headline, rows_of
 from fedbert.reporting.compression.rivals import NOTE, cells, unseen
+from fedbert.reporting.compression.stages import validated
 from fedbert.reporting.compression.unknown import COLUMNS
 from fedbert.reporting.compression.unknown import NOTE as NOTE_UNKNOWN
 from fedbert.reporting.compression.unknown import rows as unknown_rows
@@ -36,6 +37,7 @@ def _stages(record: CompressionRecord) -> str:
     for stage in record.get("stages") or []:
         figures = [said.percent_points(t_spread(per_seed(stage, task))) for task in names]
         rows.append([escape_markdown(stage.get("stage", "")), said.exact_bytes(stage.get("bytes")), *figures])
+    rows += [[escape_markdown(name), "", *figures] for name, figures in validated(record)]
     final = final_stage(record)
     shares = [kept(final, teacher, task) for task in names] if final is not None else []
     if any(shares):

@@ -16,16 +16,20 @@ from fedbert.run_folder import check_writable
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.compression.set_scores import counts_on_test, figure, fit_set, metric_of
-    from fedbert.ei_bert.pretrained import EiBert, model_folder
+    from fedbert.ei_bert.pretrained import EiBert, encoder_for, model_folder
     from fedbert.ei_bert.teaching.sets import kind_of_set, names_of, train_and_test
     from fedbert.ei_bert.teaching.splits import evidence_lines
 
     sets = read_sets([asked.data], asked.kind)
     if len(sets) != 1:
         raise FedbertError(f"data {asked.data}: must be one file, found {len(sets)}; add one head at a time")
-    task, folder = sets[0], model_folder(asked.model)
-    if asked.output is None and str(folder) != asked.model:
-        raise invalid("output", None, "be given for a shipped model", "it is not changed in place")
+    task = sets[0]
+    model = encoder_for(task.sha256) if asked.model is None else asked.model
+    folder = model_folder(model)
+    if asked.output is None and str(folder) != model:
+        raise invalid("output", None, "be given for a shipped model", f"{model} is not changed in place")
+    if asked.model is None:
+        click.echo(f"encoder: {model}; --model chooses another")
     target = asked.output or folder
     check_writable(target)
     if asked.output is not None and not asked.overwrite and target.resolve() != folder.resolve():
@@ -34,7 +38,7 @@ def _add_head(**flags: Any) -> None:
     replaced = _named(len(bert.labels(task.name)), bert.kind(task.name)) if task.name in bert.tasks else None
     if replaced is not None and not asked.overwrite:
         raise FedbertError(
-            f"head {task.name}: {asked.model} has one of that name, of {replaced}; name "
+            f"head {task.name}: {model} has one of that name, of {replaced}; name "
             "the file after another task, or add --overwrite to replace it"
         )
     before = bert.artefact.total_bytes

@@ -35,7 +35,9 @@ def _make(**flags: Any) -> None:
             check_writable(folder, name)
             if name != "work" and not asked.overwrite:
                 refuse_filled(folder, name)
-    if asked.data:
+    if asked.general:
+        _make_general(asked)
+    elif asked.data:
         check_writable(_report_folder(asked.output))
         _make_for_tasks(asked)
     else:
@@ -129,6 +131,31 @@ def _make_for_catalogue(asked: CompressionSettings) -> None:
     click.echo(f"{server}: what a server needs to go on training it")
 
 
+def _make_general(asked: CompressionSettings) -> None:
+    from fedbert.cli.probe import show_probes
+    from fedbert.ei_bert.compression.general_compression import compress_general
+    from fedbert.ei_bert.compression.general_goal import GeneralGoal
+    from fedbert.ei_bert.compression.general_sources import general_texts
+    from fedbert.ei_bert.teaching.outside_vectors import load_outside_teacher
+    from fedbert.ei_bert.teaching.teacher import load_teacher
+
+    tasks, held_out = read_tasks(asked.data), read_tasks(asked.probe) if asked.probe else ()
+    if asked.teacher_vectors is not None and asked.vocabulary is not None:
+        outside = load_outside_teacher(asked.teacher_vectors, asked.vocabulary)
+        given = general_texts(tasks, asked.general_text, outside)
+        goal = GeneralGoal(outside, given, asked.general_plan())
+    else:
+        given = general_texts(tasks, asked.general_text, public=asked.public)
+        goal = GeneralGoal(load_teacher(asked.teacher), given, asked.general_plan())
+    with Screen() as screen:
+        made = compress_general(
+            goal, asked.output, asked.work, screen, held_out, command_line(), asked.threads_used
+        )
+    if made.probes:
+        show_probes(made.probes, asked.output.name, goal.teacher.name)
+    _say_made(asked.output, made.artefact.total_bytes, made.artefact.sha256, made.seconds)
+
+
 def _search(**flags: Any) -> None:
     asked = SearchSettings(**given(flags))
     check_file(asked.output, "output", asked.overwrite)
@@ -174,11 +201,19 @@ class _OptionsToMake(Group):
 
 
 _GROUPS = {
-    "goal": ("data", "size", "budget_bytes", "fast"),
+    "goal": ("data", "general", "size", "budget_bytes", "fast"),
     "output": ("output", "server_output", "transformers_output", "search_record", "work", "overwrite"),
     "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim"),
     "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
-    "texts": ("teacher", "public", "general_text", "probe"),
+    "texts": (
+        "teacher",
+        "public",
+        "general_text",
+        "general_sentences",
+        "probe",
+        "teacher_vectors",
+        "vocabulary",
+    ),
     "training": (
         "method",
         "pretrain_steps",

@@ -211,15 +211,16 @@ model | text | | record | model that was probed
 teacher.name | text | | record | name of the teacher
 teacher.sha256 | text | | record | of the teacher's weights
 seed | int | | setting | seed of the probes
+texts_per_label | int? | texts | setting | training texts that were drawn of each label
 tasks[].task | text | | record | name of a task
 tasks[].classes | int | labels | measured | its labels
 tasks[].train_texts | int | texts | measured | texts that the probes learnt from
 tasks[].test_texts | int | texts | measured | texts that they were tested on
-tasks[].*.accuracy | float | 0..1 | measured | accuracy of the probe of student or teacher
+tasks[].*.accuracy | float | 0..1 | measured | accuracy of the probe of student, teacher or words alone
 tasks[].*.accuracy_interval | list | 0..1 | measured | its 95 % interval
 tasks[].*.macro_f1 | float | 0..1 | measured | mean F1 over the labels
 tasks[].*.strength | float | | setting | strength of the probe's penalty, chosen on training texts
-tasks[].*.dim | int | | measured | width of the vectors
+tasks[].*.dim | int | | measured | width of the vectors, number of words and pairs of words
 tasks[].retention | float | share | measured | accuracy of the student over that of the teacher
 tasks[].retention_interval | list | share | measured | its 95 % interval, paired bootstrap
 {_KINDS.strip()}

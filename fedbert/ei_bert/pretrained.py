@@ -18,7 +18,14 @@ from fedbert.ei_bert.artefact.any_heads import (
     names_of_head,
     read_any_head,
 )
-from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, load_artefact, save_artefact, with_heads
+from fedbert.ei_bert.artefact.artefact import (
+    BUDGET_BYTES,
+    Artefact,
+    is_general,
+    load_artefact,
+    save_artefact,
+    with_heads,
+)
 from fedbert.ei_bert.artefact.bio import OUTSIDE, misplaced
 from fedbert.ei_bert.artefact.heads import Head, fit_head, softmax
 from fedbert.ei_bert.artefact.kinds import Kind
@@ -33,6 +40,7 @@ from fedbert.ei_bert.artefact.unknown import (
     write_thresholds,
 )
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import read_json
 from fedbert.paths import models_folder
 from fedbert.units import format_bytes
 
@@ -314,3 +322,25 @@ def model_folder(model: Path | str) -> Path:
         return path
     names = sorted(p.parent.name for p in models_folder().glob("*/manifest.json"))
     raise invalid("model", str(model), f"be a folder or one of {', '.join(names)}")
+
+
+def encoder_for(sha256: str) -> str:
+    """Return the name of the shipped model to which a head for the set of that hash is best added.
+
+    It is a model that learnt the set, the largest of these, else the largest general encoder: the vectors
+    of a model of tasks are about its tasks.
+    """
+    own: dict[str, int] = {}
+    general: dict[str, int] = {}
+    for path in sorted(models_folder().glob("*/manifest.json")):
+        manifest = read_json(path)
+        size = sum(int(entry["bytes"]) for entry in manifest["files"].values())
+        trained = manifest.get("trained_on", {})
+        if sha256 in trained.get("tasks", {}).values():
+            own[path.parent.name] = size
+        elif is_general(manifest):
+            general[path.parent.name] = size
+    found = own or general
+    if not found:
+        raise FedbertError("model must be given: no general encoder is installed; add --model NAME")
+    return max(found, key=lambda name: found[name])

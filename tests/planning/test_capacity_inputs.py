@@ -24,7 +24,9 @@ from fedbert.planning.capacity.weekday_forecast import weekdays
 from fedbert.planning.capacity.world import WEEKDAYS, TierBytes, World, parse_stages, parse_zones
 from fedbert.scenario import build
 
-PLAN = Plan(8_400_000, 6.42e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2, sessions_per_day=4.0, download_bytes=1_910_000)
+PLAN = Plan(
+    8_400_000, 6.42e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2, sessions_per_day=4.0, download_bytes=1_910_000
+)
 """The cap binds at the release's hour, and not all day."""
 
 WEEK = (1.2, 1.0, 1.0, 1.0, 1.0, 0.9, 0.9)

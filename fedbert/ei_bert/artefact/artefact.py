@@ -83,6 +83,12 @@ def with_heads(artefact: Artefact, heads: Mapping[str, bytes]) -> Artefact:
     return build_artefact(artefact.files[MODEL], vocabulary, artefact.manifest, heads)
 
 
+def is_general(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a manifest is of a general encoder: it is for heads, and learnt no task."""
+    trained = manifest.get("trained_on", {})
+    return bool(manifest["shape"].get("pooled")) and not trained.get("tasks", {})
+
+
 def head_file(task: str) -> str:
     """Return the name of a task's head in an artefact."""
     return f"{HEADS}/{task}.safetensors"

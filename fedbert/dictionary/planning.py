@@ -183,6 +183,14 @@ basis.tiers[].installs_per_day | float | 1/day | modelled | installs of a device
 basis.tiers[].mah_per_day | float | mAh/day | modelled | charge of a device
 basis.tiers[].battery_percent_per_day | float | %/day | modelled | the same in per cent of the battery
 basis.tiers[].energy_mj_per_day_by.* | float | mJ/day | modelled | energy of a device by what it is spent on
+basis.waits | bool? | | setting | whether a day's rounds are opened as one sum
+basis.round_spread | float? | | modelled | relative standard deviation of a round's reports beyond chance
+basis.privacy.noise_multiplier | float? | | proved | the run's noise; null: no epsilon of the plan is known
+basis.privacy.delta | float? | | setting | delta as asked for; null: by the fleet
+basis.privacy.guarantees[].adversary | text | | proved | what the adversary sees
+basis.privacy.guarantees[].rule | text | | proved | one Gaussian that epsilon is of, or the command's account
+basis.servers.costs.* | float? | | measured | means of the calibration's costs
+basis.servers.cores | int? | | measured | cores of its machine
 """
 
 _READING = """
@@ -331,8 +339,12 @@ model_spread | float | | setting | 95 % spread of modelled odds and costs
 summaries[].devices | int | devices | setting | phones of the large runs
 summaries[].figures | int | | record | figures that were compared, over all seeds
 summaries[].inside | float | share | measured | of these, simulated within the 95 % interval
+summaries[].inside_low | float? | share | measured | lower end of its 95 % interval over seeds; missing: one
+summaries[].inside_high | float? | share | measured | upper end of the same interval
 summaries[].median_error | float | share | measured | median of absolute errors
 summaries[].median_half_width | float | share | measured | median of half an interval over the forecast
+summaries[].median_spread_half_width | float? | share | measured | the same of intervals with the model spread
+summaries[].median_plan_half_width | float? | share | measured | the same with the device model's error, too
 summaries[].systematic | list | | measured | figures that every seed misses on one side; three seeds at least
 figures[].devices | int | devices | setting | phones of the large run
 figures[].seed | int | | record | seed of the small run
@@ -341,9 +353,11 @@ figures[].hour | int? | h | record | local hour, for figures by hour
 figures[].tier | text? | | record | device tier, for figures by tier
 figures[].unit | text | | record | unit of the figures
 figures[].predicted | float | | modelled | best guess of the forecast
-figures[].low | float | | modelled | lower end of its 95 % interval
+figures[].low | float | | modelled | lower end of its 95 % interval, of statistics alone
 figures[].high | float | | modelled | upper end of the same interval
 figures[].simulated | float | | modelled | as it came out in the large run
 figures[].error | float? | share | measured | predicted over simulated minus 1; missing: simulated 0
 figures[].inside | bool | | measured | whether it lies in the interval
+figures[].spread_half_width | float? | share | modelled | half an interval with the model spread
+figures[].plan_half_width | float? | share | modelled | the same with the device model's error, too
 """

@@ -15,6 +15,9 @@ HOURS = int(HOURS_PER_DAY)
 
 Label = Literal["measured", "modelled"]
 
+Rule = Literal["a Gaussian a round", "a Gaussian a day", "correlated", "tree", "the command"]
+"""What epsilon follows from: the sensitivity of one Gaussian, or an account that only the command makes."""
+
 Schedule = Literal["steady", "run"]
 """Releases at even times, or when they were due in the run that the forecast starts from."""
 
@@ -162,6 +165,31 @@ class TierBasis:
 
 
 @dataclass(frozen=True)
+class GuaranteeBasis:
+    """How epsilon against one adversary follows from the plan: by a formula, or only by the command."""
+
+    adversary: str
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class PrivacyBasis:
+    """The run's noise, for epsilons at another plan."""
+
+    noise_multiplier: float
+    delta: float | None  # as asked for; None: by the fleet
+    guarantees: list[GuaranteeBasis]
+
+
+@dataclass(frozen=True)
+class ServerBasis:
+    """What servers spend (`fedbert.planning.capacity.calibration.UNITS`), and the machine's cores."""
+
+    costs: dict[str, float]  # means
+    cores: int  # of one machine
+
+
+@dataclass(frozen=True)
 class Basis:
     """The best guess of the run's shares, rates and sizes: with a plan, what the plan's figures follow from.
 
@@ -185,6 +213,10 @@ class Basis:
     due_hours: list[float]  # of the releases that the run made, since it began
     early_downloads: list[float]  # [24] a mean day and device, by local hour: of release 0
     tiers: list[TierBasis]
+    waits: bool  # a day's rounds are opened as one sum
+    round_spread: float  # relative standard deviation of a round's reports beyond chance
+    privacy: PrivacyBasis | None  # None: not private, or phones add the noise
+    servers: ServerBasis | None  # None: without a calibration
 
 
 @dataclass(frozen=True)

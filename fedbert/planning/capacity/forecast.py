@@ -80,7 +80,7 @@ def forecast(
         rollout_stopped=_curve(stop.holding[:, _EVERY] / fetching) if stop else None,
         alerts=(*alerts(load, capped.reached, privacy), *later_alerts),
         servers=ServerFacts(calibration.said, utilisation) if calibration else None,
-        basis=basis_of(load),
+        basis=basis_of(load, privacy, calibration),
     )
 
 

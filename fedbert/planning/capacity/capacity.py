@@ -7,6 +7,7 @@ import numpy as np
 
 from fedbert.intervals import Array, Estimate
 from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.world import PLAIN, World
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
@@ -39,6 +40,7 @@ class Plan:
     download_bytes: float | None = None  # of one release, as it is downloaded
     check_in_bytes: float = CHECK_IN_BYTES  # each way
     connection_bytes: float = CONNECTION_BYTES  # each way
+    world: World = PLAIN
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,8 @@ class CapacityForecast:
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
     servers: ServerFacts | None = None
-    basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
+    basis: Basis | None = None  # None: from before it was kept, a mechanism of the user's own, or a world
+    rollout_stopped: Curve | None = None  # share that has a release that is stopped; None: none is
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

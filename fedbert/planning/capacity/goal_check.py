@@ -39,8 +39,8 @@ class Checked:
     goal: Goal
     came_out: Estimate  # share or noise multiplier, with the chance of the simulation where there is any
     verdict: str
-    """Of a plan "met", "met within chance" or "missed"; without one "out of reach", the same within chance, or
-    "not ruled out"."""
+    """Of a plan "met", "met within chance" or "missed"; without one "out of reach", the same within chance,
+    or "not ruled out"."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _capacity() -> list[dict[str, Any]]:
     found = dataclasses.replace(
         forecast(base, plan, read_calibration()),
         goals=(met,),
-        prices=(Price("kwh", 0.3, "2026-01-02", "a list"),),
+        prices=(Price("cdn_per_gb", 0.3, "2026-01-02", "a list", ((10.0, 0.2),)),),
     )
     return [json.loads(json.dumps(record_of(found, "a command")))]
 

@@ -14,7 +14,9 @@ from browser import Page, browser, chromium
 from planning.planning_fakes import fake_run
 
 from fedbert.planning.capacity import basis, draws, request_forecast
+from fedbert.planning.capacity.assumed import UTILISATION
 from fedbert.planning.capacity.base_run import BaseRun, base_of
+from fedbert.planning.capacity.calibration import read_calibration
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Plan
 from fedbert.planning.capacity.cost_forecast import costs, priced
 from fedbert.planning.capacity.device_forecast import tiers
@@ -24,6 +26,7 @@ from fedbert.planning.capacity.prices import Prices, Sourced
 from fedbert.planning.capacity.request_forecast import requests
 from fedbert.planning.capacity.rollout import Rollout, per_step, roll_out, time_to_share, usual_day
 from fedbert.planning.capacity.round_forecast import aggregator
+from fedbert.planning.capacity.server_forecast import servers
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.capacity.traffic_forecast import ROLLOUT_SHARES, rollouts, traffic
 from fedbert.reporting.capacity.live import TITLE, computed_in_the_page, inputs, key_of, live
@@ -45,6 +48,17 @@ PRICES = {
     "gco2e_per_kwh": 400.0,
     "network_kwh_per_gb": 0.02,
     "charging_efficiency": 0.8,
+    "cdn_requests_per_million": 0.7,
+    "core_per_hour": 0.04,
+    "memory_per_gb_hour": 0.005,
+    "machine_per_hour": 0.1,
+    "storage_per_gb_month": 0.02,
+    "core_idle_w": 0.7,
+    "core_busy_w": 3.5,
+    "memory_kwh_per_gb_hour": 0.0004,
+    "storage_wh_per_tb_hour": 1.2,
+    "pue": 1.1,
+    "server_gco2e_per_kwh": 300.0,
 }
 RELEASES = ((0.4, 3.3), (1.0, 0.0), (2.0, 17.5), (3.7, 23.96))
 """Releases a day and the hour of the first: the fluid model of all plans with one of them is one call."""
@@ -84,10 +98,13 @@ def base(**values: Any) -> BaseRun:
 
 
 def prices_of(values: dict[str, float]) -> Prices:
-    """Return a prices file's content."""
+    """Return a prices file's content; downloads are cheaper beyond 100 and 1,000 TB a month."""
     said = {
         key: Sourced(value=value, date=date(2026, 1, 2), source="invented") for key, value in values.items()
     }
+    if first := said.get("cdn_per_gb"):
+        steps = ((100.0, 0.7 * first.value), (1_000.0, 0.3 * first.value))
+        said["cdn_per_gb"] = first.model_copy(update={"above_tb_per_month": steps})
     return Prices(currency="EUR", region="nowhere", **said)
 
 
@@ -175,6 +192,7 @@ def by_command(template: CapacityForecast, load: Load, hours: dict[float, float]
         *requests(load, rng),
         *aggregator(load),
         *tiers(load),
+        *servers(load, read_calibration(), UTILISATION),
     ]
     found = replace(template, plan=load.plan, forecasts=tuple(rows))
     return best_guesses([*rows, *costs(load.base, found, prices)], load.sampling_probability)
@@ -218,7 +236,8 @@ def wrong(found: Answers, expected: Answers) -> dict[str, tuple[float | None, fl
 def test_two_hundred_settings_have_the_command_s_best_guesses(page: Page, tmp_path: Path) -> None:
     """Seeded plans, wide and narrow links, prices: each figure is that of the command, to 1e-6."""
     run = base()
-    first = priced(run, forecast(run, plans(1)[0][0]), prices_of(PRICES))
+    planned = forecast(run, plans(1)[0][0], read_calibration(), UTILISATION)
+    first = priced(run, planned, prices_of(PRICES))
     opened(page, tmp_path, first)
     asked = plans(200)
     found = in_the_page(page, [settings_of(*each) for each in asked])

@@ -1,5 +1,6 @@
 """What a capacity forecast takes from a finished run: shares, rates and sizes, and the counts behind them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -93,6 +94,7 @@ class BaseRun:
     privacy: RunPrivacy
     tiers: tuple[Tier, ...]
     device_errors: DeviceErrors | None = None
+    record_bytes_per_round: float = 0.0  # of run.json
 
     @property
     def report_words(self) -> float:
@@ -225,6 +227,7 @@ def base_of(result: RunResult) -> BaseRun:
         releases=run_releases(rounds, int(scenario["release_every"]), round_hours, gathered),
         tiers=tiers,
         device_errors=result.get("device_errors"),
+        record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
-from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, DOWNLOAD_S, RECORDS_DAYS
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
@@ -36,6 +36,9 @@ class Plan:
     download_bytes: float | None = None  # of one release, as it is downloaded
     check_in_bytes: float = CHECK_IN_BYTES  # each way
     connection_bytes: float = CONNECTION_BYTES  # each way
+    releases_kept: int | None = None  # None: every one of a year
+    records_days: float = RECORDS_DAYS
+    download_s: float = DOWNLOAD_S  # for which a download is open
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class Price:
     value: float
     date: str
     source: str
+    above_tb_per_month: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,21 @@ class TierBasis:
     mah_per_day: float
     battery_percent_per_day: float
     energy_mj_per_day_by: dict[str, float]  # by `fedbert.results.ENERGY_USES`; empty where it was not kept
+
+
+@dataclass(frozen=True)
+class ServerBasis:
+    """What servers of any plan follow from: the calibration's figures, and what the plan keeps."""
+
+    costs: dict[str, float]  # by `fedbert.planning.capacity.calibration.UNITS`
+    report_bytes: float  # of the calibration: memory of a report is of that size
+    cores: int  # of one machine
+    memory_bytes: float  # of one machine
+    utilisation: float
+    download_s: float
+    releases_kept: int | None
+    records_days: float
+    record_bytes_per_round: float
 
 
 @dataclass(frozen=True)
@@ -183,6 +202,7 @@ class Basis:
     due_hours: list[float]  # of the releases that the run made, since it began
     early_downloads: list[float]  # [24] a mean day and device, by local hour: of release 0
     tiers: list[TierBasis]
+    servers: ServerBasis | None = None  # None: without a calibration
 
 
 @dataclass(frozen=True)
@@ -200,6 +220,7 @@ class CapacityForecast:
     alerts: tuple[Alert, ...]
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
+    priced_by: str = ""  # whose prices they are, of which region and days
     servers: ServerFacts | None = None
     basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
 

@@ -1,11 +1,11 @@
 """The basis of a forecast as ``capacity.json`` has it: what a page computes another plan's figures from."""
 
 from dataclasses import asdict
-from typing import cast
+from typing import NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
-from fedbert.planning.capacity.capacity import Basis, TierBasis
+from fedbert.planning.capacity.capacity import Basis, ServerBasis, TierBasis
 
 
 class TierBasisRow(TypedDict):
@@ -19,6 +19,20 @@ class TierBasisRow(TypedDict):
     mah_per_day: float
     battery_percent_per_day: float
     energy_mj_per_day_by: dict[str, float]
+
+
+class ServerBasisRow(TypedDict):
+    """What servers follow from (`fedbert.planning.capacity.capacity.ServerBasis`)."""
+
+    costs: dict[str, float]
+    report_bytes: float
+    cores: int
+    memory_bytes: float
+    utilisation: float
+    download_s: float
+    releases_kept: int | None
+    records_days: float
+    record_bytes_per_round: float
 
 
 class BasisRow(TypedDict):
@@ -41,6 +55,7 @@ class BasisRow(TypedDict):
     due_hours: list[float]
     early_downloads: list[float]
     tiers: list[TierBasisRow]
+    servers: NotRequired[ServerBasisRow | None]
 
 
 def basis_row(basis: Basis) -> BasisRow:
@@ -51,4 +66,6 @@ def basis_row(basis: Basis) -> BasisRow:
 def basis_in(row: BasisRow) -> Basis:
     """Return the basis that `basis_row` wrote."""
     tiers = [TierBasis(**tier) for tier in row["tiers"]]
-    return Basis(**{**row, "tiers": tiers})  # type: ignore[arg-type]
+    found = row.get("servers")
+    servers = None if found is None else ServerBasis(**found)
+    return Basis(**{**row, "tiers": tiers, "servers": servers})  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fedbert.intervals import Estimate
-from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Price
 from fedbert.planning.capacity.prices import Prices, Sourced
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.reporting.capacity.text import BEYOND, SPOKEN_UNITS, figures_text
@@ -106,6 +106,7 @@ def live(result: CapacityForecast) -> list[Section]:
             "report_bytes": run.report_bytes,
             "days": run.days,
             "seen_share": run.seen_share,
+            "above": {price.name: _above(price) for price in result.prices if price.above_tb_per_month},
         },
         "schedule": result.plan.schedule,
         "rounds_per_day": result.plan.rounds_per_day,
@@ -124,6 +125,11 @@ def live(result: CapacityForecast) -> list[Section]:
     )
     lead = "Move an input: the best guesses follow. The address of the page keeps the setting."
     return [Section(TITLE, "modelled", html, NOTE, lead)]
+
+
+def _above(price: Price) -> list[list[float]]:
+    """Return the steps of a price by volume over its first: an input moves them all alike."""
+    return [[start, each / price.value] for start, each in price.above_tb_per_month]
 
 
 def inputs(result: CapacityForecast) -> list[Input]:

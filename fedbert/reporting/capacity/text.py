@@ -10,7 +10,7 @@ from fedbert.units import MJ_PER_J, format_bytes
 BITS = (("Tbit", 1e12), ("Gbit", 1e9), ("Mbit", 1e6))
 BEYOND = "not within 7 days"
 UNKNOWN = "not known"
-SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e", "core-hours")
+SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e", "core-hours", "kWh")
 """Units that are said beside a value; of what is counted its name says enough."""
 
 MIX_ASSUMPTION = (

@@ -169,7 +169,6 @@ basis.servers.costs.* | float? | | measured | a figure of the calibration by its
 basis.servers.report_bytes | float? | bytes | measured | size of the report that takes the memory
 basis.servers.cores | int? | | record | cores of a machine
 basis.servers.memory_bytes | float? | bytes | record | memory of a machine
-basis.servers.utilisation | float? | share | setting | share of their cores that servers use at their busiest
 basis.servers.download_s | float? | s | setting | for how long a download is open
 basis.servers.releases_kept | int? | releases | setting | newest releases stored; null: all of a year
 basis.servers.records_days | float? | days | setting | days for which the figures of rounds are stored
@@ -182,6 +181,12 @@ basis.tiers[].installs_per_day | float | 1/day | modelled | installs of a device
 basis.tiers[].mah_per_day | float | mAh/day | modelled | charge of a device
 basis.tiers[].battery_percent_per_day | float | %/day | modelled | the same in per cent of the battery
 basis.tiers[].energy_mj_per_day_by.* | float | mJ/day | modelled | energy of a device by what it is spent on
+basis.waits | bool? | | setting | whether a day's rounds are opened as one sum
+basis.round_spread | float? | | modelled | relative standard deviation of a round's reports beyond chance
+basis.privacy.noise_multiplier | float? | | proved | the run's noise; null: no epsilon of the plan is known
+basis.privacy.delta | float? | | setting | delta as asked for; null: by the fleet
+basis.privacy.guarantees[].adversary | text | | proved | what the adversary sees
+basis.privacy.guarantees[].rule | text | | proved | one Gaussian that epsilon is of, or the command's account
 """
 
 _READING = """

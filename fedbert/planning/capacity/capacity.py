@@ -14,6 +14,9 @@ HOURS = int(HOURS_PER_DAY)
 
 Label = Literal["measured", "modelled"]
 
+Rule = Literal["a Gaussian a round", "a Gaussian a day", "correlated", "tree", "the command"]
+"""What epsilon follows from: the sensitivity of one Gaussian, or an account that only the command makes."""
+
 Schedule = Literal["steady", "run"]
 """Releases at even times, or when they were due in the run that the forecast starts from."""
 
@@ -164,14 +167,30 @@ class TierBasis:
 
 
 @dataclass(frozen=True)
-class ServerBasis:
-    """What servers of any plan follow from: the calibration's figures, and what the plan keeps."""
+class GuaranteeBasis:
+    """How epsilon against one adversary follows from the plan: by a formula, or only by the command."""
 
-    costs: dict[str, float]  # by `fedbert.planning.capacity.calibration.UNITS`
+    adversary: str
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class PrivacyBasis:
+    """The run's noise, for epsilons at another plan."""
+
+    noise_multiplier: float
+    delta: float | None  # as asked for; None: by the fleet
+    guarantees: list[GuaranteeBasis]
+
+
+@dataclass(frozen=True)
+class ServerBasis:
+    """What servers follow from: the calibration's figures, and what the plan keeps."""
+
+    costs: dict[str, float]  # means, by `fedbert.planning.capacity.calibration.UNITS`
     report_bytes: float  # of the calibration: memory of a report is of that size
     cores: int  # of one machine
     memory_bytes: float  # of one machine
-    utilisation: float
     download_s: float
     releases_kept: int | None
     records_days: float
@@ -202,7 +221,10 @@ class Basis:
     due_hours: list[float]  # of the releases that the run made, since it began
     early_downloads: list[float]  # [24] a mean day and device, by local hour: of release 0
     tiers: list[TierBasis]
-    servers: ServerBasis | None = None  # None: without a calibration
+    waits: bool  # a day's rounds are opened as one sum
+    round_spread: float  # relative standard deviation of a round's reports beyond chance
+    privacy: PrivacyBasis | None  # None: not private, or phones add the noise
+    servers: ServerBasis | None  # None: without a calibration
 
 
 @dataclass(frozen=True)

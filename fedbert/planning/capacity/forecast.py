@@ -10,7 +10,7 @@ from fedbert.intervals import Array
 from fedbert.planning.capacity.alerts import alerts
 from fedbert.planning.capacity.assumed import UTILISATION
 from fedbert.planning.capacity.base_run import BaseRun
-from fedbert.planning.capacity.basis import basis_of, server_basis
+from fedbert.planning.capacity.basis import basis_of
 from fedbert.planning.capacity.calibration import Calibration
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Curve, Plan, ServerFacts
 from fedbert.planning.capacity.device_forecast import sessions, tiers
@@ -68,7 +68,7 @@ def forecast(
         privacy=privacy,
         alerts=alerts(load, capped.reached, privacy),
         servers=ServerFacts(calibration.said, utilisation) if calibration else None,
-        basis=basis_of(load, server_basis(load, calibration, utilisation) if calibration else None),
+        basis=basis_of(load, privacy, calibration),
     )
 
 

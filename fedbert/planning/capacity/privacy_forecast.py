@@ -3,6 +3,8 @@
 Epsilons are proved. Quality is measured, and said only of a fleet that the run covers.
 """
 
+from dataclasses import replace
+
 from fedbert.budget import parse_budget
 from fedbert.errors import FedbertError
 from fedbert.intervals import Estimate
@@ -40,7 +42,8 @@ def mechanism_at(run: RunPrivacy, plan: Plan, probability: float) -> Mechanism:
 def largest_probability(base: BaseRun, plan: Plan) -> float:
     """Return the highest chance to join a round that the run's mechanism has: below 1 if once a day."""
     try:
-        return mechanism_at(base.privacy, plan, 1.0).round_rate
+        # A delta that is too large for the fleet leaves no bound; how often a device joins stays the same.
+        return mechanism_at(replace(base.privacy, delta=None), plan, 1.0).round_rate
     except FedbertError:  # a mechanism of the user's own that is not there: `privacy_of` says so
         return 1.0
 

@@ -174,6 +174,8 @@ class HourRow(TypedDict):
     unmetered: float
     eligible: float
     sessions: float
+    online: NotRequired[float]
+    eligible_unmetered: NotRequired[float]
 
 
 class ComparisonRow(TypedDict):

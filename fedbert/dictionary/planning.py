@@ -63,7 +63,7 @@ auc_minus_no_update | float? | -1..1 | measured | the same as AUC
 
 FORECAST = """
 forecast | text | | record | name of the figure
-hour | int? | h | record | local hour, for figures by hour
+hour | int? | h | record | local hour, or UTC of a plan with time zones, for figures by hour
 tier | text? | | record | device tier, for figures by tier
 unit | text | | record | unit of value, low and high
 value | float? | | modelled | best guess; missing: not reached within the horizon
@@ -82,7 +82,7 @@ plan.release_bits_per_s | float | bit/s | setting | bandwidth cap of release dow
 plan.reports_per_round | int | reports | setting | reports that a round wants
 plan.rounds_per_day | float | 1/day | setting | rounds per day
 plan.releases_per_day | float | 1/day | setting | releases offered to the fleet per day
-plan.release_hour | float | h | setting | local hour of the first release of a day
+plan.release_hour | float | h | setting | hour of the first release of a day; UTC where zones are given
 plan.over_selection | float | | setting | reports expected at a mean hour over reports wanted
 plan.model_spread | float | | setting | 95 % spread of modelled odds and costs
 plan.seed | int | | setting | seed of the draws
@@ -94,6 +94,18 @@ plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add
 plan.releases_kept | int? | releases | setting | newest releases that are stored; null: every one of a year
 plan.download_s | float? | s | setting | for how long a download is open at the server
 plan.records_days | float? | days | setting | days for which the figures of rounds are stored
+plan.world.zones[].offset_hours | float | h | setting | how far a time zone is ahead of UTC
+plan.world.zones[].share | float | share | setting | phones in it
+plan.world.weekday_factors | list? | | setting | eligible and unmetered phones over a mean day's, from Monday
+plan.world.stages[].share | float | share | setting | phones that are offered a release from the stage on
+plan.world.stages[].hours | float? | h | setting | until the next stage; null: the last
+plan.world.halt_after_stage | int? | | setting | stage after which a bad release is halted
+plan.world.roll_back_after_stage | int? | | setting | stage after which it is rolled back
+plan.world.days | int? | days | setting | horizon of the plan; null: a mean day alone
+plan.world.growth_percent_per_month | float? | % | setting | growth of the fleet
+plan.world.metered_share | float? | share | setting | phones off Wi-Fi that fetch there, too
+plan.world.tier_bytes[].tier | text | | setting | a tier with a release size of its own
+plan.world.tier_bytes[].bytes | float | bytes | setting | that size
 sampling_probability | float | | modelled | chance that a device joins a round of the fleet
 alerts[].alert | text | | record | what the plan does not carry; none: it carries all that is checked
 alerts[].unit | text | | record | unit of value and limit
@@ -149,6 +161,9 @@ rollout.high | list | share | modelled | upper end of the same interval
 rollout.without_cap.share | list | share | modelled | the same if every device that asks is served at once
 rollout.without_cap.low | list | share | modelled | lower end of the 95 % interval
 rollout.without_cap.high | list | share | modelled | upper end of the same interval
+rollout.stopped.share | list? | share | modelled | fetching devices with a release that is stopped
+rollout.stopped.low | list? | share | modelled | lower end of the 95 % interval
+rollout.stopped.high | list? | share | modelled | upper end of the same interval
 basis.control_share | float? | share | setting | devices that stay on release 0
 basis.once_a_day | bool? | | setting | whether a device joins one round a day at most
 basis.moved_ratio | float? | | measured | bytes moved for a download over those of a release

@@ -384,6 +384,8 @@ hours[].charging | float | share | modelled | share that is charging
 hours[].unmetered | float | share | modelled | share on an unmetered link
 hours[].eligible | float | share | modelled | share that may take part in a round
 hours[].sessions | float | share | modelled | share of the day's sessions
+hours[].online | float? | share | modelled | share on a link of either kind; missing: an earlier version
+hours[].eligible_unmetered | float? | share | modelled | share that may take part without metered links
 {_COMPARISON.strip()}
 {_FINDINGS.strip()}
 latency_histogram.upper_ms | list | ms | modelled | upper edges of the bins

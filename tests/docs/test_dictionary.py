@@ -30,6 +30,7 @@ from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.calibration import SHIPPED, CalibrationRecord, read_calibration
 from fedbert.planning.capacity.capacity import Met, Plan, Price
 from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
 from fedbert.reporting.backtest.record import BacktestRecord
@@ -135,7 +136,10 @@ def _capacity() -> list[dict[str, Any]]:
         goals=(met,),
         prices=(Price("cdn_per_gb", 0.3, "2026-01-02", "a list", ((10.0, 0.2),)),),
     )
-    return [json.loads(json.dumps(record_of(found, "a command")))]
+    flags = {"stages": "0.1:24,1", "roll_back_after_stage": 1, "release_bytes_of": ["entry=900000"]}
+    asked = CapacitySettings(time_zones="0:0.5,9:0.5", weekday_factors="1,1,1,1,1,1,1", **flags)
+    staged = forecast(base, asked.plan(base))
+    return [json.loads(json.dumps(record_of(each, "a command"))) for each in (found, staged)]
 
 
 def _calibration() -> list[dict[str, Any]]:

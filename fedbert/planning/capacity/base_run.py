@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
+from fedbert.planning.capacity.metered_links import MeteredLinks, metered_links
 from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
 from fedbert.planning.capacity.run_releases import RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
@@ -93,6 +94,7 @@ class BaseRun:
     releases: RunReleases
     privacy: RunPrivacy
     tiers: tuple[Tier, ...]
+    metered: MeteredLinks
     device_errors: DeviceErrors | None = None
     record_bytes_per_round: float = 0.0  # of run.json
 
@@ -226,6 +228,7 @@ def base_of(result: RunResult) -> BaseRun:
         privacy=run_privacy(result),
         releases=run_releases(rounds, int(scenario["release_every"]), round_hours, gathered),
         tiers=tiers,
+        metered=metered_links(result, hours),
         device_errors=result.get("device_errors"),
         record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )

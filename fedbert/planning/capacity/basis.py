@@ -8,6 +8,7 @@ from fedbert.planning.capacity.capacity import Basis, PrivacyPlan, ServerBasis, 
 from fedbert.planning.capacity.load import Load
 from fedbert.planning.capacity.privacy_basis import privacy_basis
 from fedbert.planning.capacity.privacy_forecast import largest_probability
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.privacy.accounting import rounds_of_day
 
 _TRIED_ROUNDS = (1.0, 2.5, 24.0)
@@ -17,8 +18,11 @@ _TRIED_ROUNDS = (1.0, 2.5, 24.0)
 def basis_of(load: Load, privacy: PrivacyPlan, calibration: Calibration | None) -> Basis | None:
     """Return the best guess of a load, independent of its plan; `privacy` is that of the plan.
 
-    None for a mechanism whose limit on joining a round is neither "every round" nor "one round a day".
+    None for a plan with a world of its own, whose formulas the page lacks, and for a mechanism whose limit on
+    joining a round is neither "every round" nor "one round a day".
     """
+    if load.plan.world != PLAIN:
+        return None
     base, draws = load.base, load.draws
     once_a_day = _joins_once_a_day(load)
     if once_a_day is None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from fedbert.intervals import Array, Estimate
 from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, DOWNLOAD_S, RECORDS_DAYS
+from fedbert.planning.capacity.world import PLAIN, World
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
@@ -42,6 +43,7 @@ class Plan:
     releases_kept: int | None = None  # None: every one of a year
     records_days: float = RECORDS_DAYS
     download_s: float = DOWNLOAD_S  # for which a download is open
+    world: World = PLAIN
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,8 @@ class CapacityForecast:
     prices: tuple[Price, ...] = ()
     priced_by: str = ""  # whose prices they are, of which region and days
     servers: ServerFacts | None = None
-    basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
+    basis: Basis | None = None  # None: from before it was kept, a mechanism of the user's own, or a world
+    rollout_stopped: Curve | None = None  # share that has a release that is stopped; None: none is
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

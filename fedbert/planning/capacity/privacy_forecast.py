@@ -13,6 +13,7 @@ from fedbert.planning.budget.plan import HORIZON_DAYS
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import Guarantee, Plan, PrivacyPlan
 from fedbert.planning.capacity.run_privacy import RunPrivacy
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.privacy.accounting import check
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 
@@ -129,4 +130,6 @@ def _quality(base: BaseRun, plan: Plan, probability: float) -> tuple[Estimate | 
                 f"the run is of other {what} ({measured:,.4g}, planned {planned:,.4g}); measure it with "
                 f"fedbert run and {flag}"
             )
+    if plan.world != PLAIN:
+        return None, "the run is of equal days in one time zone, where all are offered one release at once"
     return run.quality, ""

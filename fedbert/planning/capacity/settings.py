@@ -13,7 +13,7 @@ from fedbert.planning.capacity.assumed import (
     UTILISATION,
 )
 from fedbert.planning.capacity.goal_text import RULE, parse_goal
-from fedbert.settings import Settings
+from fedbert.planning.capacity.world_settings import OF_A_STEADY_PLAN, WorldSettings
 
 if TYPE_CHECKING:
     from fedbert.planning.capacity.base_run import BaseRun
@@ -28,7 +28,7 @@ _FOUND = {"rounds-fill": "over_selection", "updated": "release_mbit_per_s", "eps
 """The flag that each goal finds."""
 
 
-class CapacitySettings(Settings):
+class CapacitySettings(WorldSettings):
     """The large fleet that is planned for, and the run that the forecast starts from."""
 
     devices: int = Field(default=8_400_000, ge=1, le=MAX_DEVICES, description="phones to plan for")
@@ -59,7 +59,7 @@ class CapacitySettings(Settings):
         default=None, ge=0.03, le=24, description="releases offered to the fleet per day; default 1"
     )
     release_hour: float | None = Field(
-        default=None, ge=0, le=23.999, description="local hour of the first release of a day; default 0"
+        default=None, ge=0, le=23.999, description="hour of the first release of a day; default 0"
     )
     download_bytes: float | None = Field(
         default=None,
@@ -150,6 +150,11 @@ class CapacitySettings(Settings):
             raise ValueError(
                 f"goals(={list(self.goals)}) must be left out with schedule 'run', which is given"
             )
+        if (last := self.devices * self.growth_in_all()) > MAX_DEVICES:
+            raise ValueError(
+                f"growth_percent_per_month(={self.growth_percent_per_month:g}) must keep the fleet within "
+                f"{MAX_DEVICES:,} phones, and makes it {last:.3g}; lower it or --days"
+            )
         for goal in map(parse_goal, self.goals):
             if (name := _FOUND[goal.kind]) in self.model_fields_set:
                 raise ValueError(
@@ -157,10 +162,11 @@ class CapacitySettings(Settings):
                     "finds it"
                 )
         if self.schedule == "run":
-            for name in ("rounds_per_day", "releases_per_day", "release_hour"):
+            for name in ("rounds_per_day", "releases_per_day", "release_hour", *OF_A_STEADY_PLAN):
                 if (value := getattr(self, name)) is not None:
+                    shown = f"{value:g}" if isinstance(value, float) else repr(value)
                     raise ValueError(
-                        f"{name}(={value:g}) must be left out with schedule 'run', which has the run's own"
+                        f"{name}(={shown}) must be left out with schedule 'run', which has the run's own"
                     )
         return self
 
@@ -186,6 +192,7 @@ class CapacitySettings(Settings):
             releases_kept=self.releases_kept,
             records_days=self.records_days,
             download_s=self.download_s,
+            world=self.world(base),
         )
 
     def _releases(self, base: "BaseRun") -> float:

@@ -32,7 +32,7 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
     """Return releases, downloads, reports, check-ins and bytes of a day, of the fleet and of a phone."""
     plan, base = load.plan, load.base
     most = load.fetching * load.releases_per_day + load.early.sum(axis=1)
-    fetched = np.minimum(with_chance(rng, load.downloads.sum(axis=1)), most)
+    fetched = np.minimum(with_chance(rng, load.downloads_per_day), most)
     sent = with_chance(rng, load.reports_per_day)
     check_ins = with_chance(rng, load.check_ins.mean(axis=1) * plan.rounds_per_day)
     made = (
@@ -69,7 +69,7 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
 def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
     """Return the arithmetic of one release, the hours to shares of the fleet, and the link's headroom."""
     plan = load.plan
-    bytes_each = plan.download_bytes or load.base.release_bytes
+    bytes_each = load.release_bytes_of_all
     mean = bits_per_s(plan.devices, bytes_each, S_PER_DAY)
     plain = "plain arithmetic: every device fetches one release, evenly over 24 hours"
     once = plan.devices * bytes_each
@@ -124,9 +124,12 @@ def hours_at_cap(load: Load) -> Array:
 
 def _hours_to(load: Load, share: float, hours: Array) -> Forecast:
     name, seen = f"hours to {share:.0%}", load.base.seen_share
+    world = load.plan.world
+    link = "unmetered network, or allowed on another" if world.metered_share else "unmetered network"
     wait = (
-        "devices ask when on an unmetered network, at the rate and with the differences between devices of "
+        f"devices ask when on an {link}, at the rate and with the differences between devices of "
         "the run, and wait their turn under the cap; the control group is left out"
+        f"{'; stages as planned' if world.stages else ''}"
     )
     if share <= seen:
         return _row(name, "hours", hours, wait, _held_by_cap(load))

@@ -559,6 +559,8 @@ ModelFacts = TypedDict(
     {
         "name": str,
         "bytes": int,
+        "coded_bytes": NotRequired[int],
+        "final_coded_bytes": NotRequired[int],
         "sha256": str,
         "final_sha256": NotRequired[str],
         "unreleased_sha256": NotRequired[str],

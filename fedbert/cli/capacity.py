@@ -130,6 +130,7 @@ _GROUPS = {
         "releases_per_day",
         "release_hour",
         "release_mbit_per_s",
+        "downloads",
         "download_bytes",
         "release_bytes_of",
         "check_in_bytes",

@@ -356,8 +356,12 @@ model_spread | float | | setting | 95 % spread of modelled odds and costs
 summaries[].devices | int | devices | setting | phones of the large runs
 summaries[].figures | int | | record | figures that were compared, over all seeds
 summaries[].inside | float | share | measured | of these, simulated within the 95 % interval
+summaries[].inside_low | float? | share | measured | lower end of its 95 % interval over seeds; missing: one
+summaries[].inside_high | float? | share | measured | upper end of the same interval
 summaries[].median_error | float | share | measured | median of absolute errors
 summaries[].median_half_width | float | share | measured | median of half an interval over the forecast
+summaries[].median_spread_half_width | float? | share | measured | the same of intervals with the model spread
+summaries[].median_plan_half_width | float? | share | measured | the same with the device model's error, too
 summaries[].systematic | list | | measured | figures that every seed misses on one side; three seeds at least
 figures[].devices | int | devices | setting | phones of the large run
 figures[].seed | int | | record | seed of the small run
@@ -366,9 +370,11 @@ figures[].hour | int? | h | record | local hour, for figures by hour
 figures[].tier | text? | | record | device tier, for figures by tier
 figures[].unit | text | | record | unit of the figures
 figures[].predicted | float | | modelled | best guess of the forecast
-figures[].low | float | | modelled | lower end of its 95 % interval
+figures[].low | float | | modelled | lower end of its 95 % interval, of statistics alone
 figures[].high | float | | modelled | upper end of the same interval
 figures[].simulated | float | | modelled | as it came out in the large run
 figures[].error | float? | share | measured | predicted over simulated minus 1; missing: simulated 0
 figures[].inside | bool | | measured | whether it lies in the interval
+figures[].spread_half_width | float? | share | modelled | half an interval with the model spread
+figures[].plan_half_width | float? | share | modelled | the same with the device model's error, too
 """

@@ -366,6 +366,8 @@ world.trace.observed_hours | float? | h | measured | hours inside a row of any s
 world.note | text? | | record | said where users are reused
 model.name | text | | setting | model that the run starts from
 model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest
+model.coded_bytes | int? | bytes | measured | the same entropy coded; phones of a run fetch it uncoded
+model.final_coded_bytes | int? | bytes | measured | the last release, entropy coded
 model.sha256 | text | | measured | of release 0
 model.final_sha256 | text? | | measured | of the last release
 model.unreleased_sha256 | text? | | measured | of the server's student after the last round

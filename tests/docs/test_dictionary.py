@@ -93,8 +93,8 @@ def _never(columns: Iterable[Column], paths: Iterable[tuple[str, ...]]) -> list[
 def _compressions() -> list[dict[str, Any]]:
     shipped = sorted((ROOT / "docs" / "compression").glob("*.json"))
     example = example_compression()
-    # The shipped records have no search, and are from before these others were written.
-    newer = {key: example[key] for key in ("search", "whole_seeds", "cpu_seconds")}
+    # The shipped records have neither search nor heads of other kinds, and are older than the others.
+    newer = {key: example[key] for key in ("search", "kinds", "whole_seeds", "cpu_seconds")}
     late = ("cpu_seconds", "validation")
     newer["stages"] = [{key: row[key] for key in late if key in row} for row in example["stages"]]
     newer |= {"teacher": {"each": example["teacher"]["each"]}}
@@ -102,7 +102,17 @@ def _compressions() -> list[dict[str, Any]]:
     return [*(json.loads(path.read_text("utf-8")) for path in shipped), newer]
 
 
+def _searches() -> list[dict[str, Any]]:
+    folder = ROOT / "docs" / "compression" / "shapes"
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
 def _manifests() -> list[dict[str, Any]]:
+    tagged = {"files": {"heads/slots.safetensors": {"kind": "tags"}}}  # no shipped model has such a head
+    return [tagged, *_shipped_manifests()]
+
+
+def _shipped_manifests() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/manifest.json"))]
 
 
@@ -161,6 +171,7 @@ def _comparison() -> list[dict[str, Any]]:
     ("name", "contents"),
     [
         ("compression.json", _compressions),
+        ("search.json", _searches),
         ("manifest.json", _manifests),
         ("server.json", _servers),
         ("unknown.json", _thresholds),

@@ -75,6 +75,7 @@ class BaseRun:
     sessions_per_day: float  # a device
     scored_share: float
     release_bytes: float
+    coded_bytes: float | None  # of the last release, entropy coded; None for a run from before it was kept
     moved_bytes: float  # of one download, repeated ones included
     report_bytes: float  # the same of one report
     download_attempts: float  # for one download
@@ -209,6 +210,7 @@ def base_of(result: RunResult) -> BaseRun:
         sessions_per_day=float(scenario["sessions_per_day"]),
         scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
+        coded_bytes=result["model"].get("final_coded_bytes"),
         moved_bytes=sum(row["bytes_down"] for row in rounds) / downloads,
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
         download_attempts=_attempts(result["traffic"].get("download_attempts"), downloads),

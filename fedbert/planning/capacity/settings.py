@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from fedbert.errors import FedbertError
 from fedbert.planning.capacity.assumed import (
     CHECK_IN_BYTES,
     CONNECTION_BYTES,
@@ -67,6 +68,11 @@ class CapacitySettings(WorldSettings):
         le=1e12,
         description="size of a release as it is downloaded, as of one that is entropy coded; default: the "
         "run's",
+    )
+    downloads: Literal["plain", "coded"] = Field(
+        default="plain",
+        description="whether phones fetch releases as in the run or entropy coded, which is smaller: as many "
+        "bytes as the run's last release coded",
     )
     check_in_bytes: float = Field(
         default=CHECK_IN_BYTES, ge=0, le=1e9, description="bytes of a check-in each way, with TLS: assumed"
@@ -155,6 +161,11 @@ class CapacitySettings(WorldSettings):
                 f"growth_percent_per_month(={self.growth_percent_per_month:g}) must keep the fleet within "
                 f"{MAX_DEVICES:,} phones, and makes it {last:.3g}; lower it or --days"
             )
+        if self.downloads == "coded" and self.download_bytes is not None:
+            raise ValueError(
+                f"download_bytes(={self.download_bytes:g}) must be left out with downloads 'coded', which "
+                "has the run's size"
+            )
         for goal in map(parse_goal, self.goals):
             if (name := _FOUND[goal.kind]) in self.model_fields_set:
                 raise ValueError(
@@ -186,7 +197,7 @@ class CapacitySettings(WorldSettings):
             seed=base.seed,
             schedule=self.schedule,
             sessions_per_day=self.sessions_per_day or base.sessions_per_day,
-            download_bytes=self.download_bytes or base.release_bytes,
+            download_bytes=self._download_bytes(base),
             check_in_bytes=self.check_in_bytes,
             connection_bytes=self.connection_bytes,
             releases_kept=self.releases_kept,
@@ -194,6 +205,16 @@ class CapacitySettings(WorldSettings):
             download_s=self.download_s,
             world=self.world(base),
         )
+
+    def _download_bytes(self, base: "BaseRun") -> float:
+        if self.downloads == "plain":
+            return self.download_bytes or base.release_bytes
+        if base.coded_bytes is None:
+            raise FedbertError(
+                f"downloads(='coded') must have a run that kept the coded size, and {base.name!r} did not; "
+                "run it again, or give --download-bytes"
+            )
+        return base.coded_bytes
 
     def _releases(self, base: "BaseRun") -> float:
         return base.releases_per_day if self.schedule == "run" else self.releases_per_day or 1.0

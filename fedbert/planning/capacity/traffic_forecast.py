@@ -48,6 +48,7 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
         _row("releases per day", "releases", load.releases_per_day, made),
         _row("downloads per day", "downloads", fetched, _DOWN, _held_by_cap(load)),
         _row("egress per day", "bytes", egress, _DOWN, _held_by_cap(load)),
+        *_in_vain(load, fetched),
         _row("reports per day", "reports", sent, _UP),
         _row("ingress per day", "bytes", sent * base.report_bytes, _UP),
         _row("check-ins per day", "check-ins", check_ins, asks),
@@ -63,6 +64,17 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
             "bytes down per phone and day", "bytes", fetched * load.bytes_per_download / plan.devices, _DOWN
         ),
         _row("bytes up per phone and day", "bytes", sent * base.report_bytes / plan.devices, _UP),
+    ]
+
+
+def _in_vain(load: Load, fetched: Array) -> list[Forecast]:
+    """Return what interrupted downloads cost a day, and with it what range requests would save."""
+    base, size = load.base, load.plan.download_bytes or load.base.release_bytes
+    over = "an interrupted download starts over, as in the run; with range requests, of which there would be "
+    over += "as many, it would go on from where it ended"
+    return [
+        _row("downloads started over per day", "requests", fetched * (base.download_attempts - 1), over),
+        _row("bytes moved in vain per day", "bytes", fetched * (load.bytes_per_download - size), over),
     ]
 
 
@@ -83,6 +95,7 @@ def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
             "measured",
             plain,
         ),
+        *_coded(load),
         Forecast("egress, one release in 24 h", "bit/s", _exact(mean), "measured", plain),
         Forecast("minimum hours under the cap", "hours", _exact(least), "measured", plain),
         *(_hours_to(load, share, hours) for share, hours in hours_to_share.items()),
@@ -106,6 +119,15 @@ def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
             "five-minute steps of a usual day in which downloads fill the cap",
         ),
     ]
+
+
+def _coded(load: Load) -> list[Forecast]:
+    """Return the egress of a release if it is fetched entropy coded; nothing where that size is not known."""
+    if load.base.coded_bytes is None:
+        return []
+    said = "as above, entropy coded: the run's last release; each phone decodes it, which no figure counts"
+    once = _exact(load.plan.devices * load.base.coded_bytes)
+    return [Forecast("egress, one release to all devices, coded", "bytes", once, "measured", said)]
 
 
 def headroom(load: Load) -> Array:

@@ -1,5 +1,6 @@
 """What a capacity forecast takes from a finished run: shares, rates and sizes, and the counts behind them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -97,6 +98,7 @@ class BaseRun:
     tiers: tuple[Tier, ...]
     metered: MeteredLinks
     device_errors: DeviceErrors | None = None
+    record_bytes_per_round: float = 0.0  # of run.json
 
     @property
     def report_words(self) -> float:
@@ -231,6 +233,7 @@ def base_of(result: RunResult) -> BaseRun:
         tiers=tiers,
         metered=metered_links(result, hours),
         device_errors=result.get("device_errors"),
+        record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )
 
 

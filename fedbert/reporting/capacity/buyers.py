@@ -46,7 +46,8 @@ CDN = Buyer(
         "downloads started over per day",
         "bytes moved in vain per day",
         *_server("release downloads"),
-        "storage, releases of a year",
+        "storage, releases",
+        "cost per day, download requests",
     ),
     ("egress, one release to all devices, coded", "stage ", "halt: ", "roll-back: "),
 )
@@ -90,7 +91,17 @@ SERVER = Buyer(
     "Server",
     "updates of the model, and all machines together",
     ("machines, all servers", "server headroom", "cores, all servers", "memory, all servers"),
-    _server("server update"),
+    (
+        *_server("server update"),
+        "storage, all",
+        "storage, reports of unfinished rounds",
+        "storage, records of rounds",
+        "cost per day, cores",
+        "cost per day, memory",
+        "cost per day, machines",
+        "cost per day, storage",
+        "server energy per day",
+    ),
 )
 PHONE = Buyer(
     "Phone",

@@ -16,6 +16,7 @@ from fedbert.cli.probe import probe
 from fedbert.cli.rivals import rivals, show_rivals
 from fedbert.cli.task_files import read_tasks
 from fedbert.cli.unknown import unknown
+from fedbert.cli.widen import widen
 from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.errors import invalid
@@ -200,6 +201,7 @@ compress = _OptionsToMake(
         "add-head": add_head,
         "rivals": rivals,
         "unknown": unknown,
+        "widen": widen,
     },
     help="Compress a teacher into a student. Options without a command go to make: see make --help.",
 )

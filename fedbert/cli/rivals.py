@@ -10,7 +10,7 @@ import click
 from fedbert.cli.command import Command
 from fedbert.cli.kept import check_file
 from fedbert.cli.options import given, options_from
-from fedbert.cli.task_files import read_tasks
+from fedbert.cli.task_files import check_heads, read_tasks
 from fedbert.ei_bert.compression.settings import RivalSettings
 from fedbert.errors import invalid
 from fedbert.files import write_bytes
@@ -18,7 +18,6 @@ from fedbert.provenance import command_line
 
 if TYPE_CHECKING:
     from fedbert.ei_bert.compression.rows import Rivals
-    from fedbert.ei_bert.pretrained import EiBert
     from fedbert.ei_bert.teaching.tasks import Task
     from fedbert.reporting.compression.record import CompressionRecord
 
@@ -38,7 +37,7 @@ def _rivals(**flags: Any) -> None:
     folders = [model_folder(name) for name in (asked.model, *names)]
     model, *taught_by = (EiBert.from_pretrained(each, budget_bytes=asked.budget_bytes) for each in folders)
     for name, each in zip((asked.model, *names), (model, *taught_by), strict=True):
-        _check_heads(name, each, tasks)
+        check_heads(name, each, tasks)
     record = None if asked.report is None else record_of_model(asked.report, model.artefact.sha256)
     use_threads(asked.threads)
     teacher = load_teacher(asked.teacher)
@@ -57,13 +56,6 @@ def _rivals(**flags: Any) -> None:
 
         page = write_compression({**record, **_counted(record, tasks), "rivals": found}, asked.report)
         click.echo(f"{page}: the report, with its rivals")
-
-
-def _check_heads(name: str, model: "EiBert", tasks: "Sequence[Task]") -> None:
-    """Raise FedbertError if `model` lacks a head of `tasks`, or it has other labels."""
-    for task in tasks:
-        if model.labels(task.name) != task.labels:
-            raise invalid("model", name, f"have the {len(task.labels)} labels of {task.name} in its head")
 
 
 def record_of_model(folder: Path, sha256: str) -> "CompressionRecord":

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbert.errors import invalid
+
 if TYPE_CHECKING:
+    from fedbert.ei_bert.pretrained import EiBert
     from fedbert.ei_bert.teaching.tasks import Task
 
 
@@ -19,6 +22,13 @@ def read_tasks(paths: Sequence[Path]) -> "tuple[Task, ...]":
         if line := task_line(task):
             click.echo(line)
     return tasks
+
+
+def check_heads(name: str, model: "EiBert", tasks: "Sequence[Task]") -> None:
+    """Raise FedbertError if the model called `name` lacks a head of `tasks`, or it has other labels."""
+    for task in tasks:
+        if model.labels(task.name) != task.labels:
+            raise invalid("model", name, f"have the {len(task.labels)} labels of {task.name} in its head")
 
 
 def task_line(task: "Task") -> str:

@@ -16,6 +16,12 @@ teacher.sha256 | text | | record | of the teacher's weights
 text_rules.* | value? | | record | how the teacher's tokeniser writes a text
 tokens_per_request | float? | tokens | measured | mean length of a public request
 unknown_token_share | float? | share | measured | share of tokens that are unknown
+wide.buckets | int? | | setting | hashed n-grams of each task's wide part
+wide.weight | float? | | setting | of the wide part's logits, chosen on validation texts
+wide.taught_by | text? | | record | who taught the wide part: the labels, or models
+wide.seed | int? | | setting | seed of its training
+wide.deep_sha256 | text? | | record | hash of the model that was widened
+wide.command | text? | | record | the command that widened it
 scores.set | text | | record | texts of the scores below
 scores.*.* | float | 0..1 | measured | accuracy or nDCG of teacher and student
 trained_on.public_text_only | bool | | record | whether no private text was used

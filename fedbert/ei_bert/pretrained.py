@@ -19,6 +19,7 @@ from fedbert.ei_bert.artefact.unknown import (
     scores,
     write_thresholds,
 )
+from fedbert.ei_bert.artefact.wide import Wide, read_wide, wide_bytes
 from fedbert.errors import FedbertError, invalid
 from fedbert.paths import models_folder
 from fedbert.units import format_bytes
@@ -44,10 +45,13 @@ class EiBert:
         self._budget_bytes = budget_bytes
         self._thresholds = dict(thresholds or {})
         self._heads = {task: read_head(body, task) for task, body in artefact.heads.items()}
+        self._wide = {task: read_wide(body, task) for task, body in artefact.wide.items()}
         self.artefact = artefact
         for task, head in self._heads.items():
             if head.dim != self.dim:
                 raise FedbertError(f"head {task}: reads vectors of {head.dim}, the encoder makes {self.dim}")
+        for task, wide in self._wide.items():
+            _check_wide(wide, self._heads[task])
 
     @classmethod
     def from_pretrained(
@@ -82,6 +86,11 @@ class EiBert:
             raise invalid("task", task, there, "add it with add_head")
         return self._heads[task]
 
+    def wide(self, task: str) -> Wide | None:
+        """Return the wide part of the head of `task`, None if it has none; raises as `head`."""
+        self.head(task)
+        return self._wide.get(task)
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of `texts`, `[text, dim]`: the same bits alone and in any batch.
 
@@ -90,9 +99,17 @@ class EiBert:
         """
         return self._encoder.vectors(_checked(texts, "texts"))
 
+    def logits(self, texts: Sequence[str], task: str) -> NDArray[np.float32]:
+        """Return the logits of `task`, `[text, class]`: its head's on the vectors, plus those of its wide
+        part if it has one.
+        """
+        head, wide, texts = self.head(task), self._wide.get(task), _checked(texts, "texts")
+        deep = head.logits(self._encoder.vectors(texts))
+        return deep if wide is None else deep + wide.logits(texts)
+
     def probabilities(self, texts: Sequence[str], task: str) -> NDArray[np.float64]:
         """Return the probabilities of the labels of `task`, `[text, class]`; each row sums to 1."""
-        return softmax(self.head(task).logits(self.encode(texts)))
+        return softmax(self.logits(texts, task))
 
     def classify(self, texts: Sequence[str], task: str, unknown: str | None = None) -> list[str]:
         """Return the most probable label of each text; of equal ones, the first.
@@ -100,8 +117,7 @@ class EiBert:
         With `unknown` that word stands for a text whose score is under the task's threshold: it has none of
         the labels. Raises FedbertError if the task has no threshold.
         """
-        head = self.head(task)
-        logits = head.logits(self.encode(texts))
+        head, logits = self.head(task), self.logits(texts, task)
         found = [head.labels[index] for index in logits.argmax(1).tolist()]
         if unknown is None:
             return found
@@ -145,33 +161,36 @@ class EiBert:
         self.add_head(head)
         return head
 
-    def add_head(self, head: Head) -> None:
-        """Add `head`, or put it in place of its task's older one.
+    def add_head(self, head: Head, wide: Wide | None = None) -> None:
+        """Add `head` with its `wide` part, or put them in place of its task's older ones.
 
-        Raises FedbertError, and adds nothing, if the head is of another width, its task is no file name, or
-        all files together would be over the budget.
+        Raises FedbertError, and adds nothing, if the head is of another width, the wide part of other
+        classes, the task is no file name, or all files together would be over the budget.
         """
         if head.dim != self.dim:
             raise FedbertError(f"head {head.task}: reads vectors of {head.dim}, the encoder makes {self.dim}")
+        if wide is not None:
+            _check_wide(wide, head)
         heads = {**self._heads, head.task: head}
-        whole = with_heads(self.artefact, {task: head_bytes(each) for task, each in heads.items()})
+        parts = {task: each for task, each in self._wide.items() if task != head.task}
+        parts |= {} if wide is None else {head.task: wide}
+        whole = _with(self.artefact, heads, parts)
         if whole.total_bytes > self._budget_bytes:
             raise FedbertError(
                 f"head {head.task}: with it the artefact is {whole.total_bytes} bytes "
                 f"({format_bytes(whole.total_bytes)}), must be at most {self._budget_bytes}; "
                 "raise budget_bytes or leave out a head"
             )
-        self._heads, self.artefact = heads, whole
+        self._heads, self._wide, self.artefact = heads, parts, whole
         self._thresholds.pop(head.task, None)
 
     def remove_head(self, task: str) -> None:
-        """Take out the head of `task`; raises FedbertError if it has none."""
+        """Take out the head of `task` and its wide part; raises FedbertError if it has no head."""
         self.head(task)
         self._thresholds.pop(task, None)
         self._heads = {name: head for name, head in self._heads.items() if name != task}
-        self.artefact = with_heads(
-            self.artefact, {name: head_bytes(head) for name, head in self._heads.items()}
-        )
+        self._wide = {name: wide for name, wide in self._wide.items() if name != task}
+        self.artefact = _with(self.artefact, self._heads, self._wide)
 
     def save(self, folder: Path | str) -> None:
         """Write encoder, heads and manifest into `folder`, each whole or not at all, then thresholds if there
@@ -180,6 +199,22 @@ class EiBert:
         save_artefact(self.artefact, Path(folder))
         if self._thresholds:
             write_thresholds(Path(folder) / UNKNOWN, self._thresholds)
+
+
+def _with(artefact: Artefact, heads: Mapping[str, Head], wide: Mapping[str, Wide]) -> Artefact:
+    return with_heads(
+        artefact,
+        {task: head_bytes(each) for task, each in heads.items()},
+        {task: wide_bytes(each) for task, each in wide.items()},
+    )
+
+
+def _check_wide(wide: Wide, head: Head) -> None:
+    if wide.task != head.task or len(wide.scale) != len(head.labels):
+        raise FedbertError(
+            f"wide part of {wide.task}: its {len(wide.scale)} classes must be the {len(head.labels)} of head "
+            f"{head.task}; add the one that was made for it"
+        )
 
 
 def _checked(texts: Iterable[str], name: str) -> list[str]:

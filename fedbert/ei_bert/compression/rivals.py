@@ -58,7 +58,7 @@ def mean_logits(models: Sequence[EiBert]) -> Logits:
     """Return the mean of the logits of `models`."""
 
     def logits(texts: Sequence[str], task: str) -> NDArray[np.floating[Any]]:
-        each = [model.head(task).logits(model.encode(texts)) for model in models]
+        each = [model.logits(texts, task) for model in models]
         return np.asarray(np.mean(each, 0))
 
     return logits
@@ -69,7 +69,7 @@ def student(name: str, artefact: Artefact) -> Rival:
     bert = EiBert(artefact, budget_bytes=artefact.total_bytes)
 
     def answer(texts: Sequence[str], task: str) -> NDArray[np.int64]:
-        return np.asarray(bert.head(task).logits(bert.encode(texts)).argmax(1), np.int64)
+        return np.asarray(bert.logits(texts, task).argmax(1), np.int64)
 
     return Rival(name, artefact.total_bytes, 0.0, answer)
 

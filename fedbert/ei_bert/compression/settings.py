@@ -255,6 +255,47 @@ class RivalSettings(Settings):
     threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of torch")
 
 
+class WidenSettings(Settings):
+    """A wide part beside the heads of a student that is there."""
+
+    data: tuple[Path, ...] = Field(
+        description=f"{_SETS}; repeat for several tasks; the model has their heads"
+    )
+    model: str = Field(description="folder of an artefact with heads, or the name of a shipped one")
+    output: Path = Field(description="folder of the widened artefact")
+    overwrite: bool = Field(False, description="replace what is in the folder")
+    bytes: int | None = Field(
+        None, ge=1, description="size of the wide part; default: what the deep part leaves of the budget"
+    )
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of all files together")
+    embedding_bits: int | None = Field(
+        None,
+        description="bits of an embedding's value in the deep part; default: as they are",
+        json_schema_extra=_BITS,
+    )
+    weight_bits: int | None = Field(
+        None, description="bits of a weight in the deep part; default: as they are", json_schema_extra=_BITS
+    )
+    weight: float | None = Field(
+        None, ge=0, le=100, description="of the wide part's logits; default: chosen on validation texts"
+    )
+    taught_by: tuple[str, ...] = Field(
+        (), description="models whose mean logits teach the wide part, repeatable; default: the labels do"
+    )
+    teacher: str | None = Field(
+        None,
+        description="with --taught-by: folder or hub name of the encoder whose token vectors help to make "
+        "texts; default: the installed one",
+    )
+    seed: int = Field(0, ge=0, description="seed of made texts and of the order of training")
+    threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of torch")
+
+    @property
+    def reads_bytes(self) -> int:
+        """Limit of the models that are read: four bits may bring a larger one under the budget."""
+        return max(2 * self.budget_bytes, BUDGET_BYTES)
+
+
 class UnknownSettings(Settings):
     """A threshold under which a student says that a text has none of a task's labels."""
 

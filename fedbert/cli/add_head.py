@@ -1,6 +1,6 @@
 """``fedbert compress add-head``: a new task on a frozen student, from a file of texts and labels."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,16 @@ from fedbert.cli.task_files import read_tasks
 from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
 from fedbert.run_folder import check_writable
+
+if TYPE_CHECKING:
+    from fedbert.ei_bert.pretrained import EiBert
+    from fedbert.ei_bert.teaching.tasks import Task
+
+_WIDE_BYTES = 65_536
+# Fewer n-grams than these collide too often to be worth their bytes.
+_LEAST_BUCKETS = 256
+# Headers of a head's and a wide part's file, and their entries in the manifest.
+_FILES_BYTES = 1_500
 
 
 def _add_head(**flags: Any) -> None:
@@ -37,9 +47,14 @@ def _add_head(**flags: Any) -> None:
         )
     before = bert.artefact.total_bytes
     labels = [task.labels[index] for index in task.train.labels.tolist()]
-    head = bert.fit_head(task.train.texts, labels, task.name, asked.seed)
+    room = asked.wide_bytes if asked.wide_bytes is not None else wide_room(bert, task, asked.budget_bytes)
+    head = bert.fit_head(task.train.texts, labels, task.name, asked.seed, wide_bytes=room)
     bert.save(target)
     added = bert.artefact.total_bytes - before
+    if wide := bert.wide(task.name):
+        click.echo(f"a wide part of {wide.buckets:,} buckets helps on texts that were held out")
+    elif room:
+        click.echo("no wide part: on texts that were held out it does not help")
     click.echo(f"{target}: head {head.task} of {len(head.labels)} labels, {added:+,} bytes")
     if replaced is not None:
         click.echo(f"replaced: the head {task.name} of {len(replaced.labels)} labels")
@@ -51,6 +66,17 @@ def _add_head(**flags: Any) -> None:
         for line in evidence_lines(task.name, task.train.texts, task.test.texts):
             click.echo(line)
     click.echo(f"all files: {bert.artefact.total_bytes:,} bytes, sha256 {bert.artefact.sha256}")
+
+
+def wide_room(bert: "EiBert", task: "Task", budget_bytes: int) -> int:
+    """Return the bytes of a wide part by default: 64 kB, less where the budget leaves less, 0 for no room."""
+    from fedbert.ei_bert.artefact.wide import file_bytes
+
+    classes = len(task.labels)
+    # A head has a byte a value, a scale and a bias a class, and its labels; the manifest names both files.
+    head = classes * (bert.dim + 8) + 2 * len("".join(task.labels)) + 8 * classes
+    left = budget_bytes - bert.artefact.total_bytes - head - _FILES_BYTES
+    return min(left, _WIDE_BYTES) if left > file_bytes(_LEAST_BUCKETS, classes, task.name) else 0
 
 
 add_head = Command(

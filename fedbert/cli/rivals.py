@@ -28,15 +28,23 @@ def _rivals(**flags: Any) -> None:
         check_file(asked.output, "output", asked.overwrite)
     tasks = read_tasks(asked.data)
 
-    from fedbert.ei_bert.compression.rivals import compare_rivals, made_lessons, mean_logits, student
+    from fedbert.ei_bert.compression.rivals import (
+        compare_rivals,
+        made_lessons,
+        mean_logits,
+        parts_alone,
+        student,
+    )
     from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.pretrained import EiBert, model_folder
     from fedbert.ei_bert.teaching.teacher import load_teacher
 
     names = asked.taught_by or (asked.model,)
     folders = [model_folder(name) for name in (asked.model, *names)]
+    beside = [EiBert.from_pretrained(name, budget_bytes=asked.budget_bytes) for name in asked.beside]
     model, *taught_by = (EiBert.from_pretrained(each, budget_bytes=asked.budget_bytes) for each in folders)
-    for name, each in zip((asked.model, *names), (model, *taught_by), strict=True):
+    every = (model, *taught_by, *beside)
+    for name, each in zip((asked.model, *names, *asked.beside), every, strict=True):
         check_heads(name, each, tasks)
     record = None if asked.report is None else record_of_model(asked.report, model.artefact.sha256)
     use_threads(asked.threads)
@@ -44,7 +52,9 @@ def _rivals(**flags: Any) -> None:
     lessons = made_lessons(teacher, tasks, mean_logits(taught_by), asked.seed)
     who = " + ".join(folder.name for folder in folders[1:])
     mine = student(folders[0].name, model.artefact)
-    found = compare_rivals(mine, teacher, tasks, (who, lessons), asked.seed)
+    others = [student(name, each.artefact) for name, each in zip(asked.beside, beside, strict=True)]
+    parts = [*parts_alone(model), *others]
+    found = compare_rivals(mine, teacher, tasks, (who, lessons), asked.seed, parts)
     found["command"] = command_line()
     show_rivals(found)
     if asked.output is not None:
@@ -100,7 +110,7 @@ def show_rivals(found: "Rivals") -> None:
     table.add_column("model", overflow="fold")
     for name in ("bytes", "texts/s", *names):
         table.add_column(name, justify="right")
-    for row in found["rows"]:
+    for row in (*found["rows"], *found.get("parts", [])):
         cells = [
             f"{100 * row['accuracy'][name]:.2f} ({100 * row['low'][name]:.1f}-{100 * row['high'][name]:.1f})"
             for name in names

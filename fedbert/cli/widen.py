@@ -7,6 +7,7 @@ import click
 from fedbert.cli.command import Command
 from fedbert.cli.kept import refuse_filled
 from fedbert.cli.options import given, options_from
+from fedbert.cli.rivals import record_of_model
 from fedbert.cli.task_files import check_heads, read_tasks
 from fedbert.ei_bert.compression.settings import WidenSettings
 from fedbert.provenance import command_line
@@ -34,6 +35,7 @@ def _widen(**flags: Any) -> None:
     model, *teachers = (EiBert.from_pretrained(name, budget_bytes=asked.reads_bytes) for name in names)
     for name, each in zip(names, (model, *teachers), strict=True):
         check_heads(name, each, tasks)
+    record = None if asked.report is None else record_of_model(asked.report, model.artefact.sha256)
     use_threads(asked.threads)
     lessons = None
     if teachers:
@@ -51,6 +53,11 @@ def _widen(**flags: Any) -> None:
     found = widen(model.artefact, tasks, wanted)
     save_artefact(found.artefact, asked.output)
     write_card(found.artefact, asked.output)
+    if asked.report is not None and record is not None:
+        from fedbert.ei_bert.compression.widening_record import widened_record
+        from fedbert.reporting.compression.folder import write_compression
+
+        write_compression(widened_record(record, found), asked.report)
     if found.tried:
         click.echo(
             f"weight {found.weight:g} of {found.buckets:,} buckets: "

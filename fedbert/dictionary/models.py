@@ -93,6 +93,12 @@ rivals.rows[].ahead.*.low | float? | 0..1 | measured | lower end of its 95 % int
 rivals.rows[].ahead.*.high | float? | 0..1 | measured | upper end of the same interval
 rivals.rows[].seconds | float? | s | measured | processor time of a rival's training
 rivals.rows[].note | text? | | record | shape of a rival
+rivals.parts[].rival | text? | | record | a part of a widened student, or a model beside it
+rivals.parts[].bytes | int? | bytes | measured | its size
+rivals.parts[].texts_per_s | int? | 1/s | measured | from a text to its label, one thread
+rivals.parts[].*.* | float? | 0..1 | measured | accuracy and its interval, as of a rival
+rivals.parts[].ahead.*.* | float? | 0..1 | measured | the student's accuracy minus its own, paired by text
+rivals.parts[].note | text? | | record | what to know about it
 """
 
 _UNKNOWN = """

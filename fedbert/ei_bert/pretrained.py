@@ -19,7 +19,9 @@ from fedbert.ei_bert.artefact.unknown import (
     scores,
     write_thresholds,
 )
-from fedbert.ei_bert.artefact.wide import Wide, read_wide, wide_bytes
+from fedbert.ei_bert.artefact.wide import Wide, buckets_within, read_wide
+from fedbert.ei_bert.artefact.wide import wide_bytes as bytes_of
+from fedbert.ei_bert.artefact.wide_fit import fit_head_and_wide
 from fedbert.errors import FedbertError, invalid
 from fedbert.paths import models_folder
 from fedbert.units import format_bytes
@@ -145,11 +147,13 @@ class EiBert:
         task: str,
         seed: int = 0,
         strength: float | None = None,
+        wide_bytes: int = 0,
     ) -> Head:
         """Fit the head of `task` on `texts` and their `labels`, add it and return it; the encoder stays.
 
-        See `heads.fit_head` for `strength` and the errors, `encode` for what is no text or label, `add_head`
-        for the budget.
+        With `wide_bytes` a wide part of at most that size is fitted too, and added if it helps on texts that
+        are held out (`wide_fit`). See `heads.fit_head` for `strength` and the errors, `encode` for what is no
+        text or label, `add_head` for the budget.
         """
         texts, labels = _checked(texts, "texts"), _checked(labels, "labels")
         if len(texts) != len(labels):
@@ -157,8 +161,13 @@ class EiBert:
         names = sorted(set(labels))
         place = {name: index for index, name in enumerate(names)}
         wanted = np.array([place[label] for label in labels], np.int64)
-        head = fit_head(self.encode(texts), wanted, names, task, seed, strength)
-        self.add_head(head)
+        vectors = self.encode(texts)
+        if not wide_bytes:
+            head, wide = fit_head(vectors, wanted, names, task, seed, strength), None
+        else:
+            buckets = buckets_within(wide_bytes, {task: len(names)})
+            head, wide = fit_head_and_wide(vectors, texts, wanted, (task, names), buckets, seed, strength)
+        self.add_head(head, wide)
         return head
 
     def add_head(self, head: Head, wide: Wide | None = None) -> None:
@@ -205,7 +214,7 @@ def _with(artefact: Artefact, heads: Mapping[str, Head], wide: Mapping[str, Wide
     return with_heads(
         artefact,
         {task: head_bytes(each) for task, each in heads.items()},
-        {task: wide_bytes(each) for task, each in wide.items()},
+        {task: bytes_of(each) for task, each in wide.items()},
     )
 
 

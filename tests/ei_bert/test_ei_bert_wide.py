@@ -11,6 +11,7 @@ from test_ei_bert_pretrained import LABELS, POOLED, TEXTS, WORDS, make
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import (
     Artefact,
+    deep_alone,
     load_artefact,
     memory_bytes,
     pack,
@@ -20,6 +21,7 @@ from fedbert.ei_bert.artefact.artefact import (
     with_heads,
 )
 from fedbert.ei_bert.artefact.card import model_card
+from fedbert.ei_bert.artefact.heads import fit_head, head_bytes
 from fedbert.ei_bert.artefact.n_grams import n_grams
 from fedbert.ei_bert.artefact.unknown import digest
 from fedbert.ei_bert.artefact.wide import (
@@ -30,13 +32,17 @@ from fedbert.ei_bert.artefact.wide import (
     read_wide,
     wide_bytes,
 )
+from fedbert.ei_bert.artefact.wide_fit import fit_head_and_wide
+from fedbert.ei_bert.compression import widening_record as widening_record_module
 from fedbert.ei_bert.compression.rival_models import hard
-from fedbert.ei_bert.compression.widening import Widening, chosen_weight, deep_alone, wide_layer, widen
+from fedbert.ei_bert.compression.rivals import parts_alone
+from fedbert.ei_bert.compression.widening import Widening, chosen_weight, wide_layer, widen
+from fedbert.ei_bert.compression.widening_record import widened_record
 from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.errors import FedbertError
-from fedbert.paths import data_folder
+from fedbert.paths import data_folder, models_folder
 
 FACTORISED = replace(POOLED, embedding=16)
 TASK = Task(
@@ -320,3 +326,94 @@ def test_requantised_at_eight_bits_is_the_same_model(headed: Artefact) -> None:
     assert np.array_equal(Int8Encoder(again).vectors(WORDS), Int8Encoder(headed).vectors(WORDS))
     with pytest.raises(FedbertError, match="a pooled student with a factorised embedding"):
         requantised(make(POOLED).files["model.onnx"], Quantisation(4, 4))
+
+
+def test_a_later_head_gets_a_wide_part_that_helps() -> None:
+    """Vectors that say nothing and words that say all: the wide part tells the texts; with vectors that say
+    all, none is added and the head is that without one.
+    """
+    draw = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    texts = [f"{('save money', 'sing loud')[label]} {place}" for place, label in enumerate(labels)]
+    nothing = draw.normal(size=(60, 4)).astype(np.float32)
+    head, wide = fit_head_and_wide(nothing, texts, labels, ("mood", ("bank", "music")), 256, 0, 0.1)
+    assert wide is not None
+    both = head.logits(nothing) + wide.logits(texts)
+    assert np.array_equal(both.argmax(1), labels)
+    assert (head.logits(nothing).argmax(1) == labels).mean() < 0.8
+    everything = nothing + 10 * labels[:, None].astype(np.float32)
+    told, none = fit_head_and_wide(everything, texts, labels, ("mood", ("bank", "music")), 256, 0, 0.1)
+    assert none is None
+    alone = fit_head(everything, labels, ("bank", "music"), "mood", 0, 0.1)
+    assert head_bytes(told) == head_bytes(alone)
+
+
+def test_a_fitted_head_keeps_its_wide_part(tmp_path: Path) -> None:
+    """`fit_head` with bytes adds both, within them; saved and loaded the logits are the same bits; without
+    bytes it is the head of before.
+    """
+    texts = [f"{word} {place}" for place in range(20) for word in ("save money", "sing loud", "walk far")]
+    labels = ["bank", "music", "sport"] * 20
+    model = EiBert(make(FACTORISED), budget_bytes=10**7)
+    model.fit_head(texts, labels, "mood", strength=0.001, wide_bytes=3_000)
+    plain = EiBert(make(FACTORISED))
+    plain.fit_head(texts, labels, "mood", strength=0.001)
+    assert head_bytes(plain.head("mood")) == head_bytes(model.head("mood"))
+    assert plain.artefact.wide == {}
+    sizes = [len(body) for body in model.artefact.wide.values()]
+    assert all(size <= 3_000 for size in sizes)
+    model.save(tmp_path)
+    again = EiBert.from_pretrained(tmp_path)
+    assert np.array_equal(again.logits(texts, "mood"), model.logits(texts, "mood"))
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("intents-default", 1_910_000), ("intents-small", 1_000_000), ("intents-tiny", 500_000)],
+)
+def test_the_shipped_classifiers_are_widened(name: str, limit: int) -> None:
+    """All files are within the size's bytes, each task has both parts, and a text's logits are the same bits
+    alone and together.
+    """
+    artefact = load_artefact(models_folder() / name, limit)
+    assert set(artefact.wide) == set(artefact.heads) == {"banking77", "clinc150", "hwu64"}
+    model = EiBert(artefact)
+    for task in model.tasks:
+        whole = model.logits(TEXTS[:6], task)
+        assert np.array_equal(whole, np.concatenate([model.logits([text], task) for text in TEXTS[:6]]))
+
+
+def test_parts_stand_beside_the_whole(headed: Artefact) -> None:
+    """A widened student's parts answer by themselves and have their own bytes; another has none."""
+    widened = EiBert(with_heads(headed, headed.heads, {"mood": wide_bytes(_wide())}))
+    deep, wide = parts_alone(widened)
+    assert deep.total_bytes == headed.total_bytes
+    assert wide.total_bytes == len(wide_bytes(_wide()))
+    assert np.array_equal(deep.answer(TEXTS, "mood"), EiBert(headed).logits(TEXTS, "mood").argmax(1))
+    assert np.array_equal(wide.answer(TEXTS, "mood"), _wide().logits(TEXTS).argmax(1))
+    assert parts_alone(EiBert(headed)) == []
+
+
+def test_the_record_tells_of_the_widened_student(headed: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage more, the sizes of the widened files, the share of the teacher's; what was measured of the
+    deep student alone goes.
+    """
+    found = widen(headed, [VALIDATED], Widening(headed.total_bytes + 8_000, 4_000))
+    monkeypatch.setattr(widening_record_module, "latency", lambda artefact: [])
+    record = {
+        "title": "t",
+        "stages": [{"stage": "quantisation", "bytes": 1, "accuracy": {"mood": [0.5, 0.5]}}],
+        "teacher": {"accuracy": {"mood": 0.5}},
+        "plan": {"kept_share": 0.99, "budget_bytes": 10},
+        "rivals": {"rows": []},
+        "confusion": {},
+    }
+    whole = widened_record(record, found)
+    accuracy = found.artefact.manifest["scores"]["student, widened"]["mood"]
+    assert [row["stage"] for row in whole["stages"]] == ["quantisation", "wide part"]
+    assert whole["stages"][-1]["accuracy"] == {"mood": [accuracy]}
+    assert (whole["sha256"], whole["total_bytes"]) == (found.artefact.sha256, found.artefact.total_bytes)
+    assert whole["targets"][0]["reached"] == accuracy / 0.5
+    assert "rivals" not in whole
+    assert "confusion" not in whole
+    assert len(widened_record(whole, found)["stages"]) == 2

@@ -97,6 +97,11 @@ def with_heads(
     return build_artefact(artefact.files[MODEL], vocabulary, artefact.manifest, heads, wide)
 
 
+def deep_alone(artefact: Artefact) -> Artefact:
+    """Return `artefact` without its wide parts."""
+    return with_heads(artefact, artefact.heads)
+
+
 def head_file(task: str) -> str:
     """Return the name of a task's head in an artefact."""
     return f"{HEADS}/{task}.safetensors"

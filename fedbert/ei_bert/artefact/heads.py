@@ -165,7 +165,7 @@ def choose_strength(vectors: ArrayLike, labels: ArrayLike, seed: int) -> float:
     draw = generator(seed, Purpose.SAMPLE, streams.PENALTY_TEXTS)
     order = draw.permutation(len(y))
     if len(y) > _CHOICE_TEXTS:
-        order = order[np.sort(np.argsort(_rank_in_class(y[order]), kind="stable")[:_CHOICE_TEXTS])]
+        order = order[np.sort(np.argsort(rank_in_class(y[order]), kind="stable")[:_CHOICE_TEXTS])]
     x, y = x[order], y[order]
     classes = int(y.max()) + 1
     folds = min(_FOLDS, int(np.bincount(y, minlength=classes).min()))
@@ -180,7 +180,7 @@ def choose_strength(vectors: ArrayLike, labels: ArrayLike, seed: int) -> float:
     return STRENGTHS[int(hits.argmax())]
 
 
-def _rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how many earlier texts have the same label, `[text]`."""
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))

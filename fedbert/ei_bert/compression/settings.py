@@ -240,6 +240,9 @@ class RivalSettings(Settings):
     taught_by: tuple[str, ...] = Field(
         (), description="models whose mean logits teach the taught rivals, repeatable; default: the model"
     )
+    beside: tuple[str, ...] = Field(
+        (), description="further models with these heads to stand beside it, repeatable"
+    )
     teacher: str | None = Field(
         None,
         description="folder or hub name of the encoder whose token vectors a rival begins with; "
@@ -287,6 +290,9 @@ class WidenSettings(Settings):
         description="with --taught-by: folder or hub name of the encoder whose token vectors help to make "
         "texts; default: the installed one",
     )
+    report: Path | None = Field(
+        None, description="folder of the model's report (NAME-report), which becomes the widened one's"
+    )
     seed: int = Field(0, ge=0, description="seed of made texts and of the order of training")
     threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of torch")
 
@@ -321,5 +327,11 @@ class HeadSettings(Settings):
     model: str = Field(description="folder of an artefact, or the name of a shipped one")
     output: Path | None = Field(None, description="folder to write; default: the model's own")
     overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
+    wide_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="size of a wide part on n-grams, kept if it helps on a held-out tenth; 0 for none; "
+        "default: 64 kB, or what the budget leaves",
+    )
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")

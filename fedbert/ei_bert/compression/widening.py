@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact
+from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, build_artefact, deep_alone
 from fedbert.ei_bert.artefact.n_grams import n_grams
 from fedbert.ei_bert.artefact.wide import Wide, buckets_within, quantise_wide, wide_bytes
 from fedbert.ei_bert.compression.rival_models import Lesson, hard, learn, pooled
@@ -170,11 +170,6 @@ def widen(artefact: Artefact, tasks: Sequence[Task], asked: Widening) -> Widened
 def accuracy(model: EiBert, task: Task) -> float:
     """Return the accuracy of `model` on the test texts of `task`."""
     return float((model.logits(task.test.texts, task.name).argmax(1) == task.test.labels).mean())
-
-
-def deep_alone(artefact: Artefact) -> Artefact:
-    """Return `artefact` without its wide parts."""
-    return _made(artefact, {}, artefact.manifest)
 
 
 def _base(artefact: Artefact, quantisation: Quantisation | None) -> Artefact:

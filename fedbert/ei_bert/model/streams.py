@@ -22,6 +22,7 @@ VARIED_TEXTS = 0
 CROSS_TEXTS = 1
 REMIXED_TEXTS = 7
 PENALTY_TEXTS = 0
+HELD_OUT = 8
 
 # Purpose.RESAMPLING: the bootstraps of a probe.
 PROBE_HITS = 0

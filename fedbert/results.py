@@ -64,6 +64,15 @@ METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hit@1")
 ENERGY_USES = ("sessions", "installs", "uploads", "downloads")
 """What a phone's energy goes to."""
 
+GROUP_SUMS = (
+    *("devices", "sessions", "installs", "participants", "sessions_us", "installs_us"),
+    *(f"{use}_uj" for use in ENERGY_USES),
+    "participants_uj",
+)
+"""What is summed over random groups of a tier's devices: device-rounds, sessions that ran, installs, and
+device-rounds in which a device sends a signal; computing time in microseconds; energy in microjoules, by use
+and of the devices that send in these rounds."""
+
 Metrics = TypedDict(
     "Metrics", {"auc": float, "mrr": float, "ndcg@5": float, "ndcg@10": float, "hit@1": float}
 )
@@ -151,6 +160,7 @@ class TierRow(TypedDict):
     battery_percent_per_day: float
     device_ms_per_day: float
     taking_part: NotRequired[dict[str, int]]
+    groups: NotRequired[dict[str, list[int]]]
     round_ends: NotRequired[dict[str, int]]
     round_s_by: NotRequired[dict[str, float]]
 
@@ -164,6 +174,8 @@ class HourRow(TypedDict):
     unmetered: float
     eligible: float
     sessions: float
+    online: NotRequired[float]
+    eligible_unmetered: NotRequired[float]
 
 
 class ComparisonRow(TypedDict):
@@ -371,6 +383,16 @@ class SelectionRow(TypedDict):
     statement: str
 
 
+class UnplacedRow(TypedDict):
+    """Share of sessions whose text no name of the catalogue is near to (`fedbert.simulation.unplaced`)."""
+
+    kept: float
+    requests: int
+    sessions: int
+    release_0: float
+    final: float
+
+
 class PoisonedRow(TypedDict):
     """What poisoned phones sent in a run (`fedbert.signals.poisoning`), as only its simulator knows."""
 
@@ -537,6 +559,8 @@ ModelFacts = TypedDict(
     {
         "name": str,
         "bytes": int,
+        "coded_bytes": NotRequired[int],
+        "final_coded_bytes": NotRequired[int],
         "sha256": str,
         "final_sha256": NotRequired[str],
         "unreleased_sha256": NotRequired[str],
@@ -608,6 +632,7 @@ class Underway(TypedDict):
     comparison: list[ComparisonRow]
     gap: Gap | None
     findings: NotRequired[Findings]
+    unplaced: NotRequired[UnplacedRow]
 
 
 class RunResult(Underway):

@@ -110,6 +110,7 @@ tiers.*.mah_per_day | float | mAh | modelled | charge per device per day
 tiers.*.battery_percent_per_day | float | % | modelled | the same of the tier's mean battery
 tiers.*.device_ms_per_day | float | ms | modelled | computing time per device per day
 tiers.*.taking_part.* | int? | devices | modelled | device-rounds: cohort, eligible, completed, reported
+tiers.*.groups.* | list? | | modelled | sums by random group of the devices: counts, microseconds, microjoules
 tiers.*.round_ends.* | int? | devices | modelled | asked devices by how rounds ended; only with a clock
 tiers.*.round_s_by.* | float? | s | modelled | mean download, work and upload of reports that were taken
 """
@@ -248,6 +249,11 @@ selection.statement | text? | | proved | what it costs in privacy, in a sentence
 """
 
 _POISONED = """
+unplaced.kept | float? | share | setting | share of public validation requests that the threshold keeps
+unplaced.requests | int? | texts | record | public validation requests that chose the threshold
+unplaced.sessions | int? | sessions | measured | evaluation sessions of the comparison
+unplaced.release_0 | float? | share | measured | no name is as near to the text as that, by release 0
+unplaced.final | float? | share | measured | the same by the final release
 poisoned.share | float? | share | setting | chance that a phone of the fleet is poisoned
 poisoned.attack | text? | | setting | what poisoned phones send: boost, flip, random or stuck
 poisoned.factor | float? | | setting | its length over the clip norm
@@ -360,6 +366,8 @@ world.trace.observed_hours | float? | h | measured | hours inside a row of any s
 world.note | text? | | record | said where users are reused
 model.name | text | | setting | model that the run starts from
 model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest
+model.coded_bytes | int? | bytes | measured | the same entropy coded; phones of a run fetch it uncoded
+model.final_coded_bytes | int? | bytes | measured | the last release, entropy coded
 model.sha256 | text | | measured | of release 0
 model.final_sha256 | text? | | measured | of the last release
 model.unreleased_sha256 | text? | | measured | of the server's student after the last round
@@ -378,6 +386,8 @@ hours[].charging | float | share | modelled | share that is charging
 hours[].unmetered | float | share | modelled | share on an unmetered link
 hours[].eligible | float | share | modelled | share that may take part in a round
 hours[].sessions | float | share | modelled | share of the day's sessions
+hours[].online | float? | share | modelled | share on a link of either kind; missing: an earlier version
+hours[].eligible_unmetered | float? | share | modelled | share that may take part without metered links
 {_COMPARISON.strip()}
 {_FINDINGS.strip()}
 latency_histogram.upper_ms | list | ms | modelled | upper edges of the bins

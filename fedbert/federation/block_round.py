@@ -13,6 +13,7 @@ from fedbert.federation import shard_report as r
 from fedbert.federation.asking import asking_now, remembered
 from fedbert.federation.buffer_round import begun_course, buffer_sums, by_buffers, places_of
 from fedbert.federation.encoded import EncodedRelease
+from fedbert.federation.group_sums import add_groups
 from fedbert.federation.noised_sum import noised_sum
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
@@ -23,10 +24,13 @@ from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
 from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
-from fedbert.results import CANDIDATES, TAKING_PART
+from fedbert.results import CANDIDATES, ENERGY_USES, TAKING_PART
 from fedbert.selection.selection import Done
 from fedbert.signals.report import dense_reports
 from fedbert.signals.signal import Clicks
+
+_DONE = ("sessions", "sessions_us", "installs", "installs_us")
+"""What a device does in a round, and the time that it takes; see `fedbert.results.GROUP_SUMS`."""
 
 
 def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[Any]) -> None:
@@ -65,6 +69,7 @@ class BlockRound:
         self.place, self.staleness = np.full(count, -1, np.int64), np.zeros(count, np.int64)
         self.part: TakingPart | None = None
         self.spent_uj = {key: np.zeros(count, np.int64) for key in r.ENERGY_KEYS}
+        self.did = {key: np.zeros(count, np.int64) for key in _DONE}
         truth["devices"] += np.bincount(self.fleet.tier, minlength=r.TIER_COUNT)
 
     def finish(self) -> None:
@@ -75,7 +80,24 @@ class BlockRound:
             rows = np.flatnonzero(spent)  # few: most devices spend nothing in a round
             np.add.at(self.truth[key], tier[rows], spent[rows])
             np.add.at(self.truth["participant_uj"][:, column], tier[joined], spent[joined])
+        self._add_groups()
         self.truth["counts"] += np.array([self.counts[key] for key in r.COHORT_KEYS], np.int64)
+
+    def _add_groups(self) -> None:
+        """Add the same to the sums over random groups of devices."""
+        by_use = dict(zip(ENERGY_USES, self.spent_uj.values(), strict=True))
+        done = {
+            **self.did,
+            "participants": self.participating.astype(np.int64),
+            **{f"{use}_uj": spent for use, spent in by_use.items()},
+            "participants_uj": np.where(self.participating, sum(by_use.values()), 0),
+        }
+        add_groups(self.truth["groups"], self.phones.devices.first, self.fleet.tier, done)
+
+    def _do(self, what: str, devices: NDArray[Any], time_ms: NDArray[Any]) -> None:
+        """Charge rows of the block the time of sessions or installs, and count these."""
+        np.add.at(self.did[what], devices, 1)
+        np.add.at(self.did[f"{what}_us"], devices, np.rint(time_ms * r.MICRO).astype(np.int64))
 
     def _spend(self, key: str, devices: NDArray[Any], energy_mj: NDArray[Any]) -> None:
         """Charge `energy_mj` to rows of the block; a device may come several times."""
@@ -142,6 +164,7 @@ class BlockRound:
         memory_bin = np.searchsorted(r.memory_edges_bytes(), costs.peak_memory_bytes[held])
         r.count(self.truth["memory"], session_tier[held], np.minimum(memory_bin, r.MEMORY_BINS - 1))
         _add_by_tier(self.truth["session_us"], session_tier[ran], costs.latency_ms[ran])
+        self._do("sessions", sessions.device[ran], costs.latency_ms[ran])
         self._spend("session_uj", sessions.device[ran], costs.energy_mj[ran])
         return outcome
 
@@ -343,5 +366,6 @@ class BlockRound:
         )
         tier = self.fleet.tier[fetched]
         _add_by_tier(self.truth["install_us"], tier, costs.time_ms)
+        self._do("installs", fetched, costs.time_ms)
         self._spend("install_uj", fetched, costs.energy_mj)
         r.count(self.truth["installs"], tier)

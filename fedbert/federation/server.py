@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import Artefact, load_artefact
+from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, load_artefact
 from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.pretrained import model_folder
@@ -226,6 +226,11 @@ class Server:
         self.public_items = np.asarray(self.public.item)[learnt]
         self._judged_texts = tuple(self.public.texts[i] for i in judged.tolist())
         self._judged_items = np.asarray(self.public.item)[judged]
+
+    @property
+    def judged_requests(self) -> int:
+        """Public validation requests, each of which asks for a known item."""
+        return int((self._judged_items >= 0).sum())
 
     def _known(self, limit_bytes: int = STATES_LIMIT_BYTES) -> _Known:
         return _Known(
@@ -439,6 +444,8 @@ class Server:
         return {
             "name": self.settings.model,
             "bytes": first.artefact.total_bytes,
+            "coded_bytes": download_bytes(first.artefact),
+            "final_coded_bytes": download_bytes(state.newest.artefact),
             "sha256": first.artefact.sha256,
             "final_sha256": state.newest.artefact.sha256,
             "unreleased_sha256": state.current.sha256,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.errors import FedbertError
+from fedbert.federation.group_sums import empty_groups
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.sums_apart import SumsApart
 from fedbert.recommendation.clusters import Places
@@ -95,6 +96,8 @@ def empty_truth(places: Places) -> Arrays:
         "round_us": np.zeros((TIER_COUNT, len(ROUND_PARTS)), np.int64),
         "installs": np.zeros(TIER_COUNT, np.int64),
         "devices": np.zeros(TIER_COUNT, np.int64),
+        # the same by [tier, group of devices, GROUP_SUMS]
+        "groups": empty_groups(TIER_COUNT),
         # evaluation sessions by [cluster, rank - 1 of the target item as the user saw it]
         "cluster_ranks": np.zeros((places.clusters, CANDIDATES), np.int64),
         # of these the scored ones, by [cluster, arm, rank - 1]

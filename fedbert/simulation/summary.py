@@ -17,6 +17,7 @@ from fedbert.devices.profiles import DeviceProfile
 from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import tier_energy
 from fedbert.federation.environment import Environment
+from fedbert.federation.group_sums import group_row
 from fedbert.federation.phones import Phones
 from fedbert.federation.rows import metrics, outcomes, round_ends
 from fedbert.federation.run_state import RunState
@@ -43,6 +44,7 @@ from fedbert.simulation.budget import overspent
 from fedbert.simulation.poisoned_row import poisoned_row
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.simulation.quality_rows import compared, comparison_rows, findings, gap_row
+from fedbert.simulation.unplaced import unplaced_row
 from fedbert.simulation.world_facts import world_facts
 from fedbert.units import HOURS_PER_DAY
 
@@ -101,6 +103,7 @@ def _tier_row(
         "battery_percent_per_day": 100 * per_day / capacity,
         "device_ms_per_day": spent_us / r.MICRO / devices / days,
         "taking_part": dict(zip(TAKING_PART, totals["taking_part"][tier].tolist(), strict=True)),
+        "groups": group_row(totals["groups"][tier]),
     }
     if scenario.clocked:
         row["round_ends"], row["round_s_by"] = round_ends(totals, tier)
@@ -120,6 +123,8 @@ def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
             "unmetered": float(shares["unmetered"][hour]),
             "eligible": float(eligible[hour]),
             "sessions": activity_share(float(hour), 1.0),
+            "online": float(shares["online"][hour]),
+            "eligible_unmetered": float(shares["eligible"][hour]),
         }
         for hour in range(24)
     ]
@@ -256,6 +261,8 @@ def summarise(
     }
     if (lies := poisoned_row(environment, rows)) is not None:
         result["poisoned"] = lies
+    if (unplaced := unplaced_row(session, state)) is not None:
+        result["unplaced"] = unplaced
     if ended and finished:
         result["ended"] = ended
     return result, device_sample(environment)

@@ -54,7 +54,8 @@ def start(guide: Teacher) -> tuple[Student, Tokens, TaskLesson, Heads]:
     words = guide.body.words.weight[torch.from_numpy(rows)]
     student = start_student(shape, words, nn.Parameter(torch.zeros(128, 0), requires_grad=False), 0)
     tokens = Tokens(kept)
-    lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, pooled_states(guide, TEXTS), rows)
+    states = (pooled_states(guide, TEXTS),)
+    lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
     torch.manual_seed(0)
     return student, tokens, lesson, Heads([_task()], 128)
 

@@ -103,7 +103,7 @@ def test_every_method_takes_a_step(name: str, precision: str, threads: int, guid
     torch.set_num_threads(threads)
     student, tokens, rows = _student(guide, True)
     states = pooled_states(guide, TEXTS, precision=precision)
-    lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
+    lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, (states,), rows)
     before = copy.deepcopy(student.state_dict())
     heads = distil(student, Heads([_task()], 128), guide, lesson, METHODS[name], Course(2, 0, precision))
     assert _moved(student, before)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from test_ei_bert_pretrained import LABELS, POOLED, TEXTS, WORDS, make
+from small_artefacts import POOLED, WORDS, make_artefact
 
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import (
@@ -44,6 +44,8 @@ from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.errors import FedbertError
 from fedbert.paths import data_folder, models_folder
 
+TEXTS = ["block my card", "play a song", "my bank card", "play the music", "block the bank", "a song"] * 4
+LABELS = ["bank", "music"] * 12
 FACTORISED = replace(POOLED, embedding=16)
 TASK = Task(
     "mood",
@@ -63,7 +65,7 @@ def _wide(task: str = "mood", buckets: int = 50, classes: int = 2) -> Wide:
 
 def _model() -> EiBert:
     """A student with a head of two labels that was fitted on bank and music."""
-    model = EiBert(make(FACTORISED))
+    model = EiBert(make_artefact(FACTORISED))
     model.fit_head(TEXTS, LABELS, "mood", strength=0.1)
     return model
 
@@ -273,7 +275,9 @@ def test_a_student_is_widened(headed: Artefact) -> None:
 
 def _carded(artefact: Artefact) -> Artefact:
     """With what else a card reads of a manifest."""
+    trained = {"tasks": {"mood": "0"}, "made_texts": [0, 0]}
     more = {"model": "m", "parameters": 1, "teacher": {"name": "t", "sha256": "0"}, "command": "c"}
+    more |= {"trained_on": trained}
     return replace(artefact, manifest={**artefact.manifest, **more})
 
 
@@ -325,7 +329,7 @@ def test_requantised_at_eight_bits_is_the_same_model(headed: Artefact) -> None:
     )
     assert np.array_equal(Int8Encoder(again).vectors(WORDS), Int8Encoder(headed).vectors(WORDS))
     with pytest.raises(FedbertError, match="a pooled student with a factorised embedding"):
-        requantised(make(POOLED).files["model.onnx"], Quantisation(4, 4))
+        requantised(make_artefact(POOLED).files["model.onnx"], Quantisation(4, 4))
 
 
 def test_a_later_head_gets_a_wide_part_that_helps() -> None:
@@ -354,9 +358,9 @@ def test_a_fitted_head_keeps_its_wide_part(tmp_path: Path) -> None:
     """
     texts = [f"{word} {place}" for place in range(20) for word in ("save money", "sing loud", "walk far")]
     labels = ["bank", "music", "sport"] * 20
-    model = EiBert(make(FACTORISED), budget_bytes=10**7)
+    model = EiBert(make_artefact(FACTORISED), budget_bytes=10**7)
     model.fit_head(texts, labels, "mood", strength=0.001, wide_bytes=3_000)
-    plain = EiBert(make(FACTORISED))
+    plain = EiBert(make_artefact(FACTORISED))
     plain.fit_head(texts, labels, "mood", strength=0.001)
     assert head_bytes(plain.head("mood")) == head_bytes(model.head("mood"))
     assert plain.artefact.wide == {}

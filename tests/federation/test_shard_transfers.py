@@ -9,10 +9,12 @@ import pytest
 from fedbert.federation import shard_report as r
 from fedbert.federation.energy_rows import participant_energy, tier_energy
 from fedbert.federation.environment import Environment, world_settings
+from fedbert.federation.group_sums import add_groups, empty_groups
 from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.shard import Shard
 from fedbert.recommendation.clusters import Places
+from fedbert.results import ENERGY_USES, GROUP_SUMS
 
 DEVICES = 300
 BROKEN = 1 - 1e-9
@@ -96,6 +98,35 @@ def test_participants_are_charged_for_all_that_they_do_in_the_round(environment:
     assert by_use["signal_uj"].tolist() == truth["signal_uj"].tolist()
     for key in ("session_uj", "install_uj", "download_uj"):
         assert 0 < by_use[key].sum() < truth[key].sum()
+
+
+def test_groups_of_devices_add_up_to_their_tier(environment: Environment) -> None:
+    """Sums over groups are those of the tier: devices, installs, participants, time and energy by use."""
+    _, report, _ = _round(environment, failure=0.5)
+    truth = report.truth
+    summed = dict(zip(GROUP_SUMS, truth["groups"].sum(axis=1).T, strict=True))
+    ours = ("devices", "installs", "participants", "installs_us", "sessions_us")
+    theirs = ("devices", "installs", "participants", "install_us", "session_us")
+    energies = tuple(f"{use}_uj" for use in ENERGY_USES)
+    for name, other in zip((*ours, *energies), (*theirs, *r.ENERGY_KEYS), strict=True):
+        assert summed[name].tolist() == truth[other].tolist(), name
+        assert summed[name].sum() > 0
+    assert summed["participants_uj"].tolist() == truth["participant_uj"].sum(axis=1).tolist()
+    assert summed["sessions"].tolist() == truth["latency"].sum(axis=1).tolist()
+    assert np.count_nonzero(truth["groups"][:, :, 0], axis=1).min() > 25  # of 32 groups
+
+
+def test_a_device_is_in_one_group_wherever_the_fleet_is_split() -> None:
+    """Devices 31, 32 and 33 of tiers 0, 2 and 0 are in groups 31, 0 and 1, in one block and in two."""
+    tier, installs = np.array([0, 2, 0]), np.array([1, 0, 5])
+    whole, split = empty_groups(3), empty_groups(3)
+    add_groups(whole, 31, tier, {"installs": installs})
+    add_groups(split, 31, tier[:1], {"installs": installs[:1]})
+    add_groups(split, 32, tier[1:], {"installs": installs[1:]})
+    assert np.array_equal(whole, split)
+    devices, of_installs = GROUP_SUMS.index("devices"), GROUP_SUMS.index("installs")
+    assert np.argwhere(whole[:, :, devices]).tolist() == [[0, 1], [0, 31], [2, 0]]
+    assert (whole[0, 1, of_installs], whole[0, 31, of_installs]) == (5, 1)
 
 
 def test_energy_a_session_a_round_and_a_day_by_hand() -> None:

@@ -18,7 +18,7 @@ from fedbert.planning.capacity.base_run import BaseRun, base_of
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.privacy_forecast import mechanism_at
-from fedbert.planning.capacity.rollout import by_hour_of_day, scheduled
+from fedbert.planning.capacity.rollout import by_hour, scheduled
 from fedbert.planning.capacity.run_releases import RunReleases, releases_made, run_releases
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.privacy.accountant import epsilon_of
@@ -134,7 +134,7 @@ def test_scheduled_serves_like_a_plain_loop() -> None:
     rates = np.linspace(0.1, 0.6, 24)
     made = np.array([[True, True], [True, False]])
     twice, due = np.tile(rates, (2, 1)), np.array([2.0, 9.0])
-    served = scheduled(500.0, 4.0, twice, np.array([0.8, 0.8]), due, made, 20.0)
+    served = scheduled(500.0, 4.0, twice, np.array([[0.3, 0.2]] * 2), due, made, 20.0)
     for draw in range(2):
         at = {24} | ({108} if made[draw, 1] else set())
         exposure = waiting = asking = 0.0
@@ -143,7 +143,7 @@ def test_scheduled_serves_like_a_plain_loop() -> None:
             if step in at:
                 exposure, stayed, asking = 0.0, 1.0, 500.0 - waiting
             exposure += rates[step // 12 % 24] / 12
-            now = min(stayed, (1 + 0.8 * exposure) ** (-1 / 0.8))
+            now = min(stayed, 0.7 * math.exp(-exposure) + 0.3 * math.exp(-0.2 * exposure))
             waiting += asking * (stayed - now)
             stayed = now
             done = min(4.0, waiting)
@@ -153,7 +153,7 @@ def test_scheduled_serves_like_a_plain_loop() -> None:
 
 def test_part_days_are_scaled_to_a_day() -> None:
     """Twelve hours of one download a step are 24 a day in each hour that they covered."""
-    found = by_hour_of_day(np.ones((1, 144)), 12.0)[0]
+    found = by_hour(np.ones((1, 144)), 12.0)[0]
     assert found.tolist() == [24.0] * 12 + [0.0] * 12
 
 

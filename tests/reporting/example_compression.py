@@ -9,6 +9,7 @@ def example_compression() -> dict[str, Any]:
         "title": "default",
         "command": "python simulations/compress.py --budget-bytes 1910000 --output runs/default",
         "seconds": 5400.0,
+        "cpu_seconds": 7260.0,
         "environment": {
             "python": "3.11",
             "torch": "2.9",
@@ -17,6 +18,7 @@ def example_compression() -> dict[str, Any]:
             "commit": "a" * 40,
         },
         "seeds": [0, 1, 2],
+        "whole_seeds": True,
         "budget_bytes": 1_910_000,
         "total_bytes": 1_904_000,
         "download_bytes": 1_500_000,
@@ -38,15 +40,17 @@ def example_compression() -> dict[str, Any]:
             "parameters": 22_713_216,
             "bytes": 90_900_000,
             "accuracy": {"clinc150": 0.96, "banking77": 0.93},
+            "each": [{"clinc150": 0.951, "banking77": 0.921}, {"clinc150": 0.9582, "banking77": 0.9284}],
         },
         "stages": [
-            {"stage": "token pruning", "bytes": 7_900_000, "seconds": 60.0},
+            {"stage": "token pruning", "bytes": 7_900_000, "seconds": 60.0, "cpu_seconds": 110.0},
             _stage(
                 "pre-distillation", 7_600_000, (0.940, 0.941, 0.942), (0.905, 0.906, 0.907), 600.0, "float"
             ),
             _stage(
                 "cross-distillation", 7_600_000, (0.952, 0.953, 0.951), (0.922, 0.921, 0.923), 1800.0, "float"
-            ),
+            )
+            | {"validation": {"clinc150": [0.961, 0.962, 0.9636]}},
             _stage("quantisation", 1_904_000, (0.950, 0.951, 0.952), (0.920, 0.921, 0.922), 40.0, "int8"),
         ],
         "ablation": {
@@ -89,6 +93,17 @@ def example_compression() -> dict[str, Any]:
             "unknown_share": 0.0,
             "tokens_per_text": 12.1,
             "tokens_per_text_teacher": 11.7,
+            "coverage": [
+                {"size": 5000, "train": 0.9871, "validation": 0.9712, "unread": 900, "split": 3538},
+                {
+                    "size": 7200,
+                    "train": 0.9934,
+                    "validation": 0.9809,
+                    "unread": 2046,
+                    "split": 2524,
+                    "chosen": True,
+                },
+            ],
             "agreement": {"frequency": 0.93, "attention_per_occurrence": 0.8},
         },
         "losses": {
@@ -122,6 +137,20 @@ def example_compression() -> dict[str, Any]:
                 "unknown_caught": 0.912,
                 "joint": 0.8867,
                 "command": "python simulations/compress.py unknown --data a.csv --unknown b.csv --model m",
+            }
+        ],
+        "kinds": [
+            {
+                "name": "snips",
+                "kind": "tags",
+                "metric": "entity F1",
+                "test": 700,
+                "teacher": 0.9059,
+                "student": 0.8851,
+                "share": 0.977,
+                "low": 0.965,
+                "high": 0.989,
+                "bytes": 96_000,
             }
         ],
         "targets": [

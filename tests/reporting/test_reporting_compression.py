@@ -27,6 +27,7 @@ CHAPTERS = {
     "quantisation": "What quantisation costs",
     "probe": "On texts it never saw",
     "unknown": "When it does not know",
+    "kinds": "Other kinds of task",
     "parts": "Where the bytes are",
     "vocabulary": "Vocabulary",
     "search": "Shapes tried",
@@ -184,7 +185,8 @@ def test_one_seed_has_no_interval_and_the_page_says_so() -> None:
     record = example_compression()
     record["seeds"] = [0]
     for row in [*record["stages"], *record["ablation"]["arms"], *record["quantisation"]]:
-        row["accuracy"] = {task: figures[:1] for task, figures in row.get("accuracy", {}).items()}
+        for key in ("accuracy", "validation"):
+            row[key] = {task: figures[:1] for task, figures in row.get(key, {}).items()}
     assert "<strong>One seed.</strong>" in compression_html(record)
     assert "±" not in markdown(record)
 
@@ -265,6 +267,7 @@ def test_reports_know_every_key_that_is_written() -> None:
         rows.FormRow: record_shape.FormRow,
         rows.ProbeRow: record_shape.ProbeRow,
         rows.ConfusionRow: record_shape.ConfusionRow,
+        rows.CoverageRow: record_shape.CoverageRow,
         rows.VocabularyRow: record_shape.Vocabulary,
         rows.ArmRow: record_shape.ArmRow,
         rows.DifferenceRow: record_shape.DifferenceRow,
@@ -274,6 +277,7 @@ def test_reports_know_every_key_that_is_written() -> None:
         rows.RivalRow: record_shape.RivalRow,
         rows.Rivals: record_shape.Rivals,
         rows.UnknownRow: record_shape.UnknownRow,
+        rows.KindRow: record_shape.KindRow,
         rows.ShapeRow: record_shape.SearchRow,
         rows.CompressionRecord: record_shape.CompressionRecord,
     }
@@ -284,3 +288,34 @@ def test_reports_know_every_key_that_is_written() -> None:
         if key not in get_type_hints(read)
     }
     assert unknown == set()
+
+
+def test_the_vocabularys_coverage_stands_by_size() -> None:
+    """A row a size with shares of training and validation texts, the student's own in bold; no rows, no
+    table.
+    """
+    record = example_compression()
+    page = _markup(compression_html(record))
+    assert "validation texts" in page
+    for words in ("98.7%", "97.1%", "3,538", "99.3%", "2,046"):
+        assert words in page
+    del record["vocabulary"]["coverage"]
+    assert "validation texts&#x27;" not in _markup(compression_html(record))
+
+
+def test_several_teachers_and_whole_seeds_are_said() -> None:
+    """Each teacher's own figure beside that of all, what the seeds have of their own, processor time."""
+    page = _markup(compression_html(example_compression()))
+    assert "2, whose mean choices and states teach" in page
+    assert "95.10, 95.82%" in page
+    assert "0, 1, 2, each with its own teachers and pre-distillation" in page
+    assert "processor time, all stages" in page
+
+
+def test_accuracy_on_validation_texts_stands_beside_that_on_test_texts() -> None:
+    """On the page and in Markdown, for the tasks that have such texts; a task without them has a dash."""
+    record = example_compression()
+    line = next(line for line in markdown(record).splitlines() if "validation texts" in line)
+    assert line.startswith("| cross-distillation, validation texts |") and "96.22" in line
+    assert line.endswith("| – |")
+    assert "cross-distillation, validation texts" in _markup(compression_html(record))

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
-from torch import Tensor
 
 from fedbert.ei_bert.compression.goal import Trained
 from fedbert.ei_bert.compression.rows import Ablation, ArmRow, DifferenceRow
-from fedbert.ei_bert.compression.stages import Done
-from fedbert.ei_bert.compression.tasks_stages import Attempt, TaskPipeline, Tuned, cross_distil
+from fedbert.ei_bert.compression.tasks_stages import Attempt, States, TaskPipeline, Tuned, cross_distil
 from fedbert.ei_bert.teaching.methods import METHODS, WARM_KD
 
 
@@ -17,7 +15,7 @@ def ablation(
     pipeline: TaskPipeline,
     start: Trained,
     tuned: Tuned,
-    states: tuple[Tensor, Done],
+    states: States,
     seeds: Sequence[int],
     steps: int,
 ) -> Ablation:

@@ -94,6 +94,10 @@ class CatalogueGoal:
         weights = [1.0] * len(plain) + [_NAME_WEIGHT] * len(public.names) + [_TITLE_WEIGHT] * len(titles)
         return [*plain, *public.names, *titles], weights
 
+    def ranked_key(self) -> dict[str, Any]:
+        """Return nothing: the weights are always the same."""
+        return {}
+
     def pool(self, importance: NDArray[np.float64]) -> Pool:
         """Return requests, sentences, names, titles, single words, and texts made of all these."""
         public, plan, teacher = self.public, self.plan, self.teacher

@@ -12,6 +12,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.compression.plan import Plan
 from fedbert.ei_bert.compression.stages import Done
 from fedbert.ei_bert.model.student import Student, StudentShape
+from fedbert.ei_bert.teaching.outside_vectors import OutsideTeacher
 from fedbert.ei_bert.teaching.progress import TaskProgress
 from fedbert.ei_bert.teaching.teacher import Teacher
 
@@ -53,8 +54,8 @@ class Goal(Protocol):
         """Everything that shapes the student and its training."""
 
     @property
-    def teacher(self) -> Teacher:
-        """The teacher as published."""
+    def teacher(self) -> Teacher | OutsideTeacher:
+        """The teacher as published, or its vectors."""
 
     @property
     def manifest_room_bytes(self) -> int:
@@ -75,6 +76,9 @@ class Goal(Protocol):
 
     def ranked(self) -> tuple[list[str], list[float] | None]:
         """Return the texts that rank the tokens, and their weights (None: 1)."""
+
+    def ranked_key(self) -> Mapping[str, Any]:
+        """Return the settings on which the weights depend; empty if there are none."""
 
     def pool(self, importance: NDArray[np.float64]) -> Pool:
         """Return what the pre-distillation reads, given the importance of the teacher's tokens."""

@@ -44,18 +44,27 @@ class Pipeline(Generic[G]):
     def __init__(self, goal: G, work: Path, reporter: Reporter, threads: int = 2) -> None:
         torch.set_num_threads(threads)
         self.goal, self.work, self.reporter = goal, work, reporter
-        self._earlier: dict[Path, float] = {}
+        self._earlier: dict[Path, Done] = {}
 
     def stage(self, name: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Done:
         """Return the stage `name`, see `run_stage`, and remember what it took if it was there before."""
         done = run_stage(self.work, name, key, make)
-        self._earlier.setdefault(done.folder, done.seconds if done.reused else 0.0)
+        self._earlier.setdefault(done.folder, done)
         return done
+
+    def _reused(self) -> list[Done]:
+        return [done for done in self._earlier.values() if done.reused]
 
     @property
     def reused_s(self) -> float:
         """Seconds that the stages took which were there before this run."""
-        return sum(self._earlier.values())
+        return sum(done.seconds for done in self._reused())
+
+    @property
+    def reused_cpu_s(self) -> float | None:
+        """Their processor seconds; None if one of them was made before these were counted."""
+        each = [done.cpu_seconds for done in self._reused()]
+        return None if None in each else sum(found for found in each if found is not None)
 
     # --- 1. tokens ---
 
@@ -71,7 +80,8 @@ class Pipeline(Generic[G]):
                 np.save(handle, found)
             return {"method": how, "texts": len(texts)}
 
-        done = self.stage("tokens", {**self.goal.key(), "method": how}, make)
+        key = {**self.goal.key(), "method": how, **self.goal.ranked_key()}
+        done = self.stage("tokens", key, make)
         return np.load(done.folder / "importance.npy"), done
 
     def kept(self, found: NDArray[np.float64], size: int) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ LAYERS, WIDTHS, INNERS = (1, 24), (16, 1024), (16, 8192)
 """Fewest and most layers, features of hidden states, and features inside a feed-forward part."""
 # One attention head must hold whole vectors of the processor.
 _HEAD_MULTIPLE = 8
+MAX_TASK_WEIGHT, MAX_TEACHERS = 1e6, 8
 _SMALL_BYTES, _TINY_BYTES = 1_000_000, 500_000
 
 
@@ -127,7 +128,10 @@ class TaskPlan(Plan):
     """The plan of a student of classification tasks.
 
     `kept_share` of the teacher's accuracy is what the report holds the student to; it changes no training.
-    `remixed_texts` are made for the pre-distillation, `cross_texts` for the cross-distillation.
+    `remixed_texts` are made for the pre-distillation, `cross_texts` for the cross-distillation. A text of a
+    task counts `task_weight` times as much as a general sentence where tokens are ranked. `teachers` tuned
+    teachers are one guide; the student's weights are the mean over its last `average_steps` steps (0: the
+    last ones); `label_smoothing` is that of its loss against labels.
     """
 
     kept_share: float = 0.993
@@ -138,6 +142,10 @@ class TaskPlan(Plan):
     method: str = INTEGRATION.name
     cross_rate: float = 3e-3
     word_dropout: float = 0.1
+    task_weight: float = 10.0
+    teachers: int = 1
+    average_steps: int = 0
+    label_smoothing: float = 0.0
     ablation_steps: int = 120
     entropy_coded: bool = False
 
@@ -148,17 +156,68 @@ class TaskPlan(Plan):
             raise invalid("method", self.method, f"be one of {', '.join(METHODS)}")
         if not 0 <= self.word_dropout < 1:
             raise invalid("word_dropout", self.word_dropout, "be within 0..1, below 1")
+        if not 0 <= self.label_smoothing < 1:
+            raise invalid("label_smoothing", self.label_smoothing, "be within 0..1, below 1")
+        if not 0 < self.task_weight <= MAX_TASK_WEIGHT:
+            raise invalid("task_weight", self.task_weight, f"be above 0 and at most {MAX_TASK_WEIGHT:g}")
+        if not 1 <= self.teachers <= MAX_TEACHERS:
+            raise invalid("teachers", self.teachers, f"be within 1..{MAX_TEACHERS}")
+        if self.average_steps < 0:
+            raise invalid("average_steps", self.average_steps, "be at least 0")
+        if self.teachers > 1 and self.how.reads_teacher:
+            raise invalid(
+                "teachers",
+                self.teachers,
+                f"be 1 with the method {self.method}, which has its teacher read along",
+            )
 
     @property
     def how(self) -> Method:
         """The method by its name."""
         return METHODS[self.method]
 
+    def later_options(self) -> dict[str, Any]:
+        """Return the options of cross-distillation that are on; none, for what was made before they were."""
+        found = {"average_steps": self.average_steps, "label_smoothing": self.label_smoothing}
+        return {name: value for name, value in found.items() if value}
+
     def fast(self) -> Self:
         """Return a plan of about a sixth of the work, for a usable student in a quarter of an hour."""
         return self.at_most(
             tune_epochs=1, remixed_texts=12_000, cross_texts=12_000, pretrain_steps=500, cross_steps=700
         )
+
+
+@dataclass(frozen=True)
+class GeneralPlan(Plan):
+    """The plan of a general encoder, which learns no task.
+
+    `general_sentences` are drawn of those that are given, `remixed_texts` made of them, `word_texts` made of
+    words of the teacher's vocabulary; `seed` decides every draw. There is no cross-distillation.
+    """
+
+    architecture: Architecture = Architecture(layers=2, width=256, heads=8, inner=768, embedding=128)
+    pruning: Ranking = "frequency"
+    embedding_bits: int = 4
+    weight_bits: int = 4
+    pretrain_steps: int = 5_000
+    cross_steps: int = 0
+    general_sentences: int = 60_000
+    remixed_texts: int = 30_000
+    word_texts: int = 40_000
+    seed: int = 0
+
+    def fast(self) -> Self:
+        """Return the plan of a trial run: the same stages in some minutes, and a poor student."""
+        return self.at_most(
+            general_sentences=4_000, remixed_texts=2_000, word_texts=2_000, pretrain_steps=300
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as it stands in the manifest: the sizes beside the rest."""
+        whole = asdict(self)
+        del whole["cross_steps"]
+        return {**whole.pop("architecture"), **whole}
 
 
 CATALOGUE_PLANS = {
@@ -194,5 +253,16 @@ TASK_PLANS = {
         architecture=CATALOGUE_PLANS["tiny"].architecture,
         pretrain_steps=1_200,
         cross_steps=5_000,
+    ),
+}
+GENERAL_PLANS = {
+    "default": GeneralPlan(),
+    "small": GeneralPlan(
+        budget_bytes=_SMALL_BYTES,
+        architecture=Architecture(layers=2, width=192, heads=6, inner=512, embedding=96),
+    ),
+    "tiny": GeneralPlan(
+        budget_bytes=_TINY_BYTES,
+        architecture=Architecture(layers=2, width=128, heads=4, inner=256, embedding=64),
     ),
 }

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.artefact.any_heads import kinds
 from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, memory_bytes
 from fedbert.ei_bert.artefact.heads import Head, read_head
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.compression.coverage import coverage
 from fedbert.ei_bert.compression.goal import Trained
 from fedbert.ei_bert.compression.probe import compare, teacher_encoder
 from fedbert.ei_bert.compression.rows import ConfusionRow, Described, FormRow, ProbeRow, VocabularyRow
@@ -20,7 +22,6 @@ from fedbert.ei_bert.compression.tasks_stages import TaskPipeline, Tuned
 from fedbert.ei_bert.compression.token_pruning import agreement, importance, spelling
 from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.teaching.tasks import Task
-from fedbert.ei_bert.teaching.tuning import pooled_states
 
 FLOAT_BYTES = 4
 # As many pairs of labels as a page shows at a glance.
@@ -29,8 +30,9 @@ _PROBE_SEED = 0
 
 
 def int8_heads(artefact: Artefact) -> dict[str, Head]:
-    """Return the artefact's heads by task."""
-    return {name: read_head(body, name) for name, body in artefact.heads.items()}
+    """Return the artefact's heads that label texts, by task."""
+    heads = artefact.heads
+    return {name: read_head(heads[name], name) for name, kind in kinds(artefact).items() if kind == "labels"}
 
 
 def int8_accuracy(artefact: Artefact, tasks: Sequence[Task], threads: int = 1) -> dict[str, float]:
@@ -99,7 +101,7 @@ def confusion(goal: TasksGoal, artefact: Artefact, tuned: Tuned) -> dict[str, li
     encoder, own = Int8Encoder(artefact), int8_heads(artefact)
     out: dict[str, list[ConfusionRow]] = {}
     for task in goal.tasks:
-        states = pooled_states(tuned.teacher, task.test.texts, precision=goal.plan.precision)
+        states = tuned.states(goal.teacher.tokens.rows(task.test.texts), goal.plan.precision)
         with torch.inference_mode():
             theirs = tuned.heads[task.name](states).argmax(-1).numpy()
         mine = own[task.name].logits(encoder.vectors(task.test.texts)).argmax(1)
@@ -128,13 +130,14 @@ def vocabulary_record(goal: TasksGoal, kept: tuple[str, ...], found: NDArray[np.
     teacher = goal.teacher
     texts = [text for task in goal.tasks for text in task.test.texts]
     unknown, mean = spelling(kept, texts, teacher.rules)
-    same = importance("frequency", teacher, goal.texts())
+    same = importance("frequency", teacher, *goal.ranked())
     return {
         "size": len(kept),
         "unknown_share": unknown,
         "tokens_per_text": mean,
         "tokens_per_text_teacher": spelling(teacher.vocabulary, texts, teacher.rules)[1],
         "agreement": {"frequency": agreement(found, same, len(kept))},
+        "coverage": coverage(goal, kept, found),
     }
 
 

@@ -22,22 +22,33 @@ class TaskRow(TypedDict):
 
 
 class TeacherRow(TypedDict):
-    """The teacher as float: who it is, its size, and its accuracy on test texts once tuned."""
+    """The teacher as float: who it is, its size, and its accuracy on test texts once tuned.
+
+    Of several teachers `accuracy` is of all as one, `each` of one alone. With seeds that have teachers of
+    their own it is the mean over seeds, and `each` are the first seed's.
+    """
 
     name: str
     sha256: str
     parameters: int
     bytes: int
     accuracy: Mapping[str, float]
+    each: NotRequired[list[Mapping[str, float]]]
 
 
 class StageRow(TypedDict):
-    """What a stage left: the bytes of teacher or student after it, and what that one gets right."""
+    """What a stage left: the bytes of teacher or student after it, and what that one gets right.
+
+    `validation` is the accuracy on validation texts of the tasks that have some: what options are chosen by.
+    `seconds` are of the clock, `cpu_seconds` of all processors together, if these were counted.
+    """
 
     stage: str
     bytes: int
     accuracy: NotRequired[Mapping[str, Sequence[float]]]
+    validation: NotRequired[Mapping[str, Sequence[float]]]
     seconds: NotRequired[float]
+    cpu_seconds: NotRequired[float]
     note: NotRequired[str]
 
 
@@ -71,14 +82,31 @@ class ConfusionRow(TypedDict):
     student: int
 
 
+class CoverageRow(TypedDict):
+    """The share of the occurrences of the tasks' tokens that a vocabulary of `size` tokens keeps whole.
+
+    `unread` kept tokens are in no training text, `split` tokens of training texts are not kept.
+    """
+
+    size: int
+    train: float
+    validation: NotRequired[float]
+    unread: int
+    split: int
+    chosen: bool
+
+
 class VocabularyRow(TypedDict):
-    """How the kept tokens write the test texts; `agreement` with what other rankings would keep."""
+    """How the kept tokens write the test texts; `agreement` with what other rankings would keep; `coverage`
+    of training and validation texts by size.
+    """
 
     size: int
     unknown_share: float
     tokens_per_text: float
     tokens_per_text_teacher: float
     agreement: Mapping[str, float]
+    coverage: NotRequired[list[CoverageRow]]
 
 
 class ArmRow(TypedDict):
@@ -188,12 +216,36 @@ class UnknownRow(TypedDict):
     command: str
 
 
+class KindRow(TypedDict):
+    """A head on the frozen student beside the same head on the frozen teacher, on one set's test texts.
+
+    `kind` is labels, tags or pairs, `metric` what `teacher` and `student` are. `share` is the student's over
+    the teacher's, with its 95 % interval, bootstrapped over texts; `bytes` are of the student's head.
+    """
+
+    name: str
+    kind: str
+    metric: str
+    test: int
+    teacher: float
+    student: float
+    share: float
+    low: float
+    high: float
+    bytes: int
+
+
 class Described(TypedDict):
-    """What was compressed, by which stages; `losses` are points (step, loss) by stage."""
+    """What was compressed, by which stages; `losses` are points (step, loss) by stage.
+
+    `whole_seeds` says that each seed has its own teachers and pre-distillation.
+    """
 
     title: str
     command: str
     seeds: list[int]
+    whole_seeds: NotRequired[bool]
+    cpu_seconds: NotRequired[float]
     budget_bytes: int
     tasks: list[TaskRow]
     teacher: TeacherRow
@@ -210,6 +262,7 @@ class Compared(TypedDict):
     search: NotRequired[list[ShapeRow]]
     rivals: NotRequired[Rivals]
     unknown: NotRequired[list[UnknownRow]]
+    kinds: NotRequired[list[KindRow]]
     targets: NotRequired[list[AimRow]]
     environment: NotRequired[Mapping[str, Any]]
 

@@ -33,6 +33,7 @@ _DONE = "stage.json"
 class Done:
     """A finished stage: its folder, what it found out, what it took and a hash over its files.
 
+    `seconds` are of the clock, `cpu_seconds` of all processors together, None if the stage did not say.
     `reused` says that it was there before.
     """
 
@@ -42,6 +43,7 @@ class Done:
     seconds: float
     sha256: str
     reused: bool = False
+    cpu_seconds: float | None = None
 
 
 def run_stage(
@@ -74,7 +76,7 @@ def run_stage(
 def _make(
     name: str, inputs: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], folder: Path
 ) -> None:
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     record = make(folder)
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
@@ -86,6 +88,7 @@ def _make(
         "inputs": inputs,
         "record": record,
         "seconds": round(time.perf_counter() - begun, 1),
+        "cpu_seconds": round(time.process_time() - cpu_begun, 1),
         "files": files,
     }
     for path in folder.glob("checkpoint*"):
@@ -98,6 +101,7 @@ def _read(name: str, folder: Path) -> Done:
     try:
         whole = read_json(folder / _DONE)
         record, seconds, files = whole["record"], float(whole["seconds"]), dict(whole["files"])
+        cpu_seconds = float(whole["cpu_seconds"]) if "cpu_seconds" in whole else None
     except (UnreadableFile, ValueError, KeyError, TypeError) as error:
         raise FedbertError(
             f"{folder / _DONE} is no record of a stage; delete {folder} to make it again"
@@ -108,7 +112,7 @@ def _read(name: str, folder: Path) -> Done:
                 f"stage {name}: {folder / file} is not what the stage wrote; delete {folder} to make it again"
             )
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return Done(name, folder, record, seconds, digest)
+    return Done(name, folder, record, seconds, digest, cpu_seconds=cpu_seconds)
 
 
 def save_tensors(value: object, file: Path) -> None:
@@ -122,10 +126,13 @@ def save_tensors(value: object, file: Path) -> None:
         ) from error
 
 
-def load_tensors(file: Path) -> Any:
-    """Read what `save_tensors` wrote; raises FedbertError for a damaged file."""
+def load_tensors(file: Path, mapped: bool = False) -> Any:
+    """Read what `save_tensors` wrote, `mapped` for tensors that stay in the file until they are used.
+
+    Raises FedbertError for a damaged file.
+    """
     try:
-        return torch.load(file, weights_only=True)
+        return torch.load(file, weights_only=True, mmap=mapped)
     except Exception as error:
         # A damaged file makes torch's reader raise almost anything, IndexError included.
         raise FedbertError(

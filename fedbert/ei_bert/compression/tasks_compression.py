@@ -21,7 +21,9 @@ from fedbert.ei_bert.artefact.card import write_card
 from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.compression.ablation import ablation
 from fedbert.ei_bert.compression.aims import aims
+from fedbert.ei_bert.compression.ensemble import teacher_seeds, tune_together
 from fedbert.ei_bert.compression.goal import Targets, Trained
+from fedbert.ei_bert.compression.kind_rows import room_bytes, with_sets
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.record import (
     FLOAT_BYTES,
@@ -45,18 +47,20 @@ from fedbert.ei_bert.compression.stages import Done
 from fedbert.ei_bert.compression.tasks_goal import TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import (
     Attempt,
+    States,
     TaskPipeline,
     Tuned,
     cross_distil,
     pruned_accuracy,
     say,
-    tune,
     tuned_states,
 )
 from fedbert.ei_bert.model.bert import Body
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.sets import AnySet
 from fedbert.ei_bert.teaching.splits import leaked
+from fedbert.ei_bert.teaching.task_distillation import side_by_side
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.tuning import joined
 
@@ -74,26 +78,30 @@ class Places:
 class Asked:
     """What a compression is asked for beside its goal.
 
-    Pre-distillation is done once, with the first seed; cross-distillation and what follows once for each
-    seed. `held_out` are tasks on which the frozen task-agnostic student is probed (`probe.compare`).
+    Tuning and pre-distillation are done once, with the first seed, or once for each of `whole_seeds`;
+    cross-distillation and what follows once for each seed. `held_out` are tasks on which the frozen
+    task-agnostic student is probed (`probe.compare`). `others` are sets of other kinds than labels of texts:
+    their heads are fitted on the finished student, and the budget has room for them.
     """
 
     title: str = "model"
     seeds: Sequence[int] = (0,)
+    whole_seeds: bool = False
     with_ablation: bool = False
     with_rivals: bool = False
     held_out: Sequence[Task] = ()
+    others: Sequence[AnySet] = ()
     command: str = "simulations/compress.py"
 
 
 @dataclass(frozen=True)
 class _Start:
-    """What all seeds start from, and what each stage until then came to."""
+    """What a seed starts from, and what each stage until then came to: one for all, or each its own."""
 
     importance: tuple[Any, Done]
     published: Targets
     tuned: Tuned
-    states: tuple[Any, Done]
+    states: States
     agnostic: Trained
     pruned: Mapping[str, float]
 
@@ -114,13 +122,16 @@ def compress_tasks(
 
     Raises FedbertError for a budget that no student fits, and for a folder that cannot be written.
     """
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    budget_bytes = goal.plan.budget_bytes
+    goal = _with_room(goal, asked.others)
     pipeline = Pipeline(goal, places.work, reporter, threads)
     pipeline.check_budget()
-    start = _start(pipeline, asked.seeds[0])
-    made = [_made(pipeline, start, seed) for seed in asked.seeds]
-    first = made[0]
-    described = _described(goal, start, made, asked)
+    own = asked.seeds if asked.whole_seeds else asked.seeds[:1]
+    starts = [_start(pipeline, seed) for seed in own]
+    made = [_made(pipeline, starts[at % len(starts)], seed) for at, seed in enumerate(asked.seeds)]
+    start, first = starts[0], made[0]
+    described = _described(goal, starts, made, asked)
     quantisation = forms(goal, first.trained)
     mistaken = confusion(goal, first.artefact, start.tuned)
     tokens = vocabulary_record(goal, first.trained.vocabulary, start.importance[0])
@@ -129,10 +140,15 @@ def compress_tasks(
         compared["rivals"] = _rivals(pipeline, start, first.artefact, asked)
     # What a run from nothing takes: earlier stages count with the time that they took.
     seconds = round(time.perf_counter() - begun + pipeline.reused_s, 1)
+    if (earlier := pipeline.reused_cpu_s) is not None:
+        described["cpu_seconds"] = round(time.process_time() - cpu_begun + earlier, 1)
     whole = manifest(described, goal, first.trained, first.accuracy)
     trained, artefact = _fitted(pipeline, start, first.trained, whole)
+    if asked.others:
+        reporter.stage("heads of other kinds")
+        artefact, compared["kinds"] = with_sets(artefact, goal.teacher, asked.others, asked.seeds[0])
     save_artefact(artefact, places.output, entropy_coded=goal.plan.entropy_coded)
-    write_card(artefact, places.output)
+    write_card(artefact, places.output, described.get("cpu_seconds"))
     if places.transformers_output is not None:
         from fedbert.ei_bert.hf import save_transformers
 
@@ -151,9 +167,17 @@ def compress_tasks(
         "sha256": artefact.sha256,
         "parts": parts(artefact),
         "latency": latency(artefact),
+        "budget_bytes": budget_bytes,
+        "plan": {**described["plan"], "budget_bytes": budget_bytes},
     }
-    record["targets"] = aims(record, goal.plan)
+    record["targets"] = aims(record, replace(goal.plan, budget_bytes=budget_bytes))
     return record
+
+
+def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
+    """Return `goal` with a budget that leaves room for the heads of `others`."""
+    room = sum(room_bytes(each, goal.plan.architecture.width) for each in others)
+    return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 
 
 def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compared:
@@ -176,7 +200,7 @@ def _rivals(pipeline: TaskPipeline, start: _Start, artefact: Artefact, asked: As
     def logits(some: Sequence[str], task: str) -> NDArray[np.float32]:
         with torch.inference_mode():
             found: NDArray[np.float32] = start.tuned.heads[task](
-                start.states[0][[rows[text] for text in some]].float()
+                side_by_side(start.states[0], torch.tensor([rows[text] for text in some]))
             ).numpy()
         return found
 
@@ -190,7 +214,7 @@ def _rivals(pipeline: TaskPipeline, start: _Start, artefact: Artefact, asked: As
 
 def _start(pipeline: TaskPipeline, seed: int) -> _Start:
     goal = pipeline.goal
-    tuned = tune(pipeline)
+    tuned = tune_together(pipeline, teacher_seeds(seed, goal.plan.teachers))
     found = pipeline.importance()
     published, states = pipeline.targets(found[0]), tuned_states(pipeline, tuned)
     start = pipeline.pretrain(found, published, seed)
@@ -219,14 +243,15 @@ def _fitted(
     )
 
 
-def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Asked) -> Described:
+def _described(goal: TasksGoal, starts: Sequence[_Start], made: Sequence[_Made], asked: Asked) -> Described:
     """Return what was compressed, by which stages, at what cost in bytes and accuracy."""
     first, teacher = made[0].trained, goal.teacher
-    student = start.agnostic.done.record
+    student = starts[0].agnostic.done.record
     return {
         "title": asked.title,
         "command": asked.command,
         "seeds": list(asked.seeds),
+        "whole_seeds": asked.whole_seeds,
         "budget_bytes": goal.plan.budget_bytes,
         "tasks": [
             {
@@ -245,9 +270,10 @@ def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Ask
             "sha256": teacher.sha256,
             "parameters": _float_bytes(teacher.body) // FLOAT_BYTES,
             "bytes": _float_bytes(teacher.body),
-            "accuracy": start.tuned.done.record["accuracy"]["test"],
+            "accuracy": {name: sum(each) / len(each) for name, each in _tuned(starts).items()},
+            "each": [one.done.record["accuracy"]["test"] for one in starts[0].tuned.each],
         },
-        "stages": _stages(goal, start, made),
+        "stages": _stages(goal, starts, made),
         "losses": {
             "pre-distillation": student["losses"],
             goal.plan.method: first.done.record["losses"],
@@ -256,40 +282,46 @@ def _described(goal: TasksGoal, start: _Start, made: Sequence[_Made], asked: Ask
     }
 
 
-def _stages(goal: TasksGoal, start: _Start, made: Sequence[_Made]) -> list[StageRow]:
-    teacher = goal.teacher
+def _tuned(starts: Sequence[_Start]) -> dict[str, list[float]]:
+    return _over_seeds([start.tuned.done.record["accuracy"]["test"] for start in starts])
+
+
+def _stages(goal: TasksGoal, starts: Sequence[_Start], made: Sequence[_Made]) -> list[StageRow]:
+    teacher, start = goal.teacher, starts[0]
     before, after = _float_bytes(teacher.body), _float_bytes(made[0].trained.student)
     lost = len(teacher.vocabulary) - len(start.agnostic.vocabulary)
-    probed = goal.float_accuracy(start.agnostic)["test"]
-    crossed = [one.trained.done.record["accuracy"]["test"] for one in made]
-    return [
-        {"stage": "tuning of the teacher", "bytes": before, "seconds": start.tuned.done.seconds},
-        {
-            "stage": "states of the teacher",
-            "bytes": before,
-            "seconds": start.published.done.seconds + start.states[1].seconds,
-        },
-        {
-            "stage": "token pruning",
-            "bytes": before - FLOAT_BYTES * teacher.width * lost,
-            "accuracy": _over_seeds([start.pruned]),
-            "seconds": start.importance[1].seconds,
-            "note": "float; the tuned teacher reading the kept tokens alone",
-        },
-        {
-            "stage": "pre-distillation",
-            "bytes": after,
-            "accuracy": _over_seeds([probed]),
-            "seconds": start.agnostic.done.seconds,
-            "note": "float; a linear probe of the frozen student, which knows no task",
-        },
-        {
-            "stage": goal.plan.method,
-            "bytes": after,
-            "accuracy": _over_seeds(crossed),
-            "seconds": made[0].trained.done.seconds,
-            "note": "float",
-        },
+    probed = [goal.float_accuracy(one.agnostic)["test"] for one in starts]
+    crossed = [one.trained.done.record["accuracy"] for one in made]
+    learnt: StageRow = {
+        "stage": goal.plan.method,
+        "bytes": after,
+        "accuracy": _over_seeds([found["test"] for found in crossed]),
+        "note": "float",
+    }
+    if "validation" in crossed[0]:
+        learnt["validation"] = _over_seeds([found["validation"] for found in crossed])
+    rows: list[StageRow] = [
+        _timed({"stage": "tuning of the teacher", "bytes": before}, *(one.done for one in start.tuned.each)),
+        _timed({"stage": "states of the teacher", "bytes": before}, start.published.done, start.states[1]),
+        _timed(
+            {
+                "stage": "token pruning",
+                "bytes": before - FLOAT_BYTES * teacher.width * lost,
+                "accuracy": _over_seeds([one.pruned for one in starts]),
+                "note": "float; the tuned teacher reading the kept tokens alone",
+            },
+            start.importance[1],
+        ),
+        _timed(
+            {
+                "stage": "pre-distillation",
+                "bytes": after,
+                "accuracy": _over_seeds(probed),
+                "note": "float; a linear probe of the frozen student, which knows no task",
+            },
+            start.agnostic.done,
+        ),
+        _timed(learnt, made[0].trained.done),
         {
             "stage": "quantisation",
             "bytes": made[0].artefact.total_bytes,
@@ -297,6 +329,15 @@ def _stages(goal: TasksGoal, start: _Start, made: Sequence[_Made]) -> list[Stage
             "note": "as shipped: all files",
         },
     ]
+    return rows
+
+
+def _timed(row: StageRow, *stages: Done) -> StageRow:
+    """Return `row` with the seconds of `stages` together; those of the processor if all were counted."""
+    timed: StageRow = {**row, "seconds": sum(done.seconds for done in stages)}
+    if all(done.cpu_seconds is not None for done in stages):
+        timed["cpu_seconds"] = sum(done.cpu_seconds or 0.0 for done in stages)
+    return timed
 
 
 def _float_bytes(model: Body | Student) -> int:

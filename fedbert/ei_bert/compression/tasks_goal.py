@@ -103,9 +103,17 @@ class TasksGoal:
         """Return the same: test texts are for the end alone."""
         return self.texts()
 
-    def ranked(self) -> tuple[list[str], None]:
-        """Return all texts, of equal weight."""
-        return self.texts(), None
+    def ranked(self) -> tuple[list[str], list[float] | None]:
+        """Return all texts; those of tasks have the plan's weight, general sentences 1."""
+        texts, weight = self.texts(), self.plan.task_weight
+        general = len(self.inputs.sentences)
+        if weight == 1:
+            return texts, None
+        return texts, [weight] * (len(texts) - general) + [1.0] * general
+
+    def ranked_key(self) -> Mapping[str, Any]:
+        """Return the weight of the tasks' texts, if they have one."""
+        return {} if self.plan.task_weight == 1 else {"task_weight": self.plan.task_weight}
 
     def pool(self, importance: NDArray[np.float64]) -> Pool:
         """Return training texts, general sentences, and texts made of both; like mixes with like alone."""
@@ -131,15 +139,17 @@ class TasksGoal:
         unknown = np.full(len(made), _NO_LABEL)
         return [*texts, *made], np.concatenate([task, task[source]]), np.concatenate([label, unknown])
 
-    def lesson(self, vocabulary: tuple[str, ...], states: Tensor, labelled_only: bool = False) -> TaskLesson:
-        """Return the texts of the cross-distillation with what is known of each."""
+    def lesson(
+        self, vocabulary: tuple[str, ...], states: Sequence[Tensor], labelled_only: bool = False
+    ) -> TaskLesson:
+        """Return the texts of the cross-distillation with what is known of each, `states` by teacher."""
         texts, task, label = self.task_texts
         count = len(joined(self.tasks)[0]) if labelled_only else len(texts)
         return TaskLesson(
             rows=self.teacher.tokens_of(vocabulary).rows(texts[:count]),
             task=task[:count],
             label=label[:count],
-            states=states[:count],
+            states=tuple(part[:count] for part in states),
             teacher_ids=teacher_rows(self.teacher.vocabulary, vocabulary),
         )
 

@@ -1,13 +1,15 @@
 """The stages of a compression for tasks alone: the teacher's tuning, its states, and cross-distillation."""
 
 import copy
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fedbert.ei_bert.compression.goal import Trained
@@ -16,6 +18,7 @@ from fedbert.ei_bert.compression.stages import Done, load_tensors, save_tensors
 from fedbert.ei_bert.compression.tasks_goal import SEED, TasksGoal
 from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model.bert import best_device
+from fedbert.ei_bert.model.student import facing
 from fedbert.ei_bert.teaching.course import Course
 from fedbert.ei_bert.teaching.methods import Method
 from fedbert.ei_bert.teaching.progress import Reporter
@@ -32,15 +35,31 @@ from fedbert.ei_bert.teaching.tuning import (
 )
 
 TaskPipeline = Pipeline[TasksGoal]
+States = tuple[tuple[Tensor, ...], Done]
+"""Each tuned teacher's states of the task texts, float16 `[text, width]`, and the stage that made them."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The teacher tuned on all tasks, its heads, and their stage."""
+    """The teacher tuned on all tasks, its heads, and their stage.
+
+    Several teachers as one (`ensemble`) are its `parts`: `teacher` is then the first, and the heads read the
+    states of all side by side.
+    """
 
     teacher: Teacher
     heads: Heads
     done: Done
+    parts: tuple["Tuned", ...] = ()
+
+    @property
+    def each(self) -> tuple["Tuned", ...]:
+        """The teachers one by one."""
+        return self.parts or (self,)
+
+    def states(self, rows: Sequence[list[int]], precision: str) -> Tensor:
+        """Return the pooled states, side by side, of rows of the teacher's tokens; what the heads read."""
+        return torch.cat([pooled_rows(one.teacher, rows, precision=precision) for one in self.each], -1)
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,7 @@ class Attempt:
     labelled_only: bool = False
 
 
-def tune(pipeline: TaskPipeline) -> Tuned:
+def tune(pipeline: TaskPipeline, seed: int = SEED) -> Tuned:
     """Tune a copy of the teacher: its upper layers, and one head a task."""
     goal = pipeline.goal
     plan, tasks = goal.plan, goal.tasks
@@ -64,14 +83,14 @@ def tune(pipeline: TaskPipeline) -> Tuned:
 
     def make(folder: Path) -> Mapping[str, Any]:
         teacher.body.to(best_device())
-        how = Tuning(SEED, plan.tune_epochs, plan.tune_layers, precision=plan.precision)
+        how = Tuning(seed, plan.tune_epochs, plan.tune_layers, precision=plan.precision)
         heads = fine_tune(teacher, tasks, how, pipeline.reporter.progress)
         teacher.body.cpu()
         save_tensors({"body": teacher.body.state_dict(), "heads": heads.state_dict()}, folder / "teacher.pt")
-        return {"accuracy": _teacher_accuracy(goal, teacher, heads)}
+        return {"accuracy": teacher_accuracy(goal, [teacher], heads)}
 
     chosen: dict[str, Any] = {"epochs": plan.tune_epochs, "layers": plan.tune_layers}
-    chosen |= {"seed": SEED, "precision": plan.precision}
+    chosen |= {"seed": seed, "precision": plan.precision}
     done = pipeline.stage("teacher", {**goal.key(), **chosen}, make)
     kept = load_tensors(done.folder / "teacher.pt")
     teacher.body.load_state_dict(kept["body"])
@@ -81,18 +100,39 @@ def tune(pipeline: TaskPipeline) -> Tuned:
     return Tuned(teacher, heads.requires_grad_(False), done)
 
 
-def _teacher_accuracy(goal: TasksGoal, teacher: Teacher, heads: Heads) -> dict[str, dict[str, float]]:
+def teacher_accuracy(
+    goal: TasksGoal, teachers: Sequence[Teacher], heads: Heads
+) -> dict[str, dict[str, float]]:
+    """Return what `heads` on the states of `teachers` side by side get right, by split and task."""
     out: dict[str, dict[str, float]] = {}
     for split in SPLITS[1:]:
         for task in goal.tasks:
             if len(part := task.part(split)):
-                states = pooled_states(teacher, part.texts, precision=goal.plan.precision)
+                precision = goal.plan.precision
+                each = [pooled_states(teacher, part.texts, precision=precision) for teacher in teachers]
+                states = torch.cat(each, -1)
                 out.setdefault(split, {})[task.name] = accuracy(heads[task.name], states, part.labels)
     return out
 
 
-def tuned_states(pipeline: TaskPipeline, tuned: Tuned) -> tuple[Tensor, Done]:
-    """Return the tuned teacher's pooled states of the task texts, float16 `[text, width]`."""
+def tuned_states(pipeline: TaskPipeline, tuned: Tuned) -> States:
+    """Return the tuned teachers' pooled states of the task texts, and a stage that stands for all of them."""
+    made = [_states(pipeline, one) for one in tuned.each]
+    if len(made) == 1:
+        return (made[0][0],), made[0][1]
+    stages = [done for _, done in made]
+    digest = hashlib.sha256(" ".join(done.sha256 for done in stages).encode()).hexdigest()
+    cpu = [done.cpu_seconds for done in stages if done.cpu_seconds is not None]
+    whole = replace(
+        stages[0],
+        sha256=digest,
+        seconds=sum(done.seconds for done in stages),
+        cpu_seconds=sum(cpu) if len(cpu) == len(stages) else None,
+    )
+    return tuple(states for states, _ in made), whole
+
+
+def _states(pipeline: TaskPipeline, tuned: Tuned) -> tuple[Tensor, Done]:
     goal = pipeline.goal
     pipeline.reporter.stage("teacher's vectors, tuned")
 
@@ -103,7 +143,8 @@ def tuned_states(pipeline: TaskPipeline, tuned: Tuned) -> tuple[Tensor, Done]:
 
     chosen = {"remixed": goal.plan.cross_texts, "without_test": True, "precision": goal.plan.precision}
     done = pipeline.stage("states", {**goal.key(), **chosen, "tuned": tuned.done.sha256}, make)
-    return load_tensors(done.folder / "states.pt"), done
+    # The file's own pages are the memory: of three teachers they are half a gigabyte.
+    return load_tensors(done.folder / "states.pt", mapped=True), done
 
 
 def pruned_accuracy(pipeline: TaskPipeline, tuned: Tuned, vocabulary: tuple[str, ...]) -> Mapping[str, float]:
@@ -116,7 +157,7 @@ def pruned_accuracy(pipeline: TaskPipeline, tuned: Tuned, vocabulary: tuple[str,
         out = {}
         for task in goal.tasks:
             rows = [places[np.array(row)].tolist() for row in tokens.rows(task.test.texts)]
-            states = pooled_rows(tuned.teacher, rows, precision=goal.plan.precision)
+            states = tuned.states(rows, goal.plan.precision)
             out[task.name] = accuracy(tuned.heads[task.name], states, task.test.labels)
         return out
 
@@ -125,7 +166,7 @@ def pruned_accuracy(pipeline: TaskPipeline, tuned: Tuned, vocabulary: tuple[str,
 
 
 def cross_distil(
-    pipeline: TaskPipeline, start: Trained, tuned: Tuned, states: tuple[Tensor, Done], attempt: Attempt
+    pipeline: TaskPipeline, start: Trained, tuned: Tuned, states: States, attempt: Attempt
 ) -> Trained:
     """Return the student after it learnt the tasks; `start` and `tuned` stay as they are."""
     goal, plan, seed = pipeline.goal, pipeline.goal.plan, attempt.seed
@@ -141,12 +182,14 @@ def cross_distil(
         "labelled_only": attempt.labelled_only,
         "seed": seed,
         "precision": plan.precision,
+        **plan.later_options(),
     }
     # These methods have the teacher read along: each further text would cost passes of the teacher.
-    labelled_only = attempt.labelled_only or how.interplay or how.hidden > 0
+    labelled_only = attempt.labelled_only or how.reads_teacher
+    first = facing(start.student, len(tuned.each))
 
     def make(folder: Path) -> Mapping[str, Any]:
-        student = copy.deepcopy(start.student).to(best_device())
+        student = copy.deepcopy(first).to(best_device())
         curve = Curve(pipeline.reporter)
         begun = time.perf_counter()
         own = distil(
@@ -156,7 +199,12 @@ def cross_distil(
             goal.lesson(start.vocabulary, states[0], labelled_only),
             how,
             Course(steps, seed, plan.precision),
-            Rates(student=plan.cross_rate, word_dropout=plan.word_dropout),
+            Rates(
+                student=plan.cross_rate,
+                word_dropout=plan.word_dropout,
+                label_smoothing=plan.label_smoothing,
+                average_steps=plan.average_steps,
+            ),
             checkpointed(folder, curve),
         )
         took = time.perf_counter() - begun
@@ -167,10 +215,12 @@ def cross_distil(
 
     done = pipeline.stage("crossed", key, make)
     kept = load_tensors(done.folder / "student.pt")
-    student, own = copy.deepcopy(start.student), Heads(goal.tasks, goal.teacher.width)
+    student, own = first, Heads(goal.tasks, first.shape.teacher_width)
     student.load_state_dict(kept["student"])
     own.load_state_dict(kept["heads"])
     say(pipeline.reporter, f"{how.name}, float", done.record["accuracy"]["test"])
+    if found := done.record["accuracy"].get("validation"):
+        say(pipeline.reporter, f"{how.name}, float, validation texts", found)
     return Trained(student.eval(), start.vocabulary, own.requires_grad_(False), done)
 
 

@@ -6,7 +6,8 @@ both fold into one. An item's written name (a row that begins with `[ITEM]`) als
 that item vectors can follow what users say while the vectors of users' texts stay where they are.
 """
 
-from dataclasses import asdict, dataclass
+import copy
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +100,24 @@ class Student(nn.Module):
     def forward(self, ids: Tensor, observe: Observe | None = None) -> tuple[Tensor, Tensor]:
         """Return (state in the teacher's width `[row, 384]`, vector `[row, dim]`) of token ids."""
         return self.finish(self.pooled(ids, observe), ids[:, 0] == self.shape.item_token, observe)
+
+
+def facing(student: Student, teachers: int) -> Student:
+    """Return a copy of `student` whose states face those of so many teachers side by side.
+
+    Its projection stands there once for each of them: states `[row, width]` become `[row, teachers * width]`.
+    """
+    if teachers == 1:
+        return copy.deepcopy(student)
+    state = student.state_dict()
+    for name in [name for name in state if name.startswith(("project.", "adapter_out."))]:
+        state[name] = torch.cat([state[name]] * teachers)
+    shape = replace(student.shape, teacher_width=teachers * student.shape.teacher_width)
+    head = nn.Parameter(student.head.detach().repeat(teachers, 1), student.head.requires_grad)
+    state["head"] = head.detach()
+    wider = Student(shape, head)
+    wider.load_state_dict(state)
+    return wider.train(student.training)
 
 
 def start_student(shape: StudentShape, words: Tensor, head: nn.Parameter, seed: int) -> Student:

@@ -30,6 +30,11 @@ class Method:
     integrate: bool = False
     interplay: bool = False
 
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether the teacher reads each batch along, so that its states cannot be made beforehand."""
+        return self.interplay or self.hidden > 0
+
     def frozen(self) -> "Method":
         """Return the same method without interplay."""
         return replace(self, interplay=False)

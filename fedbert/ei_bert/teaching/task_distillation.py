@@ -1,7 +1,7 @@
 """Training of a student on classification tasks by any `Method`, from a tuned teacher."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.bert import device_of, fast_math, mean_pool
@@ -48,16 +49,20 @@ _READ_TOKENS = 4_096
 class TaskLesson:
     """Texts to learn from. `rows` are the student's tokens; `task` and `label` are -1 where there is none.
 
-    `states` `[text, teacher width]` are the tuned teacher's pooled states. `teacher_ids` `[student
-    vocabulary]` maps the student's tokens to the teacher's, so that the teacher can read the very same
-    tokens.
+    `states` are the tuned teachers' pooled states, `[text, teacher width]` each; side by side they are what
+    the heads read. `teacher_ids` `[student vocabulary]` maps the student's tokens to the teacher's, so that
+    the teacher can read the very same tokens.
     """
 
     rows: Sequence[Sequence[int]]
     task: NDArray[np.int64]
     label: NDArray[np.int64]
-    states: Tensor
+    states: tuple[Tensor, ...]
     teacher_ids: NDArray[np.int64]
+
+    def states_of(self, chosen: Tensor) -> Tensor:
+        """Return the teachers' states of the `chosen` texts side by side, float32 `[row, width]`."""
+        return side_by_side(self.states, chosen)
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,22 @@ class Rates:
 
     `word_dropout` is the share of tokens that the student does not see at a step, another choice each time
     (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
+    `label_smoothing` is the share of a label that counts for all labels alike. The student ends with its mean
+    weights over the last `average_steps` steps (Izmailov et al. 2018, "Averaging weights leads to wider
+    optima and better generalization"), or with its last ones (0).
     """
 
     student: float = 3e-3
     teacher: float = 1e-5
     batch_tokens: int = 1_536
     word_dropout: float = 0.0
+    label_smoothing: float = 0.0
+    average_steps: int = 0
+
+
+def side_by_side(states: Sequence[Tensor], chosen: Tensor) -> Tensor:
+    """Return the rows `chosen` of each of `states` `[text, width]` after another, float32 `[row, widths]`."""
+    return torch.cat([part[chosen].float() for part in states], -1)
 
 
 def thinned(rows: Sequence[Sequence[int]], share: float, draw: np.random.Generator) -> list[Sequence[int]]:
@@ -130,6 +145,8 @@ class _Trainer:
             groups.append({"params": list(self.maps.parameters()), "factor": 1.0})
             self.body = copy.deepcopy(teacher.body).to(device)
         self.optimiser = torch.optim.AdamW(groups, lr=rates.student, weight_decay=WEIGHT_DECAY)
+        both = nn.ModuleDict({"student": student, "heads": self.heads})
+        self.mean = AveragedModel(both) if rates.average_steps else None
         if method.interplay:
             self.body = copy.deepcopy(teacher.body).to(device)
             self.depth = len(self.body.layers)
@@ -159,7 +176,7 @@ class _Trainer:
                 x, their_ids = self.cached.get(chosen)
                 hidden = mean_pool(self.body.run(x, their_ids, self.first, self.depth), their_ids)
             else:
-                hidden = lesson.states[pick].float().to(device)
+                hidden = lesson.states_of(pick).to(device)
         extra = torch.zeros((), device=device)
         with fast_math(self.course.precision):
             if method.hidden:
@@ -176,7 +193,7 @@ class _Trainer:
         mine = terms.logits(heads, state)
         loss = method.hidden * extra
         if method.cross_entropy:
-            loss = loss + method.cross_entropy * terms.cross_entropy(mine)
+            loss = loss + method.cross_entropy * terms.cross_entropy(mine, self.rates.label_smoothing)
         if method.divergence:
             loss = loss + method.divergence * terms.divergence(mine, [part.detach() for part in theirs])
         if method.states:
@@ -188,7 +205,34 @@ class _Trainer:
         self.optimiser.step()
         if method.interplay:
             self._teach(terms, hidden, state.detach(), [part.detach() for part in mine], step)
+        if self.mean is not None and step >= self.course.steps - self.rates.average_steps:
+            self.mean.update_parameters(nn.ModuleDict({"student": self.student, "heads": self.heads}))
         return (float(loss.detach()), *terms.right(mine))
+
+    def finish(self) -> None:
+        """Give student and heads their mean weights, if these are asked for."""
+        if self.mean is not None:
+            means = cast(nn.ModuleDict, self.mean.module)
+            self.student.load_state_dict(means["student"].state_dict())
+            self.heads.load_state_dict(means["heads"].state_dict())
+
+    def saved(self) -> dict[str, Any]:
+        """Return all that the training needs to go on, but for the teacher's own learning."""
+        mean = {} if self.mean is None else {"mean": self.mean.state_dict()}
+        return {
+            "student": self.student.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            **mean,
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what `saved` gave."""
+        self.student.load_state_dict(saved["student"])
+        self.heads.load_state_dict(saved["heads"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        if self.mean is not None:
+            self.mean.load_state_dict(saved["mean"])
 
     def _rate(self, step: int, top: float) -> float:
         steps = self.course.steps
@@ -226,9 +270,7 @@ def distil(
     """
     trainer = _Trainer(student, heads, teacher, lesson, method, course, rates)
     if hooks.load:
-        student.load_state_dict(hooks.load["student"])
-        trainer.heads.load_state_dict(hooks.load["heads"])
-        trainer.optimiser.load_state_dict(hooks.load["optimiser"])
+        trainer.load(hooks.load)
     student.train()
     step, epoch, running = 0, 0, Running()
     while step < course.steps:
@@ -244,8 +286,8 @@ def distil(
             if hooks.progress is not None and (step % SHOWN_EVERY == 0 or step == course.steps):
                 hooks.progress(step, course.steps, running.loss, running.accuracy)
             if hooks.save is not None and not method.interplay and hooks.saves_at(step, course.steps):
-                state = {"step": step, "student": student.state_dict(), "heads": trainer.heads.state_dict()}
-                hooks.save(step, {**state, "optimiser": trainer.optimiser.state_dict()})
+                hooks.save(step, {"step": step, **trainer.saved()})
+    trainer.finish()
     student.eval()
     return copy.deepcopy(trainer.heads).cpu().requires_grad_(False)
 

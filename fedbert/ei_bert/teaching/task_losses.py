@@ -31,10 +31,13 @@ class Terms:
         """Return each task's logits of its own rows."""
         return [heads[name](state[rows]) for name, rows in zip(self.names, self.rows, strict=True)]
 
-    def cross_entropy(self, logits: list[Tensor]) -> Tensor:
-        """Return the mean over all rows of a task; rows without a label (-1) count as 0."""
+    def cross_entropy(self, logits: list[Tensor], smoothing: float = 0.0) -> Tensor:
+        """Return the mean over all rows of a task; rows without a label (-1) count as 0.
+
+        A share `smoothing`, 0..1, of each label counts for all of its task's labels alike.
+        """
         parts = [
-            functional.cross_entropy(part, label, reduction="sum", ignore_index=-1)
+            functional.cross_entropy(part, label, reduction="sum", ignore_index=-1, label_smoothing=smoothing)
             for part, label in zip(logits, self.labels, strict=True)
             if len(part)
         ]

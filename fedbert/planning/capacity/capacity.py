@@ -7,12 +7,16 @@ import numpy as np
 
 from fedbert.intervals import Array, Estimate
 from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.world import PLAIN, World
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
 HOURS = int(HOURS_PER_DAY)
 
 Label = Literal["measured", "modelled"]
+
+Rule = Literal["a Gaussian a round", "a Gaussian a day", "correlated", "tree", "the command"]
+"""What epsilon follows from: the sensitivity of one Gaussian, or an account that only the command makes."""
 
 Schedule = Literal["steady", "run"]
 """Releases at even times, or when they were due in the run that the forecast starts from."""
@@ -36,6 +40,7 @@ class Plan:
     download_bytes: float | None = None  # of one release, as it is downloaded
     check_in_bytes: float = CHECK_IN_BYTES  # each way
     connection_bytes: float = CONNECTION_BYTES  # each way
+    world: World = PLAIN
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,31 @@ class TierBasis:
 
 
 @dataclass(frozen=True)
+class GuaranteeBasis:
+    """How epsilon against one adversary follows from the plan: by a formula, or only by the command."""
+
+    adversary: str
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class PrivacyBasis:
+    """The run's noise, for epsilons at another plan."""
+
+    noise_multiplier: float
+    delta: float | None  # as asked for; None: by the fleet
+    guarantees: list[GuaranteeBasis]
+
+
+@dataclass(frozen=True)
+class ServerBasis:
+    """What servers spend (`fedbert.planning.capacity.calibration.UNITS`), and the machine's cores."""
+
+    costs: dict[str, float]  # means
+    cores: int  # of one machine
+
+
+@dataclass(frozen=True)
 class Basis:
     """The best guess of the run's shares, rates and sizes: with a plan, what the plan's figures follow from.
 
@@ -176,13 +206,17 @@ class Basis:
     downloads_per_day: float
     reports_per_day: float
     eligible: list[float]  # [24]
-    fetch_rate: list[float]  # [24] fetches an hour of a mean device behind
-    frailty: float
+    fetch_rate: list[float]  # [24] fetches an hour of a device behind that is often connected
+    frailty: list[float]  # share of the devices that seldom are, and their rate over that of the others
     reporting: list[float]  # [24] reports of a round over the devices that join it
     report_share: float  # the mean of it that the cohort is planned with
     due_hours: list[float]  # of the releases that the run made, since it began
     early_downloads: list[float]  # [24] a mean day and device, by local hour: of release 0
     tiers: list[TierBasis]
+    waits: bool  # a day's rounds are opened as one sum
+    round_spread: float  # relative standard deviation of a round's reports beyond chance
+    privacy: PrivacyBasis | None  # None: not private, or phones add the noise
+    servers: ServerBasis | None  # None: without a calibration
 
 
 @dataclass(frozen=True)
@@ -201,7 +235,8 @@ class CapacityForecast:
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
     servers: ServerFacts | None = None
-    basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
+    basis: Basis | None = None  # None: from before it was kept, a mechanism of the user's own, or a world
+    rollout_stopped: Curve | None = None  # share that has a release that is stopped; None: none is
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

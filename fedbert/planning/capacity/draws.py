@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from fedbert.intervals import NORMAL_QUANTILE, Array
-from fedbert.planning.capacity.base_run import BaseRun, FetchWindows
+from fedbert.planning.capacity.base_run import BaseRun
+from fedbert.planning.capacity.fetch_fit import fit_fetching
 from fedbert.randomness import Purpose, generator
 from fedbert.results import DeviceErrors, asked_errors
 
@@ -21,25 +22,21 @@ DRAWS = 400
 _NORMAL_QUARTILE = 0.6744897501960817
 """Half of a normal variable's values are within so many standard deviations."""
 
-_FACTORS = np.geomspace(0.02, 20.0, 200)
-"""Fetch factors tried in the fit, about 3.5 % apart."""
-
-_FRAILTIES = np.array([1e-6, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0])
-"""Variances between devices tried in the fit."""
-
 
 @dataclass(frozen=True)
 class Draws:
     """Uncertain inputs, `[draw]` or `[draw, 24]`; row 0 is the best guess."""
 
     eligible: Array  # [draw, 24] share of the fleet by local hour
-    fetch_rate: Array  # [draw, 24] fetches an hour of a mean device behind, by local hour
-    frailty: Array  # [draw] variance between devices of the fetch rate, relative to its mean squared
+    fetch_rate: Array  # [draw, 24] fetches an hour of a device behind that is often connected, by local hour
+    frailty: Array  # [draw, 2] share of devices that seldom are, and their rate over that of the others
     reporting: Array  # [draw, 24] reports of a round by local hour, over the devices that join a round
     spread: Array  # [draw] relative standard deviation of a round's reports beyond chance
     cost: Array  # [draw] factor on modelled costs of a device
     outcome_odds: Array  # [draw] factor on the odds that a session is scored
     spending: Array  # [draw] factor on the time and energy of a device
+    metered: Array  # [draw, 24] share of that local hour's fetches on a metered link
+    metered_reporting: Array  # [draw, 24] part of `reporting` on a metered link
 
 
 def first(draws: Draws) -> Draws:
@@ -47,8 +44,11 @@ def first(draws: Draws) -> Draws:
     return Draws(**{field.name: getattr(draws, field.name)[:1] for field in fields(Draws)})
 
 
-def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
-    """Return `DRAWS` + 1 rows of inputs; the same arguments give the same rows."""
+def draw_inputs(base: BaseRun, model_spread: float, seed: int, metered_share: float = 0.0) -> Draws:
+    """Return `DRAWS` + 1 rows of inputs; the same arguments give the same rows.
+
+    `metered_share` of the phones off Wi-Fi fetch there, as quickly as on it.
+    """
     rng = generator(seed, Purpose.RESAMPLING)
     rows = DRAWS + 1
 
@@ -78,14 +78,24 @@ def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
         reporting = eligible * completion[:, None]
     return Draws(
         eligible=eligible,
-        fetch_rate=factor[:, None] * unmetered,
+        fetch_rate=factor[:, None] * (unmetered + metered_share * (1 - unmetered)),
         frailty=frailty,
         reporting=reporting,
         spread=round_spread(base, picks.astype(np.float64)),
         cost=factors(),
         outcome_odds=factors(),
         spending=factors(error_sd(base.device_errors)),
+        metered=_on_metered_links(base, unmetered, metered_share),
+        metered_reporting=reporting * base.metered.reports,
     )
+
+
+def _on_metered_links(base: BaseRun, unmetered: Array, metered_share: float) -> Array:
+    """Return `[draw, 24]` the share of fetches on a metered link, as in the run or as asked for."""
+    if not metered_share:
+        return np.repeat(base.metered.downloads[None, :], len(unmetered), axis=0)
+    there = metered_share * (1 - unmetered)
+    return np.asarray(there / np.maximum(unmetered + there, 1e-12))
 
 
 def completed_sums(base: BaseRun, rng: np.random.Generator, rows: int) -> Array:
@@ -128,30 +138,6 @@ def _posterior(shares: Array, devices: int, chance: Array) -> Array:
 
 def _with_odds(shares: Array, odds: Array) -> Array:
     return np.asarray(odds[:, None] * shares / (1 - shares + odds[:, None] * shares))
-
-
-def fit_fetching(
-    fetch: FetchWindows, unmetered: Array, rng: np.random.Generator, rows: int
-) -> tuple[Array, Array]:
-    """Return `[draw]` factors f and frailties v of the fetching model, fitted to the run's windows.
-
-    A mean device behind fetches at f x unmetered(hour) an hour. Devices differ: some are seldom on Wi-Fi.
-    With rates gamma distributed over devices with relative variance v (Vaupel, Manton and Stallard 1979),
-    the share still behind after an exposure L = f x sum of hours x unmetered is (1 + v L)^(-1/v). Maximum
-    likelihood of the binomial counts on a grid; rows after the first are fitted to windows drawn again with
-    replacement. `base_run.base_of` sees to it that there is a window, and a fetch in one.
-    """
-    windows = len(fetch.behind)
-    start = _FACTORS[:, None] * (fetch.before @ unmetered)[None, :]  # [factor, window]
-    end = _FACTORS[:, None] * (fetch.after @ unmetered)[None, :]
-    v = _FRAILTIES[:, None, None]
-    log_stay = (np.log1p(v * start) - np.log1p(v * end)) / v  # [frailty, factor, window]
-    log_fetch = np.log(np.clip(-np.expm1(log_stay), 1e-12, None))
-    likelihood = (fetch.fetched * log_fetch + (fetch.behind - fetch.fetched) * log_stay).reshape(-1, windows)
-    picks = rng.multinomial(windows, np.full(windows, 1 / windows), rows)
-    picks[0] = 1
-    best = np.argmax(picks @ likelihood.T, axis=1)
-    return _FACTORS[best % len(_FACTORS)], _FRAILTIES[best // len(_FACTORS)]
 
 
 def round_spread(base: BaseRun, picks: Array) -> Array:

@@ -51,7 +51,6 @@ def _drawn(cost: Estimate, rng: np.random.Generator, rows: int) -> Array:
 def work(load: Load, costs: dict[str, Array]) -> dict[str, Work]:
     """Return what each of `PARTS` does: every count of the load times the cost of one."""
     base, plan = load.base, load.plan
-    size = plan.download_bytes or base.release_bytes
     attempts = base.download_attempts
     # Repeated downloads move some of their bytes again, and ask again.
     a_download = attempts * costs["download_cpu_s"] + load.bytes_per_download * costs["download_byte_cpu_s"]
@@ -65,9 +64,9 @@ def work(load: Load, costs: dict[str, Array]) -> dict[str, Work]:
     held = largest * base.report_bytes
     return {
         DOWNLOADS: Work(
-            load.downloads.sum(axis=1) * a_download,
+            load.downloads_per_day * a_download,
             served * a_download,
-            costs["download_memory_bytes"] + size,  # the file itself is kept in memory
+            costs["download_memory_bytes"] + load.stored_bytes,  # the file itself is kept in memory
         ),
         FRONT: Work(
             check_ins.mean(axis=1) * S_PER_DAY * costs["check_in_cpu_s"] + reports * an_upload,
@@ -117,7 +116,7 @@ def servers(load: Load, calibration: Calibration, utilisation: float) -> tuple[F
     each = calibration.machine["cores"]
     cores = np.sum([part.busiest for part in found.values()], axis=0) / utilisation
     machines = np.ceil(cores / each)
-    kept = load.releases_per_day * (load.plan.download_bytes or load.base.release_bytes) * DAYS_PER_YEAR
+    kept = load.releases_per_day * load.stored_bytes * DAYS_PER_YEAR
     return (
         *rows,
         _row("cores, all servers", "cores", cores, everything),

@@ -24,16 +24,18 @@ from fedbert.planning.capacity.capacity import (
     Schedule,
     ServerFacts,
 )
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.records import RecordKind, load_record
 from fedbert.reporting.capacity.basis_record import BasisRow, basis_in, basis_row
-from fedbert.reporting.capacity.text import MIX_ASSUMPTION
+from fedbert.reporting.capacity.text import mix_assumption
+from fedbert.reporting.capacity.world_record import WorldRow, world_in, world_row
 from fedbert.results import DeviceErrors
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CAPACITY_FILE = "capacity.json"
-SCHEMA = 3
+SCHEMA = 4
 LIMIT_BYTES = 20_000_000
 
 
@@ -54,6 +56,7 @@ class PlanRow(TypedDict):
     download_bytes: float
     check_in_bytes: float
     connection_bytes: float
+    world: NotRequired[WorldRow]  # left out where a plan says nothing of it
 
 
 class RunRow(TypedDict):
@@ -106,6 +109,7 @@ class RolloutRow(CurveRow):
 
     hours: list[float]  # since the release
     without_cap: CurveRow
+    stopped: NotRequired[CurveRow]  # of a release that is halted or rolled back; left out where none is
 
 
 class GuaranteeRow(TypedDict):
@@ -203,7 +207,7 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
     record: CapacityRecord = {
         "schema": SCHEMA,
         "command": command,
-        "plan": cast(PlanRow, asdict(result.plan)),
+        "plan": _plan_row(result.plan),
         "sampling_probability": result.sampling_probability,
         "alerts": [_alert_row(alert) for alert in result.alerts],
         "privacy": _privacy_row(result.privacy),
@@ -213,14 +217,10 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
             for price in result.prices
         ],
         "servers": _servers_row(result.servers),
-        "assumption": MIX_ASSUMPTION,
+        "assumption": mix_assumption(result.plan),
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
-        "rollout": {
-            **_curve_row(result.rollout),
-            "hours": result.rollout_hours.tolist(),
-            "without_cap": _curve_row(result.rollout_without_cap),
-        },
+        "rollout": _rollout_row(result),
     }
     if result.basis is not None:
         record["basis"] = basis_row(result.basis)
@@ -232,7 +232,7 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
     rollout = record["rollout"]
     return CapacityForecast(
         run=BaseFacts(**record["run"]),
-        plan=Plan(**record["plan"]),
+        plan=_plan(record["plan"]),
         sampling_probability=record["sampling_probability"],
         forecasts=tuple(_forecast(row) for row in record["forecasts"]),
         rollout_hours=np.array(rollout["hours"], np.float64),
@@ -249,6 +249,7 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
         ),
         servers=_servers(record.get("servers")),
         basis=basis_in(record["basis"]) if "basis" in record else None,
+        rollout_stopped=_curve(rollout["stopped"]) if "stopped" in rollout else None,
     )
 
 
@@ -256,6 +257,18 @@ def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
     """Return the forecast in `folder` and the command that made it; raises FedbertError."""
     record = load_record(CAPACITY, folder)
     return forecast_of(record), record["command"]
+
+
+def _plan_row(plan: Plan) -> PlanRow:
+    values = {**asdict(plan), "world": world_row(plan.world)}
+    if plan.world == PLAIN:
+        del values["world"]
+    return cast(PlanRow, values)
+
+
+def _plan(row: PlanRow) -> Plan:
+    world = world_in(row["world"]) if "world" in row else PLAIN
+    return Plan(**{**row, "world": world})  # type: ignore[arg-type]
 
 
 def _servers_row(facts: ServerFacts | None) -> ServersRow | None:
@@ -368,6 +381,20 @@ def _forecast(row: ForecastRow) -> Forecast:
 
 def _curve_row(curve: Curve) -> CurveRow:
     return {"share": curve.value.tolist(), "low": curve.low.tolist(), "high": curve.high.tolist()}
+
+
+def _rollout_row(result: CapacityForecast) -> RolloutRow:
+    shown = _curve_row(result.rollout)
+    row: RolloutRow = {
+        "share": shown["share"],
+        "low": shown["low"],
+        "high": shown["high"],
+        "hours": result.rollout_hours.tolist(),
+        "without_cap": _curve_row(result.rollout_without_cap),
+    }
+    if result.rollout_stopped is not None:
+        row["stopped"] = _curve_row(result.rollout_stopped)
+    return row
 
 
 def _curve(row: CurveRow) -> Curve:

@@ -4,10 +4,14 @@ import re
 from collections.abc import Sequence
 
 from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.compression.kinds import COLUMNS as COLUMNS_KINDS
+from fedbert.reporting.compression.kinds import NOTE as NOTE_KINDS
+from fedbert.reporting.compression.kinds import rows as kind_rows
 from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
 from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.compression.rival_sentences import headline, parts_of, rows_of
 from fedbert.reporting.compression.rivals import NOTE, NOTE_PARTS, cells, unseen
+from fedbert.reporting.compression.stages import validated
 from fedbert.reporting.compression.unknown import COLUMNS
 from fedbert.reporting.compression.unknown import NOTE as NOTE_UNKNOWN
 from fedbert.reporting.compression.unknown import rows as unknown_rows
@@ -36,6 +40,7 @@ def _stages(record: CompressionRecord) -> str:
     for stage in record.get("stages") or []:
         figures = [said.percent_points(t_spread(per_seed(stage, task))) for task in names]
         rows.append([escape_markdown(stage.get("stage", "")), said.exact_bytes(stage.get("bytes")), *figures])
+    rows += [[escape_markdown(name), "", *figures] for name, figures in validated(record)]
     final = final_stage(record)
     shares = [kept(final, teacher, task) for task in names] if final is not None else []
     if any(shares):
@@ -88,6 +93,11 @@ def _unknown(record: CompressionRecord) -> str:
     return f"{NOTE_UNKNOWN}\n\n{_table(COLUMNS, found)}" if found else ""
 
 
+def _kinds(record: CompressionRecord) -> str:
+    found = [[escape_markdown(cell) for cell in row] for row in kind_rows(record)]
+    return f"{NOTE_KINDS}\n\n{_table(COLUMNS_KINDS, found)}" if found else ""
+
+
 def _fence(command: str) -> str:
     longest = max((len(run) for run in re.findall("`+", command)), default=0)
     ticks = "`" * max(3, longest + 1)
@@ -107,6 +117,7 @@ def markdown(record: CompressionRecord) -> str:
         _rivals(record),
         _parts(record),
         _unknown(record),
+        _kinds(record),
         f"In points of accuracy against {escape_markdown(reference)}:\n\n{statements}" if statements else "",
         escape_markdown(said.targets_sentence(record)),
         "Made by:",

@@ -40,6 +40,11 @@ def _teacher(teacher: TeacherRow) -> dict[str, Cell]:
     }
     for task in teacher.get("accuracy") or {}:
         facts[f"accuracy, {task}"] = f"{said.percent_points(t_spread(per_seed(teacher, task)))}%"
+    if len(each := teacher.get("each") or []) > 1:
+        facts["teachers"] = f"{len(each)}, whose mean choices and states teach"
+        for task in teacher.get("accuracy") or {}:
+            alone = [said.percent_points(t_spread(per_seed({"accuracy": one}, task))) for one in each]
+            facts[f"accuracy of each alone, {task}"] = f"{', '.join(alone)}%"
     return facts | ({"SHA-256": str(teacher["sha256"])} if teacher.get("sha256") else {})
 
 
@@ -94,8 +99,11 @@ def provenance(record: CompressionRecord) -> Section:
     made: dict[str, Cell] = {"command": str(record["command"])}
     if record.get("seconds") is not None:
         made["wall time"] = text.duration(record["seconds"])
+    if record.get("cpu_seconds") is not None:
+        made["processor time, all stages"] = text.duration(record["cpu_seconds"])
     if record.get("seeds"):
-        made["seeds"] = ", ".join(map(str, record["seeds"]))
+        whole = ", each with its own teachers and pre-distillation" if record.get("whole_seeds") else ""
+        made["seeds"] = ", ".join(map(str, record["seeds"])) + whole
     if record.get("budget_bytes") is not None:
         made["budget"] = said.exact_bytes(record["budget_bytes"])
     if record.get("total_bytes") is not None:

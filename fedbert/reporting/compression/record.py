@@ -43,6 +43,7 @@ class TeacherRow(Measured, total=False):
     sha256: str
     parameters: int
     bytes: float
+    each: list[Accuracy]  # accuracy of each of several teachers alone, by task
 
 
 class StageRow(Measured, total=False):
@@ -50,7 +51,9 @@ class StageRow(Measured, total=False):
 
     stage: str
     bytes: float
+    validation: Accuracy
     seconds: float | None
+    cpu_seconds: float | None  # of all threads together
     note: str
 
 
@@ -136,6 +139,17 @@ class ConfusionRow(TypedDict):
     student: float
 
 
+class CoverageRow(TypedDict, total=False):
+    """The share of the tasks' tokens that a vocabulary of `size` tokens keeps whole."""
+
+    size: int
+    train: float
+    validation: float
+    unread: int  # its tokens that no training text has
+    split: int  # tokens of training texts that it lacks
+    chosen: bool
+
+
 class Vocabulary(TypedDict, total=False):
     """What pruning the vocabulary did to the texts."""
 
@@ -143,6 +157,7 @@ class Vocabulary(TypedDict, total=False):
     unknown_share: float
     tokens_per_text: float
     tokens_per_text_teacher: float
+    coverage: list[CoverageRow]
     agreement: dict[str, float]  # share of tokens that another ranking keeps too
 
 
@@ -206,6 +221,21 @@ class UnknownRow(TypedDict, total=False):
     command: str
 
 
+class KindRow(TypedDict, total=False):
+    """A head on the frozen student beside the same head on the frozen teacher, on one set."""
+
+    name: str
+    kind: str
+    metric: str
+    test: int
+    teacher: float
+    student: float
+    share: float
+    low: float
+    high: float
+    bytes: int
+
+
 class TargetRow(TypedDict, total=False):
     """What was aimed at; at least `asked` is wanted, or at most that if `at_most`."""
 
@@ -221,7 +251,9 @@ class CompressionRecord(TypedDict, total=False):
     title: Required[str]
     command: Required[str]
     seconds: float
+    cpu_seconds: float  # of all threads together
     seeds: list[int]
+    whole_seeds: bool  # each seed has its own teachers and pre-distillation
     budget_bytes: int
     total_bytes: int
     download_bytes: int
@@ -243,6 +275,7 @@ class CompressionRecord(TypedDict, total=False):
     probe: list[ProbeRow]
     rivals: Rivals
     unknown: list[UnknownRow]
+    kinds: list[KindRow]
     targets: list[TargetRow]
 
 

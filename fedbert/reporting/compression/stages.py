@@ -31,6 +31,8 @@ from fedbert.reporting.parts.page import (
     table_html,
 )
 
+_VALIDATION = "float; what options are chosen by"
+
 
 def stage_accuracy_figure(record: CompressionRecord) -> Any:
     """Share of the teacher's accuracy kept after every stage; without a teacher, the accuracy."""
@@ -101,6 +103,18 @@ def stage_bytes_figure(record: CompressionRecord) -> Any:
     return figure
 
 
+def validated(record: CompressionRecord) -> list[tuple[str, list[str]]]:
+    """Return the stages with an accuracy on validation texts, each with its figures by task."""
+    return [
+        (
+            f"{stage.get('stage', '')}, validation texts",
+            [said.percent_points(t_spread(per_seed({"accuracy": found}, task))) for task in tasks(record)],
+        )
+        for stage in record.get("stages") or []
+        if (found := stage.get("validation"))
+    ]
+
+
 def _stage_table(record: CompressionRecord) -> str:
     names, teacher, final = tasks(record), record.get("teacher") or {}, final_stage(record)
     stages = list(record.get("stages") or [])
@@ -120,6 +134,7 @@ def _stage_table(record: CompressionRecord) -> str:
                 str(row.get("note") or ""),
             ]
         )
+    rows += [[name, "", *figures, "", _VALIDATION] for name, figures in validated(record)]
     stressed = [index for index, stage in enumerate(stages, 1 if teacher else 0) if stage is final]
     columns = ["after", "bytes", *(f"{name}, %" for name in names), "time", "note"]
     return table_html(rows, columns, align="l" + "r" * (len(columns) - 2) + "l", emphasis=stressed)

@@ -225,7 +225,7 @@ def quality(result: Underway) -> Section | None:
             "As users saw it, all metrics",
             "measured",
             table_html(rows, ["window", *(name for name, _ in METRIC_COLUMNS), *counted]),
-            said["delivery"],
+            f"{said['delivery']}{_unplaced(result)}",
             wide=True,
         )
     )
@@ -236,6 +236,18 @@ def quality(result: Underway) -> Section | None:
         "Metrics over sampled candidates cannot be compared with metrics over a whole catalogue. "
         f"Intervals: {sentences.interval_label(result)}, not devices or sessions.",
         f"All figures are {sentences.METRIC_IN_FULL}. 1 means that the target item was always ranked first.",
+    )
+
+
+def _unplaced(result: Underway) -> str:
+    """Return how many sessions have a text that the student cannot place, with a space before it."""
+    row = result.get("unplaced")
+    if row is None:
+        return ""
+    return (
+        f" Texts that the student cannot place: those of {row['final']:.1%} of the sessions by the final "
+        f"release, of {row['release_0']:.1%} by release 0. No name of the catalogue is as near to them as "
+        f"the nearest is to {row['kept']:.0%} of {row['requests']:,} public requests, by the same release."
     )
 
 

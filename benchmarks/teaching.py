@@ -1,16 +1,20 @@
-"""What the options of teaching are worth: python benchmarks/teaching.py [--seeds 3] [--size tiny].
+"""What the options of teaching are worth: python benchmarks/teaching.py [--seeds 3] [--coverage].
 
 Each arm is a student of the shipped intent sets by the plan of `--fast`, with tokens ranked by frequency.
 Arms add one option after another. Accuracy is on the validation texts of CLINC150, the only set with some.
 Stages lie in `--work`: a stopped run goes on. Prints a Markdown table.
+
+With `--coverage` no student is trained: the table says what of the tasks' texts stays whole by the weight of
+these texts, and what the tuned teacher gets right of the validation texts if it reads the kept tokens alone.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy import stats
 
 from fedbert.cli.compression_progress import Screen
@@ -20,13 +24,18 @@ from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.plan import TASK_PLANS, TaskPlan
 from fedbert.ei_bert.compression.public_text import general_sentences
 from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
-from fedbert.ei_bert.compression.tasks_stages import Attempt, cross_distil, tuned_states
+from fedbert.ei_bert.compression.tasks_stages import Attempt, Tuned, cross_distil, tune, tuned_states
+from fedbert.ei_bert.compression.token_pruning import importance, pruned_vocabulary, teacher_rows
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.tasks import load_tasks
 from fedbert.ei_bert.teaching.teacher import load_teacher
+from fedbert.ei_bert.teaching.tuning import accuracy
 from fedbert.paths import data_folder
 
 _VALIDATED = "clinc150"
+WEIGHTS = (1.0, 10.0, 100.0)
+# Those of the shipped tiny, small and default model.
+TOKENS = (5_285, 5_945, 7_334)
 _BASE: dict[str, Any] = {
     "pruning": "frequency",
     "task_weight": 1.0,
@@ -56,11 +65,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path(".cache/compress"))
+    parser.add_argument("--coverage", action="store_true")
     asked = parser.parse_args()
     tasks = load_tasks([data_folder() / "intents"])
     sentences, sources = general_sentences(data_folder(), None)
     inputs = Inputs(load_teacher(), tasks, sentences, sources)
     base = replace(TASK_PLANS[asked.size].fast(), **_BASE)
+    if asked.coverage:
+        with Screen() as screen:
+            pipeline = Pipeline(TasksGoal(inputs, base), asked.work, screen, asked.threads)
+            lines = list(_coverage_lines(pipeline, tune(pipeline)))
+        print("\n".join(lines))
+        return
     rows = []
     with Screen() as screen:
         for name, options in ARMS.items():
@@ -73,6 +89,30 @@ def main() -> None:
     for name, tokens, whole, found in rows:
         gaps = [one - other for one, other in zip(found, reference, strict=True)]
         print(f"| {name} | {tokens:,} | {whole:.2%} | {_interval(found)} | {_interval(gaps, '+')} |")
+
+
+def _coverage_lines(pipeline: Pipeline[TasksGoal], tuned: Tuned) -> Iterator[str]:
+    yield "| tokens | task texts weigh | training | validation | kept, unread | read, not kept | teacher, % |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|"
+    for size in TOKENS:
+        for weight in WEIGHTS:
+            goal = TasksGoal(pipeline.goal.inputs, replace(pipeline.goal.plan, task_weight=weight))
+            teacher, texts = goal.teacher, goal.texts()
+            found = importance("frequency", teacher, *goal.ranked())
+            kept = pruned_vocabulary(teacher.vocabulary, found, texts, size, teacher.rules)
+            row = next(row for row in coverage(goal, kept, found) if row["chosen"])
+            shares = f"{row['train']:.2%} | {row['validation']:.2%}"
+            reached = 100 * _read_alone(goal, tuned, kept)
+            lost = f"{row['unread']:,} | {row['split']:,}"
+            yield f"| {size:,} | {weight:g} | {shares} | {lost} | {reached:.2f} |"
+
+
+def _read_alone(goal: TasksGoal, tuned: Tuned, kept: tuple[str, ...]) -> float:
+    """Return the share of validation texts that the tuned teacher gets right by the tokens `kept` alone."""
+    part = next(task for task in goal.tasks if task.name == _VALIDATED).validation
+    places = teacher_rows(goal.teacher.vocabulary, kept)
+    rows = [places[np.array(row)].tolist() for row in goal.teacher.tokens_of(kept).rows(part.texts)]
+    return accuracy(tuned.heads[_VALIDATED], tuned.states(rows, goal.plan.precision), part.labels)
 
 
 def _arm(

@@ -98,7 +98,7 @@ def _write(
     from fedbert.planning.capacity.goals import meet
     from fedbert.reporting.capacity.folder import contents
     from fedbert.reporting.capacity.terminal import terminal_tables
-    from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
+    from fedbert.reporting.capacity.text import mix_assumption, part_day_warning
 
     plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
     result = forecast(base, plan, read_calibration(asked.servers), asked.utilisation)
@@ -109,7 +109,7 @@ def _write(
     console = console_for_tables()
     for table in terminal_tables(result):
         console.print(table)
-    console.print(MIX_ASSUMPTION, highlight=False)
+    console.print(mix_assumption(result.plan), highlight=False)
     if warning := part_day_warning(result):
         console.print(warning, highlight=False)
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
@@ -117,12 +117,22 @@ def _write(
 
 _GROUPS = {
     "fleet": ("devices", "base", "sessions_per_day"),
+    "the fleet's world": (
+        "time_zones",
+        "weekday_factors",
+        "days",
+        "growth_percent_per_month",
+        "metered_share",
+    ),
+    "stages": ("stages", "halt_after_stage", "roll_back_after_stage"),
     "releases": (
         "schedule",
         "releases_per_day",
         "release_hour",
         "release_mbit_per_s",
+        "downloads",
         "download_bytes",
+        "release_bytes_of",
         "check_in_bytes",
         "connection_bytes",
     ),

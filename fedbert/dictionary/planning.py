@@ -63,7 +63,7 @@ auc_minus_no_update | float? | -1..1 | measured | the same as AUC
 
 FORECAST = """
 forecast | text | | record | name of the figure
-hour | int? | h | record | local hour, for figures by hour
+hour | int? | h | record | local hour, or UTC of a plan with time zones, for figures by hour
 tier | text? | | record | device tier, for figures by tier
 unit | text | | record | unit of value, low and high
 value | float? | | modelled | best guess; missing: not reached within the horizon
@@ -82,7 +82,7 @@ plan.release_bits_per_s | float | bit/s | setting | bandwidth cap of release dow
 plan.reports_per_round | int | reports | setting | reports that a round wants
 plan.rounds_per_day | float | 1/day | setting | rounds per day
 plan.releases_per_day | float | 1/day | setting | releases offered to the fleet per day
-plan.release_hour | float | h | setting | local hour of the first release of a day
+plan.release_hour | float | h | setting | hour of the first release of a day; UTC where zones are given
 plan.over_selection | float | | setting | reports expected at a mean hour over reports wanted
 plan.model_spread | float | | setting | 95 % spread of modelled odds and costs
 plan.seed | int | | setting | seed of the draws
@@ -94,6 +94,18 @@ plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add
 plan.releases_kept | int? | releases | setting | newest releases that are stored; null: every one of a year
 plan.download_s | float? | s | setting | for how long a download is open at the server
 plan.records_days | float? | days | setting | days for which the figures of rounds are stored
+plan.world.zones[].offset_hours | float | h | setting | how far a time zone is ahead of UTC
+plan.world.zones[].share | float | share | setting | phones in it
+plan.world.weekday_factors | list? | | setting | eligible and unmetered phones over a mean day's, from Monday
+plan.world.stages[].share | float | share | setting | phones that are offered a release from the stage on
+plan.world.stages[].hours | float? | h | setting | until the next stage; null: the last
+plan.world.halt_after_stage | int? | | setting | stage after which a bad release is halted
+plan.world.roll_back_after_stage | int? | | setting | stage after which it is rolled back
+plan.world.days | int? | days | setting | horizon of the plan; null: a mean day alone
+plan.world.growth_percent_per_month | float? | % | setting | growth of the fleet
+plan.world.metered_share | float? | share | setting | phones off Wi-Fi that fetch there, too
+plan.world.tier_bytes[].tier | text | | setting | a tier with a release size of its own
+plan.world.tier_bytes[].bytes | float | bytes | setting | that size
 sampling_probability | float | | modelled | chance that a device joins a round of the fleet
 alerts[].alert | text | | record | what the plan does not carry; none: it carries all that is checked
 alerts[].unit | text | | record | unit of value and limit
@@ -149,6 +161,9 @@ rollout.high | list | share | modelled | upper end of the same interval
 rollout.without_cap.share | list | share | modelled | the same if every device that asks is served at once
 rollout.without_cap.low | list | share | modelled | lower end of the 95 % interval
 rollout.without_cap.high | list | share | modelled | upper end of the same interval
+rollout.stopped.share | list? | share | modelled | fetching devices with a release that is stopped
+rollout.stopped.low | list? | share | modelled | lower end of the 95 % interval
+rollout.stopped.high | list? | share | modelled | upper end of the same interval
 basis.control_share | float? | share | setting | devices that stay on release 0
 basis.once_a_day | bool? | | setting | whether a device joins one round a day at most
 basis.moved_ratio | float? | | measured | bytes moved for a download over those of a release
@@ -169,7 +184,6 @@ basis.servers.costs.* | float? | | measured | a figure of the calibration by its
 basis.servers.report_bytes | float? | bytes | measured | size of the report that takes the memory
 basis.servers.cores | int? | | record | cores of a machine
 basis.servers.memory_bytes | float? | bytes | record | memory of a machine
-basis.servers.utilisation | float? | share | setting | share of their cores that servers use at their busiest
 basis.servers.download_s | float? | s | setting | for how long a download is open
 basis.servers.releases_kept | int? | releases | setting | newest releases stored; null: all of a year
 basis.servers.records_days | float? | days | setting | days for which the figures of rounds are stored
@@ -182,6 +196,12 @@ basis.tiers[].installs_per_day | float | 1/day | modelled | installs of a device
 basis.tiers[].mah_per_day | float | mAh/day | modelled | charge of a device
 basis.tiers[].battery_percent_per_day | float | %/day | modelled | the same in per cent of the battery
 basis.tiers[].energy_mj_per_day_by.* | float | mJ/day | modelled | energy of a device by what it is spent on
+basis.waits | bool? | | setting | whether a day's rounds are opened as one sum
+basis.round_spread | float? | | modelled | relative standard deviation of a round's reports beyond chance
+basis.privacy.noise_multiplier | float? | | proved | the run's noise; null: no epsilon of the plan is known
+basis.privacy.delta | float? | | setting | delta as asked for; null: by the fleet
+basis.privacy.guarantees[].adversary | text | | proved | what the adversary sees
+basis.privacy.guarantees[].rule | text | | proved | one Gaussian that epsilon is of, or the command's account
 """
 
 _READING = """
@@ -336,8 +356,12 @@ model_spread | float | | setting | 95 % spread of modelled odds and costs
 summaries[].devices | int | devices | setting | phones of the large runs
 summaries[].figures | int | | record | figures that were compared, over all seeds
 summaries[].inside | float | share | measured | of these, simulated within the 95 % interval
+summaries[].inside_low | float? | share | measured | lower end of its 95 % interval over seeds; missing: one
+summaries[].inside_high | float? | share | measured | upper end of the same interval
 summaries[].median_error | float | share | measured | median of absolute errors
 summaries[].median_half_width | float | share | measured | median of half an interval over the forecast
+summaries[].median_spread_half_width | float? | share | measured | the same of intervals with the model spread
+summaries[].median_plan_half_width | float? | share | measured | the same with the device model's error, too
 summaries[].systematic | list | | measured | figures that every seed misses on one side; three seeds at least
 figures[].devices | int | devices | setting | phones of the large run
 figures[].seed | int | | record | seed of the small run
@@ -346,9 +370,11 @@ figures[].hour | int? | h | record | local hour, for figures by hour
 figures[].tier | text? | | record | device tier, for figures by tier
 figures[].unit | text | | record | unit of the figures
 figures[].predicted | float | | modelled | best guess of the forecast
-figures[].low | float | | modelled | lower end of its 95 % interval
+figures[].low | float | | modelled | lower end of its 95 % interval, of statistics alone
 figures[].high | float | | modelled | upper end of the same interval
 figures[].simulated | float | | modelled | as it came out in the large run
 figures[].error | float? | share | measured | predicted over simulated minus 1; missing: simulated 0
 figures[].inside | bool | | measured | whether it lies in the interval
+figures[].spread_half_width | float? | share | modelled | half an interval with the model spread
+figures[].plan_half_width | float? | share | modelled | the same with the device model's error, too
 """

@@ -1,5 +1,6 @@
 """Every command of a page can be given as it stands: the command exists, with these flags and values."""
 
+import json
 import re
 import shlex
 import tomllib
@@ -105,6 +106,18 @@ def _check_run_config(text: str) -> None:
 def test_a_command_can_be_given(command: Command) -> None:
     """Its program, sub-command, flags and values are known; nothing is run."""
     check(command)
+
+
+def test_every_shipped_model_is_made_by_a_command_that_can_be_given() -> None:
+    """The commands in its manifest, one after another, are of today's flags and end in its own folder."""
+    manifests = sorted((ROOT / "fedbert" / "models").glob("*/manifest.json"))
+    assert len(manifests) >= 6
+    for manifest in manifests:
+        model = manifest.parent
+        lines = str(json.loads(manifest.read_text("utf-8"))["command"]).split(" && ")
+        for line in lines:
+            check(Command(model.name, tuple(shlex.split(line))))
+        assert str(model.relative_to(ROOT)) in shlex.split(lines[-1])
 
 
 def test_there_are_commands() -> None:

@@ -163,7 +163,7 @@ def test_smoothed_labels_share_out_a_part_of_each_label() -> None:
 
 def test_texts_of_tasks_weigh_more_if_that_is_asked_for(inputs: Inputs, tmp_path: Path) -> None:
     """Training texts have the plan's weight, sentences 1; the tokens of either move as the weight says."""
-    equal = TasksGoal(inputs, replace(PLAN, pruning="frequency"))
+    equal = TasksGoal(inputs, replace(PLAN, pruning="frequency", task_weight=1.0))
     heavy = TasksGoal(inputs, replace(PLAN, pruning="frequency", task_weight=10.0))
     assert equal.ranked()[1] is None and equal.ranked_key() == {}
     assert heavy.ranked()[1] == [10.0] * len(TEXTS) + [1.0] * len(SENTENCES)

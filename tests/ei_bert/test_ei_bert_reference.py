@@ -124,7 +124,10 @@ def test_the_catalogues_model_is_that_of_a_plain_sequence(
     assert made.artefact.files[MODEL] == onnx_bytes(student, ranges)
 
 
-def test_the_tasks_model_is_that_of_a_plain_sequence(tmp_path: Path, small_teacher: str) -> None:
+@pytest.mark.parametrize("weight", [1.0, 10.0])
+def test_the_tasks_model_is_that_of_a_plain_sequence(
+    weight: float, tmp_path: Path, small_teacher: str
+) -> None:
     """Tune, rank, read, pre-distil, distil, export: the model file and the head have the same bytes."""
     rows = [(f"{text} {end}", text.split()[0]) for text in REQUESTS for end in "abcde"]
     pd.DataFrame(rows, columns=["text", "label"]).to_csv(tmp_path / "one.csv", index=False)
@@ -138,6 +141,7 @@ def test_the_tasks_model_is_that_of_a_plain_sequence(tmp_path: Path, small_teach
         cross_texts=20,
         pretrain_steps=6,
         cross_steps=8,
+        task_weight=weight,
         precision="float32",
     )
     goal = TasksGoal(Inputs(load_teacher(small_teacher), tasks, SENTENCES, {}), plan)
@@ -147,7 +151,8 @@ def test_the_tasks_model_is_that_of_a_plain_sequence(tmp_path: Path, small_teach
 
     teacher, train = load_teacher(small_teacher), tasks[0].train
     basis = [*train.texts, *SENTENCES]
-    found = importance("attention", teacher, basis)
+    # The shipped models were made with a weight of 1, by which the weights are left out.
+    found = importance("attention", teacher, basis, [weight] * len(train) + [1.0] * len(SENTENCES))
     assert vocabulary == pruned_vocabulary(teacher.vocabulary, found, basis, len(vocabulary), teacher.rules)
     groups = np.array([0] * len(train) + [-1] * len(SENTENCES))
     pool = [*basis, *remixed(basis, groups, 20, 0)[0]]

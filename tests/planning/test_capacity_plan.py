@@ -18,7 +18,7 @@ from fedbert.planning.capacity.base_run import BaseRun, base_of
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.privacy_forecast import mechanism_at
-from fedbert.planning.capacity.rollout import by_hour_of_day, scheduled
+from fedbert.planning.capacity.rollout import by_hour, scheduled
 from fedbert.planning.capacity.run_releases import RunReleases, releases_made, run_releases
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.privacy.accountant import epsilon_of
@@ -153,7 +153,7 @@ def test_scheduled_serves_like_a_plain_loop() -> None:
 
 def test_part_days_are_scaled_to_a_day() -> None:
     """Twelve hours of one download a step are 24 a day in each hour that they covered."""
-    found = by_hour_of_day(np.ones((1, 144)), 12.0)[0]
+    found = by_hour(np.ones((1, 144)), 12.0)[0]
     assert found.tolist() == [24.0] * 12 + [0.0] * 12
 
 

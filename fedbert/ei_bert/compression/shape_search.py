@@ -46,8 +46,8 @@ SHAPES = (
 )
 # Texts that no shape learns from, by which all are compared: at most so many, and at most a fifth.
 _HELD_OUT, _HELD_OUT_PART = 2_000, 5
-# A step reads about so many texts of a dozen tokens: no more are made than a short search can read.
-_READ_A_STEP = 300
+# A step reads some 250 texts of a dozen tokens. Not more are made than about half of what a search reads.
+_MADE_A_STEP = 120
 _TIMED_TOKENS = 16
 _SEED = 0
 
@@ -65,9 +65,10 @@ def search_shapes(
     seconds.
 
     `plan` gives the budget and all else but the architecture. The row of least loss is `chosen`. Shapes that
-    cannot fit are left out; raises FedbertError if none fits. No more texts are made than `steps` can read.
+    cannot fit are left out; raises FedbertError if none fits. A short search has fewer
+    texts made than the plan says.
     """
-    plan = replace(plan, remixed_texts=min(plan.remixed_texts, steps * _READ_A_STEP))
+    plan = replace(plan, remixed_texts=min(plan.remixed_texts, steps * _MADE_A_STEP))
     base = Pipeline(TasksGoal(inputs, plan), work, reporter, threads)
     found = base.importance()
     targets = base.targets(found[0])

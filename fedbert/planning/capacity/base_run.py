@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
+from fedbert.planning.capacity.metered_links import MeteredLinks, metered_links
 from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
 from fedbert.planning.capacity.run_releases import RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
@@ -74,6 +75,7 @@ class BaseRun:
     sessions_per_day: float  # a device
     scored_share: float
     release_bytes: float
+    coded_bytes: float | None  # of the last release, entropy coded; None for a run from before it was kept
     moved_bytes: float  # of one download, repeated ones included
     report_bytes: float  # the same of one report
     download_attempts: float  # for one download
@@ -93,6 +95,7 @@ class BaseRun:
     releases: RunReleases
     privacy: RunPrivacy
     tiers: tuple[Tier, ...]
+    metered: MeteredLinks
     device_errors: DeviceErrors | None = None
     record_bytes_per_round: float = 0.0  # of run.json
 
@@ -207,6 +210,7 @@ def base_of(result: RunResult) -> BaseRun:
         sessions_per_day=float(scenario["sessions_per_day"]),
         scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
+        coded_bytes=result["model"].get("final_coded_bytes"),
         moved_bytes=sum(row["bytes_down"] for row in rounds) / downloads,
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
         download_attempts=_attempts(result["traffic"].get("download_attempts"), downloads),
@@ -226,6 +230,7 @@ def base_of(result: RunResult) -> BaseRun:
         privacy=run_privacy(result),
         releases=run_releases(rounds, int(scenario["release_every"]), round_hours, gathered),
         tiers=tiers,
+        metered=metered_links(result, hours),
         device_errors=result.get("device_errors"),
         record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )

@@ -53,7 +53,6 @@ def work(load: Load, costs: dict[str, Array], measured_report_bytes: float) -> d
     A report takes memory by its size: `measured_report_bytes` is that of the calibration's.
     """
     base, plan = load.base, load.plan
-    size = plan.download_bytes or base.release_bytes
     attempts = base.download_attempts
     # Repeated downloads move some of their bytes again, and ask again.
     a_download = attempts * costs["download_cpu_s"] + load.bytes_per_download * costs["download_byte_cpu_s"]
@@ -67,10 +66,10 @@ def work(load: Load, costs: dict[str, Array], measured_report_bytes: float) -> d
     closing = max(1 / BURST_S, rounds / S_PER_DAY)  # rounds a second while one closes
     return {
         DOWNLOADS: Work(
-            load.downloads.sum(axis=1) * a_download,
+            load.downloads_per_day * a_download,
             served * a_download,
             costs["download_memory_bytes"]
-            + size  # the file itself is kept in memory
+            + load.stored_bytes  # the files themselves are kept in memory
             + served * attempts * plan.download_s * costs["download_open_memory_bytes"],
         ),
         FRONT: Work(

@@ -23,7 +23,7 @@ def storage(load: Load) -> list[Forecast]:
         said = f"the newest {plan.releases_kept:,} are kept"
     records = plan.rounds_per_day * plan.records_days * base.record_bytes_per_round
     found = {
-        "releases": (releases * (plan.download_bytes or base.release_bytes), f"{said}, as downloaded"),
+        "releases": (releases * load.stored_bytes, f"{said}, as downloaded"),
         "reports of unfinished rounds": (
             load.held_reports * base.report_bytes,
             "each is stored once until its round is opened; those of the largest round",

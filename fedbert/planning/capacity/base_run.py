@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
 from fedbert.planning.capacity.metered_links import MeteredLinks, metered_links
+from fedbert.planning.capacity.run_groups import run_groups
 from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
 from fedbert.planning.capacity.run_releases import RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
@@ -210,7 +211,7 @@ def base_of(result: RunResult) -> BaseRun:
         sessions_per_day=float(scenario["sessions_per_day"]),
         scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
-        coded_bytes=result["model"].get("final_coded_bytes"),
+        coded_bytes=_coded_bytes(result),
         moved_bytes=sum(row["bytes_down"] for row in rounds) / downloads,
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
         download_attempts=_attempts(result["traffic"].get("download_attempts"), downloads),
@@ -234,6 +235,13 @@ def base_of(result: RunResult) -> BaseRun:
         device_errors=result.get("device_errors"),
         record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )
+
+
+def _coded_bytes(result: RunResult) -> float | None:
+    size = result["model"].get("final_coded_bytes")
+    if size is not None and size < 1:
+        raise ValueError("model.final_coded_bytes must be >= 1")
+    return None if size is None else float(size)
 
 
 def _attempts(attempts: int | None, done: float) -> float:
@@ -266,7 +274,7 @@ def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float, 
         installs_per_day=installs,
         install_ms_per_day=min(installs * (row["install_ms"] or 0.0), row["device_ms_per_day"]),
         ndcg=tuple(tier_ndcg(result, name)),
-        groups={key: np.array(sums, np.float64) for key, sums in row.get("groups", {}).items()},
+        groups=run_groups(row),
     )
 
 

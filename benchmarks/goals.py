@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=20_000)
     flags = parser.parse_args()
     bases = {mechanism: base_run(mechanism) for mechanism in MECHANISMS}
-    stand = 0
+    stand = by_chance = 0
     print("| set | mechanism | reports asked | plan | goals | stands |\n|---|---|---|---|---|---|")
     for number in range(flags.sets):
         rng, mechanism = np.random.default_rng(number), MECHANISMS[number % 2]
@@ -103,12 +103,12 @@ def main() -> int:
             tuple(map(parse_goal, texts)),
             lambda plan, probability, name=mechanism, seed=seed: simulated(name, seed, plan, probability),
         )
-        stand += found.holds
+        stand, by_chance = stand + found.holds, by_chance + found.by_chance
         goals = "; ".join(cell(each) for each in found.checked)
         said = "yes" if found.holds else "no"
         print(f"| {number} | {mechanism} | {reports} | {plan_text(found)} | {goals} | {said} |", flush=True)
         print(f"{time.process_time() - started:.1f} s {found.why}", file=sys.stderr, flush=True)
-    print(f"\n{stand} of {flags.sets} answers stand.")
+    print(f"\n{stand} of {flags.sets} answers stand, {by_chance} of them within chance of a simulation.")
     return 0 if stand == flags.sets else 1
 
 

@@ -35,9 +35,9 @@ def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) ->
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     from fedbert.planning.capacity.base_run import read_base_run
     from fedbert.planning.capacity.calibration import read_calibration
-    from fedbert.planning.capacity.prices import read_prices
+    from fedbert.planning.capacity.prices import prices_asked
 
-    prices = read_prices(asked.prices) if asked.prices is not None else None
+    prices = prices_asked(asked.prices, asked.region)
     read_calibration(asked.servers)  # a wrong file fails before the work
     folder = asked.output or Path("runs") / f"capacity-{asked.devices}"
     check_path(folder)
@@ -138,8 +138,8 @@ _GROUPS = {
     ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
     "goals": ("goals",),
-    "servers": ("servers", "utilisation"),
-    "money": ("prices",),
+    "servers": ("servers", "utilisation", "download_s", "releases_kept", "records_days"),
+    "money": ("prices", "region"),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
 }

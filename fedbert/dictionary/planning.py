@@ -91,6 +91,9 @@ plan.sessions_per_day | float | 1/day | setting | sessions of a phone in a day
 plan.download_bytes | float | bytes | setting | size of a release as it is downloaded
 plan.check_in_bytes | float | bytes | setting | bytes of a check-in, each way
 plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add to a transfer, each way
+plan.releases_kept | int? | releases | setting | newest releases that are stored; null: every one of a year
+plan.download_s | float? | s | setting | for how long a download is open at the server
+plan.records_days | float? | days | setting | days for which the figures of rounds are stored
 plan.world.zones[].offset_hours | float | h | setting | how far a time zone is ahead of UTC
 plan.world.zones[].share | float | share | setting | phones in it
 plan.world.weekday_factors | list? | | setting | eligible and unmetered phones over a mean day's, from Monday
@@ -127,10 +130,12 @@ privacy.quality_why | text | | record | why the plan's quality is not known; emp
 goals[].goal | text | | setting | a goal that the plan was found for; none: it was given
 goals[].value | float | | modelled | what its best guess comes to
 goals[].found | text | | record | the flags that were found
-prices[].price | text | | record | key of the prices file; none: no file was given
+prices[].price | text | | record | key of the prices file; none: without prices
 prices[].value | float | | setting | its number
 prices[].date | text | | record | day on which its source had it
 prices[].source | text | | record | where it is from
+prices[].above_tb_per_month | list? | | setting | [terabytes a month, the price of what is beyond]
+priced_by | text? | | record | whose prices they are, of which region and days; empty: without prices
 servers.calibration | text? | | record | whose measured costs servers rest on, and how this machine differs
 servers.utilisation | float? | share | setting | share of their cores that servers use at their busiest
 assumption | text | | record | what every figure assumes
@@ -175,6 +180,14 @@ basis.reporting | list? | share | modelled | reports of a round over the devices
 basis.report_share | float? | share | modelled | mean of that over the day, which the cohort is planned with
 basis.due_hours | list? | h | measured | when the run's releases were due, since it began
 basis.early_downloads | list? | 1/day | modelled | downloads of release 0 by local hour, a device
+basis.servers.costs.* | float? | | measured | a figure of the calibration by its name, whose end is its unit
+basis.servers.report_bytes | float? | bytes | measured | size of the report that takes the memory
+basis.servers.cores | int? | | record | cores of a machine
+basis.servers.memory_bytes | float? | bytes | record | memory of a machine
+basis.servers.download_s | float? | s | setting | for how long a download is open
+basis.servers.releases_kept | int? | releases | setting | newest releases stored; null: all of a year
+basis.servers.records_days | float? | days | setting | days for which the figures of rounds are stored
+basis.servers.record_bytes_per_round | float? | bytes | measured | figures of a round in run.json
 basis.tiers[].name | text | | record | a device tier
 basis.tiers[].share | float | share | record | its share of the devices
 basis.tiers[].session_ms | float | ms/day | modelled | computing of its sessions, a device
@@ -189,8 +202,6 @@ basis.privacy.noise_multiplier | float? | | proved | the run's noise; null: no e
 basis.privacy.delta | float? | | setting | delta as asked for; null: by the fleet
 basis.privacy.guarantees[].adversary | text | | proved | what the adversary sees
 basis.privacy.guarantees[].rule | text | | proved | one Gaussian that epsilon is of, or the command's account
-basis.servers.costs.* | float? | | measured | means of the calibration's costs
-basis.servers.cores | int? | | measured | cores of its machine
 """
 
 _READING = """
@@ -310,6 +321,7 @@ versions.* | text | | record | versions of fedbert, Python and packages
 machine.name | text | | record | what the machine is called
 machine.architecture | text | | record | architecture of its processor
 machine.cores | int | | record | cores that the process may use
+machine.memory_bytes | int | bytes | record | memory of the machine
 machine.instruction_sets | list | | record | instruction sets of the processor that a figure may depend on
 model | text | | setting | the model of the measured release and update
 report_bytes | int | bytes | measured | a phone's masked vector, as the aggregator was given it
@@ -321,12 +333,17 @@ costs[].low | float? | | measured | lower end of its 95 % interval; missing: mea
 costs[].high | float? | | measured | upper end of the same interval
 costs[].measured | int | | record | how often it was measured
 costs[].how | text | | record | what was measured
-checks[].part | text | | record | aggregator or downloads: a load after the figures were known
-checks[].rate_per_s | float | 1/s | setting | reports or downloads a second
+checks[].part | text | | record | aggregator, downloads, check-ins or uploads
+checks[].rate_per_s | float | 1/s | setting | how many of them a second
 checks[].count | int | | setting | how many of them
-checks[].bytes_each | int | bytes | setting | size of each
+checks[].bytes_each | int | bytes | setting | size of each; 0: a check-in has none
 checks[].predicted_cpu_s | float | s | modelled | CPU time by the figures
 checks[].measured_cpu_s | float | s | measured | CPU time that it took
+memory_checks[].part | text | | record | aggregator, downloads, or check-ins and uploads
+memory_checks[].count | int | | setting | reports or downloads at a time, beyond the least of the fit
+memory_checks[].bytes_each | int | bytes | setting | size of each
+memory_checks[].predicted_bytes | float | bytes | modelled | growth of resident memory by the figures
+memory_checks[].measured_bytes | float | bytes | measured | growth that it had
 """
 
 BACKTEST = """

@@ -145,7 +145,7 @@ def _capacity() -> list[dict[str, Any]]:
     found = dataclasses.replace(
         forecast(base, plan, read_calibration()),
         goals=(met,),
-        prices=(Price("kwh", 0.3, "2026-01-02", "a list"),),
+        prices=(Price("cdn_per_gb", 0.3, "2026-01-02", "a list", ((10.0, 0.2),)),),
     )
     flags = {"stages": "0.1:24,1", "roll_back_after_stage": 1, "release_bytes_of": ["entry=900000"]}
     asked = CapacitySettings(time_zones="0:0.5,9:0.5", weekday_factors="1,1,1,1,1,1,1", **flags)

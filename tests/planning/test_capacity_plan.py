@@ -295,6 +295,14 @@ def test_a_phone_joins_no_more_than_once_a_day_where_its_mechanism_says_so() -> 
     assert forecast(base(mechanism="poisson"), asked).sampling_probability == 1.0
 
 
+def test_how_often_a_phone_joins_does_not_depend_on_delta() -> None:
+    """A delta of 1e-4 covers no fleet of 10,000: no epsilon there, and phones still join once a day."""
+    run = base(mechanism="daily", epsilon=2.0, devices=1_000, delta=1e-4)
+    found = forecast(run, plan(devices=1_000_000, reports_per_round=500_000))
+    assert found.sampling_probability == pytest.approx(1 / 12)
+    assert (found.privacy.guarantees, "delta(=0.0001)" in found.privacy.why) == ((), True)
+
+
 def test_a_spent_budget_is_an_alert() -> None:
     """2 over the run's one day were allowed; four times the rounds cost more where each is a release."""
     run = base(mechanism="poisson", epsilon=2.0)

@@ -10,6 +10,7 @@ import planning_fakes as fakes
 import pytest
 
 from fedbert.cli.capacity import run_capacity
+from fedbert.devices.availability import hourly_shares
 from fedbert.errors import FedbertError
 from fedbert.intervals import Array
 from fedbert.planning.capacity import draws
@@ -80,6 +81,15 @@ def test_a_zone_ahead_has_its_hours_earlier() -> None:
     mixed = by_server_clock(by_hour, replace(PLAIN, zones=parse_zones("-1:0.25,0:0.75")))
     assert mixed[0] == pytest.approx(0.25 * 23)
     assert mixed.mean() == by_hour.mean()
+
+
+def test_the_daily_swing_falls_over_zones() -> None:
+    """The model's phones: fourfold in one zone (Bonawitz et al. 2019), less than half of that over three."""
+    shares = hourly_shares("default", 0, 4_000, None)["eligible"]
+    mixed = by_server_clock(shares, replace(PLAIN, zones=parse_zones("0:0.5,-5:0.3,9:0.2")))
+    assert 3.2 <= shares.max() / shares.min() <= 4.8
+    assert 1.6 <= mixed.max() / mixed.min() <= 2.1
+    assert mixed.mean() == pytest.approx(shares.mean())
 
 
 def behind(exposure: float) -> float:

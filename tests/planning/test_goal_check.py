@@ -79,6 +79,32 @@ def test_an_answer_that_is_wrong_does_not_stand() -> None:
     assert not found.holds
 
 
+def test_downloads_are_simulated_in_windows_of_the_run() -> None:
+    """A plan of 1.5 rounds a day is simulated with one round a day, and its downloads with twelve."""
+    asked: list[float] = []
+
+    def noted(plan: Plan, probability: float) -> RunResult:
+        asked.append(plan.rounds_per_day)
+        return simulated(plan, probability)
+
+    goals = tuple(map(parse_goal, ("rounds-fill=0.5", "updated-12h=0.9")))
+    found = verify(base(), replace(PLAN, rounds_per_day=1.5), goals, noted)
+    assert asked == [1.0, 12.0]
+    assert found.holds
+    assert found.checked[1].came_out.value == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_bound_may_be_within_chance() -> None:
+    """A goal .3 % above what 19,000 phones reach is within chance of it, one 5 % above is not."""
+    made = run()
+    share = made["rounds"][13]["installed"]["1"] / (0.95 * N)
+    found = verified(PLAN, f"updated-2h={share + 0.003:.4f}")
+    assert (found.plan, found.holds, found.by_chance) == (None, True, True)
+    assert found.checked[0].verdict == "out of reach within chance"
+    sure = verified(PLAN, f"updated-2h={share + 0.05:.4f}")
+    assert (sure.holds, sure.by_chance) == (True, False)
+
+
 def test_rounds_are_counted_one_by_one_or_by_day() -> None:
     """Two days of 12 rounds with 100 reports, but two of 90 on the first: 22 of 24 rounds, one day of two."""
     made = run()

@@ -28,6 +28,17 @@ PRICES = {
     "gco2e_per_kwh": 400.0,
     "network_kwh_per_gb": 0.02,
     "charging_efficiency": 0.8,
+    "cdn_requests_per_million": 0.7,
+    "core_per_hour": 0.04,
+    "memory_per_gb_hour": 0.005,
+    "machine_per_hour": 0.1,
+    "storage_per_gb_month": 0.02,
+    "core_idle_w": 0.7,
+    "core_busy_w": 3.5,
+    "memory_kwh_per_gb_hour": 0.0004,
+    "storage_wh_per_tb_hour": 1.2,
+    "pue": 1.1,
+    "server_gco2e_per_kwh": 300.0,
 }
 
 CALIBRATION = read_calibration()
@@ -52,10 +63,13 @@ def base(**values: Any) -> BaseRun:
 
 
 def prices_of(values: dict[str, float]) -> Prices:
-    """Return a prices file's content."""
+    """Return a prices file's content; downloads are cheaper beyond 100 and 1,000 TB a month."""
     said = {
         key: Sourced(value=value, date=date(2026, 1, 2), source="invented") for key, value in values.items()
     }
+    if first := said.get("cdn_per_gb"):
+        steps = ((100.0, 0.7 * first.value), (1_000.0, 0.3 * first.value))
+        said["cdn_per_gb"] = first.model_copy(update={"above_tb_per_month": steps})
     return Prices(currency="EUR", region="nowhere", **said)
 
 

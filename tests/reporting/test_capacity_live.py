@@ -1,5 +1,6 @@
 """The inputs of a capacity plan's page: its formulas give the best guesses of the command."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -252,6 +253,18 @@ def test_epsilons_are_those_of_the_command_or_not_there(page: Page, tmp_path: Pa
     kept = [{key: each[key] for key in each if key.startswith("epsilon")} for each in found]
     assert [len(each) for each in seen] == [3] * 4
     assert [wrong(*pair) for pair in zip(kept, seen, strict=True)] == [{}] * 4
+
+
+@needs_browser
+def test_no_epsilon_is_shown_where_delta_is_too_large(page: Page, tmp_path: Path) -> None:
+    """A delta of 1e-6 as asked for: known at 100,000 phones, and of no fleet above a million."""
+    run = base(devices=1_000, delta=1e-6)
+    opened(page, tmp_path, forecast(run, CapacitySettings(devices=100_000).plan(run)))
+    key = f"epsilon in a day{SEEN}"
+    asked = "document.querySelector('[data-live]').answers({ devices: %d })[%s]"
+    assert page.run(asked % (999_999, json.dumps(key))) > 0
+    assert page.run(f"Number.isNaN({asked % (1_000_000, json.dumps(key))})")
+    assert privacy_of(run, CapacitySettings(devices=1_000_000).plan(run), 0.01).guarantees == ()
 
 
 @needs_browser

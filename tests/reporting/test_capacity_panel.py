@@ -14,7 +14,7 @@ from fedbert.planning.capacity import draws
 from fedbert.planning.capacity.cost_forecast import priced
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
-from fedbert.reporting.capacity.buyers import BUYERS, OTHER, PRIVACY, buyer_of
+from fedbert.reporting.capacity.buyers import BUYERS, DAYS, OTHER, PRIVACY, buyer_of
 from fedbert.reporting.capacity.folder import contents
 from fedbert.reporting.capacity.text import day_rows, value_text
 
@@ -206,7 +206,10 @@ def test_each_figure_of_the_fleet_has_one_who_buys_it() -> None:
     """Every row of a plan with servers and prices is in a group, and none is named in two."""
     run = base()
     result = priced(run, forecast(run, CapacitySettings().plan(run), CALIBRATION), prices_of(PRICES))
-    assert {buyer_of(row.name) for row in day_rows(result)} == set(BUYERS) - {OTHER, PRIVACY}
+    assert {buyer_of(row.name) for row in day_rows(result)} == set(BUYERS) - {DAYS, OTHER, PRIVACY}
+    for name in ("Sunday: rounds that fill", "last day: egress per day", "horizon: egress"):
+        assert buyer_of(name) is DAYS
+    assert buyer_of("stage 2: peak egress").name == "CDN"
     named = [name for buyer in BUYERS for name in (*buyer.first, *buyer.folded)]
     assert len(named) == len(set(named))
     assert [buyer_of(name).name for name in ("egress per day", "total QPS, p99", "cost per day")] == [

@@ -1,5 +1,6 @@
 """What a capacity forecast takes from a finished run: shares, rates and sizes, and the counts behind them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
 from fedbert.planning.capacity.metered_links import MeteredLinks, metered_links
+from fedbert.planning.capacity.run_groups import run_groups
 from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
 from fedbert.planning.capacity.run_releases import RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
@@ -96,6 +98,7 @@ class BaseRun:
     tiers: tuple[Tier, ...]
     metered: MeteredLinks
     device_errors: DeviceErrors | None = None
+    record_bytes_per_round: float = 0.0  # of run.json
 
     @property
     def report_words(self) -> float:
@@ -208,7 +211,7 @@ def base_of(result: RunResult) -> BaseRun:
         sessions_per_day=float(scenario["sessions_per_day"]),
         scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
-        coded_bytes=result["model"].get("final_coded_bytes"),
+        coded_bytes=_coded_bytes(result),
         moved_bytes=sum(row["bytes_down"] for row in rounds) / downloads,
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
         download_attempts=_attempts(result["traffic"].get("download_attempts"), downloads),
@@ -230,7 +233,15 @@ def base_of(result: RunResult) -> BaseRun:
         tiers=tiers,
         metered=metered_links(result, hours),
         device_errors=result.get("device_errors"),
+        record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )
+
+
+def _coded_bytes(result: RunResult) -> float | None:
+    size = result["model"].get("final_coded_bytes")
+    if size is not None and size < 1:
+        raise ValueError("model.final_coded_bytes must be >= 1")
+    return None if size is None else float(size)
 
 
 def _attempts(attempts: int | None, done: float) -> float:
@@ -263,7 +274,7 @@ def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float, 
         installs_per_day=installs,
         install_ms_per_day=min(installs * (row["install_ms"] or 0.0), row["device_ms_per_day"]),
         ndcg=tuple(tier_ndcg(result, name)),
-        groups={key: np.array(sums, np.float64) for key, sums in row.get("groups", {}).items()},
+        groups=run_groups(row),
     )
 
 

@@ -49,13 +49,21 @@ def basis_of(load: Load, privacy: PrivacyPlan, calibration: Calibration | None) 
         waits=base.waits,
         round_spread=float(draws.spread[0]),
         privacy=privacy_basis(base.privacy, privacy),
-        servers=_servers(calibration) if calibration else None,
+        servers=_servers(load, calibration) if calibration else None,
     )
 
 
-def _servers(calibration: Calibration) -> ServerBasis:
-    costs = {name: cost.value for name, cost in calibration.costs.items()}
-    return ServerBasis(costs, calibration.machine["cores"])
+def _servers(load: Load, calibration: Calibration) -> ServerBasis:
+    return ServerBasis(
+        costs={name: cost.value for name, cost in calibration.costs.items()},
+        report_bytes=float(calibration.report_bytes),
+        cores=calibration.machine["cores"],
+        memory_bytes=float(calibration.machine["memory_bytes"]),
+        download_s=load.plan.download_s,
+        releases_kept=load.plan.releases_kept,
+        records_days=load.plan.records_days,
+        record_bytes_per_round=load.base.record_bytes_per_round,
+    )
 
 
 def _joins_once_a_day(load: Load) -> bool | None:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
-from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, DOWNLOAD_S, RECORDS_DAYS
 from fedbert.planning.capacity.world import PLAIN, World
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
@@ -40,6 +40,9 @@ class Plan:
     download_bytes: float | None = None  # of one release, as it is downloaded
     check_in_bytes: float = CHECK_IN_BYTES  # each way
     connection_bytes: float = CONNECTION_BYTES  # each way
+    releases_kept: int | None = None  # None: every one of a year
+    records_days: float = RECORDS_DAYS
+    download_s: float = DOWNLOAD_S  # for which a download is open
     world: World = PLAIN
 
 
@@ -140,6 +143,7 @@ class Price:
     value: float
     date: str
     source: str
+    above_tb_per_month: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,10 +187,16 @@ class PrivacyBasis:
 
 @dataclass(frozen=True)
 class ServerBasis:
-    """What servers spend (`fedbert.planning.capacity.calibration.UNITS`), and the machine's cores."""
+    """What servers follow from: the calibration's figures, and what the plan keeps."""
 
-    costs: dict[str, float]  # means
+    costs: dict[str, float]  # means, by `fedbert.planning.capacity.calibration.UNITS`
+    report_bytes: float  # of the calibration: memory of a report is of that size
     cores: int  # of one machine
+    memory_bytes: float  # of one machine
+    download_s: float
+    releases_kept: int | None
+    records_days: float
+    record_bytes_per_round: float
 
 
 @dataclass(frozen=True)
@@ -234,6 +244,7 @@ class CapacityForecast:
     alerts: tuple[Alert, ...]
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
+    priced_by: str = ""  # whose prices they are, of which region and days
     servers: ServerFacts | None = None
     basis: Basis | None = None  # None: from before it was kept, a mechanism of the user's own, or a world
     rollout_stopped: Curve | None = None  # share that has a release that is stopped; None: none is

@@ -38,7 +38,9 @@ class Checked:
 
     goal: Goal
     came_out: Estimate  # share or noise multiplier, with the chance of the simulation where there is any
-    verdict: str  # "met", "met within chance", "missed"; "out of reach" or "not ruled out" without a plan
+    verdict: str
+    """Of a plan "met", "met within chance" or "missed"; without one "out of reach", the same within chance,
+    or "not ruled out"."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,16 @@ class Verified:
     def holds(self) -> bool:
         """Whether the search's answer stands: every goal met, or one of them out of reach."""
         verdicts = {each.verdict for each in self.checked}
-        return "missed" not in verdicts if self.plan else "out of reach" in verdicts
+        ruled_out = verdicts & {"out of reach", "out of reach within chance"}
+        return "missed" not in verdicts if self.plan else bool(ruled_out)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether it stands only because what came out may be off by the simulation's own chance."""
+        verdicts = {each.verdict for each in self.checked}
+        if self.plan:
+            return self.holds and "met within chance" in verdicts
+        return self.holds and "out of reach" not in verdicts
 
 
 def verify(base: BaseRun, plan: Plan, goals: tuple[Goal, ...], simulate: Simulate) -> Verified:
@@ -63,10 +74,27 @@ def verify(base: BaseRun, plan: Plan, goals: tuple[Goal, ...], simulate: Simulat
     except FedbertError as error:
         return Verified(None, str(error), _bounds(base, plan, goals, simulate))
     whole = with_whole_rounds(found)
-    result = simulate(whole, planned_probability(whole, base))
+    rounds = simulate(whole, planned_probability(whole, base))
+    downloads = _downloads(base, whole, rounds, goals, simulate)
     cap = found.release_bits_per_s
-    checked = [_checked(base, whole, goal, result, cap, planned=True) for goal in goals]
+    checked = [
+        _checked(base, whole, goal, downloads if goal.kind == "updated" else rounds, cap, planned=True)
+        for goal in goals
+    ]
     return Verified(found, "", tuple(checked))
+
+
+def _downloads(
+    base: BaseRun, plan: Plan, rounds: RunResult, goals: Sequence[Goal], simulate: Simulate
+) -> RunResult:
+    """Return a run whose windows are as long as those of the base run.
+
+    A phone looks for a release once a window: in a plan of fewer rounds it would do so less often.
+    """
+    as_often = with_whole_rounds(replace(plan, rounds_per_day=base.rounds_per_day))
+    if as_often.rounds_per_day == plan.rounds_per_day or all(goal.kind != "updated" for goal in goals):
+        return rounds
+    return simulate(as_often, planned_probability(as_often, base))
 
 
 def with_whole_rounds(plan: Plan) -> Plan:
@@ -96,7 +124,10 @@ def _checked(
     if not planned:
         # A release that the next one replaces cannot be waited for.
         replaced = goal.kind == "updated" and goal.over > HOURS_PER_DAY / plan.releases_per_day
-        return Checked(goal, came_out, "out of reach" if high < goal.value or replaced else "not ruled out")
+        if high < goal.value or replaced:
+            return Checked(goal, came_out, "out of reach")
+        said = "out of reach within chance" if came_out.value < goal.value else "not ruled out"
+        return Checked(goal, came_out, said)
     if came_out.value >= goal.value:
         return Checked(goal, came_out, "met")
     return Checked(goal, came_out, "met within chance" if high >= goal.value else "missed")

@@ -128,6 +128,11 @@ class Load:
         return np.asarray(self.reports * max(1 / BURST_S, self.plan.rounds_per_day / S_PER_DAY))
 
     @property
+    def held_reports(self) -> Array:
+        """`[draw]` reports of the rounds that are open at the busiest time."""
+        return np.asarray(self.burst.max(axis=1) * BURST_S)
+
+    @property
     def burst_share(self) -> float:
         """Share of a day's seconds in which a round closes."""
         return min(1.0, self.plan.rounds_per_day * BURST_S / S_PER_DAY)

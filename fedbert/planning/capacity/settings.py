@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from fedbert.errors import FedbertError
-from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, UTILISATION
+from fedbert.planning.capacity.assumed import (
+    CHECK_IN_BYTES,
+    CONNECTION_BYTES,
+    DOWNLOAD_S,
+    RECORDS_DAYS,
+    UTILISATION,
+)
 from fedbert.planning.capacity.goal_text import RULE, parse_goal
 from fedbert.planning.capacity.world_settings import OF_A_STEADY_PLAN, WorldSettings
 
@@ -92,10 +98,17 @@ class CapacitySettings(WorldSettings):
         "over-selection, updated-24h=0.95 the bandwidth cap, epsilon=2/day rounds and cohort",
         json_schema_extra={"metavar": "GOAL"},
     )
-    prices: Path | None = Field(
+    prices: str = Field(
+        default="shipped",
+        min_length=1,
+        description="TOML file of prices and carbon, each with date and source (docs/capacity.md), or "
+        "'shipped', or 'none' for no money",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    region: str | None = Field(
         default=None,
-        description="TOML file of prices and carbon, each with date and source (docs/capacity.md); default: "
-        "no money",
+        min_length=1,
+        description="region of the prices; shipped: world, germany, india; default: the first of the file",
     )
     servers: Path | None = Field(
         default=None,
@@ -104,6 +117,21 @@ class CapacitySettings(WorldSettings):
     )
     utilisation: float = Field(
         default=UTILISATION, gt=0, le=1, description="share of their cores that servers use at their busiest"
+    )
+    download_s: float = Field(
+        default=DOWNLOAD_S,
+        ge=0,
+        le=86_400,
+        description="for how long a download is open at the server: assumed; it takes memory",
+    )
+    releases_kept: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="releases that are stored, the newest; default: every one of a year",
+    )
+    records_days: float = Field(
+        default=RECORDS_DAYS, gt=0, le=36_500, description="days for which the figures of rounds are stored"
     )
     output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
     overwrite: bool = Field(default=False, description="replace an earlier forecast there")
@@ -172,6 +200,9 @@ class CapacitySettings(WorldSettings):
             download_bytes=self._download_bytes(base),
             check_in_bytes=self.check_in_bytes,
             connection_bytes=self.connection_bytes,
+            releases_kept=self.releases_kept,
+            records_days=self.records_days,
+            download_s=self.download_s,
             world=self.world(base),
         )
 

@@ -26,7 +26,7 @@ LEAST_STAGE_HOURS, MOST_STAGED_HOURS = 0.25, 336.0
 _SUM_SLACK = 1e-6
 
 ZONES_RULE = (
-    "UTC offsets in hours and shares of the phones, as in 0:0.5,-5:0.3,9:0.2: offsets from -12 to 14 in "
+    "offsets from UTC in hours and shares of the phones, as in 0:0.5,-5:0.3,9:0.2: offsets from -12 to 14 in "
     "quarters of an hour, each once, shares above 0 that sum to 1"
 )
 FACTORS_RULE = (

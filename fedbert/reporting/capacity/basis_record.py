@@ -44,10 +44,16 @@ class PrivacyBasisRow(TypedDict):
 
 
 class ServerBasisRow(TypedDict):
-    """What servers spend (`fedbert.planning.capacity.capacity.ServerBasis`)."""
+    """What servers follow from (`fedbert.planning.capacity.capacity.ServerBasis`)."""
 
     costs: dict[str, float]
+    report_bytes: float
     cores: int
+    memory_bytes: float
+    download_s: float
+    releases_kept: int | None
+    records_days: float
+    record_bytes_per_round: float
 
 
 class BasisRow(TypedDict):

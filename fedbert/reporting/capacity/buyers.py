@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fedbert.planning.capacity.capacity import Forecast
+from fedbert.planning.capacity.world import WEEKDAYS
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,13 @@ CDN = Buyer(
         "peak egress without a cap",
         "hours a day at the cap",
         "hours to 99%",
+        "downloads started over per day",
+        "bytes moved in vain per day",
         *_server("release downloads"),
-        "storage, releases of a year",
+        "storage, releases",
+        "cost per day, download requests",
     ),
+    ("egress, one release to all devices, coded", "stage ", "halt: ", "roll-back: "),
 )
 FRONT = Buyer(
     "Front end",
@@ -86,14 +91,31 @@ SERVER = Buyer(
     "Server",
     "updates of the model, and all machines together",
     ("machines, all servers", "server headroom", "cores, all servers", "memory, all servers"),
-    _server("server update"),
+    (
+        *_server("server update"),
+        "storage, all",
+        "storage, reports of unfinished rounds",
+        "storage, records of rounds",
+        "cost per day, cores",
+        "cost per day, memory",
+        "cost per day, machines",
+        "cost per day, storage",
+        "server energy per day",
+    ),
 )
 PHONE = Buyer(
     "Phone",
     "what its owner pays",
     ("bytes down per phone and day", "bytes up per phone and day", "cost per day, charging"),
     ("downloads per phone and day", "share of sessions scored"),
-    ("installs per day", "computing per day", "energy per ", "charge per day", "battery per day"),
+    (
+        "installs per day",
+        "computing per day",
+        "energy per ",
+        "charge per day",
+        "battery per day",
+        "metered links: ",
+    ),
 )
 WHOLE = Buyer(
     "The whole plan",
@@ -103,9 +125,16 @@ WHOLE = Buyer(
     ("cost per ", "carbon per ", "share of carbon, "),
 )
 PRIVACY = Buyer("Privacy", "epsilon, proved", (), (), ("epsilon in ",))
+DAYS = Buyer(
+    "Weekdays and growth",
+    "of the days that the plan states",
+    (),
+    (),
+    (*(f"{day}: " for day in WEEKDAYS), "horizon: ", "last day: "),
+)
 OTHER = Buyer("Other figures", "", (), (), ("",))
 
-BUYERS = (CDN, FRONT, AGGREGATOR, SERVER, PHONE, WHOLE, PRIVACY, OTHER)
+BUYERS = (CDN, FRONT, AGGREGATOR, SERVER, PHONE, WHOLE, PRIVACY, DAYS, OTHER)
 
 
 def is_named(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fedbert.intervals import Estimate
 from fedbert.planning.budget.plan import HORIZON_DAYS
-from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Price
 from fedbert.planning.capacity.prices import Prices, Sourced
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.reporting.capacity.buyers import PRIVACY, Buyer, buyer_of, by_buyer, is_named
@@ -83,6 +83,7 @@ def live(result: CapacityForecast) -> list[Section]:
             "report_bytes": run.report_bytes,
             "days": run.days,
             "seen_share": run.seen_share,
+            "above": {price.name: _above(price) for price in result.prices if price.above_tb_per_month},
             "horizon_days": HORIZON_DAYS,
         },
         "schedule": result.plan.schedule,
@@ -109,6 +110,11 @@ def live(result: CapacityForecast) -> list[Section]:
         "The address of the page keeps both."
     )
     return [Section(TITLE, "modelled", html, NOTE, lead)]
+
+
+def _above(price: Price) -> list[list[float]]:
+    """Return the steps of a price by volume over its first: an input moves them all alike."""
+    return [[start, each / price.value] for start, each in price.above_tb_per_month]
 
 
 def _packed(text: str) -> str:

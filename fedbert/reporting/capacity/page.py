@@ -78,6 +78,12 @@ def render(result: CapacityForecast, command: str) -> str:
         _card(result, f"hours to {reached}", f"A release reaches {reached}"),
         _card(result, "rounds that fill", "Rounds that fill"),
         _card(result, "share of sessions scored", "Sessions scored in time"),
+        *([_card(result, "cores, all servers", "Cores of servers")] if result.servers else []),
+        *(
+            _card(result, row.name, "Cost per year")
+            for row in result.forecasts
+            if row.name == "cost per year"
+        ),
     ]
     return render_page(
         f"What {result.plan.devices:,} phones take to serve",

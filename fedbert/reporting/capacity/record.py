@@ -56,6 +56,9 @@ class PlanRow(TypedDict):
     download_bytes: float
     check_in_bytes: float
     connection_bytes: float
+    releases_kept: NotRequired[int | None]
+    records_days: NotRequired[float]
+    download_s: NotRequired[float]
     world: NotRequired[WorldRow]  # left out where a plan says nothing of it
 
 
@@ -163,6 +166,7 @@ class PriceRow(TypedDict):
     value: float
     date: str
     source: str
+    above_tb_per_month: NotRequired[list[list[float]]]  # left out where one price holds for all
 
 
 class ServersRow(TypedDict):
@@ -183,6 +187,7 @@ class CapacityRecord(TypedDict):
     privacy: PrivacyRow
     goals: list[GoalRow]
     prices: list[PriceRow]
+    priced_by: NotRequired[str]
     servers: NotRequired[ServersRow | None]
     assumption: str
     run: RunRow
@@ -212,10 +217,8 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
         "alerts": [_alert_row(alert) for alert in result.alerts],
         "privacy": _privacy_row(result.privacy),
         "goals": [{"goal": met.goal, "value": met.value, "found": met.found} for met in result.goals],
-        "prices": [
-            {"price": price.name, "value": price.value, "date": price.date, "source": price.source}
-            for price in result.prices
-        ],
+        "prices": [_price_row(price) for price in result.prices],
+        "priced_by": result.priced_by,
         "servers": _servers_row(result.servers),
         "assumption": mix_assumption(result.plan),
         "run": cast(RunRow, asdict(result.run)),
@@ -244,9 +247,8 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
             for row in record["alerts"]
         ),
         goals=tuple(Met(row["goal"], row["value"], row["found"]) for row in record["goals"]),
-        prices=tuple(
-            Price(row["price"], row["value"], row["date"], row["source"]) for row in record["prices"]
-        ),
+        prices=tuple(_price(row) for row in record["prices"]),
+        priced_by=record.get("priced_by", ""),
         servers=_servers(record.get("servers")),
         basis=basis_in(record["basis"]) if "basis" in record else None,
         rollout_stopped=_curve(rollout["stopped"]) if "stopped" in rollout else None,
@@ -257,6 +259,23 @@ def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
     """Return the forecast in `folder` and the command that made it; raises FedbertError."""
     record = load_record(CAPACITY, folder)
     return forecast_of(record), record["command"]
+
+
+def _price_row(price: Price) -> PriceRow:
+    row: PriceRow = {
+        "price": price.name,
+        "value": price.value,
+        "date": price.date,
+        "source": price.source,
+    }
+    if price.above_tb_per_month:
+        row["above_tb_per_month"] = [list(step) for step in price.above_tb_per_month]
+    return row
+
+
+def _price(row: PriceRow) -> Price:
+    steps = tuple((step[0], step[1]) for step in row.get("above_tb_per_month", []))
+    return Price(row["price"], row["value"], row["date"], row["source"], steps)
 
 
 def _plan_row(plan: Plan) -> PlanRow:

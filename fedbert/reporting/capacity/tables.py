@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from fedbert.comparison import TIER_COLUMNS
-from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast
+from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast, Price
 from fedbert.reporting.capacity.buyers import buyer_of, by_buyer
 from fedbert.reporting.capacity.text import day_rows, figures_text, mix_assumption, tier_rows
 from fedbert.reporting.parts.device_errors import spending_sentence
@@ -73,11 +73,19 @@ def quality_by_tier(run: BaseFacts) -> Section:
 def prices(result: CapacityForecast) -> Section:
     """Return the chapter with the numbers that money and carbon rest on."""
     table = table_html(
-        [[price.name, f"{price.value:g}", price.date, price.source] for price in result.prices],
+        [[price.name, _steps(price), price.date, price.source] for price in result.prices],
         ["price", "value", "date", "source"],
         align="lrll",
     )
-    return Section("Prices", None, table, note="From the prices file; none of them is measured here.")
+    lead = f"From {result.priced_by}." if result.priced_by else ""
+    note = "None of them is measured here; --prices FILE replaces them."
+    return Section("Prices", None, table, note, lead)
+
+
+def _steps(price: Price) -> str:
+    """Return a price, and from which terabytes a month on there is another."""
+    beyond = (f"{each:g} above {start:,g} TB a month" for start, each in price.above_tb_per_month)
+    return "; ".join((f"{price.value:g}", *beyond))
 
 
 def assumptions(result: CapacityForecast) -> Section:

@@ -38,6 +38,8 @@ def terminal_tables(result: CapacityForecast) -> list["RenderableType"]:
     said = [f"{alert.name.upper()}: {alert.text} Change: {alert.change}." for alert in result.alerts]
     goals = [f"{met.goal}: {met.value:.4g} with {met.found}" for met in result.goals]
     servers = [f"Servers: modelled, {result.servers.said}."] if result.servers else []
+    if result.priced_by:
+        servers.append(f"Prices: {result.priced_by}.")
     blocks = (
         *([block("Goals that the plan meets at best guess", "modelled", *goals)] if goals else []),
         *([block("What the plan does not carry", "modelled", *said)] if said else []),

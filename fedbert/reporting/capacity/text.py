@@ -14,7 +14,7 @@ BEYOND_GROWTH = "never"
 _WORLD = ": "
 """What stands in the name of a figure behind the stage, day or link that it is of."""
 
-SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e", "core-hours")
+SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e", "core-hours", "kWh")
 """Units that are said beside a value; of what is counted its name says enough."""
 
 

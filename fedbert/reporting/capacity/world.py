@@ -40,11 +40,12 @@ def _section(result: CapacityForecast, title: str, kinds: tuple[str, ...]) -> Se
     if not (rows := _starting(result, kinds)):
         return None
     table = table_html(
-        [[row.name, *figures_text(row), row.label] for row in rows],
+        [[row.name, *figures_text(row, in_full=False), row.label] for row in rows],
         ["forecast", "value", "95% interval", "kind"],
         align="lrrl",
     )
-    said = dict.fromkeys(text.sentence(row.assumption) for row in rows)
+    why = [f"{row.name}: {row.note}" for row in rows if row.note]
+    said = dict.fromkeys(text.sentence(each) for each in (*(row.assumption for row in rows), *why))
     return Section(title, "modelled", table, " ".join(said))
 
 

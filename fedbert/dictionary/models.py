@@ -174,10 +174,10 @@ tasks[].test_in_any_train | int? | texts | measured | test texts that the traini
 {_RIVALS.strip()}
 {_UNKNOWN.strip()}
 {_KINDS.strip()}
-confusion.*[].true | text | | record | true label of a pair that the student mistakes more often
-confusion.*[].predicted | text | | record | predicted label
-confusion.*[].teacher | int | texts | measured | such mistakes of the tuned teacher
-confusion.*[].student | int | texts | measured | such mistakes of the student
+confusion.*[].true | text? | | record | true label of a pair that the student mistakes more often
+confusion.*[].predicted | text? | | record | predicted label
+confusion.*[].teacher | int? | texts | measured | such mistakes of the tuned teacher
+confusion.*[].student | int? | texts | measured | such mistakes of the student
 vocabulary.size | int | tokens | measured | tokens that were kept
 vocabulary.unknown_share | float | share | measured | share of tokens of test texts that are unknown
 vocabulary.tokens_per_text | float | tokens | measured | mean length of a test text

@@ -22,7 +22,7 @@ from fedbert.ei_bert.artefact.artefact import (
 )
 from fedbert.ei_bert.artefact.card import model_card
 from fedbert.ei_bert.artefact.heads import fit_head, head_bytes
-from fedbert.ei_bert.artefact.n_grams import n_grams
+from fedbert.ei_bert.artefact.n_grams import n_grams, n_grams_of
 from fedbert.ei_bert.artefact.unknown import digest
 from fedbert.ei_bert.artefact.wide import (
     Wide,
@@ -87,6 +87,17 @@ def test_logits_are_the_formula() -> None:
     assert np.array_equal(alone, wide.logits(TEXTS))
     assert wide.logits([]).shape == (0, 3)
     assert np.array_equal(wide.logits([""]), wide.bias[None])
+
+
+def test_one_text_has_the_row_of_the_vectorizers() -> None:
+    """Bit by bit, for few and many buckets, repeated words, accents, and no n-gram at all."""
+    texts = [*TEXTS[:6], "", "?", "a", "the the the", "Ünï çødé £5 我我", "play " * 90]
+    for buckets in (1, 7, 64, 5_003):
+        rows = n_grams(texts, buckets).toarray()
+        for text, row in zip(texts, rows, strict=True):
+            places, values = n_grams_of(text, buckets)
+            assert np.array_equal(places, np.flatnonzero(row))
+            assert np.array_equal(values, row[places])
 
 
 def test_four_bits_are_the_nearest() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from fedbert.ei_bert.artefact.n_grams import n_grams
+from fedbert.ei_bert.artefact.n_grams import n_grams_of
 from fedbert.ei_bert.artefact.tensor_file import tensor_file
 from fedbert.errors import FedbertError, invalid
 
@@ -46,13 +46,10 @@ class Wide:
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return what the n-grams of `texts` say, `[text, class]`."""
         out = np.empty((len(texts), len(self.scale)), np.float32)
-        if not len(texts):
-            return out
-        bags = n_grams(texts, self.buckets)
         # A row at a time: the same product alone and in a batch, and no float copy of all codes in memory.
-        for row, (low, high) in enumerate(zip(bags.indptr[:-1], bags.indptr[1:], strict=True)):
-            met = self.codes[bags.indices[low:high]].astype(np.float32)
-            out[row] = (bags.data[low:high] @ met) * self.scale + self.bias
+        for row, text in enumerate(texts):
+            places, values = n_grams_of(text, self.buckets)
+            out[row] = (values @ self.codes[places].astype(np.float32)) * self.scale + self.bias
         return out
 
 

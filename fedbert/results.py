@@ -174,6 +174,8 @@ class HourRow(TypedDict):
     unmetered: float
     eligible: float
     sessions: float
+    online: NotRequired[float]
+    eligible_unmetered: NotRequired[float]
 
 
 class ComparisonRow(TypedDict):
@@ -557,6 +559,8 @@ ModelFacts = TypedDict(
     {
         "name": str,
         "bytes": int,
+        "coded_bytes": NotRequired[int],
+        "final_coded_bytes": NotRequired[int],
         "sha256": str,
         "final_sha256": NotRequired[str],
         "unreleased_sha256": NotRequired[str],

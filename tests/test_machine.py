@@ -1,5 +1,7 @@
 """What is known of a processor, from descriptions of several; and which precision follows from it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,12 @@ def test_a_system_without_a_description_has_a_record(tmp_path: Path, monkeypatch
     assert (record["instruction_sets"], record["precision"]) == ([], "float32")
     assert record["processor"] and record["architecture"]
     assert (record["training_threads"], record["cores"]) == (2, machine.cores())
+
+
+def test_the_peak_of_a_process_is_its_own() -> None:
+    """One that is started by a process of more than 200 MB has no such peak: it is small."""
+    ask = "from fedbert.machine import peak_memory_bytes; print(peak_memory_bytes())"
+    large = "import subprocess, sys; held = bytearray(b'1') * 200_000_000; "
+    large += f"subprocess.run([sys.executable, '-c', {ask!r}])"
+    found = subprocess.run([sys.executable, "-c", large], capture_output=True, text=True, check=True)
+    assert 1_000_000 < int(found.stdout) < 150_000_000

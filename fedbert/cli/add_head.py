@@ -1,4 +1,4 @@
-"""``fedbert compress add-head``: a new task on a frozen student, from a file of texts and labels."""
+"""``fedbert compress add-head``: a new task of any kind on a frozen student, from a file of texts."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import click
 from fedbert.cli.command import Command
 from fedbert.cli.kept import refuse_filled
 from fedbert.cli.options import given, options_from
-from fedbert.cli.task_files import read_tasks
+from fedbert.cli.task_files import read_sets
 from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
 from fedbert.run_folder import check_writable
@@ -15,42 +15,52 @@ from fedbert.run_folder import check_writable
 
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
-    from fedbert.ei_bert.pretrained import EiBert, model_folder
+    from fedbert.ei_bert.compression.set_scores import counts_on_test, figure, fit_set, metric_of
+    from fedbert.ei_bert.pretrained import EiBert, encoder_for, model_folder
+    from fedbert.ei_bert.teaching.sets import kind_of_set, names_of, train_and_test
     from fedbert.ei_bert.teaching.splits import evidence_lines
 
-    tasks = read_tasks([asked.data])
-    if len(tasks) != 1:
-        raise FedbertError(f"data {asked.data}: must be one file, found {len(tasks)}; add one head at a time")
-    task, folder = tasks[0], model_folder(asked.model)
-    if asked.output is None and str(folder) != asked.model:
-        raise invalid("output", None, "be given for a shipped model", "it is not changed in place")
+    sets = read_sets([asked.data], asked.kind)
+    if len(sets) != 1:
+        raise FedbertError(f"data {asked.data}: must be one file, found {len(sets)}; add one head at a time")
+    task = sets[0]
+    model = encoder_for(task.sha256) if asked.model is None else asked.model
+    folder = model_folder(model)
+    if asked.output is None and str(folder) != model:
+        raise invalid("output", None, "be given for a shipped model", f"{model} is not changed in place")
+    if asked.model is None:
+        click.echo(f"encoder: {model}; --model chooses another")
     target = asked.output or folder
     check_writable(target)
     if asked.output is not None and not asked.overwrite and target.resolve() != folder.resolve():
         refuse_filled(target)
     bert = EiBert.from_pretrained(folder, budget_bytes=asked.budget_bytes)
-    replaced = bert.head(task.name) if task.name in bert.tasks else None
+    replaced = _named(len(bert.labels(task.name)), bert.kind(task.name)) if task.name in bert.tasks else None
     if replaced is not None and not asked.overwrite:
         raise FedbertError(
-            f"head {task.name}: {asked.model} has one of that name, of {len(replaced.labels)} labels; name "
+            f"head {task.name}: {model} has one of that name, of {replaced}; name "
             "the file after another task, or add --overwrite to replace it"
         )
     before = bert.artefact.total_bytes
-    labels = [task.labels[index] for index in task.train.labels.tolist()]
-    head = bert.fit_head(task.train.texts, labels, task.name, asked.seed)
+    fit_set(bert, task, asked.seed)
     bert.save(target)
     added = bert.artefact.total_bytes - before
-    click.echo(f"{target}: head {head.task} of {len(head.labels)} labels, {added:+,} bytes")
+    named = _named(len(names_of(task)), kind_of_set(task))
+    click.echo(f"{target}: head {task.name} of {named}, {added:+,} bytes")
     if replaced is not None:
-        click.echo(f"replaced: the head {task.name} of {len(replaced.labels)} labels")
+        click.echo(f"replaced: the head {task.name} of {replaced}")
     if len(task.test):
-        guessed = bert.classify(task.test.texts, task.name)
-        wanted = [task.labels[index] for index in task.test.labels.tolist()]
-        right = sum(mine == theirs for mine, theirs in zip(guessed, wanted, strict=True))
-        click.echo(f"accuracy on {len(wanted):,} test texts: {100 * right / len(wanted):.1f} %")
-        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+        found = figure(counts_on_test(bert, task))
+        what = "pairs" if kind_of_set(task) == "pairs" else "texts"
+        click.echo(f"{metric_of(task)} on {len(task.test):,} test {what}: {100 * found:.1f} %")
+        for line in evidence_lines(task.name, *train_and_test(task)):
             click.echo(line)
     click.echo(f"all files: {bert.artefact.total_bytes:,} bytes, sha256 {bert.artefact.sha256}")
+
+
+def _named(count: int, kind: str) -> str:
+    """Return how many labels, tags or labels of pairs a head has, in words."""
+    return f"{count} labels of pairs" if kind == "pairs" else f"{count} {kind}"
 
 
 add_head = Command(
@@ -58,6 +68,7 @@ add_head = Command(
     callback=_add_head,
     params=options_from(HeadSettings),
     help="Fit a head on the frozen vectors of the training texts, score it, and save it in the model's "
-    "folder.",
+    "folder. The columns of the file say of what kind it is: labels of texts, tags of words, or labels of "
+    "pairs of texts.",
     short_help="add a task to a frozen student",
 )

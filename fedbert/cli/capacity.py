@@ -35,9 +35,9 @@ def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) ->
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
     from fedbert.planning.capacity.base_run import read_base_run
     from fedbert.planning.capacity.calibration import read_calibration
-    from fedbert.planning.capacity.prices import read_prices
+    from fedbert.planning.capacity.prices import prices_asked
 
-    prices = read_prices(asked.prices) if asked.prices is not None else None
+    prices = prices_asked(asked.prices, asked.region)
     read_calibration(asked.servers)  # a wrong file fails before the work
     folder = asked.output or Path("runs") / f"capacity-{asked.devices}"
     check_path(folder)
@@ -98,7 +98,7 @@ def _write(
     from fedbert.planning.capacity.goals import meet
     from fedbert.reporting.capacity.folder import contents
     from fedbert.reporting.capacity.terminal import terminal_tables
-    from fedbert.reporting.capacity.text import MIX_ASSUMPTION, part_day_warning
+    from fedbert.reporting.capacity.text import mix_assumption, part_day_warning
 
     plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
     result = forecast(base, plan, read_calibration(asked.servers), asked.utilisation)
@@ -109,7 +109,7 @@ def _write(
     console = console_for_tables()
     for table in terminal_tables(result):
         console.print(table)
-    console.print(MIX_ASSUMPTION, highlight=False)
+    console.print(mix_assumption(result.plan), highlight=False)
     if warning := part_day_warning(result):
         console.print(warning, highlight=False)
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
@@ -117,19 +117,29 @@ def _write(
 
 _GROUPS = {
     "fleet": ("devices", "base", "sessions_per_day"),
+    "the fleet's world": (
+        "time_zones",
+        "weekday_factors",
+        "days",
+        "growth_percent_per_month",
+        "metered_share",
+    ),
+    "stages": ("stages", "halt_after_stage", "roll_back_after_stage"),
     "releases": (
         "schedule",
         "releases_per_day",
         "release_hour",
         "release_mbit_per_s",
+        "downloads",
         "download_bytes",
+        "release_bytes_of",
         "check_in_bytes",
         "connection_bytes",
     ),
     "rounds": ("rounds_per_day", "reports_per_round", "over_selection"),
     "goals": ("goals",),
-    "servers": ("servers", "utilisation"),
-    "money": ("prices",),
+    "servers": ("servers", "utilisation", "download_s", "releases_kept", "records_days"),
+    "money": ("prices", "region"),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
 }

@@ -12,10 +12,11 @@ from fedbert.cli.align import align
 from fedbert.cli.command import Command, Group
 from fedbert.cli.compression_progress import Screen
 from fedbert.cli.kept import check_file, refuse_filled
+from fedbert.cli.kinds import show_kinds
 from fedbert.cli.options import given, options_from
 from fedbert.cli.probe import probe
 from fedbert.cli.rivals import rivals, show_rivals
-from fedbert.cli.task_files import read_tasks
+from fedbert.cli.task_files import read_sets, read_tasks
 from fedbert.cli.unknown import unknown
 from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
@@ -34,7 +35,9 @@ def _make(**flags: Any) -> None:
             check_writable(folder, name)
             if name != "work" and not asked.overwrite:
                 refuse_filled(folder, name)
-    if asked.data:
+    if asked.general:
+        _make_general(asked)
+    elif asked.data:
         check_writable(_report_folder(asked.output))
         _make_for_tasks(asked)
     else:
@@ -49,7 +52,9 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     from fedbert.ei_bert.compression.public_text import general_sentences
     from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
     from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
+    from fedbert.ei_bert.teaching.sets import train_and_test
     from fedbert.ei_bert.teaching.splits import evidence_lines
+    from fedbert.ei_bert.teaching.tasks import Task
     from fedbert.ei_bert.teaching.teacher import load_teacher
     from fedbert.provenance import commit, versions
     from fedbert.reporting.compression.folder import write_compression
@@ -58,7 +63,8 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         import fedbert.ei_bert.hf  # noqa: F401  # an export that cannot be made is said before the training
 
     plan, threads = asked.task_plan(), asked.threads_used
-    tasks = read_tasks(asked.data)
+    sets = read_sets(asked.data)
+    tasks = tuple(each for each in sets if isinstance(each, Task))
     wanted = Asked(
         title=asked.output.name,
         seeds=tuple(range(asked.seed, asked.seed + asked.seeds)),
@@ -66,10 +72,11 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
         with_ablation=asked.ablation,
         with_rivals=asked.rivals,
         held_out=read_tasks(asked.probe) if asked.probe else (),
+        others=tuple(each for each in sets if not isinstance(each, Task)),
         command=command_line(),
     )
-    for task in (*tasks, *wanted.held_out):
-        for line in evidence_lines(task.name, task.train.texts, task.test.texts):
+    for each in (*sets, *wanted.held_out):
+        for line in evidence_lines(each.name, *train_and_test(each)):
             click.echo(line)
     sentences, sources = general_sentences(asked.public or data_folder(), asked.general_text)
     goal = TasksGoal(Inputs(load_teacher(asked.teacher), tasks, sentences, sources), plan)
@@ -84,6 +91,8 @@ def _make_for_tasks(asked: CompressionSettings) -> None:
     write_compression(record, folder)
     if "rivals" in record:
         show_rivals(record["rivals"])
+    if "kinds" in record:
+        show_kinds(record["kinds"])
     _say_made(asked.output, record["total_bytes"], record["sha256"], record["seconds"])
     click.echo(f"{folder / 'report.html'}: what each stage cost and won")
 
@@ -120,6 +129,31 @@ def _make_for_catalogue(asked: CompressionSettings) -> None:
         )
     _say_made(output, made.artefact.total_bytes, made.artefact.sha256, made.seconds)
     click.echo(f"{server}: what a server needs to go on training it")
+
+
+def _make_general(asked: CompressionSettings) -> None:
+    from fedbert.cli.probe import show_probes
+    from fedbert.ei_bert.compression.general_compression import compress_general
+    from fedbert.ei_bert.compression.general_goal import GeneralGoal
+    from fedbert.ei_bert.compression.general_sources import general_texts
+    from fedbert.ei_bert.teaching.outside_vectors import load_outside_teacher
+    from fedbert.ei_bert.teaching.teacher import load_teacher
+
+    tasks, held_out = read_tasks(asked.data), read_tasks(asked.probe) if asked.probe else ()
+    if asked.teacher_vectors is not None and asked.vocabulary is not None:
+        outside = load_outside_teacher(asked.teacher_vectors, asked.vocabulary)
+        given = general_texts(tasks, asked.general_text, outside)
+        goal = GeneralGoal(outside, given, asked.general_plan())
+    else:
+        given = general_texts(tasks, asked.general_text, public=asked.public)
+        goal = GeneralGoal(load_teacher(asked.teacher), given, asked.general_plan())
+    with Screen() as screen:
+        made = compress_general(
+            goal, asked.output, asked.work, screen, held_out, command_line(), asked.threads_used
+        )
+    if made.probes:
+        show_probes(made.probes, asked.output.name, goal.teacher.name)
+    _say_made(asked.output, made.artefact.total_bytes, made.artefact.sha256, made.seconds)
 
 
 def _search(**flags: Any) -> None:
@@ -167,11 +201,19 @@ class _OptionsToMake(Group):
 
 
 _GROUPS = {
-    "goal": ("data", "size", "budget_bytes", "fast"),
+    "goal": ("data", "general", "size", "budget_bytes", "fast"),
     "output": ("output", "server_output", "transformers_output", "search_record", "work", "overwrite"),
     "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim"),
     "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
-    "texts": ("teacher", "public", "general_text", "probe"),
+    "texts": (
+        "teacher",
+        "public",
+        "general_text",
+        "general_sentences",
+        "probe",
+        "teacher_vectors",
+        "vocabulary",
+    ),
     "training": (
         "method",
         "pretrain_steps",

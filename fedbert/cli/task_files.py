@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from fedbert.ei_bert.artefact.kinds import Kind
+    from fedbert.ei_bert.teaching.sets import AnySet
     from fedbert.ei_bert.teaching.tasks import Task
 
 
@@ -21,9 +23,29 @@ def read_tasks(paths: Sequence[Path]) -> "tuple[Task, ...]":
     return tasks
 
 
-def task_line(task: "Task") -> str:
+def read_sets(paths: Sequence[Path], kind: "Kind | None" = None) -> "tuple[AnySet, ...]":
+    """Return the sets in `paths`, of `kind` or of the kinds that their columns say, and say what was read.
+
+    Raises FedbertError as `teaching.sets.load_set`.
+    """
+    from fedbert.ei_bert.teaching.sets import load_set
+    from fedbert.ei_bert.teaching.tasks import set_files
+
+    found = tuple(load_set(path, kind) for path in set_files(paths))
+    for each in found:
+        if line := task_line(each):
+            click.echo(line)
+    return found
+
+
+def task_line(task: "AnySet") -> str:
     """Return what was read of a task's file, '' for a task of no file."""
+    from fedbert.ei_bert.teaching.sets import kind_of_set, names_of
+
     if task.read is None:
         return ""
+    kind = kind_of_set(task)
+    what = "pairs" if kind == "pairs" else "texts"
+    named = "tags" if kind == "tags" else "labels"
     parts = ", ".join(f"{len(part):,} {name}" for name, part in task.parts() if len(part))
-    return f"{task.read.line()}; {len(task.labels)} labels, texts: {parts}"
+    return f"{task.read.line()}; {len(names_of(task))} {named}, {what}: {parts}"

@@ -6,6 +6,7 @@ model | text | | record | what the model is
 seed | int? | | setting | seed of the training
 files.*.bytes | int | bytes | measured | size of a file of the model
 files.*.sha256 | text | | measured | its hash, checked whenever the model is loaded
+files.*.kind | text? | | record | of a head that tags words (tags) or labels pairs of texts (pairs)
 shape.* | value | | setting | layers, widths, heads and vocabulary of the student
 parameters | int | | measured | parameters of the student
 precision | text? | | record | precision of the training
@@ -113,6 +114,19 @@ unknown[].joint | float? | 0..1 | measured | right ones of known and unknown tex
 unknown[].command | text? | | record | the command that measured it
 """
 
+_KINDS = """
+kinds[].name | text? | | record | name of a set that is tagged or of pairs
+kinds[].kind | text? | | record | tags of words, or labels of pairs of texts
+kinds[].metric | text? | | record | what the figures are: accuracy, or F1 of entities (entity F1)
+kinds[].test | int? | texts | measured | test texts or pairs
+kinds[].teacher | float? | 0..1 | measured | the frozen teacher with the same head
+kinds[].student | float? | 0..1 | measured | the frozen student
+kinds[].share | float? | share | measured | student over teacher
+kinds[].low | float? | share | measured | lower end of its 95 % interval, bootstrap over texts
+kinds[].high | float? | share | measured | upper end of the same interval
+kinds[].bytes | int? | bytes | measured | size of the student's head
+"""
+
 _SHAPES = """
 search[].shape.* | value? | | setting | layers, widths and heads of a shape
 search[].* | value? | | measured | its size, loss and speed
@@ -147,6 +161,7 @@ tasks[].test_in_any_train | int? | texts | measured | test texts that the traini
 {_STAGES.strip()}
 {_RIVALS.strip()}
 {_UNKNOWN.strip()}
+{_KINDS.strip()}
 confusion.*[].true | text | | record | true label of a pair that the student mistakes more often
 confusion.*[].predicted | text | | record | predicted label
 confusion.*[].teacher | int | texts | measured | such mistakes of the tuned teacher
@@ -191,22 +206,24 @@ targets[].at_most | bool? | | record | whether lower is better
 environment.* | value? | | record | versions, cores and commit
 """
 
-PROBE = """
+PROBE = f"""
 model | text | | record | model that was probed
 teacher.name | text | | record | name of the teacher
 teacher.sha256 | text | | record | of the teacher's weights
 seed | int | | setting | seed of the probes
+texts_per_label | int? | texts | setting | training texts that were drawn of each label
 tasks[].task | text | | record | name of a task
 tasks[].classes | int | labels | measured | its labels
 tasks[].train_texts | int | texts | measured | texts that the probes learnt from
 tasks[].test_texts | int | texts | measured | texts that they were tested on
-tasks[].*.accuracy | float | 0..1 | measured | accuracy of the probe of student or teacher
+tasks[].*.accuracy | float | 0..1 | measured | accuracy of the probe of student, teacher or words alone
 tasks[].*.accuracy_interval | list | 0..1 | measured | its 95 % interval
 tasks[].*.macro_f1 | float | 0..1 | measured | mean F1 over the labels
 tasks[].*.strength | float | | setting | strength of the probe's penalty, chosen on training texts
-tasks[].*.dim | int | | measured | width of the vectors
+tasks[].*.dim | int | | measured | width of the vectors, number of words and pairs of words
 tasks[].retention | float | share | measured | accuracy of the student over that of the teacher
 tasks[].retention_interval | list | share | measured | its 95 % interval, paired bootstrap
+{_KINDS.strip()}
 data_sha256.* | text | | record | hash of each task's file
 """
 

@@ -63,7 +63,7 @@ auc_minus_no_update | float? | -1..1 | measured | the same as AUC
 
 FORECAST = """
 forecast | text | | record | name of the figure
-hour | int? | h | record | local hour, for figures by hour
+hour | int? | h | record | local hour, or UTC of a plan with time zones, for figures by hour
 tier | text? | | record | device tier, for figures by tier
 unit | text | | record | unit of value, low and high
 value | float? | | modelled | best guess; missing: not reached within the horizon
@@ -82,7 +82,7 @@ plan.release_bits_per_s | float | bit/s | setting | bandwidth cap of release dow
 plan.reports_per_round | int | reports | setting | reports that a round wants
 plan.rounds_per_day | float | 1/day | setting | rounds per day
 plan.releases_per_day | float | 1/day | setting | releases offered to the fleet per day
-plan.release_hour | float | h | setting | local hour of the first release of a day
+plan.release_hour | float | h | setting | hour of the first release of a day; UTC where zones are given
 plan.over_selection | float | | setting | reports expected at a mean hour over reports wanted
 plan.model_spread | float | | setting | 95 % spread of modelled odds and costs
 plan.seed | int | | setting | seed of the draws
@@ -91,6 +91,21 @@ plan.sessions_per_day | float | 1/day | setting | sessions of a phone in a day
 plan.download_bytes | float | bytes | setting | size of a release as it is downloaded
 plan.check_in_bytes | float | bytes | setting | bytes of a check-in, each way
 plan.connection_bytes | float | bytes | setting | bytes that TLS and headers add to a transfer, each way
+plan.releases_kept | int? | releases | setting | newest releases that are stored; null: every one of a year
+plan.download_s | float? | s | setting | for how long a download is open at the server
+plan.records_days | float? | days | setting | days for which the figures of rounds are stored
+plan.world.zones[].offset_hours | float | h | setting | how far a time zone is ahead of UTC
+plan.world.zones[].share | float | share | setting | phones in it
+plan.world.weekday_factors | list? | | setting | eligible and unmetered phones over a mean day's, from Monday
+plan.world.stages[].share | float | share | setting | phones that are offered a release from the stage on
+plan.world.stages[].hours | float? | h | setting | until the next stage; null: the last
+plan.world.halt_after_stage | int? | | setting | stage after which a bad release is halted
+plan.world.roll_back_after_stage | int? | | setting | stage after which it is rolled back
+plan.world.days | int? | days | setting | horizon of the plan; null: a mean day alone
+plan.world.growth_percent_per_month | float? | % | setting | growth of the fleet
+plan.world.metered_share | float? | share | setting | phones off Wi-Fi that fetch there, too
+plan.world.tier_bytes[].tier | text | | setting | a tier with a release size of its own
+plan.world.tier_bytes[].bytes | float | bytes | setting | that size
 sampling_probability | float | | modelled | chance that a device joins a round of the fleet
 alerts[].alert | text | | record | what the plan does not carry; none: it carries all that is checked
 alerts[].unit | text | | record | unit of value and limit
@@ -115,10 +130,12 @@ privacy.quality_why | text | | record | why the plan's quality is not known; emp
 goals[].goal | text | | setting | a goal that the plan was found for; none: it was given
 goals[].value | float | | modelled | what its best guess comes to
 goals[].found | text | | record | the flags that were found
-prices[].price | text | | record | key of the prices file; none: no file was given
+prices[].price | text | | record | key of the prices file; none: without prices
 prices[].value | float | | setting | its number
 prices[].date | text | | record | day on which its source had it
 prices[].source | text | | record | where it is from
+prices[].above_tb_per_month | list? | | setting | [terabytes a month, the price of what is beyond]
+priced_by | text? | | record | whose prices they are, of which region and days; empty: without prices
 servers.calibration | text? | | record | whose measured costs servers rest on, and how this machine differs
 servers.utilisation | float? | share | setting | share of their cores that servers use at their busiest
 assumption | text | | record | what every figure assumes
@@ -144,6 +161,9 @@ rollout.high | list | share | modelled | upper end of the same interval
 rollout.without_cap.share | list | share | modelled | the same if every device that asks is served at once
 rollout.without_cap.low | list | share | modelled | lower end of the 95 % interval
 rollout.without_cap.high | list | share | modelled | upper end of the same interval
+rollout.stopped.share | list? | share | modelled | fetching devices with a release that is stopped
+rollout.stopped.low | list? | share | modelled | lower end of the 95 % interval
+rollout.stopped.high | list? | share | modelled | upper end of the same interval
 basis.control_share | float? | share | setting | devices that stay on release 0
 basis.once_a_day | bool? | | setting | whether a device joins one round a day at most
 basis.moved_ratio | float? | | measured | bytes moved for a download over those of a release
@@ -160,6 +180,14 @@ basis.reporting | list? | share | modelled | reports of a round over the devices
 basis.report_share | float? | share | modelled | mean of that over the day, which the cohort is planned with
 basis.due_hours | list? | h | measured | when the run's releases were due, since it began
 basis.early_downloads | list? | 1/day | modelled | downloads of release 0 by local hour, a device
+basis.servers.costs.* | float? | | measured | a figure of the calibration by its name, whose end is its unit
+basis.servers.report_bytes | float? | bytes | measured | size of the report that takes the memory
+basis.servers.cores | int? | | record | cores of a machine
+basis.servers.memory_bytes | float? | bytes | record | memory of a machine
+basis.servers.download_s | float? | s | setting | for how long a download is open
+basis.servers.releases_kept | int? | releases | setting | newest releases stored; null: all of a year
+basis.servers.records_days | float? | days | setting | days for which the figures of rounds are stored
+basis.servers.record_bytes_per_round | float? | bytes | measured | figures of a round in run.json
 basis.tiers[].name | text | | record | a device tier
 basis.tiers[].share | float | share | record | its share of the devices
 basis.tiers[].session_ms | float | ms/day | modelled | computing of its sessions, a device
@@ -168,6 +196,12 @@ basis.tiers[].installs_per_day | float | 1/day | modelled | installs of a device
 basis.tiers[].mah_per_day | float | mAh/day | modelled | charge of a device
 basis.tiers[].battery_percent_per_day | float | %/day | modelled | the same in per cent of the battery
 basis.tiers[].energy_mj_per_day_by.* | float | mJ/day | modelled | energy of a device by what it is spent on
+basis.waits | bool? | | setting | whether a day's rounds are opened as one sum
+basis.round_spread | float? | | modelled | relative standard deviation of a round's reports beyond chance
+basis.privacy.noise_multiplier | float? | | proved | the run's noise; null: no epsilon of the plan is known
+basis.privacy.delta | float? | | setting | delta as asked for; null: by the fleet
+basis.privacy.guarantees[].adversary | text | | proved | what the adversary sees
+basis.privacy.guarantees[].rule | text | | proved | one Gaussian that epsilon is of, or the command's account
 """
 
 _READING = """
@@ -287,6 +321,7 @@ versions.* | text | | record | versions of fedbert, Python and packages
 machine.name | text | | record | what the machine is called
 machine.architecture | text | | record | architecture of its processor
 machine.cores | int | | record | cores that the process may use
+machine.memory_bytes | int | bytes | record | memory of the machine
 machine.instruction_sets | list | | record | instruction sets of the processor that a figure may depend on
 model | text | | setting | the model of the measured release and update
 report_bytes | int | bytes | measured | a phone's masked vector, as the aggregator was given it
@@ -298,12 +333,17 @@ costs[].low | float? | | measured | lower end of its 95 % interval; missing: mea
 costs[].high | float? | | measured | upper end of the same interval
 costs[].measured | int | | record | how often it was measured
 costs[].how | text | | record | what was measured
-checks[].part | text | | record | aggregator or downloads: a load after the figures were known
-checks[].rate_per_s | float | 1/s | setting | reports or downloads a second
+checks[].part | text | | record | aggregator, downloads, check-ins or uploads
+checks[].rate_per_s | float | 1/s | setting | how many of them a second
 checks[].count | int | | setting | how many of them
-checks[].bytes_each | int | bytes | setting | size of each
+checks[].bytes_each | int | bytes | setting | size of each; 0: a check-in has none
 checks[].predicted_cpu_s | float | s | modelled | CPU time by the figures
 checks[].measured_cpu_s | float | s | measured | CPU time that it took
+memory_checks[].part | text | | record | aggregator, downloads, or check-ins and uploads
+memory_checks[].count | int | | setting | reports or downloads at a time, beyond the least of the fit
+memory_checks[].bytes_each | int | bytes | setting | size of each
+memory_checks[].predicted_bytes | float | bytes | modelled | growth of resident memory by the figures
+memory_checks[].measured_bytes | float | bytes | measured | growth that it had
 """
 
 BACKTEST = """
@@ -316,8 +356,12 @@ model_spread | float | | setting | 95 % spread of modelled odds and costs
 summaries[].devices | int | devices | setting | phones of the large runs
 summaries[].figures | int | | record | figures that were compared, over all seeds
 summaries[].inside | float | share | measured | of these, simulated within the 95 % interval
+summaries[].inside_low | float? | share | measured | lower end of its 95 % interval over seeds; missing: one
+summaries[].inside_high | float? | share | measured | upper end of the same interval
 summaries[].median_error | float | share | measured | median of absolute errors
 summaries[].median_half_width | float | share | measured | median of half an interval over the forecast
+summaries[].median_spread_half_width | float? | share | measured | the same of intervals with the model spread
+summaries[].median_plan_half_width | float? | share | measured | the same with the device model's error, too
 summaries[].systematic | list | | measured | figures that every seed misses on one side; three seeds at least
 figures[].devices | int | devices | setting | phones of the large run
 figures[].seed | int | | record | seed of the small run
@@ -326,9 +370,11 @@ figures[].hour | int? | h | record | local hour, for figures by hour
 figures[].tier | text? | | record | device tier, for figures by tier
 figures[].unit | text | | record | unit of the figures
 figures[].predicted | float | | modelled | best guess of the forecast
-figures[].low | float | | modelled | lower end of its 95 % interval
+figures[].low | float | | modelled | lower end of its 95 % interval, of statistics alone
 figures[].high | float | | modelled | upper end of the same interval
 figures[].simulated | float | | modelled | as it came out in the large run
 figures[].error | float? | share | measured | predicted over simulated minus 1; missing: simulated 0
 figures[].inside | bool | | measured | whether it lies in the interval
+figures[].spread_half_width | float? | share | modelled | half an interval with the model spread
+figures[].plan_half_width | float? | share | modelled | the same with the device model's error, too
 """

@@ -366,6 +366,8 @@ world.trace.observed_hours | float? | h | measured | hours inside a row of any s
 world.note | text? | | record | said where users are reused
 model.name | text | | setting | model that the run starts from
 model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest
+model.coded_bytes | int? | bytes | measured | the same entropy coded; phones of a run fetch it uncoded
+model.final_coded_bytes | int? | bytes | measured | the last release, entropy coded
 model.sha256 | text | | measured | of release 0
 model.final_sha256 | text? | | measured | of the last release
 model.unreleased_sha256 | text? | | measured | of the server's student after the last round
@@ -384,6 +386,8 @@ hours[].charging | float | share | modelled | share that is charging
 hours[].unmetered | float | share | modelled | share on an unmetered link
 hours[].eligible | float | share | modelled | share that may take part in a round
 hours[].sessions | float | share | modelled | share of the day's sessions
+hours[].online | float? | share | modelled | share on a link of either kind; missing: an earlier version
+hours[].eligible_unmetered | float? | share | modelled | share that may take part without metered links
 {_COMPARISON.strip()}
 {_FINDINGS.strip()}
 latency_histogram.upper_ms | list | ms | modelled | upper edges of the bins

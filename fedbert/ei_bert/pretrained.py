@@ -1,17 +1,37 @@
-"""`EiBert`: a released student for anyone's program. Texts to vectors and labels in numpy and ONNX Runtime,
-without torch; a new task is a head fitted on frozen vectors, saved beside the others.
+"""`EiBert`: a released student for anyone's program. Texts to vectors, labels and tags in numpy and ONNX
+Runtime, without torch; a new task is a head fitted on frozen vectors, saved beside the others. (Fitting one
+that tags words takes torch.)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES, Artefact, load_artefact, save_artefact, with_heads
-from fedbert.ei_bert.artefact.heads import Head, fit_head, head_bytes, read_head, softmax
+from fedbert.ei_bert.artefact.any_heads import (
+    AnyHead,
+    any_head_bytes,
+    kind_of_head,
+    names_of_head,
+    read_any_head,
+)
+from fedbert.ei_bert.artefact.artefact import (
+    BUDGET_BYTES,
+    Artefact,
+    is_general,
+    load_artefact,
+    save_artefact,
+    with_heads,
+)
+from fedbert.ei_bert.artefact.bio import OUTSIDE, misplaced
+from fedbert.ei_bert.artefact.heads import Head, fit_head, softmax
+from fedbert.ei_bert.artefact.kinds import Kind
+from fedbert.ei_bert.artefact.pair_heads import PairHead, encoded_once, fit_pair_head
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
+from fedbert.ei_bert.artefact.tag_heads import TagHead
 from fedbert.ei_bert.artefact.unknown import (
     UNKNOWN,
     Threshold,
@@ -20,8 +40,12 @@ from fedbert.ei_bert.artefact.unknown import (
     write_thresholds,
 )
 from fedbert.errors import FedbertError, invalid
+from fedbert.files import read_json
 from fedbert.paths import models_folder
 from fedbert.units import format_bytes
+
+HeadKind = TypeVar("HeadKind", Head, TagHead, PairHead)
+_METHODS = {"labels": "classify", "tags": "tag", "pairs": "classify_pairs"}
 
 
 class EiBert:
@@ -43,11 +67,10 @@ class EiBert:
         self._encoder = Int8Encoder(artefact, threads)
         self._budget_bytes = budget_bytes
         self._thresholds = dict(thresholds or {})
-        self._heads = {task: read_head(body, task) for task, body in artefact.heads.items()}
+        self._heads = {task: read_any_head(body, task) for task, body in artefact.heads.items()}
         self.artefact = artefact
-        for task, head in self._heads.items():
-            if head.dim != self.dim:
-                raise FedbertError(f"head {task}: reads vectors of {head.dim}, the encoder makes {self.dim}")
+        for head in self._heads.values():
+            self._check_width(head)
 
     @classmethod
     def from_pretrained(
@@ -72,15 +95,32 @@ class EiBert:
         return tuple(sorted(self._heads))
 
     def labels(self, task: str) -> tuple[str, ...]:
-        """Return the label names of `task`, in the order of its probabilities."""
-        return self.head(task).labels
+        """Return the label names of `task`, in the order of its probabilities, or its tags."""
+        return names_of_head(self._any_head(task))
 
-    def head(self, task: str) -> Head:
-        """Return the head of `task`; raises FedbertError, naming the tasks there are, if it has none."""
+    def kind(self, task: str) -> Kind:
+        """Return the kind of `task`: labels (of texts), tags (of words) or pairs (of texts)."""
+        return kind_of_head(self._any_head(task))
+
+    def _any_head(self, task: str) -> AnyHead:
         if task not in self._heads:
             there = f"be one of {', '.join(self.tasks)}" if self._heads else "have a head, and none is here"
             raise invalid("task", task, there, "add it with add_head")
         return self._heads[task]
+
+    def _head_of(self, task: str, kind: type[HeadKind]) -> HeadKind:
+        found = self._any_head(task)
+        if not isinstance(found, kind):
+            own = kind_of_head(found)
+            raise invalid("task", task, f"be of another kind, it is of {own}", f"use {_METHODS[own]}")
+        return found
+
+    def head(self, task: str) -> Head:
+        """Return the head of `task`; raises FedbertError, naming the tasks there are, if it has none.
+
+        A task of tags or pairs is refused.
+        """
+        return self._head_of(task, Head)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of `texts`, `[text, dim]`: the same bits alone and in any batch.
@@ -107,6 +147,28 @@ class EiBert:
             return found
         kept = scores(logits) >= self.threshold(task)
         return [label if known else unknown for label, known in zip(found, kept.tolist(), strict=True)]
+
+    def tag(self, texts: Sequence[str], task: str) -> list[list[str]]:
+        """Return a BIO tag for each word of each text; words are what blanks separate.
+
+        `O` stands for no entity, and for words beyond the 64 tokens that are read.
+        """
+        head, words = self._head_of(task, TagHead), [text.split() for text in _checked(texts, "texts")]
+        return head.tagged(self._encoder.word_states(words), words)
+
+    def classify_pairs(self, first: Sequence[str], second: Sequence[str], task: str) -> list[str]:
+        """Return the most probable label of each pair of a text of `first` and one of `second`."""
+        head = self._head_of(task, PairHead)
+        logits = head.logits(*self._pairs(first, second, task))
+        return [head.labels[index] for index in logits.argmax(1).tolist()]
+
+    def _pairs(
+        self, first: Sequence[str], second: Sequence[str], task: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        one, other = _checked(first, "texts"), _checked(second, "texts")
+        if len(one) != len(other):
+            raise FedbertError(f"head {task}: {len(one)} texts must pair with as many, not {len(other)}")
+        return encoded_once(self.encode, one, other)
 
     def threshold(self, task: str) -> float:
         """Return the least score of a text that has a label of `task`; raises FedbertError if it has none."""
@@ -135,43 +197,82 @@ class EiBert:
         See `heads.fit_head` for `strength` and the errors, `encode` for what is no text or label, `add_head`
         for the budget.
         """
-        texts, labels = _checked(texts, "texts"), _checked(labels, "labels")
-        if len(texts) != len(labels):
-            raise FedbertError(f"head {task}: {len(texts)} texts must have as many labels, not {len(labels)}")
-        names = sorted(set(labels))
-        place = {name: index for index, name in enumerate(names)}
-        wanted = np.array([place[label] for label in labels], np.int64)
+        texts = _checked(texts, "texts")
+        wanted, names = _places(labels, len(texts), task)
         head = fit_head(self.encode(texts), wanted, names, task, seed, strength)
         self.add_head(head)
         return head
 
-    def add_head(self, head: Head) -> None:
+    def fit_tags(
+        self, texts: Sequence[str], tags: Sequence[Sequence[str]], task: str, seed: int = 0
+    ) -> TagHead:
+        """Fit a head that tags words, add it and return it; the encoder stays.
+
+        `tags` are the BIO tags of each text's words, which blanks separate. Raises FedbertError for a text
+        with too few or too many, or whose tags do not fit each other.
+        """
+        from fedbert.ei_bert.artefact.tag_fit import fit_tag_head  # needs torch
+
+        words = [text.split() for text in _checked(texts, "texts")]
+        wanted = [_checked(own, "tags") for own in tags]
+        if len(words) != len(wanted):
+            raise FedbertError(f"head {task}: {len(words)} texts must have as many tags, not {len(wanted)}")
+        for place, (own_words, own_tags) in enumerate(zip(words, wanted, strict=True)):
+            if len(own_words) != len(own_tags):
+                raise FedbertError(
+                    f"head {task}: texts[{place}] of {len(own_words)} words must have as many tags, "
+                    f"not {len(own_tags)}"
+                )
+            if (wrong := misplaced(own_tags)) is not None:
+                raise invalid(f"tags[{place}][{wrong[0]}]", own_tags[wrong[0]], wrong[1], "correct it")
+        names = sorted({tag for own in wanted for tag in own} | {OUTSIDE})
+        if len(names) < 2:
+            raise FedbertError(f"head {task}: tags must name at least one entity")
+        head = fit_tag_head(self._encoder.word_states(words), words, wanted, names, task, seed)
+        self.add_head(head)
+        return head
+
+    def fit_pairs(
+        self, first: Sequence[str], second: Sequence[str], labels: Sequence[str], task: str, seed: int = 0
+    ) -> PairHead:
+        """Fit a head that labels pairs of a text of `first` and one of `second`, add it and return it."""
+        vectors = self._pairs(first, second, task)
+        wanted, names = _places(labels, len(vectors[0]), task)
+        head = fit_pair_head(*vectors, wanted, names, task, seed)
+        self.add_head(head)
+        return head
+
+    def _check_width(self, head: AnyHead) -> None:
+        what, width = "vectors", self.dim
+        if isinstance(head, TagHead):
+            what, width = "states of words", self._encoder.word_dim
+        if head.dim != width:
+            raise FedbertError(f"head {head.task}: reads {what} of {head.dim}, the encoder makes {width}")
+
+    def add_head(self, head: AnyHead) -> None:
         """Add `head`, or put it in place of its task's older one.
 
         Raises FedbertError, and adds nothing, if the head is of another width, its task is no file name, or
         all files together would be over the budget.
         """
-        if head.dim != self.dim:
-            raise FedbertError(f"head {head.task}: reads vectors of {head.dim}, the encoder makes {self.dim}")
-        heads = {**self._heads, head.task: head}
-        whole = with_heads(self.artefact, {task: head_bytes(each) for task, each in heads.items()})
+        self._check_width(head)
+        whole = with_heads(self.artefact, {**self.artefact.heads, head.task: any_head_bytes(head)})
         if whole.total_bytes > self._budget_bytes:
             raise FedbertError(
                 f"head {head.task}: with it the artefact is {whole.total_bytes} bytes "
                 f"({format_bytes(whole.total_bytes)}), must be at most {self._budget_bytes}; "
                 "raise budget_bytes or leave out a head"
             )
-        self._heads, self.artefact = heads, whole
+        self._heads, self.artefact = {**self._heads, head.task: head}, whole
         self._thresholds.pop(head.task, None)
 
     def remove_head(self, task: str) -> None:
         """Take out the head of `task`; raises FedbertError if it has none."""
-        self.head(task)
+        self._any_head(task)
         self._thresholds.pop(task, None)
         self._heads = {name: head for name, head in self._heads.items() if name != task}
-        self.artefact = with_heads(
-            self.artefact, {name: head_bytes(head) for name, head in self._heads.items()}
-        )
+        rest = {name: body for name, body in self.artefact.heads.items() if name != task}
+        self.artefact = with_heads(self.artefact, rest)
 
     def save(self, folder: Path | str) -> None:
         """Write encoder, heads and manifest into `folder`, each whole or not at all, then thresholds if there
@@ -180,6 +281,18 @@ class EiBert:
         save_artefact(self.artefact, Path(folder))
         if self._thresholds:
             write_thresholds(Path(folder) / UNKNOWN, self._thresholds)
+
+
+def _places(labels: Sequence[str], count: int, task: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Return each label's place among their sorted names, and these; raises FedbertError for a wrong
+    count.
+    """
+    labels = _checked(labels, "labels")
+    if count != len(labels):
+        raise FedbertError(f"head {task}: {count} texts must have as many labels, not {len(labels)}")
+    names = sorted(set(labels))
+    place = {name: index for index, name in enumerate(names)}
+    return np.array([place[label] for label in labels], np.int64), names
 
 
 def _checked(texts: Iterable[str], name: str) -> list[str]:
@@ -209,3 +322,25 @@ def model_folder(model: Path | str) -> Path:
         return path
     names = sorted(p.parent.name for p in models_folder().glob("*/manifest.json"))
     raise invalid("model", str(model), f"be a folder or one of {', '.join(names)}")
+
+
+def encoder_for(sha256: str) -> str:
+    """Return the name of the shipped model to which a head for the set of that hash is best added.
+
+    It is a model that learnt the set, the largest of these, else the largest general encoder: the vectors
+    of a model of tasks are about its tasks.
+    """
+    own: dict[str, int] = {}
+    general: dict[str, int] = {}
+    for path in sorted(models_folder().glob("*/manifest.json")):
+        manifest = read_json(path)
+        size = sum(int(entry["bytes"]) for entry in manifest["files"].values())
+        trained = manifest.get("trained_on", {})
+        if sha256 in trained.get("tasks", {}).values():
+            own[path.parent.name] = size
+        elif is_general(manifest):
+            general[path.parent.name] = size
+    found = own or general
+    if not found:
+        raise FedbertError("model must be given: no general encoder is installed; add --model NAME")
+    return max(found, key=lambda name: found[name])

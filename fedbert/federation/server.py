@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import Artefact, load_artefact
+from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, load_artefact
 from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.pretrained import model_folder
@@ -444,6 +444,8 @@ class Server:
         return {
             "name": self.settings.model,
             "bytes": first.artefact.total_bytes,
+            "coded_bytes": download_bytes(first.artefact),
+            "final_coded_bytes": download_bytes(state.newest.artefact),
             "sha256": first.artefact.sha256,
             "final_sha256": state.newest.artefact.sha256,
             "unreleased_sha256": state.current.sha256,

@@ -123,6 +123,8 @@ def _hours(scenario: Scenario, trace: Trace | None) -> list[HourRow]:
             "unmetered": float(shares["unmetered"][hour]),
             "eligible": float(eligible[hour]),
             "sessions": activity_share(float(hour), 1.0),
+            "online": float(shares["online"][hour]),
+            "eligible_unmetered": float(shares["eligible"][hour]),
         }
         for hour in range(24)
     ]

@@ -30,6 +30,7 @@ from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.calibration import SHIPPED, CalibrationRecord, read_calibration
 from fedbert.planning.capacity.capacity import Met, Plan, Price
 from fedbert.planning.capacity.forecast import forecast
+from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.planning.tradeoff.frontier import cells_frame, frontier_frame
 from fedbert.planning.tradeoff.grid import OWN as GRID_FILES
 from fedbert.reporting.backtest.record import BacktestRecord
@@ -92,8 +93,8 @@ def _never(columns: Iterable[Column], paths: Iterable[tuple[str, ...]]) -> list[
 def _compressions() -> list[dict[str, Any]]:
     shipped = sorted((ROOT / "docs" / "compression").glob("*.json"))
     example = example_compression()
-    # The shipped records have no search, and are from before these others were written.
-    newer = {key: example[key] for key in ("search", "whole_seeds", "cpu_seconds")}
+    # The shipped records have neither search nor heads of other kinds, and are older than the others.
+    newer = {key: example[key] for key in ("search", "kinds", "whole_seeds", "cpu_seconds")}
     late = ("cpu_seconds", "validation")
     newer["stages"] = [{key: row[key] for key in late if key in row} for row in example["stages"]]
     newer |= {"teacher": {"each": example["teacher"]["each"]}}
@@ -107,6 +108,11 @@ def _searches() -> list[dict[str, Any]]:
 
 
 def _manifests() -> list[dict[str, Any]]:
+    tagged = {"files": {"heads/slots.safetensors": {"kind": "tags"}}}  # no shipped model has such a head
+    return [tagged, *_shipped_manifests()]
+
+
+def _shipped_manifests() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(models_folder().glob("*/manifest.json"))]
 
 
@@ -138,9 +144,12 @@ def _capacity() -> list[dict[str, Any]]:
     found = dataclasses.replace(
         forecast(base, plan, read_calibration()),
         goals=(met,),
-        prices=(Price("kwh", 0.3, "2026-01-02", "a list"),),
+        prices=(Price("cdn_per_gb", 0.3, "2026-01-02", "a list", ((10.0, 0.2),)),),
     )
-    return [json.loads(json.dumps(record_of(found, "a command")))]
+    flags = {"stages": "0.1:24,1", "roll_back_after_stage": 1, "release_bytes_of": ["entry=900000"]}
+    asked = CapacitySettings(time_zones="0:0.5,9:0.5", weekday_factors="1,1,1,1,1,1,1", **flags)
+    staged = forecast(base, asked.plan(base))
+    return [json.loads(json.dumps(record_of(each, "a command"))) for each in (found, staged)]
 
 
 def _calibration() -> list[dict[str, Any]]:

@@ -3,55 +3,37 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from torch import nn
+from small_artefacts import POOLED, SHAPE, WORDS, make_artefact
 
-from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact, load_artefact, save_artefact
+from fedbert.ei_bert.artefact.artefact import (
+    Artefact,
+    build_artefact,
+    load_artefact,
+    save_artefact,
+    with_heads,
+)
 from fedbert.ei_bert.artefact.heads import Head, head_bytes, quantise_head, softmax
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.model.export import onnx_bytes
-from fedbert.ei_bert.model.quantisation import calibrate
-from fedbert.ei_bert.model.student import Student, StudentShape
-from fedbert.ei_bert.model.tokenizer import SPECIALS
+from fedbert.ei_bert.artefact.tag_fit import blank_tag_head
+from fedbert.ei_bert.artefact.tag_heads import tag_head_bytes
 from fedbert.ei_bert.pretrained import EiBert, model_folder
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
 
-LETTERS = tuple(mark + letter for letter in "abcdefghijklmnopqrstuvwxyz" for mark in ("", "##"))
-WORDS = (*SPECIALS, *LETTERS, "bank", "card", "song", "play", "my", "a", "the", "block", "music")
-WORDS = tuple(dict.fromkeys(WORDS))
 TEXTS = ["block my card", "play a song", "my bank card", "play the music", "block the bank", "a song"] * 4
 LABELS = ["bank", "music"] * 12
-SHAPE = StudentShape(
-    vocabulary=len(WORDS), layers=2, width=32, heads=2, inner=64, adapter=16, dim=12, teacher_width=24
-)
-POOLED = replace(SHAPE, pooled=True, adapter=0, dim=32)
-
-
-def make(shape: StudentShape) -> Artefact:
-    """A random student of that shape as an artefact, calibrated on twenty rows of random tokens."""
-    draw = torch.Generator().manual_seed(0)
-    student = Student(shape, nn.Parameter(torch.randn(shape.teacher_width, shape.dim, generator=draw))).eval()
-    with torch.no_grad():
-        for name, value in student.named_parameters():
-            if "norm" not in name:
-                value.copy_(torch.randn(value.shape, generator=draw) * 0.3)
-    ids = torch.randint(5, len(WORDS), (20, 9), generator=draw, dtype=torch.int32)
-    model = onnx_bytes(student, calibrate(student, [ids]))
-    return build_artefact(model, WORDS, {"shape": shape.as_dict(), "seed": 0})
 
 
 @pytest.fixture(scope="module")
 def pooled() -> Artefact:
     """An artefact whose vectors are hidden states."""
-    return make(POOLED)
+    return make_artefact(POOLED)
 
 
 def test_vectors_are_the_runtimes(pooled: Artefact) -> None:
@@ -62,7 +44,7 @@ def test_vectors_are_the_runtimes(pooled: Artefact) -> None:
     assert whole.shape == (24, 32)
     assert np.array_equal(whole, Int8Encoder(pooled).vectors(TEXTS))
     assert np.array_equal(whole, np.concatenate([model.encode([text]) for text in TEXTS]))
-    unit = EiBert(make(SHAPE)).encode(TEXTS)
+    unit = EiBert(make_artefact(SHAPE)).encode(TEXTS)
     assert np.abs(np.linalg.norm(unit, axis=1) - 1).max() < 1e-4
 
 
@@ -157,13 +139,17 @@ def test_a_model_is_a_folder_or_a_shipped_name(tmp_path: Path, monkeypatch: pyte
 
 
 def test_torch_is_not_imported(pooled: Artefact, tmp_path: Path) -> None:
-    """Loading, encoding, fitting, classifying and saving import neither torch nor transformers."""
-    save_artefact(pooled, tmp_path / "model")
+    """Loading, encoding, fitting, classifying, tagging and saving import neither torch nor transformers."""
+    tagger = blank_tag_head("slots", ("B-a", "O"), Int8Encoder(pooled).word_dim)
+    save_artefact(with_heads(pooled, {"slots": tag_head_bytes(tagger)}), tmp_path / "model")
     script = """
 import sys
 from fedbert.ei_bert.pretrained import EiBert
 model = EiBert.from_pretrained(sys.argv[1])
 model.fit_head(["a song", "my card"] * 4, ["music", "bank"] * 4, "topic")
+model.fit_pairs(["a song", "my card"] * 4, ["a song"] * 8, ["same", "other"] * 4, "pairs")
+model.classify_pairs(["a song"], ["my card"], "pairs")
+model.tag(["a song"], "slots")
 model.save(sys.argv[1])
 print(EiBert.from_pretrained(sys.argv[1]).classify(["a song", "my card"], "topic"))
 print(sorted({"torch", "transformers"} & set(sys.modules)))
@@ -189,7 +175,7 @@ def test_a_save_that_fails_leaves_the_old_folder_loadable(pooled: Artefact, tmp_
 
 def test_heads_keep_their_names() -> None:
     """The head class is what the fit returns, so that a program may store it elsewhere."""
-    head = EiBert(make(POOLED)).fit_head(TEXTS, LABELS, "topic", strength=0.1)
+    head = EiBert(make_artefact(POOLED)).fit_head(TEXTS, LABELS, "topic", strength=0.1)
     assert isinstance(head, Head)
     assert head.labels == ("bank", "music")
 

@@ -16,6 +16,7 @@ from ei_bert_fakes import Silent, only_in
 
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact, parts
+from fedbert.ei_bert.artefact.kinds import KINDS
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression import pipeline as pipelines
 from fedbert.ei_bert.compression.ablation import ablation
@@ -34,7 +35,7 @@ from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.methods import METHODS
-from fedbert.ei_bert.teaching.tasks import load_tasks
+from fedbert.ei_bert.teaching.tasks import SPLITS, load_tasks
 from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.errors import FedbertError
 
@@ -266,20 +267,32 @@ def test_the_command_writes_artefact_card_and_report(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`compress.py --data` from end to end, all flags given."""
+    """`compress.py --data` from end to end, all flags given; tags and pairs get heads at the end, within
+    the budget, and rows in the record.
+    """
     monkeypatch.chdir(tmp_path)
+    slots = "text,tags,split\nset an alarm,O O B-thing,train\nblock my bank,O O B-thing,test\n"
+    (tmp_path / "slots.csv").write_text(slots, "utf-8")
+    pairs = [f"set an alarm,wake me,same,{split}\nset an alarm,my bank,not,{split}\n" for split in SPLITS]
+    (tmp_path / "pairs.csv").write_text("text,text_b,label,split\n" + "".join(pairs), "utf-8")
     public = tmp_path / "public" / "services"
     public.mkdir(parents=True)
     table = pd.DataFrame({"text": SENTENCES, "item": [-1] * 3, "split": ["general"] * 3})
     table.to_parquet(public / "public.parquet")
-    flags = "--layers 1 --width 32 --heads 4 --inner 32 --embedding 16 --budget-bytes 120000"
+    flags = "--layers 1 --width 32 --heads 4 --inner 32 --embedding 16 --budget-bytes 200000"
     flags += " --pretrain-steps 4 --cross-steps 4 --threads 1 --fast --entropy-coded --output m"
     flags += " --transformers-output t"
-    data = [part for file in files for part in ("--data", str(file))]
+    sets = [*files, tmp_path / "slots.csv", tmp_path / "pairs.csv"]
+    data = [part for file in sets for part in ("--data", str(file))]
     common = ["--teacher", small_teacher, "--public", str(public.parent)]
     assert call("compress", [*data, *common, *flags.split()]) == 0
     assert "m: " in capsys.readouterr().out
-    assert load_artefact(tmp_path / "m").total_bytes <= 120_000
+    assert load_artefact(tmp_path / "m").total_bytes <= 200_000
+    assert [EiBert.from_pretrained("m").kind(name) for name in ("one", "slots", "pairs")] == list(KINDS)
+    record = json.loads((tmp_path / "m-report" / "compression.json").read_text("utf-8"))
+    assert [(row["name"], row["kind"]) for row in record["kinds"]] == [("slots", "tags"), ("pairs", "pairs")]
+    assert record["budget_bytes"] == 200_000
+    assert [row["name"] for row in record["tasks"]] == ["one", "two"]
     assert not (tmp_path / "m" / "model.onnx").exists()
     report = (tmp_path / "m-report" / "report.html").read_text("utf-8")
     assert "parameter integration" in report

@@ -1,7 +1,9 @@
 """Rules of the back-test: which figures are compared, when one is inside, and what the command writes."""
 
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from planning.planning_fakes import RELEASE_BYTES, REPORT_BYTES, fake_run
 
 from fedbert.cli import backtest as command
 from fedbert.cli.main import call
+from fedbert.intervals import Estimate
 from fedbert.planning.capacity.backtest import LARGE_SEED, Backtest, Checked, backtest, summary
 from fedbert.planning.capacity.backtest_settings import BacktestSettings
 from fedbert.planning.capacity.simulated import simulated
@@ -22,7 +25,9 @@ MADE: list[tuple[int, int, int]] = []
 def invented(devices: int, seed: int, rounds: int) -> RunResult:
     """Return an invented run, and note that it was made."""
     MADE.append((devices, seed, rounds))
-    return fake_run(*build({"devices": devices, "seed": seed, "rounds": rounds, "mechanism": "poisson"}))
+    made = fake_run(*build({"devices": devices, "seed": seed, "rounds": rounds, "mechanism": "poisson"}))
+    made["device_errors"]["rows"][0]["asked"] = 0.2
+    return made
 
 
 def checked(predicted: float, low: float, high: float, came_out: float, name: str = "a figure") -> Checked:
@@ -78,7 +83,7 @@ def test_a_summary_counts_and_names_what_every_seed_misses() -> None:
     """Of four figures three are inside; one that is missed above and below is not systematic."""
     rows = [checked(100, 90, 110, value) for value in (100, 105, 91, 130)]
     found = summary(10, rows, 1)
-    assert (found.figures, found.inside) == (4, 0.75)
+    assert (found.figures, found.inside) == (4, Estimate(0.75, None, None))
     assert found.median_error == pytest.approx((100 / 105 - 1) / -2 + (100 / 91 - 1) / 2)
     above = [checked(100, 90, 110, 130, "above") for _ in range(3)]
     both = [checked(100, 90, 110, value, "both") for value in (130, 70, 130)]
@@ -103,18 +108,34 @@ def test_what_scales_is_forecast(found: Backtest) -> None:
     assert not any(each.low == each.high for each in found.checked)
 
 
-def test_without_model_spread_the_statistics_alone_are_left(found: Backtest) -> None:
-    """No figure is forecast otherwise, and what phones spend has an interval less than half as wide."""
-    alone = backtest(BacktestSettings(small=1_000, large=(4_000,), rounds=12, model_spread=0), invented)
-    widths = [
-        {(each.name, each.tier): (each.predicted, each.half_width) for each in one.checked}
-        for one in (found, alone)
+def test_the_share_inside_has_an_interval_over_pairs() -> None:
+    """Pairs with 3 of 4, 4 of 4 and 4 of 4 inside: 11 of 12, and Student's t of .75, 1 and 1 up to 1."""
+    rows = [
+        replace(checked(100, 90, 110, 130 if (seed, number) == (0, 0) else 100), seed=seed)
+        for seed in range(3)
+        for number in range(4)
     ]
-    assert {key: value[0] for key, value in widths[0].items()} == {
-        key: value[0] for key, value in widths[1].items()
-    }
-    before, after = (each["energy per session", "entry"][1] for each in widths)
-    assert before is not None and after is not None and 0 < after < before / 2
+    found = summary(10, rows, 3).inside
+    half = 4.302653 * math.sqrt(1 / 48) / math.sqrt(3)
+    assert (found.value, found.high) == (pytest.approx(11 / 12), 1.0)
+    assert found.low == pytest.approx(11 / 12 - half, rel=1e-5)
+
+
+def test_only_statistics_are_tested(found: Backtest) -> None:
+    """The model spread and the device model's error widen what is said beside it, and nothing else."""
+    alone = backtest(BacktestSettings(small=1_000, large=(4_000,), rounds=12, model_spread=0), invented)
+    spread, without = (
+        {(each.name, each.hour, each.tier): each for each in one.checked} for one in (found, alone)
+    )
+    assert spread.keys() == without.keys()
+    for key, each in without.items():
+        tested = (each.predicted, each.low, each.high)
+        assert tested == (spread[key].predicted, spread[key].low, spread[key].high)
+        assert each.spread_half_width == each.half_width
+    key = ("energy per session", None, "entry")
+    widths = (spread[key].half_width, spread[key].spread_half_width, spread[key].plan_half_width)
+    assert None not in widths
+    assert 2 * widths[0] < widths[1] < widths[2]
 
 
 def test_large_runs_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

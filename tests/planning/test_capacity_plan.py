@@ -18,7 +18,7 @@ from fedbert.planning.capacity.base_run import BaseRun, base_of
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.privacy_forecast import mechanism_at
-from fedbert.planning.capacity.rollout import by_hour_of_day, scheduled
+from fedbert.planning.capacity.rollout import by_hour, scheduled
 from fedbert.planning.capacity.run_releases import RunReleases, releases_made, run_releases
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.privacy.accountant import epsilon_of
@@ -153,7 +153,7 @@ def test_scheduled_serves_like_a_plain_loop() -> None:
 
 def test_part_days_are_scaled_to_a_day() -> None:
     """Twelve hours of one download a step are 24 a day in each hour that they covered."""
-    found = by_hour_of_day(np.ones((1, 144)), 12.0)[0]
+    found = by_hour(np.ones((1, 144)), 12.0)[0]
     assert found.tolist() == [24.0] * 12 + [0.0] * 12
 
 
@@ -293,6 +293,14 @@ def test_a_phone_joins_no_more_than_once_a_day_where_its_mechanism_says_so() -> 
     asked = plan(devices=10_000, reports_per_round=5_000)
     assert forecast(base(mechanism="daily"), asked).sampling_probability == pytest.approx(1 / 12)
     assert forecast(base(mechanism="poisson"), asked).sampling_probability == 1.0
+
+
+def test_how_often_a_phone_joins_does_not_depend_on_delta() -> None:
+    """A delta of 1e-4 covers no fleet of 10,000: no epsilon there, and phones still join once a day."""
+    run = base(mechanism="daily", epsilon=2.0, devices=1_000, delta=1e-4)
+    found = forecast(run, plan(devices=1_000_000, reports_per_round=500_000))
+    assert found.sampling_probability == pytest.approx(1 / 12)
+    assert (found.privacy.guarantees, "delta(=0.0001)" in found.privacy.why) == ((), True)
 
 
 def test_a_spent_budget_is_an_alert() -> None:

@@ -10,10 +10,12 @@ from fedbert.cli.capacity import run_capacity
 from fedbert.errors import FedbertError
 from fedbert.planning.capacity import draws
 from fedbert.planning.capacity.base_run import BaseRun, base_of
-from fedbert.planning.capacity.capacity import Plan
-from fedbert.planning.capacity.cost_forecast import costs, priced
+from fedbert.planning.capacity.calibration import read_calibration
+from fedbert.planning.capacity.capacity import CapacityForecast, Plan
+from fedbert.planning.capacity.cost_forecast import costs, graduated, priced
 from fedbert.planning.capacity.forecast import forecast
-from fedbert.planning.capacity.prices import Prices, read_prices
+from fedbert.planning.capacity.prices import Prices, prices_asked, read_prices
+from fedbert.planning.capacity.server_forecast import PARTS
 from fedbert.planning.capacity.settings import CapacitySettings
 from fedbert.reporting.capacity.record import forecast_of, load_forecast, record_of
 from fedbert.results import save_run
@@ -31,6 +33,30 @@ kwh = { value = 0.3, date = 2026-01-02, source = "an invented list" }
 gco2e_per_kwh = { value = 400, date = 2026-01-02, source = "an invented list" }
 network_kwh_per_gb = { value = 0.02, date = 2026-01-02, source = "an invented list" }
 charging_efficiency = { value = 0.8, date = 2026-01-02, source = "an invented list" }
+"""
+
+SERVERS = """
+cdn_requests_per_million = { value = 0.5, date = 2026-01-03, source = "an invented list" }
+core_per_hour = { value = 0.04, date = 2026-01-03, source = "an invented list" }
+memory_per_gb_hour = { value = 0.005, date = 2026-01-03, source = "an invented list" }
+storage_per_gb_month = { value = 0.02, date = 2026-01-03, source = "an invented list" }
+core_idle_w = { value = 1.0, date = 2026-01-03, source = "an invented list" }
+core_busy_w = { value = 4.0, date = 2026-01-03, source = "an invented list" }
+memory_kwh_per_gb_hour = { value = 0.0004, date = 2026-01-03, source = "an invented list" }
+storage_wh_per_tb_hour = { value = 1.2, date = 2026-01-03, source = "an invented list" }
+pue = { value = 1.5, date = 2026-01-03, source = "an invented list" }
+server_gco2e_per_kwh = { value = 300, date = 2026-01-03, source = "an invented list" }
+"""
+
+TWO_REGIONS = """
+currency = "EUR"
+region = "north"
+kwh = { value = 0.3, date = 2026-01-02, source = "for both" }
+[regions.north]
+gco2e_per_kwh = { value = 30, date = 2026-01-02, source = "of the north" }
+[regions.south]
+kwh = { value = 0.1, date = 2026-01-02, source = "of the south" }
+gco2e_per_kwh = { value = 700, date = 2026-01-02, source = "of the south" }
 """
 
 
@@ -106,6 +132,113 @@ def test_carbon_is_split_beside_the_published_one(tmp_path: Path) -> None:
     assert "published for federated training: 27 to 29%" in found.find("share of carbon, uploads").assumption
 
 
+def planned(text: str, tmp_path: Path) -> CapacityForecast:
+    """Return a priced plan with the shipped calibration's servers."""
+    run = base()
+    plan = Plan(N, 1.5e12, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
+    return priced(run, forecast(run, plan, read_calibration(), 0.6), prices(tmp_path, text))
+
+
+def test_servers_cost_what_their_cores_memory_and_storage_do(tmp_path: Path) -> None:
+    """As many cores and gigabytes as the plan says, all day; storage by the month; download requests."""
+    found = planned(TEXT + SERVERS, tmp_path)
+
+    def value(name: str) -> float:
+        return found.find(name).estimate.value
+
+    assert value("cost per day, cores") == pytest.approx(24 * 0.04 * value("cores, all servers"))
+    assert value("cost per day, memory") == pytest.approx(24 * 0.005 * value("memory, all servers") / 1e9)
+    assert value("cost per day, storage") == pytest.approx(0.02 * value("storage, all") / 1e9 * 12 / 365)
+    requests = value("downloads per day") * base().download_attempts
+    assert value("cost per day, download requests") == pytest.approx(0.5e-6 * requests)
+    parts = [row.estimate.value for row in found.forecasts if row.name.startswith("cost per day, ")]
+    assert value("cost per day") == pytest.approx(sum(parts))
+    assert len(parts) == 9
+    said = found.find("cost per year").assumption
+    assert "the prices file for an invented one, as of 2026-01-02 to 2026-01-03" in said
+    assert "left out" not in said
+    # Bought as machines, cores and memory are not bought again.
+    gone = ("core_per_hour", "memory_per_gb_hour")
+    kept = "\n".join(line for line in SERVERS.splitlines() if not line.startswith(gone))
+    machine = '\nmachine_per_hour = { value = 0.1, date = 2026-01-03, source = "an invented list" }\n'
+    whole = planned(TEXT + kept + machine, tmp_path)
+    machines = whole.find("machines, all servers").estimate.value
+    assert whole.find("cost per day, machines").estimate.value == pytest.approx(24 * 0.1 * machines)
+    assert not [row for row in whole.forecasts if row.name == "cost per day, cores"]
+
+
+def test_servers_emit_by_their_watts(tmp_path: Path) -> None:
+    """1 W a core all day, 3 W more while it works; memory, storage; times a PUE of 1.5 and 300 g."""
+    found = planned(TEXT + SERVERS, tmp_path)
+
+    def value(name: str) -> float:
+        return found.find(name).estimate.value
+
+    kwh = 0.024 * value("cores, all servers")
+    kwh += 0.003 * sum(value(f"CPU time per day, {part}") for part in PARTS)
+    kwh += 24 * 0.0004 * value("memory, all servers") / 1e9
+    kwh += 24 * 0.0012 * value("storage, all") / 1e12
+    assert value("server energy per day") == pytest.approx(1.5 * kwh)
+    assert value("carbon per day, servers") == pytest.approx(300 * 1.5 * kwh)
+    shares = [row for row in found.forecasts if row.name.startswith("share of carbon, ")]
+    assert sum(row.estimate.value for row in shares) == pytest.approx(1.0)
+    assert "published for federated training: 1 to 2%" in shares[-1].assumption
+    without = planned(TEXT, tmp_path)
+    assert "servers are left out" in without.find("carbon per day").assumption
+    assert "servers are left out" in without.find("cost per day").assumption
+
+
+def test_a_price_by_volume() -> None:
+    """40 TB a month: ten at 0.08 a gigabyte, twenty at 0.05, ten at 0.01; a day is 12 / 365 of that."""
+    day = 40e12 * 12 / 365
+    month = 10_000 * 0.08 + 20_000 * 0.05 + 10_000 * 0.01
+    assert graduated(day, 0.08, ((10, 0.05), (30, 0.01))) == pytest.approx(month * 12 / 365)
+    assert graduated(day / 8, 0.08, ((10, 0.05), (30, 0.01))) == pytest.approx(5_000 * 0.08 * 12 / 365)
+    assert graduated(1e9, 0.08, ()) == pytest.approx(0.08)
+
+
+def test_regions_have_what_is_common_and_their_own(tmp_path: Path) -> None:
+    """The file's own region unless another is asked for; what a region has replaces what holds for all."""
+    path = tmp_path / "prices.toml"
+    path.write_text(TWO_REGIONS)
+    north, south = read_prices(path), read_prices(path, "south")
+    assert [(each.region, each.known()["kwh"].value) for each in (north, south)] == [
+        ("north", 0.3),
+        ("south", 0.1),
+    ]
+    assert south.known()["gco2e_per_kwh"].value == 700
+    assert prices(tmp_path).region == read_prices(path, "an invented one").region
+
+
+def test_the_shipped_prices_answer_for_every_region() -> None:
+    """Each has money and carbon with servers, and every number its day and a source with an address."""
+    regions = ("world", "germany", "india")
+    found = [prices_asked("shipped", region) for region in regions]
+    first = prices_asked("shipped", None)
+    assert first is not None and first.region == "world"
+    run = base()
+    plain = forecast(run, Plan(N, 1.5e12, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2), read_calibration())
+    carbons = []
+    for each, region in zip(found, regions, strict=True):
+        assert each is not None and each.region == region and each.about
+        assert all("https://" in price.source for price in each.known().values())
+        rows = {row.name: row for row in costs(run, plain, each)}
+        assert "the shipped prices for" in rows["cost per day, cores"].assumption
+        assert "losses of charging are left out" in rows["carbon per day, servers"].assumption
+        carbons.append(rows["carbon per day"].estimate.value)
+    # 381, 481 and 713 g a kilowatt-hour where phones charge.
+    assert carbons[1] < carbons[0] < carbons[2]
+
+
+def test_no_prices_are_none() -> None:
+    """ "none" leaves money out; a region of none, or one that is not there, is one line."""
+    assert prices_asked("none", None) is None
+    with pytest.raises(FedbertError, match=r"^region\(='india'\) must be left out with --prices none[^\n]*$"):
+        prices_asked("none", "india")
+    with pytest.raises(FedbertError, match=r"^region\(='moon'\) must be one of world, germany, india[^\n]*$"):
+        prices_asked("shipped", "moon")
+
+
 def test_a_missing_price_leaves_its_figures_out(tmp_path: Path) -> None:
     """One price: its own figure and the sum of it alone; no carbon."""
     run = base()
@@ -122,7 +255,9 @@ def test_prices_are_kept_with_date_and_source(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     save_run(fakes.fake_run(*build({"devices": 10_000, "rounds": 12, "epsilon": None})), tmp_path / "run")
     prices(tmp_path)
-    asked = CapacitySettings(base=tmp_path / "run", prices=tmp_path / "prices.toml", output=tmp_path / "out")
+    asked = CapacitySettings(
+        base=tmp_path / "run", prices=str(tmp_path / "prices.toml"), output=tmp_path / "out"
+    )
     run_capacity(asked)
     found, command = load_forecast(tmp_path / "out")
     assert forecast_of(record_of(found, command)).prices == found.prices
@@ -145,15 +280,31 @@ def test_prices_are_kept_with_date_and_source(tmp_path: Path) -> None:
         ((TEXT, 'currency = "EUR"\nregion = "x"'), r"at least one price"),
         (("EUR", "euros"), r"currency\(='euros'\)"),
         ((TEXT, "= ="), r"must be a TOML file"),
+        ((TEXT, TEXT + SERVERS.replace("= 1.5", "= 0.9")), r"pue\.value\(=0\.9\) must be >= 1"),
+        (
+            (TEXT, TEXT + SERVERS.replace("= 4.0", "= 0.5")),
+            r"core_idle_w\.value\(=1\) must be <= ",
+        ),
+        ((TEXT, TEXT + SERVERS.replace("core_busy_w", "# ")), r"core_idle_w and core_busy_w must be given"),
+        ((TEXT, TEXT + SERVERS.replace("pue", "machine_per_hour")), r"machine_per_hour must be left out"),
+        (("value = 0.01,", "value = 0.01, above_tb_per_month = [[9, 0.1], [9, 0.2]],"), r"its terabytes asc"),
+        (("value = 0.01,", "value = 0.01, above_tb_per_month = [[9, 0]],"), r"above 0"),
+        (("value = 0.4,", "value = 0.4, above_tb_per_month = [[9, 1]],"), r"per_million\.above_tb_per_month"),
+        (('region = "an invented one"', ""), r"region must be given"),
+        ((TEXT, TEXT + 'origin = "x"'), r"origin must be left out"),
+        ((TEXT, TEXT + "[regions]\nnorth = 1"), r"regions must be tables"),
+        ((TEXT, TWO_REGIONS.replace("= 700", "= 0")), r"regions\.south\.gco2e_per_kwh\.value\(=0\)"),
+        ((TEXT, TWO_REGIONS.replace('"north"', '"west"')), r"one of north, south \(in prices"),
     ],
 )
 def test_a_bad_prices_file_is_one_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     """Zero, negative, without source or date, unknown, or no TOML: named, and nothing is run or written."""
     (tmp_path / "prices.toml").write_text(TEXT.replace(*change))
-    asked: dict[str, Any] = {"prices": tmp_path / "prices.toml", "output": tmp_path / "out"}
-    with pytest.raises(FedbertError, match=rf"prices\.toml[^\n]*{said}") as caught:
+    asked: dict[str, Any] = {"prices": str(tmp_path / "prices.toml"), "output": tmp_path / "out"}
+    with pytest.raises(FedbertError, match=said) as caught:
         run_capacity(CapacitySettings(**asked), fakes.broken_run)
     assert "\n" not in str(caught.value)
+    assert "prices.toml" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 

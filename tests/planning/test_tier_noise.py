@@ -1,15 +1,18 @@
 """Rules of a tier's sampling error: from random groups of its phones, or from counts without them."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from planning.planning_fakes import fake_run
 
+from fedbert.errors import FedbertError
 from fedbert.intervals import Array
-from fedbert.planning.capacity.base_run import Tier, base_of
+from fedbert.planning.capacity.base_run import Tier, base_of, read_base_run
 from fedbert.planning.capacity.tier_noise import RATIOS, tier_noise
-from fedbert.results import GROUP_SUMS
+from fedbert.results import GROUP_SUMS, save_run
 from fedbert.scenario import build
 
 ROWS = 4_001
@@ -63,6 +66,28 @@ def test_a_fleet_as_small_as_the_run_has_chance_of_its_own() -> None:
     phones = tier(installs=np.where(np.arange(32) % 2, 110.0, 90.0))
     alone, doubled = (np.log(drawn(phones, growth)["installs per day"]).std() for growth in (0.0, 1.0))
     assert doubled == pytest.approx(np.sqrt(2) * alone)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sessions": None},
+        {"sessions": [1]},
+        {"sessions": [-1] * 32},
+        {"devices": [0] * 32},
+        {"sessions": ["x"] * 32},
+        {name: [5] for name in GROUP_SUMS},
+    ],
+)
+def test_damaged_groups_are_one_line(change: dict[str, Any], tmp_path: Path) -> None:
+    """A sum that is missing, of too few groups, below zero or no number: the run is refused by its path."""
+    result = fake_run(*build({"devices": 1_000, "mechanism": "poisson"}))
+    kept = {name: [100] * 32 for name in GROUP_SUMS} | change
+    row = next(iter(result["tiers"].values()))
+    row["groups"] = {name: sums for name, sums in kept.items() if sums is not None}
+    save_run(result, tmp_path / "run")
+    with pytest.raises(FedbertError, match=r"^[^\n]*run\.json[^\n]* must [^\n]*$"):
+        read_base_run(tmp_path / "run")
 
 
 def test_without_groups_counts_stand_in() -> None:

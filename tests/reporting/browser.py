@@ -78,6 +78,16 @@ class Page:
         while self._next().get("method") != "Page.loadEventFired":
             pass
 
+    def saved(self, script: str, file: Path) -> bytes:
+        """Return what a click by `script` downloads, as `file` in an empty folder."""
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(file.parent))
+        self.run(script)
+        until = time.monotonic() + PATIENCE_S
+        while not file.exists():  # it gets its name once it is whole
+            assert time.monotonic() < until, f"nothing was saved as {file.name}"
+            time.sleep(0.01)
+        return file.read_bytes()
+
     def run(self, script: str) -> Any:
         """Return the value of an expression of JavaScript; a promise is waited for."""
         answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)

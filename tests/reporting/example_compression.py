@@ -139,6 +139,20 @@ def example_compression() -> dict[str, Any]:
                 "command": "python simulations/compress.py unknown --data a.csv --unknown b.csv --model m",
             }
         ],
+        "kinds": [
+            {
+                "name": "snips",
+                "kind": "tags",
+                "metric": "entity F1",
+                "test": 700,
+                "teacher": 0.9059,
+                "student": 0.8851,
+                "share": 0.977,
+                "low": 0.965,
+                "high": 0.989,
+                "bytes": 96_000,
+            }
+        ],
         "targets": [
             {"what": "clinc150: share of teacher's accuracy", "asked": 0.993, "reached": 0.9906},
             {"what": "bytes", "asked": 1_910_000, "reached": 1_904_000, "at_most": True},

@@ -324,6 +324,8 @@ def example_run(private: bool = True, interrupted: bool = False) -> RunResult:
         "model": {
             "name": "example-student",
             "bytes": 1_905_000,
+            "coded_bytes": 1_600_000,
+            "final_coded_bytes": 1_601_000,
             "sha256": "ab" * 32,
             "dim": 128,
             "vocabulary": 6000,

@@ -27,6 +27,7 @@ CHAPTERS = {
     "quantisation": "What quantisation costs",
     "probe": "On texts it never saw",
     "unknown": "When it does not know",
+    "kinds": "Other kinds of task",
     "parts": "Where the bytes are",
     "vocabulary": "Vocabulary",
     "search": "Shapes tried",
@@ -276,6 +277,7 @@ def test_reports_know_every_key_that_is_written() -> None:
         rows.RivalRow: record_shape.RivalRow,
         rows.Rivals: record_shape.Rivals,
         rows.UnknownRow: record_shape.UnknownRow,
+        rows.KindRow: record_shape.KindRow,
         rows.ShapeRow: record_shape.SearchRow,
         rows.CompressionRecord: record_shape.CompressionRecord,
     }

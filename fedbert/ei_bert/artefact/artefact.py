@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbert.ei_bert.artefact import contents, entropy
+from fedbert.ei_bert.artefact.kind_files import notes_of
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import UnreadableFile, parsed_json, read_bytes
 from fedbert.output_folder import write_together
@@ -82,6 +83,12 @@ def with_heads(artefact: Artefact, heads: Mapping[str, bytes]) -> Artefact:
     return build_artefact(artefact.files[MODEL], vocabulary, artefact.manifest, heads)
 
 
+def is_general(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a manifest is of a general encoder: it is for heads, and learnt no task."""
+    trained = manifest.get("trained_on", {})
+    return bool(manifest["shape"].get("pooled")) and not trained.get("tasks", {})
+
+
 def head_file(task: str) -> str:
     """Return the name of a task's head in an artefact."""
     return f"{HEADS}/{task}.safetensors"
@@ -92,10 +99,19 @@ def _task(name: str) -> str:
 
 
 def _sealed(files: dict[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
-    entries = {name: {"bytes": len(body), "sha256": _digest(body)} for name, body in files.items()}
+    entries = {
+        name: {"bytes": len(body), "sha256": _digest(body), **_kind(name, body)}
+        for name, body in files.items()
+    }
     whole = {**manifest, "files": entries}
     text = json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     return Artefact({**files, MANIFEST: text.encode()}, whole)
+
+
+def _kind(name: str, body: bytes) -> dict[str, str]:
+    """Return the kind of a head that says one; those that label texts say none."""
+    notes = notes_of(body) if _HEAD.fullmatch(name) else None
+    return {} if notes is None else {"kind": str(notes.get("kind"))}
 
 
 def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
@@ -178,7 +194,9 @@ def save_artefact(artefact: Artefact, folder: Path, entropy_coded: bool = False)
 
 def download_bytes(artefact: Artefact) -> int:
     """Return the bytes of all files with model and vocabulary entropy coded: what there is to fetch."""
-    return sum(len(entropy.coded(body) if name in _CODED else body) for name, body in artefact.files.items())
+    return sum(
+        entropy.coded_size(body) if name in _CODED else len(body) for name, body in artefact.files.items()
+    )
 
 
 def parts(artefact: Artefact) -> dict[str, int]:

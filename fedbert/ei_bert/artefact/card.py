@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes
+from fedbert.ei_bert.artefact.any_heads import kind_of_head, kinds, names_of_head, read_any_head
+from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, is_general
 from fedbert.ei_bert.artefact.unknown import Threshold, read_thresholds
 from fedbert.files import write_bytes
 from fedbert.units import format_bytes
@@ -19,12 +20,16 @@ _TASK_USE = (
     "Classifying short texts with the heads in its folder, and as a frozen encoder to which heads are added "
     "(`compress.py add-head`). Runs refuse it: it has seen texts that they keep private."
 )
+_KINDS = {"labels": "labels", "tags": "tags", "pairs": "labels of pairs"}
+_GENERAL_USE = (
+    "A frozen encoder of general texts that knows no task: heads of anyone's are added to it "
+    "(`compress.py add-head`). Runs refuse it: training texts that they keep private may be among its texts."
+)
 _LIMITS = (
     "English requests of a sentence or so, up to 64 tokens; what goes beyond is cut. It has the teacher's "
     "biases. Accuracy on other kinds of text is not known: measure it (`compress.py probe`)."
 )
-
-
+_GENERAL_LIMITS = _LIMITS.replace("English requests of a sentence or so", "Texts of the kinds it learnt from")
 _TOOK = "**Took** "
 
 
@@ -44,9 +49,9 @@ def model_card(
         f"{manifest['model']}: {size} ({format_bytes(artefact.total_bytes)}), "
         f"{manifest['parameters']:,} parameters.",
         "",
-        f"**For.** {_TASK_USE if shape.get('pooled') else _RUN_USE}",
+        f"**For.** {_use(manifest)}",
         "",
-        f"**Limits.** {_LIMITS}",
+        f"**Limits.** {_GENERAL_LIMITS if is_general(manifest) else _LIMITS}",
         "",
         f"**Shape.** {shape['layers']} layers{', shared' if shape.get('shared') else ''}, "
         f"width {shape['width']}, feed-forward {shape['inner']}, "
@@ -63,6 +68,7 @@ def model_card(
         "",
         *_space(manifest.get("space")),
         *_unknown(thresholds or {}),
+        *_heads(artefact),
         f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
         "",
         *([took, ""] if took else []),
@@ -127,11 +133,36 @@ def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:
     return lines
 
 
+def _heads(artefact: Artefact) -> list[str]:
+    """Return what kind each head is of, where one does not label texts."""
+    heads = {task: read_any_head(body, task) for task, body in sorted(artefact.heads.items())}
+    if all(kind == "labels" for kind in kinds(artefact).values()):
+        return []
+    named = [
+        f"{task} ({len(names_of_head(head))} {_KINDS[kind_of_head(head)]}, "
+        f"{len(artefact.heads[task]):,} bytes)"
+        for task, head in heads.items()
+    ]
+    return [f"**Heads.** {'; '.join(named)}.", ""]
+
+
+def _use(manifest: Mapping[str, Any]) -> str:
+    if is_general(manifest):
+        return _GENERAL_USE
+    return _TASK_USE if manifest["shape"].get("pooled") else _RUN_USE
+
+
 def _seen(trained: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
     if trained.get("public_text_only"):
         return (
             "Public text alone: public requests, plain sentences, written names of services and films. "
             "No text that a simulated user's phone holds."
+        )
+    if not tasks:
+        made, files = sum(trained["made_texts"]), ", ".join(trained["sources_sha256"])
+        return (
+            f"{trained['sentences']:,} general sentences and requests, and {made:,} texts made of these and "
+            f"of words, by the teacher's vectors alone: no label. Sources: {files}."
         )
     return f"The training texts of {', '.join(tasks)}, and plain sentences."
 

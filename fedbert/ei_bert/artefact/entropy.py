@@ -5,6 +5,7 @@ half a per cent of their order-0 entropy. The dictionary is small: decoding take
 """
 
 import lzma
+from functools import lru_cache
 
 from fedbert.errors import FedbertError
 
@@ -26,6 +27,12 @@ _DECODER_BYTES = 1 << 22
 def coded(content: bytes) -> bytes:
     """Return `content` as an .xz stream."""
     return lzma.compress(content, format=lzma.FORMAT_XZ, filters=_FILTERS)
+
+
+@lru_cache(maxsize=4)
+def coded_size(content: bytes) -> int:
+    """Return the bytes of `coded(content)`; the last few are remembered: coding takes time."""
+    return len(coded(content))
 
 
 def decoded(stream: bytes, most_bytes: int, what: str) -> bytes:

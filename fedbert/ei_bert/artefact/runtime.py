@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact
 from fedbert.ei_bert.artefact.cut import Cut, cut
+from fedbert.ei_bert.artefact.word_states import (
+    Sentences,
+    WordStates,
+    gathered,
+    token_graph,
+)
 from fedbert.ei_bert.model.tokenizer import Role, TextRules, Tokens, by_length
 from fedbert.errors import FedbertError
 
@@ -149,6 +155,25 @@ class Int8Encoder:
             return
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(lambda piece: run(*piece), reversed(pieces)))
+
+    @cached_property
+    def _by_token(self) -> onnxruntime.InferenceSession:
+        return _session(token_graph(self._artefact.files[MODEL]))
+
+    @property
+    def word_dim(self) -> int:
+        """Width of the states of words."""
+        return int(self._artefact.manifest["shape"]["width"])
+
+    def word_states(self, sentences: Sentences) -> WordStates:
+        """Return the hidden states of the words of `sentences`: the same bits alone and in any batch."""
+        rows, places = self._tokens.word_rows(sentences)
+        session = self._by_token
+
+        def run(store: Callable[[NDArray[np.intp], NDArray[np.float32]], None]) -> None:
+            self.each_length(rows, lambda chosen, ids: store(chosen, session.run(None, {"ids": ids})[0]))
+
+        return gathered(places, self.word_dim, run)
 
     def counts(
         self, texts: Sequence[str], role: Role = "text"

@@ -12,6 +12,7 @@ from fedbert.ei_bert.artefact.artefact import Artefact
 from fedbert.ei_bert.compression.plan import Plan
 from fedbert.ei_bert.compression.stages import Done
 from fedbert.ei_bert.model.student import Student, StudentShape
+from fedbert.ei_bert.teaching.outside_vectors import OutsideTeacher
 from fedbert.ei_bert.teaching.progress import TaskProgress
 from fedbert.ei_bert.teaching.teacher import Teacher
 
@@ -53,8 +54,8 @@ class Goal(Protocol):
         """Everything that shapes the student and its training."""
 
     @property
-    def teacher(self) -> Teacher:
-        """The teacher as published."""
+    def teacher(self) -> Teacher | OutsideTeacher:
+        """The teacher as published, or its vectors."""
 
     @property
     def manifest_room_bytes(self) -> int:

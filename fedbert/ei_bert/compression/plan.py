@@ -188,6 +188,38 @@ class TaskPlan(Plan):
         )
 
 
+@dataclass(frozen=True)
+class GeneralPlan(Plan):
+    """The plan of a general encoder, which learns no task.
+
+    `general_sentences` are drawn of those that are given, `remixed_texts` made of them, `word_texts` made of
+    words of the teacher's vocabulary; `seed` decides every draw. There is no cross-distillation.
+    """
+
+    architecture: Architecture = Architecture(layers=2, width=256, heads=8, inner=768, embedding=128)
+    pruning: Ranking = "frequency"
+    embedding_bits: int = 4
+    weight_bits: int = 4
+    pretrain_steps: int = 5_000
+    cross_steps: int = 0
+    general_sentences: int = 60_000
+    remixed_texts: int = 30_000
+    word_texts: int = 40_000
+    seed: int = 0
+
+    def fast(self) -> Self:
+        """Return the plan of a trial run: the same stages in some minutes, and a poor student."""
+        return self.at_most(
+            general_sentences=4_000, remixed_texts=2_000, word_texts=2_000, pretrain_steps=300
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as it stands in the manifest: the sizes beside the rest."""
+        whole = asdict(self)
+        del whole["cross_steps"]
+        return {**whole.pop("architecture"), **whole}
+
+
 CATALOGUE_PLANS = {
     "default": CataloguePlan(),
     "small": CataloguePlan(
@@ -221,5 +253,16 @@ TASK_PLANS = {
         architecture=CATALOGUE_PLANS["tiny"].architecture,
         pretrain_steps=1_200,
         cross_steps=5_000,
+    ),
+}
+GENERAL_PLANS = {
+    "default": GeneralPlan(),
+    "small": GeneralPlan(
+        budget_bytes=_SMALL_BYTES,
+        architecture=Architecture(layers=2, width=192, heads=6, inner=512, embedding=96),
+    ),
+    "tiny": GeneralPlan(
+        budget_bytes=_TINY_BYTES,
+        architecture=Architecture(layers=2, width=128, heads=4, inner=256, embedding=64),
     ),
 }

@@ -82,7 +82,7 @@ def load_public_text(data: Path, general_text: Path | None = None) -> PublicText
                 f"{data / 'services/public.parquet'}: no row has split {key!r}; rebuild the world"
             )
     sentences = [str(texts[index]) for index in part["general"]]
-    sentences += _lines(general_text, sources)
+    sentences += sentence_lines(general_text, sources)
 
     def item_of(chosen: list[int]) -> NDArray[np.int64]:
         return np.array([items[index] for index in chosen], np.int64)
@@ -106,10 +106,10 @@ def general_sentences(data: Path, general_text: Path | None) -> tuple[tuple[str,
     texts, splits = _columns(file, ("text", "split"))
     sources = {"services/public.parquet": sha256_of(file)}
     sentences = [str(text) for text, split in zip(texts, splits, strict=True) if split == "general"]
-    return (*sentences, *_lines(general_text, sources)), sources
+    return (*sentences, *sentence_lines(general_text, sources)), sources
 
 
-def _lines(general_text: Path | None, sources: dict[str, str]) -> list[str]:
+def sentence_lines(general_text: Path | None, sources: dict[str, str]) -> list[str]:
     """Return the lines of `general_text` that are not empty, and add its hash to `sources`."""
     if general_text is None:
         return []

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fedbert.ei_bert.artefact.any_heads import kinds
 from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, memory_bytes
 from fedbert.ei_bert.artefact.heads import Head, read_head
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
@@ -29,8 +30,9 @@ _PROBE_SEED = 0
 
 
 def int8_heads(artefact: Artefact) -> dict[str, Head]:
-    """Return the artefact's heads by task."""
-    return {name: read_head(body, name) for name, body in artefact.heads.items()}
+    """Return the artefact's heads that label texts, by task."""
+    heads = artefact.heads
+    return {name: read_head(heads[name], name) for name, kind in kinds(artefact).items() if kind == "labels"}
 
 
 def int8_accuracy(artefact: Artefact, tasks: Sequence[Task], threads: int = 1) -> dict[str, float]:

@@ -214,6 +214,25 @@ class UnknownRow(TypedDict):
     command: str
 
 
+class KindRow(TypedDict):
+    """A head on the frozen student beside the same head on the frozen teacher, on one set's test texts.
+
+    `kind` is labels, tags or pairs, `metric` what `teacher` and `student` are. `share` is the student's over
+    the teacher's, with its 95 % interval, bootstrapped over texts; `bytes` are of the student's head.
+    """
+
+    name: str
+    kind: str
+    metric: str
+    test: int
+    teacher: float
+    student: float
+    share: float
+    low: float
+    high: float
+    bytes: int
+
+
 class Described(TypedDict):
     """What was compressed, by which stages; `losses` are points (step, loss) by stage.
 
@@ -241,6 +260,7 @@ class Compared(TypedDict):
     search: NotRequired[list[ShapeRow]]
     rivals: NotRequired[Rivals]
     unknown: NotRequired[list[UnknownRow]]
+    kinds: NotRequired[list[KindRow]]
     targets: NotRequired[list[AimRow]]
     environment: NotRequired[Mapping[str, Any]]
 

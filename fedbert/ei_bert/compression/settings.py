@@ -10,8 +10,10 @@ from typing import Any, Literal, Self, TypeVar, get_args
 from pydantic import Field, JsonValue, model_validator
 
 from fedbert.ei_bert.artefact.artefact import BUDGET_BYTES
+from fedbert.ei_bert.artefact.kinds import Kind
 from fedbert.ei_bert.compression.plan import (
     CATALOGUE_PLANS,
+    GENERAL_PLANS,
     INNERS,
     LAYERS,
     MAX_TASK_WEIGHT,
@@ -19,6 +21,7 @@ from fedbert.ei_bert.compression.plan import (
     TASK_PLANS,
     WIDTHS,
     CataloguePlan,
+    GeneralPlan,
     Plan,
     Ranking,
     TaskPlan,
@@ -35,7 +38,7 @@ DIMS = (8, 256)
 """Widths of unit vectors that the runtime and the fleet's messages are made for."""
 
 Size = Literal["default", "small", "tiny"]
-assert get_args(Size) == tuple(CATALOGUE_PLANS) == tuple(TASK_PLANS)
+assert get_args(Size) == tuple(CATALOGUE_PLANS) == tuple(TASK_PLANS) == tuple(GENERAL_PLANS)
 
 AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
@@ -73,6 +76,13 @@ _TASK_PLAN = (
     "average_steps",
     "label_smoothing",
 )
+_FOR_GENERAL = ("teacher_vectors", "vocabulary", "general_sentences")
+# A general encoder has neither tasks nor items, but it may be probed and have 4-bit weights.
+_NOT_FOR_GENERAL = (
+    *_FOR_CATALOGUES,
+    *(name for name in _FOR_TASKS if name not in ("weight_bits", "probe")),
+    "cross_steps",
+)
 
 
 class Training(Settings):
@@ -98,6 +108,10 @@ class CompressionSettings(Training):
 
     data: tuple[Path, ...] = Field(
         (), description=f"{_SETS}; repeat for several tasks; without it: the student that runs start from"
+    )
+    general: bool = Field(
+        False,
+        description="make a general encoder, which learns no task; of --data it reads training texts alone",
     )
     size: Size = Field("default", description="preset: 1.91 MB, 1 MB or 0.5 MB")
     output: Path = Field(Path("runs/model"), description="folder of the artefact that phones fetch")
@@ -136,7 +150,9 @@ class CompressionSettings(Training):
     entropy_coded: bool = Field(
         False, description="with --data: store the model file entropy coded, a smaller download"
     )
-    pruning: Ranking = Field("attention", description="what ranks tokens")
+    pruning: Ranking | None = Field(
+        None, description=f"what ranks tokens; default: {Plan().pruning}, --general: {GeneralPlan().pruning}"
+    )
     method: str | None = Field(
         None,
         description=f"with --data: how tasks are learnt: {'; '.join(METHODS)}; default: {TaskPlan().method}",
@@ -196,6 +212,21 @@ class CompressionSettings(Training):
     )
     fast: bool = Field(False, description="about a sixth of the work, for a first student")
     general_text: Path | None = Field(None, description="file of further sentences, one per line")
+    general_sentences: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_STEPS,
+        description="with --general: sentences that are drawn of those of --general-text; default: "
+        f"{GeneralPlan().general_sentences}",
+    )
+    teacher_vectors: Path | None = Field(
+        None,
+        description="with --general: Parquet file of text,vector by any encoder, in place of a teacher; "
+        "without --general-text its texts are read",
+    )
+    vocabulary: Path | None = Field(
+        None, description="with --teacher-vectors: WordPiece vocabulary, a token a line"
+    )
     public: Path | None = Field(
         None, description="folder with services/public.parquet; default: the shipped one"
     )
@@ -214,13 +245,27 @@ class CompressionSettings(Training):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Refuse flags of the other goal, and a plan that no student can have."""
-        for name in _FOR_CATALOGUES if self.data else _FOR_TASKS:
+        """Refuse flags of the other goals, and a plan that no student can have."""
+        if self.general:
+            others: tuple[str, ...] = _NOT_FOR_GENERAL
+        else:
+            others = (*(_FOR_CATALOGUES if self.data else _FOR_TASKS), *_FOR_GENERAL)
+        for name in others:
             if getattr(self, name) != type(self).model_fields[name].default:
                 flag = f"--{name.replace('_', '-')}"
+                if name in _FOR_GENERAL:
+                    raise FedbertError(f"{flag} is for a general encoder; add --general")
+                if self.general:
+                    raise FedbertError(f"{flag} is not for a general encoder; leave out --general or it")
                 if self.data:
                     raise FedbertError(f"{flag} is for the model of runs; leave out --data or it")
                 raise FedbertError(f"{flag} needs tasks; give --data FILE")
+        if (self.teacher_vectors is None) != (self.vocabulary is None):
+            raise FedbertError("--teacher-vectors and --vocabulary belong together; give both or neither")
+        if self.teacher_vectors is not None and self.teacher is not None:
+            raise FedbertError("--teacher-vectors stand in place of a teacher; leave out --teacher")
+        if self.teacher_vectors is not None and self.public is not None:
+            raise FedbertError("--teacher-vectors go without the shipped sentences; leave out --public")
         plan = self.plan()
         if self.ablation and isinstance(plan, TaskPlan) and plan.teachers > 1:
             raise FedbertError(
@@ -229,8 +274,10 @@ class CompressionSettings(Training):
             )
         return self
 
-    def plan(self) -> TaskPlan | CataloguePlan:
+    def plan(self) -> TaskPlan | CataloguePlan | GeneralPlan:
         """Return the plan of the size with what was asked for in place of its own; raises FedbertError."""
+        if self.general:
+            return self.general_plan()
         return self.task_plan() if self.data else self.catalogue_plan()
 
     def task_plan(self) -> TaskPlan:
@@ -242,6 +289,12 @@ class CompressionSettings(Training):
     def catalogue_plan(self) -> CataloguePlan:
         """Return the plan for a catalogue."""
         chosen = self._changed(CATALOGUE_PLANS[self.size], ("dim", "seed"))
+        return chosen.fast() if self.fast else chosen
+
+    def general_plan(self) -> GeneralPlan:
+        """Return the plan for a general encoder."""
+        more = ("seed", "weight_bits", "general_sentences")
+        chosen = self._changed(GENERAL_PLANS[self.size], more)
         return chosen.fast() if self.fast else chosen
 
     def _changed(self, plan: AnyPlan, more: tuple[str, ...]) -> AnyPlan:
@@ -271,6 +324,9 @@ class ProbeSettings(Settings):
     model: str = Field("default", description="folder of an artefact, or the name of a shipped one")
     teacher: str | None = Field(
         None, description="folder or hub name of a BERT-like encoder; default: the installed one"
+    )
+    texts_per_label: int | None = Field(
+        None, ge=1, description="training texts of each label, drawn by seed; default: all"
     )
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty, and of intervals")
     output: Path | None = Field(None, description="file for the figures, as JSON")
@@ -346,8 +402,18 @@ class AlignSettings(Settings):
 class HeadSettings(Settings):
     """A new task on a frozen student."""
 
-    data: Path = Field(description=f"{_SETS.split(', or')[0]}; its name is the task's")
-    model: str = Field(description="folder of an artefact, or the name of a shipped one")
+    data: Path = Field(
+        description="CSV or Parquet file of text,label, of text,tags (words and their BIO tags, separated by "
+        "blanks) or of text,text_b,label, with or without split; its name is the task's"
+    )
+    model: str | None = Field(
+        None,
+        description="folder of an artefact, or the name of a shipped one; default: the shipped model that "
+        "knows the set, else the general encoder",
+    )
+    kind: Kind | None = Field(
+        None, description="labels of texts, tags of words or labels of pairs; default: what the columns say"
+    )
     output: Path | None = Field(None, description="folder to write; default: the model's own")
     overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")

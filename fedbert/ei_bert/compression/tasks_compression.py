@@ -23,6 +23,7 @@ from fedbert.ei_bert.compression.ablation import ablation
 from fedbert.ei_bert.compression.aims import aims
 from fedbert.ei_bert.compression.ensemble import teacher_seeds, tune_together
 from fedbert.ei_bert.compression.goal import Targets, Trained
+from fedbert.ei_bert.compression.kind_rows import room_bytes, with_sets
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.record import (
     FLOAT_BYTES,
@@ -57,6 +58,7 @@ from fedbert.ei_bert.compression.tasks_stages import (
 from fedbert.ei_bert.model.bert import Body
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.sets import AnySet
 from fedbert.ei_bert.teaching.splits import leaked
 from fedbert.ei_bert.teaching.task_distillation import side_by_side
 from fedbert.ei_bert.teaching.tasks import Task
@@ -78,7 +80,8 @@ class Asked:
 
     Tuning and pre-distillation are done once, with the first seed, or once for each of `whole_seeds`;
     cross-distillation and what follows once for each seed. `held_out` are tasks on which the frozen
-    task-agnostic student is probed (`probe.compare`).
+    task-agnostic student is probed (`probe.compare`). `others` are sets of other kinds than labels of texts:
+    their heads are fitted on the finished student, and the budget has room for them.
     """
 
     title: str = "model"
@@ -87,6 +90,7 @@ class Asked:
     with_ablation: bool = False
     with_rivals: bool = False
     held_out: Sequence[Task] = ()
+    others: Sequence[AnySet] = ()
     command: str = "simulations/compress.py"
 
 
@@ -119,6 +123,8 @@ def compress_tasks(
     Raises FedbertError for a budget that no student fits, and for a folder that cannot be written.
     """
     begun, cpu_begun = time.perf_counter(), time.process_time()
+    budget_bytes = goal.plan.budget_bytes
+    goal = _with_room(goal, asked.others)
     pipeline = Pipeline(goal, places.work, reporter, threads)
     pipeline.check_budget()
     own = asked.seeds if asked.whole_seeds else asked.seeds[:1]
@@ -138,6 +144,9 @@ def compress_tasks(
         described["cpu_seconds"] = round(time.process_time() - cpu_begun + earlier, 1)
     whole = manifest(described, goal, first.trained, first.accuracy)
     trained, artefact = _fitted(pipeline, start, first.trained, whole)
+    if asked.others:
+        reporter.stage("heads of other kinds")
+        artefact, compared["kinds"] = with_sets(artefact, goal.teacher, asked.others, asked.seeds[0])
     save_artefact(artefact, places.output, entropy_coded=goal.plan.entropy_coded)
     write_card(artefact, places.output, described.get("cpu_seconds"))
     if places.transformers_output is not None:
@@ -158,9 +167,17 @@ def compress_tasks(
         "sha256": artefact.sha256,
         "parts": parts(artefact),
         "latency": latency(artefact),
+        "budget_bytes": budget_bytes,
+        "plan": {**described["plan"], "budget_bytes": budget_bytes},
     }
-    record["targets"] = aims(record, goal.plan)
+    record["targets"] = aims(record, replace(goal.plan, budget_bytes=budget_bytes))
     return record
+
+
+def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
+    """Return `goal` with a budget that leaves room for the heads of `others`."""
+    room = sum(room_bytes(each, goal.plan.architecture.width) for each in others)
+    return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 
 
 def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compared:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedbert.ei_bert.compression.plan import RANKINGS, Ranking
 from fedbert.ei_bert.model.bert import Layer, attention_bias
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, UNCASED, Role, TextRules, Tokens
+from fedbert.ei_bert.teaching.outside_vectors import OutsideTeacher
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.errors import FedbertError, invalid
 
@@ -40,7 +41,7 @@ class Spelling:
 
 def importance(
     method: Ranking,
-    teacher: Teacher,
+    teacher: Teacher | OutsideTeacher,
     texts: Sequence[str],
     weights: Sequence[float] | None = None,
     batch_tokens: int = _READ_TOKENS,
@@ -49,15 +50,18 @@ def importance(
 
     `attention` is the attention received, `frequency` the occurrences, both a sum over texts, each times its
     weight in `weights` `[text]` (1 by default); `attention_per_occurrence` is the first over the second.
-    Raises FedbertError for another method, and if there are not as many weights as texts.
+    Raises FedbertError for another method, for attention of a teacher that has none, and if there are not as
+    many weights as texts.
     """
     if method not in RANKINGS:
         raise invalid("method", method, f"be one of {', '.join(RANKINGS)}")
+    if method != "frequency" and not isinstance(teacher, Teacher):
+        raise invalid("pruning", method, "be frequency for a teacher of vectors alone", "it has no attention")
     whole = np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64)
     if whole.shape != (len(texts),):
         raise FedbertError(f"weights must be one a text: {len(texts)} texts, {whole.size} weights")
     found = np.ones(len(teacher.vocabulary))
-    if method != "frequency":
+    if isinstance(teacher, Teacher) and method != "frequency":
         found = _attention(teacher, texts, whole, batch_tokens)
     if method != "attention":
         occurrences = _occurrences(teacher, texts, whole)
@@ -130,7 +134,9 @@ def _attention(
     return total.numpy()
 
 
-def _occurrences(teacher: Teacher, texts: Sequence[str], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _occurrences(
+    teacher: Teacher | OutsideTeacher, texts: Sequence[str], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
     rows = teacher.tokens.rows(texts)
     if not rows:
         return np.zeros(len(teacher.vocabulary))

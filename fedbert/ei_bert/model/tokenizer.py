@@ -91,6 +91,26 @@ class Tokens:
         encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [[first, *row.ids[:room], last] for row in encoded]
 
+    def word_rows(self, sentences: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the rows of texts given as words, and the place of each word's first token in its row.
+
+        The rows are those of the words with blanks between them. The place is -1 for a word of which no token
+        is read.
+        """
+        room = self.max_tokens - 2
+        encoded = self._tokenizer.encode_batch(
+            [list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False
+        )
+        rows, places = [], []
+        for row, words in zip(encoded, sentences, strict=True):
+            rows.append([self.first["text"], *row.ids[:room], self.separator])
+            found = [-1] * len(words)
+            for place, word in reversed(list(enumerate(row.word_ids[:room], 1))):
+                if word is not None:
+                    found[word] = place
+            places.append(found)
+        return rows, places
+
 
 def by_length(
     rows: Sequence[Sequence[int]], batch_tokens: int

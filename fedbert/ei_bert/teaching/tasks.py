@@ -57,6 +57,14 @@ def load_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
 
     Raises FedbertError in one line for a file, column, label or split that cannot be used.
     """
+    return tuple(load_task(file) for file in set_files(paths))
+
+
+def set_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of `paths`; a folder stands for its .csv, .tsv and .parquet files.
+
+    Raises FedbertError for a folder without one, and for two files of one name.
+    """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -66,12 +74,11 @@ def load_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
             files += inside
         else:
             files.append(path)
-    tasks = tuple(load_task(file) for file in files)
-    names = [task.name for task in tasks]
+    names = [file.stem for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise FedbertError(f"data: two files are named {twice[0]}; a task's name is its file's, rename one")
-    return tasks
+    return files
 
 
 def load_task(path: Path) -> Task:
@@ -108,11 +115,12 @@ def load_task(path: Path) -> Task:
 
 def _splits(table: UserTable, texts: list[str], labels: list[str]) -> list[Split]:
     if "split" in table:
-        return _named_splits(table)
+        return named_splits(table)
     return held_out(texts, labels)
 
 
-def _named_splits(table: UserTable) -> list[Split]:
+def named_splits(table: UserTable) -> list[Split]:
+    """Return the split that each row names; raises FedbertError, by its row, for another name."""
     found: list[Split] = []
     for row, value in enumerate(table.text("split").to_pylist()):
         split = _SPLIT_NAMES.get(value.strip())

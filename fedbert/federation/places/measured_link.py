@@ -22,10 +22,10 @@ from fedbert.errors import FedbertError
 from fedbert.machine import process_cpu_s, process_memory_bytes
 
 PATIENCE_S = 180.0
-CHECK_INS = 150
-"""Polls of one measurement."""
-IDLE_S, SETTLING, SETTLED = 2.0, 10, 0.05
-"""How long idling is looked at, how often, and the CPU seconds a second below which it is idling."""
+SETTLING_S, SETTLING, SETTLED = 2.0, 10, 0.05
+"""How long a start is looked at, how often, and the CPU seconds a second below which it is over."""
+IDLE_S = 10.0
+"""How long idling is looked at, before the polls and after them."""
 
 APP = """
 [project]
@@ -54,17 +54,37 @@ insecure = true
 
 
 @dataclass(frozen=True)
+class Polls:
+    """Check-ins that find nothing, at a rate."""
+
+    count: int
+    rate_per_s: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A round: questions put at once, and answered at a rate, or as fast as it goes."""
+
+    answers: int
+    bytes_each: int
+    rate_per_s: float | None = None
+
+
+OPENER = Phase(1, 1)
+"""Comes before every phase: the questions of a phase are put at once, while the one before it ends."""
+
+
+@dataclass(frozen=True)
 class LinkMeasured:
-    """What the SuperLink and its ServerApp spent."""
+    """What the SuperLink and its ServerApp spent, all their processes together; idling is taken off."""
 
-    check_in_cpu_s: tuple[float, ...]  # of the SuperLink, a poll with nothing to say
-    phase_cpu_s: tuple[float, ...]  # of a phase's messages, polls and idling taken off
-    memory_before_bytes: int  # largest of the SuperLink's processes together, before the first phase
-    memory_after_bytes: int
+    polls_cpu_s: tuple[float, ...]  # of each series of polls
+    phase_cpu_s: tuple[float, ...]  # of each phase with its opener, what it polled taken off
+    memory_bytes: tuple[int, ...]  # largest so far: before the first phase, and after each
 
 
-def measure_link(folder: Path, phases: list[tuple[int, int]], check_in_repeats: int) -> LinkMeasured:
-    """Return what a SuperLink spends on polls and on `phases` of (answers, bytes of each).
+def measure_link(folder: Path, phases: list[Phase], polls: list[Polls]) -> LinkMeasured:
+    """Return what a SuperLink spends on series of polls, and then on phases.
 
     `folder` is an empty one for Flower's home and the app. Raises FedbertError if the deployment does not
     start.
@@ -94,15 +114,15 @@ def measure_link(folder: Path, phases: list[tuple[int, int]], check_in_repeats: 
         with http_request_response(f"127.0.0.1:{port}", True, max_retries=5) as connection:
             # Flower's connection logs what goes wrong within it, and goes on.
             try:
-                idle = _idle(pid)
-                check_ins = tuple(_polls(pid, connection[1], idle) for _ in range(check_in_repeats))
-                memory = _memory(pid)
-                a_check_in = sum(check_ins) / len(check_ins)
-                # One more phase ends the last.
-                asked = ",".join(f"{count}x{size}" for count, size in [*phases, (1, 1)])
-                _submit(folder, env, asked)
-                spent = _answered(pid, connection, len(phases), a_check_in, idle)
-                found.append(LinkMeasured(check_ins, spent, memory, _memory(pid)))
+                _settle(pid)
+                before = _idle(pid)
+                polled = [_polls(pid, connection[1], each) for each in polls]
+                idle = (before + _idle(pid)) / 2
+                spent = tuple(cpu_s - idle * wall_s for cpu_s, wall_s in polled)
+                a_poll = sum(spent) / sum(each.count for each in polls)
+                rounds = [OPENER, *(each for phase in phases for each in (phase, OPENER))]
+                _submit(folder, env, rounds)
+                found.append(LinkMeasured(spent, *_answered(pid, connection, rounds, a_poll, idle)))
             except FedbertError as error:
                 wrong = error
     if not found:
@@ -143,7 +163,8 @@ def _wait_for_port(port: int) -> None:
     raise FedbertError(f"the SuperLink did not start within {PATIENCE_S:.0f} s; try again")
 
 
-def _submit(folder: Path, env: dict[str, str], asked: str) -> None:
+def _submit(folder: Path, env: dict[str, str], phases: list[Phase]) -> None:
+    asked = ",".join(f"{phase.answers}x{phase.bytes_each}" for phase in phases)
     words = ["flwr", "run", str(folder / "app"), "measured", "--run-config", f'phases="{asked}"']
     done = subprocess.run(
         words, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
@@ -177,36 +198,48 @@ def _memory(pid: int) -> int:
     return total
 
 
-def _idle(pid: int) -> float:
-    """Return the CPU seconds a second of a SuperLink that nobody asks."""
+def _settle(pid: int) -> None:
+    """Wait until what the SuperLink starts beside itself is there."""
     for _ in range(SETTLING):
-        before, began = _cpu_s(pid), time.monotonic()
-        time.sleep(IDLE_S)
-        rate = (_cpu_s(pid) - before) / (time.monotonic() - began)
-        if rate < SETTLED:
-            break  # what it starts beside itself is there
-    return rate
+        if _idle(pid, SETTLING_S) < SETTLED:
+            return
 
 
-def _polls(pid: int, receive: Callable[[], Any], idle: float) -> float:
-    """Return the CPU seconds of the SuperLink for one poll."""
+def _idle(pid: int, seconds: float = IDLE_S) -> float:
+    """Return the CPU seconds a second of a SuperLink that nobody asks."""
     before, began = _cpu_s(pid), time.monotonic()
-    for _ in range(CHECK_INS):
+    time.sleep(seconds)
+    return (_cpu_s(pid) - before) / (time.monotonic() - began)
+
+
+def _polls(pid: int, receive: Callable[[], Any], polls: Polls) -> tuple[float, float]:
+    """Return CPU seconds of the SuperLink and seconds for a series of polls."""
+    before, began = _cpu_s(pid), time.monotonic()
+    for number in range(polls.count):
+        _wait_until(began + number / polls.rate_per_s)
         receive()
-    return (_cpu_s(pid) - before - idle * (time.monotonic() - began)) / CHECK_INS
+    return _cpu_s(pid) - before, time.monotonic() - began
 
 
-def _answered(pid: int, connection: Any, phases: int, a_check_in: float, idle: float) -> tuple[float, ...]:
-    """Answer every question; return what each phase cost, from its first question to the next one's.
+def _wait_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
 
-    The same number of questions of one size are put into the SuperLink before and within that time.
+
+def _answered(
+    pid: int, connection: Any, rounds: list[Phase], a_poll: float, idle: float
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Answer every question; return what each phase cost, and the largest memory before and after each.
+
+    `rounds` are openers with a phase between each two. A phase counts from its opener's question to that of
+    the next: its questions and answers, and one more of an opener.
     """
     receive = connection[1]
     marks: list[tuple[float, float, int]] = []
-    polls, deadline = 0, time.monotonic() + PATIENCE_S
-    while len(marks) <= phases:
+    memory: list[int] = []
+    polls, answered, deadline = 0, 0, time.monotonic() + PATIENCE_S
+    while len(marks) < len(rounds):
         if time.monotonic() > deadline:
-            raise FedbertError(f"a phase did not come within {PATIENCE_S:.0f} s; try again")
+            raise FedbertError(f"a question did not come within {PATIENCE_S:.0f} s; try again")
         found = receive()
         if found is None:
             polls += 1
@@ -215,13 +248,20 @@ def _answered(pid: int, connection: Any, phases: int, a_check_in: float, idle: f
         message, tree = found
         if int(message.metadata.group_id) == len(marks):
             marks.append((_cpu_s(pid), time.monotonic(), polls))
-            deadline = time.monotonic() + PATIENCE_S
-        if len(marks) <= phases:
+            memory.append(_memory(pid))
+            answered = 0
+        rate = rounds[len(marks) - 1].rate_per_s
+        if rate is not None:
+            _wait_until(marks[-1][1] + answered / rate)
+        if len(marks) < len(rounds):
             _answer(connection, message, tree)
-    return tuple(
-        after[0] - before[0] - (after[2] - before[2]) * a_check_in - idle * (after[1] - before[1])
-        for before, after in pairwise(marks)
+            answered += 1
+        deadline = time.monotonic() + PATIENCE_S
+    spent = tuple(
+        after[0] - before[0] - (after[2] - before[2]) * a_poll - idle * (after[1] - before[1])
+        for before, after in pairwise(marks[::2])
     )
+    return spent, tuple(memory[::2])
 
 
 def _answer(connection: Any, message: Any, tree: Any) -> None:

@@ -2,6 +2,10 @@
 
 Each figure is forecast with the schedule of the run, no cap on downloads, and the large run of another seed,
 so that the small fleet is no part of the large one. Runs train nothing: what is compared needs no model.
+
+A plan's interval has three parts: statistics (the run's phones are a sample, and the fleet has chance of its
+own), the spread of modelled odds and costs, and the error of the device model. Small and large runs share
+their models, so the first alone is tested; of the others only their width is said.
 """
 
 import math
@@ -9,11 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+import numpy as np
+
+from fedbert.intervals import Estimate, t_interval
 from fedbert.planning.capacity.backtest_settings import BacktestSettings
 from fedbert.planning.capacity.base_run import BaseRun, base_of
+from fedbert.planning.capacity.capacity import Forecast
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
-from fedbert.planning.capacity.simulated import simulated
+from fedbert.planning.capacity.simulated import Key, simulated
 from fedbert.results import RunResult
 
 FREE_MBIT_PER_S = 1e9
@@ -32,7 +40,10 @@ Simulate = Callable[[int, int, int], RunResult]
 
 @dataclass(frozen=True)
 class Checked:
-    """One figure of one pair of runs: as it was forecast, with its 95 % interval, and as it came out."""
+    """One figure of one pair of runs: as it was forecast, with its 95 % interval, and as it came out.
+
+    The interval is that of the statistics; half widths of wider ones are shares of the figure.
+    """
 
     devices: int
     seed: int  # of the small run
@@ -44,6 +55,8 @@ class Checked:
     low: float
     high: float
     simulated: float
+    spread_half_width: float | None = None  # with the model spread
+    plan_half_width: float | None = None  # with the error of the device model, too: as a plan has it
 
     @property
     def error(self) -> float | None:
@@ -58,7 +71,7 @@ class Checked:
     @property
     def half_width(self) -> float | None:
         """Half the interval over the predicted figure."""
-        return (self.high - self.low) / 2 / self.predicted if self.predicted else None
+        return _half_width(self.predicted, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -67,9 +80,11 @@ class Summary:
 
     devices: int
     figures: int
-    inside: float  # share
+    inside: Estimate  # share; the interval is that over seeds, and needs two of them
     median_error: float  # of absolute errors
     median_half_width: float
+    median_spread_half_width: float | None  # as in `Checked`
+    median_plan_half_width: float | None
     systematic: tuple[str, ...]  # figures that every seed misses on one side; none with few seeds
 
 
@@ -105,46 +120,75 @@ def backtest(asked: BacktestSettings, simulate: Simulate) -> Backtest:
 
 
 def check(base: BaseRun, result: RunResult, model_spread: float) -> list[Checked]:
-    """Return every figure that both the forecast from `base` and the run `result` have.
-
-    Without model spread the error of the device model is left out, too: both runs have the same model.
-    """
+    """Return every figure that both the forecast from `base` and the run `result` have."""
     devices = int(result["scenario"]["devices"])
-    if not model_spread:
-        base = replace(base, device_errors=None)
+    same_model = replace(base, device_errors=None)
+    statistics = _forecast(same_model, devices, 0.0)
+    spread, plan = _forecast(same_model, devices, model_spread), _forecast(base, devices, model_spread)
+    came_out = simulated(result)
+    found = []
+    for key, row in statistics.items():
+        value, low, high = row.estimate.value, row.estimate.low, row.estimate.high
+        if key not in came_out or low is None or high is None or not math.isfinite(value + low + high):
+            continue
+        if low == high:
+            continue  # settled by the schedule: nothing was forecast
+        wider = [
+            _half_width(value, each[key].estimate.low, each[key].estimate.high) for each in (spread, plan)
+        ]
+        found.append(
+            Checked(devices, base.seed, *key, row.unit, value, low, high, came_out[key], *wider),
+        )
+    return found
+
+
+def _forecast(base: BaseRun, devices: int, model_spread: float) -> dict[Key, Forecast]:
+    """Return the forecast of a fleet of `devices` with the run's schedule, by name, hour and tier."""
     asked = CapacitySettings(
         devices=devices,
         release_mbit_per_s=FREE_MBIT_PER_S,
         model_spread=model_spread,
         schedule="run",
     )
-    came_out = simulated(result)
-    found = []
-    for row in forecast(base, asked.plan(base)).forecasts:
-        key = (row.name, row.hour, row.tier)
-        value, low, high = row.estimate.value, row.estimate.low, row.estimate.high
-        if key not in came_out or low is None or high is None or not math.isfinite(value + low + high):
-            continue
-        if low == high:
-            continue  # settled by the schedule: nothing was forecast
-        found.append(
-            Checked(devices, base.seed, *key, row.unit, value, low, high, came_out[key]),
-        )
-    return found
+    rows = forecast(base, asked.plan(base)).forecasts
+    return {(row.name, row.hour, row.tier): row for row in rows}
+
+
+def _half_width(value: float, low: float | None, high: float | None) -> float | None:
+    """Return half an interval over its figure; None where there is neither."""
+    return (high - low) / 2 / value if value and low is not None and high is not None else None
 
 
 def summary(devices: int, checked: Sequence[Checked], seeds: int) -> Summary:
     """Return the summary of the figures `checked` of fleets of one size."""
     errors = [abs(each.error) for each in checked if each.error is not None]
-    widths = [each.half_width for each in checked if each.half_width is not None]
     return Summary(
         devices=devices,
         figures=len(checked),
-        inside=sum(each.inside for each in checked) / max(1, len(checked)),
+        inside=_inside(checked),
         median_error=median(errors) if errors else 0.0,
-        median_half_width=median(widths) if widths else 0.0,
+        median_half_width=_median([each.half_width for each in checked]) or 0.0,
+        median_spread_half_width=_median([each.spread_half_width for each in checked]),
+        median_plan_half_width=_median([each.plan_half_width for each in checked]),
         systematic=_systematic(checked) if seeds >= LEAST_SEEDS else (),
     )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _inside(checked: Sequence[Checked]) -> Estimate:
+    """Return the share inside: figures of one pair depend on each other, so pairs are what is sampled."""
+    by_seed: dict[int, list[bool]] = {}
+    for each in checked:
+        by_seed.setdefault(each.seed, []).append(each.inside)
+    share = sum(each.inside for each in checked) / max(1, len(checked))
+    over = t_interval(np.array([np.mean(inside) for inside in by_seed.values()])) if by_seed else None
+    if over is None or over.low is None or over.high is None:
+        return Estimate(share, None, None)
+    return Estimate(share, max(0.0, min(over.low, share)), min(1.0, max(over.high, share)))
 
 
 def _systematic(checked: Sequence[Checked]) -> tuple[str, ...]:

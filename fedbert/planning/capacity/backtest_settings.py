@@ -33,7 +33,7 @@ class BacktestSettings(Settings):
         default=0.2,
         ge=0,
         le=10,
-        description="95 % spread of modelled odds and costs; 0 tests the statistics alone",
+        description="95 % spread of modelled odds and costs in the wider intervals, which are not tested",
     )
     rounds: int = Field(default=24, ge=2, le=1_000, description="rounds of every run, two hours each")
     output: Path | None = Field(default=None, description="folder; default runs/backtest-<small>")

@@ -1,5 +1,6 @@
 """What a capacity forecast takes from a finished run: shares, rates and sizes, and the counts behind them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
+from fedbert.planning.capacity.metered_links import MeteredLinks, metered_links
+from fedbert.planning.capacity.run_groups import run_groups
 from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
 from fedbert.planning.capacity.run_releases import RunReleases, run_releases, window_hours
 from fedbert.results import DeviceErrors, RoundRow, RunResult, TierRow, load_run
@@ -73,6 +76,7 @@ class BaseRun:
     sessions_per_day: float  # a device
     scored_share: float
     release_bytes: float
+    coded_bytes: float | None  # of the last release, entropy coded; None for a run from before it was kept
     moved_bytes: float  # of one download, repeated ones included
     report_bytes: float  # the same of one report
     download_attempts: float  # for one download
@@ -92,7 +96,9 @@ class BaseRun:
     releases: RunReleases
     privacy: RunPrivacy
     tiers: tuple[Tier, ...]
+    metered: MeteredLinks
     device_errors: DeviceErrors | None = None
+    record_bytes_per_round: float = 0.0  # of run.json
 
     @property
     def report_words(self) -> float:
@@ -205,6 +211,7 @@ def base_of(result: RunResult) -> BaseRun:
         sessions_per_day=float(scenario["sessions_per_day"]),
         scored_share=sum(tier.scored_share * tier.sessions for tier in tiers) / sessions,
         release_bytes=float(result["model"]["bytes"]),
+        coded_bytes=_coded_bytes(result),
         moved_bytes=sum(row["bytes_down"] for row in rounds) / downloads,
         report_bytes=sum(row["bytes_up"] for row in rounds) / float(completed.sum()),
         download_attempts=_attempts(result["traffic"].get("download_attempts"), downloads),
@@ -224,8 +231,17 @@ def base_of(result: RunResult) -> BaseRun:
         privacy=run_privacy(result),
         releases=run_releases(rounds, int(scenario["release_every"]), round_hours, gathered),
         tiers=tiers,
+        metered=metered_links(result, hours),
         device_errors=result.get("device_errors"),
+        record_bytes_per_round=sum(len(json.dumps(row)) for row in rounds) / len(rounds),
     )
+
+
+def _coded_bytes(result: RunResult) -> float | None:
+    size = result["model"].get("final_coded_bytes")
+    if size is not None and size < 1:
+        raise ValueError("model.final_coded_bytes must be >= 1")
+    return None if size is None else float(size)
 
 
 def _attempts(attempts: int | None, done: float) -> float:
@@ -258,7 +274,7 @@ def _tier(result: RunResult, name: str, row: TierRow, downloads_per_day: float, 
         installs_per_day=installs,
         install_ms_per_day=min(installs * (row["install_ms"] or 0.0), row["device_ms_per_day"]),
         ndcg=tuple(tier_ndcg(result, name)),
-        groups={key: np.array(sums, np.float64) for key, sums in row.get("groups", {}).items()},
+        groups=run_groups(row),
     )
 
 

@@ -3,20 +3,26 @@
 from dataclasses import replace
 
 from fedbert.planning.capacity.base_run import Tier
-from fedbert.planning.capacity.capacity import Basis, TierBasis
+from fedbert.planning.capacity.calibration import Calibration
+from fedbert.planning.capacity.capacity import Basis, PrivacyPlan, ServerBasis, TierBasis
 from fedbert.planning.capacity.load import Load
+from fedbert.planning.capacity.privacy_basis import privacy_basis
 from fedbert.planning.capacity.privacy_forecast import largest_probability
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.privacy.accounting import rounds_of_day
 
 _TRIED_ROUNDS = (1.0, 2.5, 24.0)
 """Rounds a day at which a mechanism is asked how often a device may join: at three it shows its rule."""
 
 
-def basis_of(load: Load) -> Basis | None:
-    """Return the best guess of a load, independent of its plan.
+def basis_of(load: Load, privacy: PrivacyPlan, calibration: Calibration | None) -> Basis | None:
+    """Return the best guess of a load, independent of its plan; `privacy` is that of the plan.
 
-    None for a mechanism whose limit on joining a round is neither "every round" nor "one round a day".
+    None for a plan with a world of its own, whose formulas the page lacks, and for a mechanism whose limit on
+    joining a round is neither "every round" nor "one round a day".
     """
+    if load.plan.world != PLAIN:
+        return None
     base, draws = load.base, load.draws
     once_a_day = _joins_once_a_day(load)
     if once_a_day is None:
@@ -40,6 +46,23 @@ def basis_of(load: Load) -> Basis | None:
         due_hours=releases.due_hours[releases.made].tolist(),
         early_downloads=(releases.early_downloads / base.devices / base.days).tolist(),
         tiers=[_tier(tier, base.devices) for tier in base.tiers],
+        waits=base.waits,
+        round_spread=float(draws.spread[0]),
+        privacy=privacy_basis(base.privacy, privacy),
+        servers=_servers(load, calibration) if calibration else None,
+    )
+
+
+def _servers(load: Load, calibration: Calibration) -> ServerBasis:
+    return ServerBasis(
+        costs={name: cost.value for name, cost in calibration.costs.items()},
+        report_bytes=float(calibration.report_bytes),
+        cores=calibration.machine["cores"],
+        memory_bytes=float(calibration.machine["memory_bytes"]),
+        download_s=load.plan.download_s,
+        releases_kept=load.plan.releases_kept,
+        records_days=load.plan.records_days,
+        record_bytes_per_round=load.base.record_bytes_per_round,
     )
 
 

@@ -6,13 +6,17 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
-from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES
+from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, DOWNLOAD_S, RECORDS_DAYS
+from fedbert.planning.capacity.world import PLAIN, World
 from fedbert.results import DeviceErrors
 from fedbert.units import HOURS_PER_DAY
 
 HOURS = int(HOURS_PER_DAY)
 
 Label = Literal["measured", "modelled"]
+
+Rule = Literal["a Gaussian a round", "a Gaussian a day", "correlated", "tree", "the command"]
+"""What epsilon follows from: the sensitivity of one Gaussian, or an account that only the command makes."""
 
 Schedule = Literal["steady", "run"]
 """Releases at even times, or when they were due in the run that the forecast starts from."""
@@ -36,6 +40,10 @@ class Plan:
     download_bytes: float | None = None  # of one release, as it is downloaded
     check_in_bytes: float = CHECK_IN_BYTES  # each way
     connection_bytes: float = CONNECTION_BYTES  # each way
+    releases_kept: int | None = None  # None: every one of a year
+    records_days: float = RECORDS_DAYS
+    download_s: float = DOWNLOAD_S  # for which a download is open
+    world: World = PLAIN
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,7 @@ class Price:
     value: float
     date: str
     source: str
+    above_tb_per_month: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,37 @@ class TierBasis:
     mah_per_day: float
     battery_percent_per_day: float
     energy_mj_per_day_by: dict[str, float]  # by `fedbert.results.ENERGY_USES`; empty where it was not kept
+
+
+@dataclass(frozen=True)
+class GuaranteeBasis:
+    """How epsilon against one adversary follows from the plan: by a formula, or only by the command."""
+
+    adversary: str
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class PrivacyBasis:
+    """The run's noise, for epsilons at another plan."""
+
+    noise_multiplier: float
+    delta: float | None  # as asked for; None: by the fleet
+    guarantees: list[GuaranteeBasis]
+
+
+@dataclass(frozen=True)
+class ServerBasis:
+    """What servers follow from: the calibration's figures, and what the plan keeps."""
+
+    costs: dict[str, float]  # means, by `fedbert.planning.capacity.calibration.UNITS`
+    report_bytes: float  # of the calibration: memory of a report is of that size
+    cores: int  # of one machine
+    memory_bytes: float  # of one machine
+    download_s: float
+    releases_kept: int | None
+    records_days: float
+    record_bytes_per_round: float
 
 
 @dataclass(frozen=True)
@@ -183,6 +223,10 @@ class Basis:
     due_hours: list[float]  # of the releases that the run made, since it began
     early_downloads: list[float]  # [24] a mean day and device, by local hour: of release 0
     tiers: list[TierBasis]
+    waits: bool  # a day's rounds are opened as one sum
+    round_spread: float  # relative standard deviation of a round's reports beyond chance
+    privacy: PrivacyBasis | None  # None: not private, or phones add the noise
+    servers: ServerBasis | None  # None: without a calibration
 
 
 @dataclass(frozen=True)
@@ -200,8 +244,10 @@ class CapacityForecast:
     alerts: tuple[Alert, ...]
     goals: tuple[Met, ...] = ()
     prices: tuple[Price, ...] = ()
+    priced_by: str = ""  # whose prices they are, of which region and days
     servers: ServerFacts | None = None
-    basis: Basis | None = None  # None: a forecast from before it was kept, or a mechanism of the user's own
+    basis: Basis | None = None  # None: from before it was kept, a mechanism of the user's own, or a world
+    rollout_stopped: Curve | None = None  # share that has a release that is stopped; None: none is
 
     def find(self, name: str, hour: int | None = None, tier: str | None = None) -> Forecast:
         """Return the forecast of that name; raises KeyError if there is none."""

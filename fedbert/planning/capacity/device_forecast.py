@@ -1,7 +1,7 @@
 """What the phones of the larger fleet do and spend: sessions, the share that is scored, cost by tier."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fedbert.planning.capacity.capacity import HOURS, Forecast, Label
 from fedbert.planning.capacity.draws import Draws
 from fedbert.planning.capacity.load import Load
 from fedbert.planning.capacity.tier_noise import tier_noise
+from fedbert.planning.capacity.world import by_server_clock, of_a_day
 from fedbert.randomness import Purpose, generator
 from fedbert.results import ENERGY_USES
 from fedbert.units import S_PER_HOUR
@@ -25,7 +26,8 @@ _INSTALLS = "every download is installed; tiers differ as in the run"
 
 
 def hourly(name: str, unit: str, draws: Array, label: Label, assumption: str) -> list[Forecast]:
-    """Return one forecast per hour from `draws` `[draw, 24]`."""
+    """Return one forecast per hour from `draws` `[draw, hour]` of a day, or of the mean day of a week."""
+    draws = of_a_day(draws)
     return [
         Forecast(name, unit, from_draws(draws[:, hour]), label, assumption, hour=hour)
         for hour in range(HOURS)
@@ -39,7 +41,11 @@ def sessions(load: Load) -> list[Forecast]:
     shares = hourly(
         "sessions per second",
         "sessions/s",
-        np.repeat((a_day * base.session_share / S_PER_HOUR)[None, :], len(draws.cost), axis=0)
+        np.repeat(
+            (a_day * by_server_clock(base.session_share, load.plan.world) / S_PER_HOUR)[None, :],
+            len(draws.cost),
+            axis=0,
+        )
         * draws.cost[:, None],
         "modelled",
         "the planned sessions per day, spread over the hours as in the run; they send no request",
@@ -83,13 +89,19 @@ class Factors:
     def of(cls, load: Load) -> "Factors":
         """Return the factors of a load; row 0 is the best guess."""
         base, plan = load.base, load.plan
-        downloads = load.downloads.sum(axis=1) / plan.devices / base.downloads_per_day
+        downloads = load.downloads_per_day / plan.devices / base.downloads_per_day
         return cls(
             sessions=np.full(len(downloads), load.sessions_per_day / base.sessions_per_day),
             installs=downloads,
             uploads=load.reports_per_day / plan.devices / base.reports_per_day,
             downloads=downloads * (load.bytes_per_download / base.moved_bytes),
         )
+
+    def of_tier(self, load: Load, tier: Tier) -> "Factors":
+        """Return the factors of a tier: the size of its release may be its own."""
+        if not load.plan.world.tier_bytes:
+            return self
+        return replace(self, downloads=self.downloads * (load.bytes_of(tier.name) / load.release_bytes))
 
     def by_use(self) -> dict[str, Array]:
         """Return them by `fedbert.results.ENERGY_USES`."""
@@ -104,7 +116,7 @@ def tiers(load: Load) -> list[Forecast]:
     return [
         row
         for tier, noise in zip(load.base.tiers, noises, strict=True)
-        for row in _tier(load, tier, factors, noise)
+        for row in _tier(load, tier, factors.of_tier(load, tier), noise)
     ]
 
 
@@ -126,6 +138,10 @@ def _tier(load: Load, tier: Tier, factors: Factors, noise: Mapping[str, Array]) 
         Forecast("installs per day", "installs", from_draws(installs), "modelled", _INSTALLS, tier=tier.name),
         row("computing per day", "ms", computing, ASSUMPTION),
     ]
+    if load.plan.world.tier_bytes:
+        each = load.bytes_of(tier.name) * load.base.moved_bytes / load.base.release_bytes
+        down = from_draws(installs * each)
+        rows.append(Forecast("bytes down per day", "bytes", down, "modelled", _INSTALLS, tier=tier.name))
     # A run from before a figure was kept has no forecast of it.
     if tier.energy_mj_per_session is not None:
         spent = tier.energy_mj_per_session * noise["energy per session"]

@@ -35,6 +35,8 @@ class Draws:
     cost: Array  # [draw] factor on modelled costs of a device
     outcome_odds: Array  # [draw] factor on the odds that a session is scored
     spending: Array  # [draw] factor on the time and energy of a device
+    metered: Array  # [draw, 24] share of that local hour's fetches on a metered link
+    metered_reporting: Array  # [draw, 24] part of `reporting` on a metered link
 
 
 def first(draws: Draws) -> Draws:
@@ -42,8 +44,11 @@ def first(draws: Draws) -> Draws:
     return Draws(**{field.name: getattr(draws, field.name)[:1] for field in fields(Draws)})
 
 
-def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
-    """Return `DRAWS` + 1 rows of inputs; the same arguments give the same rows."""
+def draw_inputs(base: BaseRun, model_spread: float, seed: int, metered_share: float = 0.0) -> Draws:
+    """Return `DRAWS` + 1 rows of inputs; the same arguments give the same rows.
+
+    `metered_share` of the phones off Wi-Fi fetch there, as quickly as on it.
+    """
     rng = generator(seed, Purpose.RESAMPLING)
     rows = DRAWS + 1
 
@@ -73,14 +78,24 @@ def draw_inputs(base: BaseRun, model_spread: float, seed: int) -> Draws:
         reporting = eligible * completion[:, None]
     return Draws(
         eligible=eligible,
-        fetch_rate=factor[:, None] * unmetered,
+        fetch_rate=factor[:, None] * (unmetered + metered_share * (1 - unmetered)),
         frailty=frailty,
         reporting=reporting,
         spread=round_spread(base, picks.astype(np.float64)),
         cost=factors(),
         outcome_odds=factors(),
         spending=factors(error_sd(base.device_errors)),
+        metered=_on_metered_links(base, unmetered, metered_share),
+        metered_reporting=reporting * base.metered.reports,
     )
+
+
+def _on_metered_links(base: BaseRun, unmetered: Array, metered_share: float) -> Array:
+    """Return `[draw, 24]` the share of fetches on a metered link, as in the run or as asked for."""
+    if not metered_share:
+        return np.repeat(base.metered.downloads[None, :], len(unmetered), axis=0)
+    there = metered_share * (1 - unmetered)
+    return np.asarray(there / np.maximum(unmetered + there, 1e-12))
 
 
 def completed_sums(base: BaseRun, rng: np.random.Generator, rows: int) -> Array:

@@ -14,13 +14,17 @@ from fedbert.planning.capacity.basis import basis_of
 from fedbert.planning.capacity.calibration import Calibration
 from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Curve, Plan, ServerFacts
 from fedbert.planning.capacity.device_forecast import sessions, tiers
+from fedbert.planning.capacity.growth_forecast import growth
 from fedbert.planning.capacity.load import Load, load_of
+from fedbert.planning.capacity.metered_forecast import metered
 from fedbert.planning.capacity.privacy_forecast import privacy_of
 from fedbert.planning.capacity.request_forecast import requests
 from fedbert.planning.capacity.rollout import STEPS_PER_HOUR, per_step, roll_out, time_to_share
 from fedbert.planning.capacity.round_forecast import aggregator, eligible_devices, filling
 from fedbert.planning.capacity.server_forecast import servers
+from fedbert.planning.capacity.stage_forecast import stages, stopped
 from fedbert.planning.capacity.traffic_forecast import ROLLOUT_SHARES, rollouts, traffic
+from fedbert.planning.capacity.weekday_forecast import weekdays
 from fedbert.randomness import Purpose, generator
 from fedbert.units import HOURS_PER_DAY
 
@@ -42,11 +46,14 @@ def forecast(
     plan, draws, fetching = load.plan, load.draws, load.fetching
     rng = generator(plan.seed, Purpose.RESAMPLING, 1)
     capacity = per_step(plan.release_bits_per_s, load.bytes_per_download)
-    arguments = (draws.fetch_rate, draws.frailty, _release_hour(load), ROLLOUT_DAYS)
+    days = ROLLOUT_DAYS + plan.world.stage_hours[-1] / HOURS_PER_DAY
+    arguments = (draws.fetch_rate, draws.frailty, _release_hour(load), days, load.groups)
     capped = roll_out(fetching, capacity, *arguments)
     free = roll_out(fetching, np.inf, *arguments)
     hours_to_share = {share: time_to_share(capped, fetching, share) for share in ROLLOUT_SHARES}
     privacy = privacy_of(base, plan, load.sampling_probability)
+    stop = stopped(load, _release_hour(load), capped)
+    later, later_alerts = growth(load)
     return CapacityForecast(
         run=_facts(base),
         plan=plan,
@@ -60,15 +67,20 @@ def forecast(
             *aggregator(load),
             *sessions(load),
             *tiers(load),
+            *stages(load, capped, stop),
+            *weekdays(load),
+            *later,
+            *metered(load),
             *(servers(load, calibration, utilisation) if calibration else ()),
         ),
         rollout_hours=np.arange(capped.reached.shape[1])[_EVERY] / STEPS_PER_HOUR,
         rollout=_curve(capped.reached[:, _EVERY] / fetching),
         rollout_without_cap=_curve(free.reached[:, _EVERY] / fetching),
         privacy=privacy,
-        alerts=alerts(load, capped.reached, privacy),
+        rollout_stopped=_curve(stop.holding[:, _EVERY] / fetching) if stop else None,
+        alerts=(*alerts(load, capped.reached, privacy), *later_alerts),
         servers=ServerFacts(calibration.said, utilisation) if calibration else None,
-        basis=basis_of(load),
+        basis=basis_of(load, privacy, calibration),
     )
 
 

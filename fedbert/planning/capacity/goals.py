@@ -144,8 +144,8 @@ def _spend(load: Load, goal: Goal, fill: Goal | None) -> Load:
 def _updated(load: Load, bits_per_s: float, hours: float) -> float:
     """Return the share of the fetching phones that a release reaches in `hours` under a cap."""
     capacity, days = per_step(bits_per_s, load.bytes_per_download), math.ceil(hours / HOURS_PER_DAY)
-    draws = load.draws
-    found = roll_out(load.fetching, capacity, draws.fetch_rate, draws.frailty, load.plan.release_hour, days)
+    arguments = (load.draws.fetch_rate, load.draws.frailty, load.plan.release_hour, days, load.groups)
+    found = roll_out(load.fetching, capacity, *arguments)
     return float(found.reached[0, round(hours * STEPS_PER_HOUR)] / load.fetching)
 
 
@@ -161,7 +161,8 @@ def _update(load: Load, goal: Goal) -> Load:
     if free < goal.value:
         raise _out_of_reach(
             goal,
-            "no link brings a release to phones that are off Wi-Fi, and the run saw it reach "
+            "no link brings a release to phones that are off Wi-Fi"
+            f"{' or not offered it yet' if load.plan.world.stages else ''}, and the run saw it reach "
             f"{100 * load.base.seen_share:.1f}% at most",
             f"--goal updated-{goal.over:g}h={math.floor(free * 1e3) / 1e3:g}",
         )

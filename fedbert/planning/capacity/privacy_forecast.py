@@ -3,6 +3,8 @@
 Epsilons are proved. Quality is measured, and said only of a fleet that the run covers.
 """
 
+from dataclasses import replace
+
 from fedbert.budget import parse_budget
 from fedbert.errors import FedbertError
 from fedbert.intervals import Estimate
@@ -11,6 +13,7 @@ from fedbert.planning.budget.plan import HORIZON_DAYS
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import Guarantee, Plan, PrivacyPlan
 from fedbert.planning.capacity.run_privacy import RunPrivacy
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.privacy.accounting import check
 from fedbert.privacy.mechanism import Mechanism, PrivacySettings
 
@@ -40,7 +43,8 @@ def mechanism_at(run: RunPrivacy, plan: Plan, probability: float) -> Mechanism:
 def largest_probability(base: BaseRun, plan: Plan) -> float:
     """Return the highest chance to join a round that the run's mechanism has: below 1 if once a day."""
     try:
-        return mechanism_at(base.privacy, plan, 1.0).round_rate
+        # A delta that is too large for the fleet leaves no bound; how often a device joins stays the same.
+        return mechanism_at(replace(base.privacy, delta=None), plan, 1.0).round_rate
     except FedbertError:  # a mechanism of the user's own that is not there: `privacy_of` says so
         return 1.0
 
@@ -126,4 +130,6 @@ def _quality(base: BaseRun, plan: Plan, probability: float) -> tuple[Estimate | 
                 f"the run is of other {what} ({measured:,.4g}, planned {planned:,.4g}); measure it with "
                 f"fedbert run and {flag}"
             )
+    if plan.world != PLAIN:
+        return None, "the run is of equal days in one time zone, where all are offered one release at once"
     return run.quality, ""

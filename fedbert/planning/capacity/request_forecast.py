@@ -14,27 +14,32 @@ ALIGNED_S = 60.0
 """Phones whose clocks wake them on the hour check in within about a minute of each other."""
 
 
-def requests(load: Load, rng: np.random.Generator) -> list[Forecast]:
-    """Return downloads, uploads and check-ins by hour, and their sum with its peaks."""
+_ASSUMED = {
+    "download": "one request per attempt, as many as in the run; a usual day, evenly within the hour",
+    "upload": "mean of the hour; one request per attempt, as many as in the run",
+    "check-in": "a device checks in once per round while it is eligible, to learn of the round and the "
+    "release",
+    "total": "the sum of downloads, report uploads and check-ins",
+}
+
+
+def rates(load: Load) -> dict[str, Array]:
+    """Return requests a second `[draw, hour]` by kind, and in all as ``total``."""
     a_second = load.plan.rounds_per_day / S_PER_DAY
     kinds = {
-        "download": (
-            load.downloads * load.base.download_attempts / S_PER_HOUR,
-            "one request per attempt, as many as in the run; a usual day, evenly within the hour",
-        ),
-        "upload": (
-            load.reports * load.base.upload_attempts * a_second,
-            "mean of the hour; one request per attempt, as many as in the run",
-        ),
-        "check-in": (
-            load.check_ins * a_second,
-            "a device checks in once per round while it is eligible, to learn of the round and the release",
-        ),
+        "download": load.downloads * load.base.download_attempts / S_PER_HOUR,
+        "upload": load.reports * load.base.upload_attempts * a_second,
+        "check-in": load.check_ins * a_second,
     }
-    total = sum((rate for rate, _ in kinds.values()), np.zeros_like(load.reports))
-    kinds["total"] = (total, "the sum of downloads, report uploads and check-ins")
+    return {**kinds, "total": sum(kinds.values(), np.zeros_like(load.reports))}
+
+
+def requests(load: Load, rng: np.random.Generator) -> list[Forecast]:
+    """Return downloads, uploads and check-ins by hour, and their sum with its peaks."""
+    kinds = rates(load)
     rows: list[Forecast] = []
-    for kind, (rate, assumption) in kinds.items():
+    for kind, rate in kinds.items():
+        assumption = _ASSUMED[kind]
         name = f"{kind} QPS"
         rows += hourly(
             name, "requests/s", with_chance(rng, rate * S_PER_HOUR) / S_PER_HOUR, "modelled", assumption
@@ -42,7 +47,7 @@ def requests(load: Load, rng: np.random.Generator) -> list[Forecast]:
         peak = from_draws(rate.max(axis=1))
         note = closed_by_cap(load, peak) if kind == "download" else ""
         rows.append(Forecast(f"{name}, peak hour", "requests/s", peak, "modelled", assumption, note=note))
-    return [*rows, *_peaks(load, kinds["download"][0], kinds["check-in"][0])]
+    return [*rows, *_peaks(load, kinds["download"], kinds["check-in"])]
 
 
 def _peaks(load: Load, downloads: Array, check_ins: Array) -> list[Forecast]:

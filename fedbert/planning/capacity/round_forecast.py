@@ -8,12 +8,13 @@ from fedbert.planning.capacity.device_forecast import hourly
 from fedbert.planning.capacity.draws import Draws, first
 from fedbert.planning.capacity.filling import fill_chance
 from fedbert.planning.capacity.load import BURST_S, Load
-from fedbert.units import S_PER_DAY
+from fedbert.planning.capacity.world import WEEKDAYS, of_a_day, said_of_hours
+from fedbert.units import HOURS_PER_DAY, S_PER_DAY
 
 
 def eligible_devices(load: Load, rng: np.random.Generator) -> list[Forecast]:
     """Return the eligible devices by local hour."""
-    shares, devices = load.draws.eligible, load.plan.devices
+    shares, devices = of_a_day(load.draws.eligible), load.plan.devices
     counts = rng.binomial(devices, shares).astype(np.float64)
     counts[0] = devices * shares[0]
     return hourly(
@@ -21,7 +22,8 @@ def eligible_devices(load: Load, rng: np.random.Generator) -> list[Forecast]:
         "devices",
         counts,
         "modelled",
-        "idle, charging and unmetered as often as the run's devices at that local hour; one time zone",
+        "idle, charging and unmetered as often as the run's devices at that local hour; "
+        + said_of_hours(load.plan.world),
     )
 
 
@@ -33,11 +35,23 @@ def filling(load: Load) -> list[Forecast]:
     )
     chance = _hourly_chance(load.plan, load.draws, q)
     rows = hourly("chance that a round fills", "share", chance, "modelled", assumption)
-    filled, said = chance.mean(axis=1), f"{assumption}; rounds at all hours"
+    by_day, said = _by_day(chance).mean(axis=2), f"{assumption}; rounds at all hours"
     if load.base.waits:
-        filled = _day_chance(load.plan, load.draws, q)
+        by_day = _day_chance(load.plan, load.draws, q)
         said = f"{assumption}; a day's rounds are opened as one sum, which wants the reports of all of them"
-    return [*rows, Forecast("rounds that fill", "share", from_draws(filled), "modelled", said)]
+    filled = chance.mean(axis=1) if not load.base.waits else by_day.mean(axis=1)
+    rows.append(Forecast("rounds that fill", "share", from_draws(filled), "modelled", said))
+    if load.plan.world.days_differ:
+        rows += [
+            Forecast(f"{day}: rounds that fill", "share", from_draws(by_day[:, place]), "modelled", said)
+            for place, day in enumerate(WEEKDAYS)
+        ]
+    return rows
+
+
+def _by_day(by_hour: Array) -> Array:
+    """Return `[draw, day, 24]` of `[draw, hour]` of a day or week."""
+    return np.asarray(by_hour.reshape(len(by_hour), -1, int(HOURS_PER_DAY)))
 
 
 def rounds_filled(load: Load, q: float) -> float:
@@ -51,16 +65,23 @@ def rounds_filled(load: Load, q: float) -> float:
 
 
 def _hourly_chance(plan: Plan, draws: Draws, q: float) -> Array:
-    spread = np.repeat(draws.spread[:, None], draws.reporting.shape[1], axis=1)
-    probability = np.minimum(q * draws.reporting, 1.0)
-    return fill_chance(plan.reports_per_round, plan.devices, probability, spread)
+    probability, place = np.minimum(q * draws.reporting, 1.0), None
+    if plan.world.days_differ:
+        # Days of one factor have the same hours, each of which takes a quantile of many draws.
+        probability, place = np.unique(probability, axis=1, return_inverse=True)
+    spread = np.repeat(draws.spread[:, None], probability.shape[1], axis=1)
+    chance = fill_chance(plan.reports_per_round, plan.devices, probability, spread)
+    return chance if place is None else chance[:, place.ravel()]
 
 
 def _day_chance(plan: Plan, draws: Draws, q: float) -> Array:
+    """Return `[draw, day]` the chance that a day's sum has its reports: of one day, or of each of a week."""
     rounds = plan.rounds_per_day
-    probability = np.minimum(q * draws.reporting.mean(axis=1) * rounds, 1.0)
+    reporting = _by_day(draws.reporting).mean(axis=2)
+    probability = np.minimum(q * reporting * rounds, 1.0)
     wanted = max(1, round(plan.reports_per_round * rounds))
-    return fill_chance(wanted, plan.devices, probability, draws.spread)
+    spread = np.repeat(draws.spread[:, None], reporting.shape[1], axis=1)
+    return fill_chance(wanted, plan.devices, probability, spread)
 
 
 def aggregator(load: Load) -> list[Forecast]:

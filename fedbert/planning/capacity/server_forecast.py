@@ -13,10 +13,9 @@ from fedbert.planning.capacity.calibration import Calibration
 from fedbert.planning.capacity.capacity import Forecast
 from fedbert.planning.capacity.load import BURST_S, Load
 from fedbert.planning.capacity.rollout import STEP_S
+from fedbert.planning.capacity.storage_forecast import storage
 from fedbert.randomness import Purpose, generator
-from fedbert.units import S_PER_DAY, S_PER_HOUR
-
-DAYS_PER_YEAR = 365.0
+from fedbert.units import S_PER_DAY, S_PER_HOUR, format_bytes
 
 DOWNLOADS, FRONT, AGGREGATOR, UPDATE = PARTS = (
     "release downloads",
@@ -48,41 +47,48 @@ def _drawn(cost: Estimate, rng: np.random.Generator, rows: int) -> Array:
     return drawn
 
 
-def work(load: Load, costs: dict[str, Array]) -> dict[str, Work]:
-    """Return what each of `PARTS` does: every count of the load times the cost of one."""
+def work(load: Load, costs: dict[str, Array], measured_report_bytes: float) -> dict[str, Work]:
+    """Return what each of `PARTS` does: every count of the load times the cost of one.
+
+    A report takes memory by its size: `measured_report_bytes` is that of the calibration's.
+    """
     base, plan = load.base, load.plan
-    size = plan.download_bytes or base.release_bytes
     attempts = base.download_attempts
     # Repeated downloads move some of their bytes again, and ask again.
     a_download = attempts * costs["download_cpu_s"] + load.bytes_per_download * costs["download_byte_cpu_s"]
     an_upload = base.upload_attempts * costs["upload_cpu_s"] + base.report_bytes * costs["upload_byte_cpu_s"]
     check_ins = load.check_ins * plan.rounds_per_day / S_PER_DAY
     a_round = costs["aggregator_round_cpu_s"]
-    largest = load.reports.max(axis=1)
     reports, rounds = load.reports_per_day, plan.rounds_per_day
     early = load.early.max(axis=1) / S_PER_HOUR
     served = load.served.max(axis=1) / STEP_S + early
-    held = largest * base.report_bytes
+    held = load.held_reports * (base.report_bytes / measured_report_bytes)
+    closing = max(1 / BURST_S, rounds / S_PER_DAY)  # rounds a second while one closes
     return {
         DOWNLOADS: Work(
-            load.downloads.sum(axis=1) * a_download,
+            load.downloads_per_day * a_download,
             served * a_download,
-            costs["download_memory_bytes"] + size,  # the file itself is kept in memory
+            costs["download_memory_bytes"]
+            + load.stored_bytes  # the files themselves are kept in memory
+            + served * attempts * plan.download_s * costs["download_open_memory_bytes"],
         ),
         FRONT: Work(
-            check_ins.mean(axis=1) * S_PER_DAY * costs["check_in_cpu_s"] + reports * an_upload,
-            check_ins.max(axis=1) * costs["check_in_cpu_s"] + load.burst.max(axis=1) * an_upload,
-            costs["link_memory_bytes"] + costs["link_memory_growth_bytes"] + held,
+            check_ins.mean(axis=1) * S_PER_DAY * costs["check_in_cpu_s"]
+            + reports * an_upload
+            + rounds * costs["link_round_cpu_s"],
+            check_ins.max(axis=1) * costs["check_in_cpu_s"]
+            + load.burst.max(axis=1) * an_upload
+            + closing * costs["link_round_cpu_s"],
+            costs["link_memory_bytes"] + held * costs["link_report_memory_bytes"],
         ),
         AGGREGATOR: Work(
             reports * costs["aggregator_report_cpu_s"] + rounds * a_round,
-            load.burst.max(axis=1) * costs["aggregator_report_cpu_s"]
-            + a_round * max(1 / BURST_S, rounds / S_PER_DAY),
-            costs["aggregator_memory_bytes"] + held,
+            load.burst.max(axis=1) * costs["aggregator_report_cpu_s"] + a_round * closing,
+            costs["aggregator_memory_bytes"] + held * costs["aggregator_report_memory_bytes"],
         ),
         UPDATE: Work(
             rounds * costs["update_cpu_s"],
-            costs["update_cpu_s"] * max(1 / BURST_S, rounds / S_PER_DAY),
+            costs["update_cpu_s"] * closing,
             costs["update_memory_bytes"],
         ),
     }
@@ -90,10 +96,12 @@ def work(load: Load, costs: dict[str, Array]) -> dict[str, Work]:
 
 def servers(load: Load, calibration: Calibration, utilisation: float) -> tuple[Forecast, ...]:
     """Return CPU time, cores and memory by part; machines, headroom and storage of all."""
-    found = work(load, costs_drawn(calibration, load.plan.seed, len(load.draws.cost)))
+    costs = costs_drawn(calibration, load.plan.seed, len(load.draws.cost))
+    found = work(load, costs, calibration.report_bytes)
     said = calibration.said
     parts = {
-        DOWNLOADS: "busiest five minutes; a static server of Python, no TLS, no CDN; its release in memory",
+        DOWNLOADS: "busiest five minutes; a static server of Python, no TLS, no CDN; its release in memory, "
+        f"each download open for {load.plan.download_s:g} s",
         FRONT: f"check-ins of the peak hour and a round's reports within {BURST_S:.0f} s, a message of a "
         "SuperNode each, no TLS; the reports of the largest round held",
         AGGREGATOR: f"a round's reports within {BURST_S:.0f} s, each phone a party, nobody drops out; the "
@@ -114,27 +122,28 @@ def servers(load: Load, calibration: Calibration, utilisation: float) -> tuple[F
             _row(f"memory, {name}", "bytes", part.memory_bytes, assumption),
         ]
     everything = f"all parts at their busiest at once, at a utilisation of {utilisation:g}; {said}"
-    each = calibration.machine["cores"]
+    each, memory_each = calibration.machine["cores"], calibration.machine["memory_bytes"]
     cores = np.sum([part.busiest for part in found.values()], axis=0) / utilisation
-    machines = np.ceil(cores / each)
-    kept = load.releases_per_day * (load.plan.download_bytes or load.base.release_bytes) * DAYS_PER_YEAR
+    memory = np.sum([part.memory_bytes for part in found.values()], axis=0)
+    machines = np.maximum(np.ceil(cores / each), np.ceil(memory / memory_each))
+    of_machines = f"of {each} cores and {format_bytes(memory_each)}"
     return (
         *rows,
         _row("cores, all servers", "cores", cores, everything),
         _row(
             "memory, all servers",
             "bytes",
-            np.sum([part.memory_bytes for part in found.values()], axis=0),
+            memory,
             f"each part once; {said}",
         ),
-        _row("machines, all servers", "machines", machines, f"of {each} cores, by cores alone; {everything}"),
+        _row("machines, all servers", "machines", machines, f"{of_machines}, by what binds; {everything}"),
         _row(
             "server headroom",
             "share",
             1 - cores / (machines * each),
             f"of the cores of these machines, beside what the utilisation leaves; {everything}",
         ),
-        _row("storage, releases of a year", "bytes", kept, "every release kept; reports are not stored"),
+        *storage(load),
     )
 
 

@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, UTILISATION
+from fedbert.errors import FedbertError
+from fedbert.planning.capacity.assumed import (
+    CHECK_IN_BYTES,
+    CONNECTION_BYTES,
+    DOWNLOAD_S,
+    RECORDS_DAYS,
+    UTILISATION,
+)
 from fedbert.planning.capacity.goal_text import RULE, parse_goal
-from fedbert.settings import Settings
+from fedbert.planning.capacity.world_settings import OF_A_STEADY_PLAN, WorldSettings
 
 if TYPE_CHECKING:
     from fedbert.planning.capacity.base_run import BaseRun
@@ -22,7 +29,7 @@ _FOUND = {"rounds-fill": "over_selection", "updated": "release_mbit_per_s", "eps
 """The flag that each goal finds."""
 
 
-class CapacitySettings(Settings):
+class CapacitySettings(WorldSettings):
     """The large fleet that is planned for, and the run that the forecast starts from."""
 
     devices: int = Field(default=8_400_000, ge=1, le=MAX_DEVICES, description="phones to plan for")
@@ -53,7 +60,7 @@ class CapacitySettings(Settings):
         default=None, ge=0.03, le=24, description="releases offered to the fleet per day; default 1"
     )
     release_hour: float | None = Field(
-        default=None, ge=0, le=23.999, description="local hour of the first release of a day; default 0"
+        default=None, ge=0, le=23.999, description="hour of the first release of a day; default 0"
     )
     download_bytes: float | None = Field(
         default=None,
@@ -61,6 +68,11 @@ class CapacitySettings(Settings):
         le=1e12,
         description="size of a release as it is downloaded, as of one that is entropy coded; default: the "
         "run's",
+    )
+    downloads: Literal["plain", "coded"] = Field(
+        default="plain",
+        description="whether phones fetch releases as in the run or entropy coded, which is smaller: as many "
+        "bytes as the run's last release coded",
     )
     check_in_bytes: float = Field(
         default=CHECK_IN_BYTES, ge=0, le=1e9, description="bytes of a check-in each way, with TLS: assumed"
@@ -86,10 +98,17 @@ class CapacitySettings(Settings):
         "over-selection, updated-24h=0.95 the bandwidth cap, epsilon=2/day rounds and cohort",
         json_schema_extra={"metavar": "GOAL"},
     )
-    prices: Path | None = Field(
+    prices: str = Field(
+        default="shipped",
+        min_length=1,
+        description="TOML file of prices and carbon, each with date and source (docs/capacity.md), or "
+        "'shipped', or 'none' for no money",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    region: str | None = Field(
         default=None,
-        description="TOML file of prices and carbon, each with date and source (docs/capacity.md); default: "
-        "no money",
+        min_length=1,
+        description="region of the prices; shipped: world, germany, india; default: the first of the file",
     )
     servers: Path | None = Field(
         default=None,
@@ -98,6 +117,21 @@ class CapacitySettings(Settings):
     )
     utilisation: float = Field(
         default=UTILISATION, gt=0, le=1, description="share of their cores that servers use at their busiest"
+    )
+    download_s: float = Field(
+        default=DOWNLOAD_S,
+        ge=0,
+        le=86_400,
+        description="for how long a download is open at the server: assumed; it takes memory",
+    )
+    releases_kept: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="releases that are stored, the newest; default: every one of a year",
+    )
+    records_days: float = Field(
+        default=RECORDS_DAYS, gt=0, le=36_500, description="days for which the figures of rounds are stored"
     )
     output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
     overwrite: bool = Field(default=False, description="replace an earlier forecast there")
@@ -122,6 +156,16 @@ class CapacitySettings(Settings):
             raise ValueError(
                 f"goals(={list(self.goals)}) must be left out with schedule 'run', which is given"
             )
+        if (last := self.devices * self.growth_in_all()) > MAX_DEVICES:
+            raise ValueError(
+                f"growth_percent_per_month(={self.growth_percent_per_month:g}) must keep the fleet within "
+                f"{MAX_DEVICES:,} phones, and makes it {last:.3g}; lower it or --days"
+            )
+        if self.downloads == "coded" and self.download_bytes is not None:
+            raise ValueError(
+                f"download_bytes(={self.download_bytes:g}) must be left out with downloads 'coded', which "
+                "has the run's size"
+            )
         for goal in map(parse_goal, self.goals):
             if (name := _FOUND[goal.kind]) in self.model_fields_set:
                 raise ValueError(
@@ -129,10 +173,11 @@ class CapacitySettings(Settings):
                     "finds it"
                 )
         if self.schedule == "run":
-            for name in ("rounds_per_day", "releases_per_day", "release_hour"):
+            for name in ("rounds_per_day", "releases_per_day", "release_hour", *OF_A_STEADY_PLAN):
                 if (value := getattr(self, name)) is not None:
+                    shown = f"{value:g}" if isinstance(value, float) else repr(value)
                     raise ValueError(
-                        f"{name}(={value:g}) must be left out with schedule 'run', which has the run's own"
+                        f"{name}(={shown}) must be left out with schedule 'run', which has the run's own"
                     )
         return self
 
@@ -152,10 +197,24 @@ class CapacitySettings(Settings):
             seed=base.seed,
             schedule=self.schedule,
             sessions_per_day=self.sessions_per_day or base.sessions_per_day,
-            download_bytes=self.download_bytes or base.release_bytes,
+            download_bytes=self._download_bytes(base),
             check_in_bytes=self.check_in_bytes,
             connection_bytes=self.connection_bytes,
+            releases_kept=self.releases_kept,
+            records_days=self.records_days,
+            download_s=self.download_s,
+            world=self.world(base),
         )
+
+    def _download_bytes(self, base: "BaseRun") -> float:
+        if self.downloads == "plain":
+            return self.download_bytes or base.release_bytes
+        if base.coded_bytes is None:
+            raise FedbertError(
+                f"downloads(='coded') must have a run that kept the coded size, and {base.name!r} did not; "
+                "run it again, or give --download-bytes"
+            )
+        return base.coded_bytes
 
     def _releases(self, base: "BaseRun") -> float:
         return base.releases_per_day if self.schedule == "run" else self.releases_per_day or 1.0

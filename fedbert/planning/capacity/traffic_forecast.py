@@ -32,7 +32,7 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
     """Return releases, downloads, reports, check-ins and bytes of a day, of the fleet and of a phone."""
     plan, base = load.plan, load.base
     most = load.fetching * load.releases_per_day + load.early.sum(axis=1)
-    fetched = np.minimum(with_chance(rng, load.downloads.sum(axis=1)), most)
+    fetched = np.minimum(with_chance(rng, load.downloads_per_day), most)
     sent = with_chance(rng, load.reports_per_day)
     check_ins = with_chance(rng, load.check_ins.mean(axis=1) * plan.rounds_per_day)
     made = (
@@ -48,6 +48,7 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
         _row("releases per day", "releases", load.releases_per_day, made),
         _row("downloads per day", "downloads", fetched, _DOWN, _held_by_cap(load)),
         _row("egress per day", "bytes", egress, _DOWN, _held_by_cap(load)),
+        *_in_vain(load, fetched),
         _row("reports per day", "reports", sent, _UP),
         _row("ingress per day", "bytes", sent * base.report_bytes, _UP),
         _row("check-ins per day", "check-ins", check_ins, asks),
@@ -66,10 +67,21 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
     ]
 
 
+def _in_vain(load: Load, fetched: Array) -> list[Forecast]:
+    """Return what interrupted downloads cost a day, and with it what range requests would save."""
+    base, size = load.base, load.plan.download_bytes or load.base.release_bytes
+    over = "an interrupted download starts over, as in the run; with range requests, of which there would be "
+    over += "as many, it would go on from where it ended"
+    return [
+        _row("downloads started over per day", "requests", fetched * (base.download_attempts - 1), over),
+        _row("bytes moved in vain per day", "bytes", fetched * (load.bytes_per_download - size), over),
+    ]
+
+
 def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
     """Return the arithmetic of one release, the hours to shares of the fleet, and the link's headroom."""
     plan = load.plan
-    bytes_each = plan.download_bytes or load.base.release_bytes
+    bytes_each = load.release_bytes_of_all
     mean = bits_per_s(plan.devices, bytes_each, S_PER_DAY)
     plain = "plain arithmetic: every device fetches one release, evenly over 24 hours"
     once = plan.devices * bytes_each
@@ -83,6 +95,7 @@ def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
             "measured",
             plain,
         ),
+        *_coded(load),
         Forecast("egress, one release in 24 h", "bit/s", _exact(mean), "measured", plain),
         Forecast("minimum hours under the cap", "hours", _exact(least), "measured", plain),
         *(_hours_to(load, share, hours) for share, hours in hours_to_share.items()),
@@ -108,6 +121,15 @@ def rollouts(load: Load, hours_to_share: dict[float, Array]) -> list[Forecast]:
     ]
 
 
+def _coded(load: Load) -> list[Forecast]:
+    """Return the egress of a release if it is fetched entropy coded; nothing where that size is not known."""
+    if load.base.coded_bytes is None:
+        return []
+    said = "as above, entropy coded: the run's last release; each phone decodes it, which no figure counts"
+    once = _exact(load.plan.devices * load.base.coded_bytes)
+    return [Forecast("egress, one release to all devices, coded", "bytes", once, "measured", said)]
+
+
 def headroom(load: Load) -> Array:
     """Return `[draw]` what downloads leave of the cap in the peak hour."""
     busiest = bits_per_s(1, load.bytes_per_download, S_PER_HOUR) * load.downloads.max(axis=1)
@@ -124,9 +146,12 @@ def hours_at_cap(load: Load) -> Array:
 
 def _hours_to(load: Load, share: float, hours: Array) -> Forecast:
     name, seen = f"hours to {share:.0%}", load.base.seen_share
+    world = load.plan.world
+    link = "unmetered network, or allowed on another" if world.metered_share else "unmetered network"
     wait = (
-        "devices ask when on an unmetered network, at the rate and with the differences between devices of "
+        f"devices ask when on an {link}, at the rate and with the differences between devices of "
         "the run, and wait their turn under the cap; the control group is left out"
+        f"{'; stages as planned' if world.stages else ''}"
     )
     if share <= seen:
         return _row(name, "hours", hours, wait, _held_by_cap(load))

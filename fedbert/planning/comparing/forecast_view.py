@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from fedbert.evidence import Absent, Evidence
 from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.planning.comparing.views import Figure, View, facts, interval
 
 MAIN_FORECASTS = ("egress per day", "ingress per day", "hours to 95%", "rounds that fill")
@@ -18,6 +19,8 @@ def forecast_view(result: CapacityForecast, folder: str) -> View:
     """Return what is compared of a forecast."""
     run, plan = asdict(result.run), asdict(result.plan)
     run_facts = {key: value for key, value in run.items() if key not in ("tier_ndcg", "device_errors")}
+    if result.plan.world == PLAIN:
+        del plan["world"]
     found = dict(facts("plan", plan))
     return View(
         folder=folder,

@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,13 @@ import numpy as np
 from fedbert.errors import FedbertError
 from fedbert.machine import process_cpu_s, process_memory_bytes
 from fedbert.planning.capacity.calibration import CheckRow
-from fedbert.planning.measuring.samples import Sample, fixed_and_each
+from fedbert.planning.measuring.samples import (
+    Measurements,
+    Sample,
+    each_and_fixed_memory,
+    fixed_and_each,
+    grown,
+)
 
 SMALL_BYTES = 1_000
 DOWNLOADS, RATE_PER_S = 40, 30.0
@@ -26,13 +32,18 @@ RATES_PER_S = (10, 30, 90)
 """Downloads a second of the check."""
 CHECK_DOWNLOADS = 60
 
+OPEN = (20, 50, 100, 200)
+"""Downloads open at a time, ascending: the first and third are fitted to, the others are checks."""
+STALLED, STALLED_BYTES = "stalled", 32_000_000
+"""More than the buffers of a connection take: a download that nobody reads stays open."""
+
 PATIENCE_S = 60.0
 BLOCK_BYTES = 1 << 18
 
 HOW = "GET of a file from `python -m http.server` on loopback, a connection each; no TLS, no CDN"
 
 
-def download_samples(release: bytes, folder: Path) -> tuple[list[Sample], list[CheckRow]]:
+def download_samples(release: bytes, folder: Path) -> Measurements:
     """Return what downloads of `release` cost, and the check at three rates and two sizes.
 
     `folder` is an empty one that the server serves.
@@ -41,6 +52,7 @@ def download_samples(release: bytes, folder: Path) -> tuple[list[Sample], list[C
     sizes = {"small": SMALL_BYTES, "half": half, "release": len(release)}
     for name, size in sizes.items():
         (folder / name).write_bytes(release[:size])
+    (folder / STALLED).write_bytes(bytes(STALLED_BYTES))
     pairs: list[tuple[float, float]] = []
     loads: list[tuple[float, str, float]] = []
     with _serving(folder) as (pid, port):
@@ -53,7 +65,7 @@ def download_samples(release: bytes, folder: Path) -> tuple[list[Sample], list[C
                 pairs.append((small / DOWNLOADS, large / DOWNLOADS))
                 loads.append((rate, name, _fetched(pid, port, name, CHECK_DOWNLOADS, rate)[0]))
         extra = tuple(float(_fetched(pid, port, name, 1)[1] - size) for name, size in sizes.items())
-        memory = float(process_memory_bytes(pid))
+        peaks = _open_memory(pid, port)
     fixed, each = fixed_and_each(
         [pair[0] for pair in pairs], [pair[1] for pair in pairs], SMALL_BYTES, len(release)
     )
@@ -69,13 +81,18 @@ def download_samples(release: bytes, folder: Path) -> tuple[list[Sample], list[C
         }
         for rate, name, spent in loads
     ]
-    found = [
+    few, _, many, _ = OPEN
+    each_memory, fixed_memory = each_and_fixed_memory(peaks, few, many)
+    how = f"peak of the server's process, {few} and {many} downloads at a time that stall"
+    found = (
         Sample("download_cpu_s", fixed, f"{HOW}: whatever the size"),
         Sample("download_byte_cpu_s", each, f"{HOW}: for each byte, {SMALL_BYTES:,} to {len(release):,}"),
         Sample("download_extra_bytes", extra, "headers of the answer, as received"),
-        Sample("download_memory_bytes", (memory,), "peak of the server's process, a download at a time"),
-    ]
-    return found, checks
+        Sample("download_memory_bytes", (fixed_memory,), f"{how}: without any"),
+        Sample("download_open_memory_bytes", (each_memory,), f"{how}: for each"),
+    )
+    held = grown("downloads", peaks, (few, many), each_memory, STALLED_BYTES)
+    return Measurements(found, tuple(checks), tuple(held))
 
 
 @contextmanager
@@ -126,6 +143,22 @@ def _fetched(
             time.sleep(max(0.0, began + number / rate_per_s - time.monotonic()))
         received = _get(port, name)
     return process_cpu_s(pid) - before, received
+
+
+def _open_memory(pid: int, port: int, counts: Sequence[int] = OPEN) -> dict[int, float]:
+    """Return the largest memory of the server by how many downloads were open so far: `counts`, ascending."""
+    peaks: dict[int, float] = {}
+    with ExitStack() as stack:
+        opened = 0
+        for count in counts:
+            for _ in range(count - opened):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
+                connection.sendall(f"GET /{STALLED} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                connection.recv(1)  # it is being served
+            opened = count
+            time.sleep(0.5)  # until the server has filled the buffers
+            peaks[count] = float(process_memory_bytes(pid))
+    return peaks
 
 
 def _get(port: int, name: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedbert.errors import FedbertError
 from fedbert.planning.capacity.calibration import SCHEMA, CalibrationRecord, this_machine
-from fedbert.planning.measuring.aggregator import aggregator_samples
+from fedbert.planning.measuring.aggregator import HELD, aggregator_samples, held_memory, memory_of
 from fedbert.planning.measuring.downloads import download_samples
 from fedbert.planning.measuring.link import link_samples
 from fedbert.planning.measuring.update import update_samples
@@ -28,15 +28,18 @@ def measure(machine: str | None, command: str, say: Callable[[str], None]) -> Ca
     say("server update")
     update = _apart(update_samples)
     say("aggregator")
-    aggregator, checked = _apart(aggregator_samples, update.layout, update.mechanism)
+    parts = [_apart(aggregator_samples, update.layout, update.mechanism)]
+    held = {count: _apart(held_memory, update.layout, update.mechanism, count) for count in HELD}
+    parts.append(memory_of(held, update.layout.bytes_up))
     with tempfile.TemporaryDirectory(prefix="fedbert-measure-") as folder:
         place = Path(folder)
         for name in ("files", "link"):
             (place / name).mkdir()
         say("release downloads")
-        downloads, fetched = download_samples(update.release, place / "files")
+        parts.append(download_samples(update.release, place / "files"))
         say("check-ins and uploads")
-        link = link_samples(place / "link")
+        parts.append(link_samples(place / "link", update.layout.bytes_up))
+    samples = [*update.samples, *(sample for part in parts for sample in part.samples)]
     return {
         "schema": SCHEMA,
         "command": command,
@@ -45,8 +48,9 @@ def measure(machine: str | None, command: str, say: Callable[[str], None]) -> Ca
         "model": update.model,
         "report_bytes": update.layout.bytes_up,
         "release_bytes": len(update.release),
-        "costs": [sample.row() for sample in (*update.samples, *aggregator, *downloads, *link)],
-        "checks": [*checked, *fetched],
+        "costs": [sample.row() for sample in samples],
+        "checks": [check for part in parts for check in part.checks],
+        "memory_checks": [check for part in parts for check in part.memory_checks],
     }
 
 

@@ -1,12 +1,12 @@
 """Repeated measurements of a cost: its mean with an interval, and what of it grows with a count or a size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedbert.intervals import t_interval
-from fedbert.planning.capacity.calibration import UNITS, CostRow
+from fedbert.planning.capacity.calibration import UNITS, CheckRow, CostRow, MemoryCheckRow
 from fedbert.units import significant
 
 
@@ -34,6 +34,15 @@ class Sample:
         }
 
 
+@dataclass(frozen=True)
+class Measurements:
+    """Figures of one part of the servers, and loads that were predicted from them and then measured."""
+
+    samples: tuple[Sample, ...]
+    checks: tuple[CheckRow, ...]
+    memory_checks: tuple[MemoryCheckRow, ...]
+
+
 def fixed_and_each(
     small: Sequence[float], large: Sequence[float], few: float, many: float
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -45,3 +54,30 @@ def fixed_and_each(
     each = tuple((more - less) / (many - few) for less, more in zip(small, large, strict=True))
     fixed = tuple(less - few * slope for less, slope in zip(small, each, strict=True))
     return fixed, each
+
+
+def each_and_fixed_memory(peaks: Mapping[int, float], few: int, many: int) -> tuple[float, float]:
+    """Return the bytes that each held thing takes, and those without any, from the peaks by what was held.
+
+    Neither is below 0: a peak that did not grow is one too small to be told from none.
+    """
+    each = max(0.0, (peaks[many] - peaks[few]) / (many - few))
+    return each, max(0.0, peaks[few] - few * each)
+
+
+def grown(
+    part: str, peaks: Mapping[int, float], fitted: tuple[int, int], each: float, bytes_each: int
+) -> list[MemoryCheckRow]:
+    """Return the check of every peak that `each` was not fitted to: growth beyond the least of the fit."""
+    least = min(fitted)
+    return [
+        {
+            "part": part,
+            "count": count - least,
+            "bytes_each": bytes_each,
+            "predicted_bytes": significant(each * (count - least)),
+            "measured_bytes": peak - peaks[least],
+        }
+        for count, peak in peaks.items()
+        if count not in fitted
+    ]

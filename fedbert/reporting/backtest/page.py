@@ -41,7 +41,7 @@ def render(found: Backtest, command: str) -> str:
     cards = [
         Card(
             f"{each.devices:,} phones",
-            text.percent(each.inside, 1),
+            text.percent(each.inside.value, 1),
             f"of {each.figures:,} figures inside; half width {text.percent(each.median_half_width, 1)}",
             "modelled",
         )

@@ -8,7 +8,7 @@ from fedbert.planning.capacity.backtest import Backtest, Checked
 from fedbert.records import RecordKind, load_record
 
 BACKTEST_FILE = "backtest.json"
-SCHEMA = 1
+SCHEMA = 2
 LIMIT_BYTES = 50_000_000
 
 
@@ -27,6 +27,8 @@ class CheckedRow(TypedDict):
     simulated: float
     error: float | None
     inside: bool
+    spread_half_width: float | None
+    plan_half_width: float | None
 
 
 class SummaryRow(TypedDict):
@@ -35,8 +37,12 @@ class SummaryRow(TypedDict):
     devices: int
     figures: int
     inside: float
+    inside_low: float | None
+    inside_high: float | None
     median_error: float
     median_half_width: float
+    median_spread_half_width: float | None
+    median_plan_half_width: float | None
     systematic: list[str]
 
 
@@ -77,9 +83,13 @@ def record_of(found: Backtest, command: str) -> BacktestRecord:
             {
                 "devices": each.devices,
                 "figures": each.figures,
-                "inside": each.inside,
+                "inside": each.inside.value,
+                "inside_low": each.inside.low,
+                "inside_high": each.inside.high,
                 "median_error": each.median_error,
                 "median_half_width": each.median_half_width,
+                "median_spread_half_width": each.median_spread_half_width,
+                "median_plan_half_width": each.median_plan_half_width,
                 "systematic": list(each.systematic),
             }
             for each in found.summaries
@@ -98,6 +108,8 @@ def record_of(found: Backtest, command: str) -> BacktestRecord:
                 "simulated": each.simulated,
                 "error": each.error,
                 "inside": each.inside,
+                "spread_half_width": each.spread_half_width,
+                "plan_half_width": each.plan_half_width,
             }
             for each in found.checked
         ],
@@ -122,6 +134,8 @@ def load_backtest(folder: Path) -> tuple[Backtest, str]:
             row["low"],
             row["high"],
             row["simulated"],
+            row["spread_half_width"],
+            row["plan_half_width"],
         )
         for row in record["figures"]
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fedbert.planning.capacity.capacity import HOURS, CapacityForecast, Curve
+from fedbert.reporting.capacity.text import hour_title
 from fedbert.reporting.parts import theme
 
 
@@ -32,7 +33,7 @@ def hourly_figure(result: CapacityForecast, name: str, title: str, share: bool) 
     figure = go.Figure()
     hours = [float(hour) for hour in range(HOURS)]
     band(figure, hours, result.by_hour(name), name, theme.ACCENT, theme.ACCENT_SOFT)
-    figure.update_xaxes(title="local hour")
+    figure.update_xaxes(title=hour_title(result.plan))
     figure.update_yaxes(title=title, rangemode="tozero")
     if share:
         figure.update_yaxes(tickformat=".0%", range=[0, 1.02])

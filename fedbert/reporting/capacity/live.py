@@ -1,14 +1,21 @@
 """Chapter of a capacity plan's report with inputs: other plans' best guesses, computed in the page."""
 
 import json
-from collections.abc import Iterable
+import zlib
+from base64 import b64encode
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from math import isfinite, isnan
 from typing import Any
 
 from fedbert.intervals import Estimate
-from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
+from fedbert.planning.budget.plan import HORIZON_DAYS
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Price
 from fedbert.planning.capacity.prices import Prices, Sourced
 from fedbert.planning.capacity.settings import CapacitySettings
+from fedbert.reporting.capacity.buyers import PRIVACY, Buyer, buyer_of, by_buyer, is_named
+from fedbert.reporting.capacity.privacy import DAYS
+from fedbert.reporting.capacity.record import frame
 from fedbert.reporting.capacity.text import BEYOND, SPOKEN_UNITS, figures_text
 from fedbert.reporting.parts.page import Section, render, safe
 from fedbert.reporting.parts.text import FIVE_DIGITS
@@ -31,52 +38,22 @@ _LABELS = {
     "check_in_bytes": "Bytes of a check-in, each way",
     "connection_bytes": "TLS bytes of a transfer, each way",
     "sessions_per_day": "Sessions per phone and day",
+    "utilisation": "Utilisation of servers",
 }
 
-_FIRST = (
-    "egress per day",
-    "ingress per day",
-    "total QPS, peak hour",
-    "egress headroom, peak hour",
-    "minimum hours under the cap",
-    "hours to 50%",
-    "hours to 90%",
-    "hours to 95%",
-    "sampling probability",
-    "cost per day",
-    "carbon per day",
-)
-"""Figures that stand open; the others are folded."""
-
-_FOLDED = (
-    "releases per day",
-    "downloads per day",
-    "reports per day",
-    "check-ins per day",
-    "check-in and TLS bytes, each way",
-    "downloads per phone and day",
-    "bytes down per phone and day",
-    "bytes up per phone and day",
-    "egress, one release to all devices",
-    "egress, one release in 24 h",
-    "peak egress without a cap",
-    "hours a day at the cap",
-    "hours to 99%",
-    "download QPS, peak hour",
-    "upload QPS, peak hour",
-    "check-in QPS, peak hour",
-    "aggregator ingress",
-    "aggregator additions",
-    "aggregator ingress, burst",
-    "aggregator additions, burst",
-)
 _PRICED = ("cost per ", "carbon per ", "share of carbon, ")
 _BY_TIER = ("installs per day", "computing per day", "energy per day", "charge per day", "battery per day")
+_ELSEWHERE = ("share of sessions scored",)
+"""Figures of the whole fleet that stay those of the run at any plan."""
+
+_ALWAYS_SEEN = ("egress per day", "total QPS, peak hour", "rounds that fill")
+"""Figures that stay in sight on a narrow screen."""
 
 NOTE = (
-    "At your setting: best guesses, modelled, by the formulas of the command. Intervals are those of the "
-    "computed plan, and so is every other chapter. Privacy, rounds that fill, p99 and the peak second are "
-    "not here: give the command the flags of your setting."
+    "At your setting: best guesses, modelled, by the formulas of the command; epsilons are proved. Intervals "
+    "are those of the computed plan, and so is every other chapter. Mechanism and region are those of the "
+    "run and of the prices file. What reads \u201cby the command\u201d has no formula: give the command the "
+    "flags of your setting."
 )
 
 
@@ -98,7 +75,7 @@ def live(result: CapacityForecast) -> list[Section]:
     """Return the chapter, or none for a forecast without its basis."""
     if result.basis is None:
         return []
-    run, first = result.run, _rows(result, True)
+    run, rows = result.run, _rows(result)
     content = {
         "basis": {
             **asdict(result.basis),
@@ -106,24 +83,43 @@ def live(result: CapacityForecast) -> list[Section]:
             "report_bytes": run.report_bytes,
             "days": run.days,
             "seen_share": run.seen_share,
+            "above": {price.name: _above(price) for price in result.prices if price.above_tb_per_month},
+            "horizon_days": HORIZON_DAYS,
         },
         "schedule": result.plan.schedule,
         "rounds_per_day": result.plan.rounds_per_day,
         "inputs": [asdict(each) for each in inputs(result)],
         "beyond": BEYOND,
+        "always_seen": _ALWAYS_SEEN,
+        "figures": [row["figure"] for row in rows],
+        "forecast_csv": _packed(frame(result).to_csv(index=False)),
     }
     html = render(
         "capacity.html.j2",
         # "<" would end the script element that holds it
         content=safe(json.dumps(content, allow_nan=False).replace("<", "\\u003c")),
-        first=first,
-        folded=_rows(result, False),
+        first=_grouped([row for row in rows if row["open"]]),
+        folded=_grouped([row for row in rows if not row["open"]]),
+        folded_count=sum(not row["open"] for row in rows),
         inputs=inputs(result),
         five_digits=FIVE_DIGITS,
         spoken_units=safe(json.dumps(SPOKEN_UNITS)),
     )
-    lead = "Move an input: the best guesses follow. The address of the page keeps the setting."
+    lead = (
+        "Move an input: the best guesses follow. Keep a setting as plan B to compare it with the next one. "
+        "The address of the page keeps both."
+    )
     return [Section(TITLE, "modelled", html, NOTE, lead)]
+
+
+def _above(price: Price) -> list[list[float]]:
+    """Return the steps of a price by volume over its first: an input moves them all alike."""
+    return [[start, each / price.value] for start, each in price.above_tb_per_month]
+
+
+def _packed(text: str) -> str:
+    """Return a text as the page unpacks it: what repeats takes no place twice."""
+    return b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
 def inputs(result: CapacityForecast) -> list[Input]:
@@ -133,6 +129,7 @@ def inputs(result: CapacityForecast) -> list[Input]:
     values |= {
         "release_mbit_per_s": plan.release_bits_per_s / 1e6,
         "download_bytes": plan.download_bytes or result.run.release_bytes,
+        "utilisation": result.servers.utilisation if result.servers else None,
     }
     known = {name: value for name, value in values.items() if value is not None}
     if plan.schedule == "run":
@@ -171,21 +168,47 @@ def _input(key: str, label: str, value: float, settings: type[Settings], field: 
     )
 
 
-def _rows(result: CapacityForecast, first: bool) -> list[dict[str, str]]:
-    """Return the figures that the page computes, as it was computed: those that stand open, or the others."""
+def _rows(result: CapacityForecast) -> list[dict[str, Any]]:
+    """Return the figures that the page computes, as they were computed, in the order of their buyers."""
     q = Estimate(result.sampling_probability, None, None)
-    known = [*result.forecasts, Forecast("sampling probability", "", q, "modelled", "")]
-    rows = [row for row in known if computed_in_the_page(row) and (_stands_open(row) == first)]
-    return [
-        {
-            "key": key_of(row),
-            "name": row.name if row.tier is None else f"{row.name}: {row.tier}",
-            "unit": row.unit,
-            "value": figures_text(row)[0],
-            "interval": "" if row.estimate.low is None else figures_text(row)[1],
-        }
-        for row in _in_order(rows)
+    known = [
+        *result.forecasts,
+        Forecast("sampling probability", "", q, "modelled", ""),
+        *_epsilons(result),
     ]
+    return [_row(row) for row in by_buyer(known) if computed_in_the_page(row)]
+
+
+def _epsilons(result: CapacityForecast) -> list[Forecast]:
+    """Return the plan's epsilons as figures, the adversary in the place of a tier."""
+    return [
+        Forecast(f"epsilon in {days}", "", Estimate(epsilon, None, None), "modelled", "", tier=each.adversary)
+        for each in result.privacy.guarantees
+        for days, epsilon in zip(DAYS, each.epsilons, strict=True)
+    ]
+
+
+def _row(row: Forecast) -> dict[str, Any]:
+    key, buyer, estimate = key_of(row), buyer_of(row.name), row.estimate
+    name = row.name if row.tier is None else f"{row.name}: {row.tier}"
+    interval = "" if estimate.low is None else figures_text(row)[1]
+    known = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {
+        "buyer": buyer,
+        "open": row.name in buyer.first or buyer is PRIVACY,
+        "key": key,
+        "name": name,
+        "unit": row.unit,
+        "value": figures_text(row)[0],
+        "interval": "proved" if buyer is PRIVACY else interval,
+        # JSON has no infinity: null, as in capacity.json
+        "figure": {"key": key, "name": name, "buyer": buyer.name, "unit": row.unit}
+        | {end: value if value is not None and isfinite(value) else None for end, value in known.items()},
+    }
+
+
+def _grouped(rows: list[dict[str, Any]]) -> list[tuple[Buyer, list[dict[str, Any]]]]:
+    return [(buyer, list(mine)) for buyer, mine in groupby(rows, key=lambda row: row["buyer"])]
 
 
 def key_of(row: Forecast) -> str:
@@ -194,17 +217,9 @@ def key_of(row: Forecast) -> str:
 
 
 def computed_in_the_page(row: Forecast) -> bool:
-    """Return whether the page's formulas have a figure: its best guess needs no draws and is known."""
-    if row.hour is not None or row.estimate.value != row.estimate.value:
+    """Return whether the page has a figure: one of the whole fleet, of a tier's day or of an adversary."""
+    if row.hour is not None or isnan(row.estimate.value):
         return False
     if row.tier is not None:
-        return row.name.startswith(_BY_TIER)
-    return row.name in (*_FIRST, *_FOLDED) or row.name.startswith(_PRICED)
-
-
-def _stands_open(row: Forecast) -> bool:
-    return row.tier is None and row.name in _FIRST
-
-
-def _in_order(rows: Iterable[Forecast]) -> list[Forecast]:
-    return sorted(rows, key=lambda row: _FIRST.index(row.name) if _stands_open(row) else len(_FIRST))
+        return row.name.startswith((*_BY_TIER, "epsilon in "))
+    return row.name not in _ELSEWHERE and (is_named(row.name) or row.name.startswith(_PRICED))

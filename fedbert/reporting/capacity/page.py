@@ -3,13 +3,14 @@
 import numpy as np
 
 from fedbert.planning.capacity.capacity import CapacityForecast
-from fedbert.reporting.capacity.live import live
+from fedbert.reporting.capacity.live import TITLE, live
 from fedbert.reporting.capacity.privacy import privacy
 from fedbert.reporting.capacity.requests import requests
 from fedbert.reporting.capacity.rollout import rollout
 from fedbert.reporting.capacity.rounds import rounds
 from fedbert.reporting.capacity.tables import assumptions, by_tier, fleet, prices, quality_by_tier
 from fedbert.reporting.capacity.text import figures_text, number_text, part_day_warning, value_text
+from fedbert.reporting.capacity.world import instead_of_inputs, world, world_facts
 from fedbert.reporting.parts.device_errors import device_errors_reference
 from fedbert.reporting.parts.page import Card, Section, alert_html, facts_html, render_page
 
@@ -55,8 +56,9 @@ def render(result: CapacityForecast, command: str) -> str:
     warning, (reached, _) = part_day_warning(result), furthest_known(result)
     errors = device_errors_reference(result.run.device_errors, WHERE_ERRORS)
     chapters = [
-        *live(result),
+        *(live(result) or instead_of_inputs(result, TITLE)),
         rollout(result),
+        *world(result),
         requests(result),
         rounds(result),
         privacy(result),
@@ -76,6 +78,12 @@ def render(result: CapacityForecast, command: str) -> str:
         _card(result, f"hours to {reached}", f"A release reaches {reached}"),
         _card(result, "rounds that fill", "Rounds that fill"),
         _card(result, "share of sessions scored", "Sessions scored in time"),
+        *([_card(result, "cores, all servers", "Cores of servers")] if result.servers else []),
+        *(
+            _card(result, row.name, "Cost per year")
+            for row in result.forecasts
+            if row.name == "cost per year"
+        ),
     ]
     return render_page(
         f"What {result.plan.devices:,} phones take to serve",
@@ -115,6 +123,7 @@ def _facts(result: CapacityForecast) -> dict[str, str]:
         "bytes of a release as downloaded": f"{plan.download_bytes or run.release_bytes:,.0f}",
         "bytes of a release": f"{run.release_bytes:,.0f}",
         "bytes of a report": f"{run.report_bytes:,.0f}",
+        **world_facts(result),
         **_servers(result),
     }
 

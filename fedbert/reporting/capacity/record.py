@@ -24,9 +24,11 @@ from fedbert.planning.capacity.capacity import (
     Schedule,
     ServerFacts,
 )
+from fedbert.planning.capacity.world import PLAIN
 from fedbert.records import RecordKind, load_record
 from fedbert.reporting.capacity.basis_record import BasisRow, basis_in, basis_row
-from fedbert.reporting.capacity.text import MIX_ASSUMPTION
+from fedbert.reporting.capacity.text import mix_assumption
+from fedbert.reporting.capacity.world_record import WorldRow, world_in, world_row
 from fedbert.results import DeviceErrors
 
 if TYPE_CHECKING:
@@ -54,6 +56,10 @@ class PlanRow(TypedDict):
     download_bytes: float
     check_in_bytes: float
     connection_bytes: float
+    releases_kept: NotRequired[int | None]
+    records_days: NotRequired[float]
+    download_s: NotRequired[float]
+    world: NotRequired[WorldRow]  # left out where a plan says nothing of it
 
 
 class RunRow(TypedDict):
@@ -106,6 +112,7 @@ class RolloutRow(CurveRow):
 
     hours: list[float]  # since the release
     without_cap: CurveRow
+    stopped: NotRequired[CurveRow]  # of a release that is halted or rolled back; left out where none is
 
 
 class GuaranteeRow(TypedDict):
@@ -159,6 +166,7 @@ class PriceRow(TypedDict):
     value: float
     date: str
     source: str
+    above_tb_per_month: NotRequired[list[list[float]]]  # left out where one price holds for all
 
 
 class ServersRow(TypedDict):
@@ -179,6 +187,7 @@ class CapacityRecord(TypedDict):
     privacy: PrivacyRow
     goals: list[GoalRow]
     prices: list[PriceRow]
+    priced_by: NotRequired[str]
     servers: NotRequired[ServersRow | None]
     assumption: str
     run: RunRow
@@ -203,24 +212,18 @@ def record_of(result: CapacityForecast, command: str) -> CapacityRecord:
     record: CapacityRecord = {
         "schema": SCHEMA,
         "command": command,
-        "plan": cast(PlanRow, asdict(result.plan)),
+        "plan": _plan_row(result.plan),
         "sampling_probability": result.sampling_probability,
         "alerts": [_alert_row(alert) for alert in result.alerts],
         "privacy": _privacy_row(result.privacy),
         "goals": [{"goal": met.goal, "value": met.value, "found": met.found} for met in result.goals],
-        "prices": [
-            {"price": price.name, "value": price.value, "date": price.date, "source": price.source}
-            for price in result.prices
-        ],
+        "prices": [_price_row(price) for price in result.prices],
+        "priced_by": result.priced_by,
         "servers": _servers_row(result.servers),
-        "assumption": MIX_ASSUMPTION,
+        "assumption": mix_assumption(result.plan),
         "run": cast(RunRow, asdict(result.run)),
         "forecasts": [_row(row) for row in result.forecasts],
-        "rollout": {
-            **_curve_row(result.rollout),
-            "hours": result.rollout_hours.tolist(),
-            "without_cap": _curve_row(result.rollout_without_cap),
-        },
+        "rollout": _rollout_row(result),
     }
     if result.basis is not None:
         record["basis"] = basis_row(result.basis)
@@ -232,7 +235,7 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
     rollout = record["rollout"]
     return CapacityForecast(
         run=BaseFacts(**record["run"]),
-        plan=Plan(**record["plan"]),
+        plan=_plan(record["plan"]),
         sampling_probability=record["sampling_probability"],
         forecasts=tuple(_forecast(row) for row in record["forecasts"]),
         rollout_hours=np.array(rollout["hours"], np.float64),
@@ -244,11 +247,11 @@ def forecast_of(record: CapacityRecord) -> CapacityForecast:
             for row in record["alerts"]
         ),
         goals=tuple(Met(row["goal"], row["value"], row["found"]) for row in record["goals"]),
-        prices=tuple(
-            Price(row["price"], row["value"], row["date"], row["source"]) for row in record["prices"]
-        ),
+        prices=tuple(_price(row) for row in record["prices"]),
+        priced_by=record.get("priced_by", ""),
         servers=_servers(record.get("servers")),
         basis=basis_in(record["basis"]) if "basis" in record else None,
+        rollout_stopped=_curve(rollout["stopped"]) if "stopped" in rollout else None,
     )
 
 
@@ -256,6 +259,35 @@ def load_forecast(folder: Path) -> tuple[CapacityForecast, str]:
     """Return the forecast in `folder` and the command that made it; raises FedbertError."""
     record = load_record(CAPACITY, folder)
     return forecast_of(record), record["command"]
+
+
+def _price_row(price: Price) -> PriceRow:
+    row: PriceRow = {
+        "price": price.name,
+        "value": price.value,
+        "date": price.date,
+        "source": price.source,
+    }
+    if price.above_tb_per_month:
+        row["above_tb_per_month"] = [list(step) for step in price.above_tb_per_month]
+    return row
+
+
+def _price(row: PriceRow) -> Price:
+    steps = tuple((step[0], step[1]) for step in row.get("above_tb_per_month", []))
+    return Price(row["price"], row["value"], row["date"], row["source"], steps)
+
+
+def _plan_row(plan: Plan) -> PlanRow:
+    values = {**asdict(plan), "world": world_row(plan.world)}
+    if plan.world == PLAIN:
+        del values["world"]
+    return cast(PlanRow, values)
+
+
+def _plan(row: PlanRow) -> Plan:
+    world = world_in(row["world"]) if "world" in row else PLAIN
+    return Plan(**{**row, "world": world})  # type: ignore[arg-type]
 
 
 def _servers_row(facts: ServerFacts | None) -> ServersRow | None:
@@ -368,6 +400,20 @@ def _forecast(row: ForecastRow) -> Forecast:
 
 def _curve_row(curve: Curve) -> CurveRow:
     return {"share": curve.value.tolist(), "low": curve.low.tolist(), "high": curve.high.tolist()}
+
+
+def _rollout_row(result: CapacityForecast) -> RolloutRow:
+    shown = _curve_row(result.rollout)
+    row: RolloutRow = {
+        "share": shown["share"],
+        "low": shown["low"],
+        "high": shown["high"],
+        "hours": result.rollout_hours.tolist(),
+        "without_cap": _curve_row(result.rollout_without_cap),
+    }
+    if result.rollout_stopped is not None:
+        row["stopped"] = _curve_row(result.rollout_stopped)
+    return row
 
 
 def _curve(row: CurveRow) -> Curve:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fedbert.planning.capacity.capacity import HOURS, CapacityForecast
+from fedbert.reporting.capacity.text import hour_of_day, hour_title
 from fedbert.reporting.parts import text, theme
 from fedbert.reporting.parts.page import Section, figure_html
 
@@ -37,7 +38,7 @@ def requests_figure(result: CapacityForecast) -> Any:
         )
     )
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title="local hour")
+    figure.update_xaxes(title=hour_title(result.plan))
     figure.update_yaxes(title="requests per second (QPS)")
     return figure
 
@@ -47,7 +48,7 @@ def requests(result: CapacityForecast) -> Section:
     return Section(
         "Requests by hour",
         "modelled",
-        figure_html(requests_figure(result), "Requests per second by local hour and kind."),
+        figure_html(requests_figure(result), f"Requests per second by {hour_of_day(result.plan)} and kind."),
         note=" ".join(
             text.sentence(f"{kind}: {result.find(f'{kind} QPS', 0).assumption}") for kind in REQUEST_KINDS
         ),

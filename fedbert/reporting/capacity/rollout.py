@@ -9,7 +9,7 @@ from fedbert.reporting.parts.page import Section, figure_html
 
 
 def rollout_figure(result: CapacityForecast) -> Any:
-    """Return the Share of devices with a release by hours since it was made., with and without the cap."""
+    """Return the share of devices with a release by hours since it was made, with and without the cap."""
     import plotly.graph_objects as go
 
     shown = result.rollout_hours <= _horizon(result)
@@ -18,9 +18,19 @@ def rollout_figure(result: CapacityForecast) -> Any:
     free, capped = _part(result.rollout_without_cap, shown), _part(result.rollout, shown)
     band(figure, hours, free, "without a cap", theme.GREY, theme.GREY_SOFT)
     band(figure, hours, capped, "under the cap", theme.ACCENT, theme.ACCENT_SOFT)
+    if result.rollout_stopped is not None:
+        stopped = _part(result.rollout_stopped, shown)
+        band(figure, hours, stopped, _stopped_name(result), theme.AMBER, theme.AMBER_SOFT)
+    for begins in result.plan.world.stage_hours[1:]:
+        figure.add_vline(x=begins, line={"color": theme.GREY, "width": 1, "dash": "dot"})
     figure.update_xaxes(title="hours since the release")
     figure.update_yaxes(title="share of fetching devices", tickformat=".0%", range=[0, 1.02])
     return figure
+
+
+def _stopped_name(result: CapacityForecast) -> str:
+    world = result.plan.world
+    return "halted" if world.halt_after_stage else "rolled back"
 
 
 def _part(curve: Curve, index: Any) -> Curve:

@@ -2,6 +2,7 @@
 
 from fedbert.planning.capacity.capacity import CapacityForecast
 from fedbert.reporting.capacity.axes import hourly_figure
+from fedbert.reporting.capacity.text import hour_of_day
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_html
 
@@ -9,7 +10,7 @@ from fedbert.reporting.parts.page import Panel, Section, figure_html, panels_htm
 def rounds(result: CapacityForecast) -> Section:
     """Return the chapter on rounds by local hour."""
     wanted = result.plan.reports_per_round
-    fills = f"Chance that a round gets {wanted:,} reports, by local hour."
+    fills = f"Chance that a round gets {wanted:,} reports, by {hour_of_day(result.plan)}."
     eligible_figure = hourly_figure(result, "eligible devices", "devices", False)
     fill_figure = hourly_figure(result, "chance that a round fills", "chance", True)
     return Section(
@@ -19,7 +20,7 @@ def rounds(result: CapacityForecast) -> Section:
             Panel(
                 "Eligible devices",
                 "modelled",
-                figure_html(eligible_figure, "Eligible devices by local hour."),
+                figure_html(eligible_figure, f"Eligible devices by {hour_of_day(result.plan)}."),
                 text.sentence(result.find("eligible devices", 0).assumption),
             ),
             Panel(

@@ -1,10 +1,13 @@
 """Chapters of a capacity plan's report: every figure in a table, and what each assumes."""
 
+from itertools import groupby
+
 from fedbert.comparison import TIER_COLUMNS
-from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast
-from fedbert.reporting.capacity.text import MIX_ASSUMPTION, day_rows, figures_text, tier_rows
+from fedbert.planning.capacity.capacity import BaseFacts, CapacityForecast, Forecast, Price
+from fedbert.reporting.capacity.buyers import buyer_of, by_buyer
+from fedbert.reporting.capacity.text import day_rows, figures_text, mix_assumption, tier_rows
 from fedbert.reporting.parts.device_errors import spending_sentence
-from fedbert.reporting.parts.page import Section, table_html
+from fedbert.reporting.parts.page import Section, render, safe, table_html
 from fedbert.reporting.parts.tier_notes import TIER_NOTE, TIER_TITLE
 
 
@@ -36,8 +39,13 @@ def _interval_note(result: CapacityForecast) -> str:
 
 
 def fleet(result: CapacityForecast) -> Section:
-    """Return the chapter with the figures of the whole day and fleet."""
-    return Section("The fleet", None, _table(day_rows(result), False), _interval_note(result), MIX_ASSUMPTION)
+    """Return the chapter with the figures of the whole day and fleet, in the groups of who buys them."""
+    groups = [
+        {"name": buyer.name, "buys": buyer.buys, "table": safe(_table(list(rows), False))}
+        for buyer, rows in groupby(by_buyer(day_rows(result)), key=lambda row: buyer_of(row.name))
+    ]
+    html = render("buyers.html.j2", groups=groups)
+    return Section("The fleet", None, html, _interval_note(result), mix_assumption(result.plan))
 
 
 def by_tier(result: CapacityForecast) -> Section:
@@ -65,11 +73,19 @@ def quality_by_tier(run: BaseFacts) -> Section:
 def prices(result: CapacityForecast) -> Section:
     """Return the chapter with the numbers that money and carbon rest on."""
     table = table_html(
-        [[price.name, f"{price.value:g}", price.date, price.source] for price in result.prices],
+        [[price.name, _steps(price), price.date, price.source] for price in result.prices],
         ["price", "value", "date", "source"],
         align="lrll",
     )
-    return Section("Prices", None, table, note="From the prices file; none of them is measured here.")
+    lead = f"From {result.priced_by}." if result.priced_by else ""
+    note = "None of them is measured here; --prices FILE replaces them."
+    return Section("Prices", None, table, note, lead)
+
+
+def _steps(price: Price) -> str:
+    """Return a price, and from which terabytes a month on there is another."""
+    beyond = (f"{each:g} above {start:,g} TB a month" for start, each in price.above_tb_per_month)
+    return "; ".join((f"{price.value:g}", *beyond))
 
 
 def assumptions(result: CapacityForecast) -> Section:
@@ -84,4 +100,4 @@ def assumptions(result: CapacityForecast) -> Section:
         ["forecasts", "what they assume"],
         align="ll",
     )
-    return Section("What each figure assumes", None, table, lead=MIX_ASSUMPTION)
+    return Section("What each figure assumes", None, table, lead=mix_assumption(result.plan))

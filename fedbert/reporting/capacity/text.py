@@ -3,20 +3,40 @@
 import math
 
 from fedbert.intervals import Estimate
-from fedbert.planning.capacity.capacity import CapacityForecast, Forecast
+from fedbert.planning.capacity.capacity import CapacityForecast, Forecast, Plan
 from fedbert.reporting.parts.text import FIVE_DIGITS
 from fedbert.units import MJ_PER_J, format_bytes
 
 BITS = (("Tbit", 1e12), ("Gbit", 1e9), ("Mbit", 1e6))
 BEYOND = "not within 7 days"
 UNKNOWN = "not known"
-SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e", "core-hours")
+BEYOND_GROWTH = "never"
+_WORLD = ": "
+"""What stands in the name of a figure behind the stage, day or link that it is of."""
+
+SPOKEN_UNITS = ("hours", "ms", "mJ", "mAh", "gCO2e", "core-hours", "kWh")
 """Units that are said beside a value; of what is counted its name says enough."""
 
-MIX_ASSUMPTION = (
-    "Every figure scales the run's shares and rates to the larger fleet. It assumes the same mix of phones, "
-    "networks and habits, and one time zone."
-)
+
+def mix_assumption(plan: Plan) -> str:
+    """Return what every figure of a plan assumes."""
+    scales = (
+        "Every figure scales the run's shares and rates to the larger fleet. It assumes the same mix of "
+        "phones, networks and habits"
+    )
+    if not plan.world.zones:
+        return f"{scales}, and one time zone."
+    return f"{scales} in every time zone, by its own clock. Hours are of the server's clock, UTC."
+
+
+def hour_title(plan: Plan) -> str:
+    """Return whose hours a plan's are, as the title of an axis."""
+    return "hour, UTC" if plan.world.zones else "local hour"
+
+
+def hour_of_day(plan: Plan) -> str:
+    """Return the same in a sentence."""
+    return "hour (UTC)" if plan.world.zones else "local hour"
 
 
 def part_day_warning(result: CapacityForecast) -> str | None:
@@ -37,7 +57,7 @@ def value_text(value: float | None, unit: str) -> str:
     if math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
-        return BEYOND
+        return BEYOND_GROWTH if unit == "day" else BEYOND
     if unit in ("bytes", "bytes/s"):
         return format_bytes(value) + unit.removeprefix("bytes")
     if unit == "bit/s":
@@ -71,7 +91,7 @@ def interval_text(estimate: Estimate, unit: str) -> str:
         return "–"
     low, high = value_text(estimate.low, unit), value_text(estimate.high, unit)
     if math.isinf(estimate.high):
-        return BEYOND if math.isinf(estimate.low) else f"{low} or more"
+        return high if math.isinf(estimate.low) else f"{low} or more"
     endings = (f" {high.rpartition(' ')[2]}", "/s", "%")
     shared = next((end for end in endings if low.endswith(end) and high.endswith(end)), "")
     return f"{low.removesuffix(shared)} to {high}"
@@ -86,6 +106,15 @@ def figures_text(row: Forecast, in_full: bool = True) -> tuple[str, str]:
 
 def day_rows(result: CapacityForecast) -> list[Forecast]:
     """Return the forecasts of the whole day and fleet, in order."""
+    return [row for row in _of_the_fleet(result) if _WORLD not in row.name]
+
+
+def world_rows(result: CapacityForecast) -> list[Forecast]:
+    """Return the forecasts of weekdays, stages, a horizon and metered links, in order."""
+    return [row for row in _of_the_fleet(result) if _WORLD in row.name]
+
+
+def _of_the_fleet(result: CapacityForecast) -> list[Forecast]:
     return [row for row in result.forecasts if row.hour is None and row.tier is None]
 
 

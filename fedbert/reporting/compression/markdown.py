@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 
 from fedbert.reporting.compression import sentences as said
+from fedbert.reporting.compression.kinds import COLUMNS as COLUMNS_KINDS
+from fedbert.reporting.compression.kinds import NOTE as NOTE_KINDS
+from fedbert.reporting.compression.kinds import rows as kind_rows
 from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
 from fedbert.reporting.compression.record import CompressionRecord
 from fedbert.reporting.compression.rival_sentences import headline, rows_of
@@ -74,6 +77,11 @@ def _unknown(record: CompressionRecord) -> str:
     return f"{NOTE_UNKNOWN}\n\n{_table(COLUMNS, found)}" if found else ""
 
 
+def _kinds(record: CompressionRecord) -> str:
+    found = [[escape_markdown(cell) for cell in row] for row in kind_rows(record)]
+    return f"{NOTE_KINDS}\n\n{_table(COLUMNS_KINDS, found)}" if found else ""
+
+
 def _fence(command: str) -> str:
     longest = max((len(run) for run in re.findall("`+", command)), default=0)
     ticks = "`" * max(3, longest + 1)
@@ -92,6 +100,7 @@ def markdown(record: CompressionRecord) -> str:
         f"± is half a 95% interval, Student's t over {said.seeds(record)}." if several else "",
         _rivals(record),
         _unknown(record),
+        _kinds(record),
         f"In points of accuracy against {escape_markdown(reference)}:\n\n{statements}" if statements else "",
         escape_markdown(said.targets_sentence(record)),
         "Made by:",

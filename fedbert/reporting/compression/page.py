@@ -3,6 +3,7 @@
 from fedbert.reporting.compression import (
     ablation,
     confusion,
+    kinds,
     latency,
     losses,
     parts,
@@ -61,6 +62,7 @@ def compression_html(record: CompressionRecord) -> str:
         quantisation.quantisation(record),
         probe.probe(record),
         unknown.unknown(record),
+        kinds.kinds(record),
         parts.bytes_by_part(record),
         vocabulary.vocabulary(record),
         search.search(record),

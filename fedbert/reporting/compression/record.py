@@ -220,6 +220,21 @@ class UnknownRow(TypedDict, total=False):
     command: str
 
 
+class KindRow(TypedDict, total=False):
+    """A head on the frozen student beside the same head on the frozen teacher, on one set."""
+
+    name: str
+    kind: str
+    metric: str
+    test: int
+    teacher: float
+    student: float
+    share: float
+    low: float
+    high: float
+    bytes: int
+
+
 class TargetRow(TypedDict, total=False):
     """What was aimed at; at least `asked` is wanted, or at most that if `at_most`."""
 
@@ -259,6 +274,7 @@ class CompressionRecord(TypedDict, total=False):
     probe: list[ProbeRow]
     rivals: Rivals
     unknown: list[UnknownRow]
+    kinds: list[KindRow]
     targets: list[TargetRow]
 
 

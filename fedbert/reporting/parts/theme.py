@@ -17,6 +17,7 @@ ACCENT_LIGHT = "#a9c1f0"
 ACCENT_SOFT = "rgba(36, 86, 200, 0.14)"
 TEAL = "#0f8a7d"
 AMBER = "#d98a0b"
+AMBER_SOFT = "rgba(217, 138, 11, 0.16)"
 RUST = "#bf4327"
 PLUM = "#7a4a9e"
 GREY = "#98a2b3"
@@ -48,6 +49,7 @@ DARK_MODE = {
     ACCENT_SOFT: "rgba(126, 166, 255, 0.18)",
     TEAL: "#3cc0b0",
     AMBER: "#e8aa3d",
+    AMBER_SOFT: "rgba(232, 170, 61, 0.18)",
     RUST: "#f08a6c",
     PLUM: "#c09ae2",
     GREY: "#8a95a8",

@@ -174,7 +174,7 @@ def _seen(trained: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
             "Public text alone: public requests, plain sentences, written names of services and films. "
             "No text that a simulated user's phone holds."
         )
-    if not tasks:
+    if trained and not tasks:
         made, files = sum(trained["made_texts"]), ", ".join(trained["sources_sha256"])
         return (
             f"{trained['sentences']:,} general sentences and requests, and {made:,} texts made of these and "

@@ -1,6 +1,6 @@
 """``fedbert compress add-head``: a new task of any kind on a frozen student, from a file of texts."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,16 @@ from fedbert.ei_bert.compression.settings import HeadSettings
 from fedbert.errors import FedbertError, invalid
 from fedbert.run_folder import check_writable
 
+if TYPE_CHECKING:
+    from fedbert.ei_bert.pretrained import EiBert
+    from fedbert.ei_bert.teaching.sets import AnySet
+
+_WIDE_BYTES = 65_536
+# Fewer n-grams than these collide too often to be worth their bytes.
+_LEAST_BUCKETS = 256
+# Headers of a head's and a wide part's file, and their entries in the manifest.
+_FILES_BYTES = 1_500
+
 
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
@@ -19,6 +29,7 @@ def _add_head(**flags: Any) -> None:
     from fedbert.ei_bert.pretrained import EiBert, encoder_for, model_folder
     from fedbert.ei_bert.teaching.sets import kind_of_set, names_of, train_and_test
     from fedbert.ei_bert.teaching.splits import evidence_lines
+    from fedbert.ei_bert.teaching.tasks import Task
 
     sets = read_sets([asked.data], asked.kind)
     if len(sets) != 1:
@@ -42,9 +53,17 @@ def _add_head(**flags: Any) -> None:
             "the file after another task, or add --overwrite to replace it"
         )
     before = bert.artefact.total_bytes
-    fit_set(bert, task, asked.seed)
+    labelled = isinstance(task, Task)
+    if not labelled and asked.wide_bytes:
+        raise invalid("wide_bytes", asked.wide_bytes, "be left out for a set of another kind than labels")
+    room = asked.wide_bytes if asked.wide_bytes is not None else wide_room(bert, task, asked.budget_bytes)
+    fit_set(bert, task, asked.seed, room if labelled else 0)
     bert.save(target)
     added = bert.artefact.total_bytes - before
+    if labelled and (wide := bert.wide(task.name)):
+        click.echo(f"a wide part of {wide.buckets:,} buckets helps on texts that were held out")
+    elif labelled and room:
+        click.echo("no wide part: on texts that were held out it does not help")
     named = _named(len(names_of(task)), kind_of_set(task))
     click.echo(f"{target}: head {task.name} of {named}, {added:+,} bytes")
     if replaced is not None:
@@ -56,6 +75,18 @@ def _add_head(**flags: Any) -> None:
         for line in evidence_lines(task.name, *train_and_test(task)):
             click.echo(line)
     click.echo(f"all files: {bert.artefact.total_bytes:,} bytes, sha256 {bert.artefact.sha256}")
+
+
+def wide_room(bert: "EiBert", task: "AnySet", budget_bytes: int) -> int:
+    """Return the bytes of a wide part by default: 64 kB, less where the budget leaves less, 0 for no room."""
+    from fedbert.ei_bert.artefact.wide import file_bytes
+    from fedbert.ei_bert.teaching.sets import names_of
+
+    labels = names_of(task)
+    # A head has a byte a value, a scale and a bias a class, and its labels; the manifest names both files.
+    head = len(labels) * (bert.dim + 16) + 2 * len("".join(labels))
+    left = budget_bytes - bert.artefact.total_bytes - head - _FILES_BYTES
+    return min(left, _WIDE_BYTES) if left > file_bytes(_LEAST_BUCKETS, len(labels), task.name) else 0
 
 
 def _named(count: int, kind: str) -> str:

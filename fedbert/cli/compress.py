@@ -18,6 +18,7 @@ from fedbert.cli.probe import probe
 from fedbert.cli.rivals import rivals, show_rivals
 from fedbert.cli.task_files import read_sets, read_tasks
 from fedbert.cli.unknown import unknown
+from fedbert.cli.widen import widen
 from fedbert.ei_bert.compression.rows import ShapeRow
 from fedbert.ei_bert.compression.settings import CompressionSettings, SearchSettings
 from fedbert.errors import invalid
@@ -256,6 +257,7 @@ compress = _OptionsToMake(
         "align": align,
         "rivals": rivals,
         "unknown": unknown,
+        "widen": widen,
     },
     help="Compress a teacher into a student. Options without a command go to make: see make --help.",
 )

@@ -10,7 +10,7 @@ import click
 from fedbert.cli.command import Command
 from fedbert.cli.kept import check_file
 from fedbert.cli.options import given, options_from
-from fedbert.cli.task_files import read_tasks
+from fedbert.cli.task_files import check_heads, read_tasks
 from fedbert.ei_bert.compression.settings import RivalSettings
 from fedbert.errors import invalid
 from fedbert.files import write_bytes
@@ -18,7 +18,6 @@ from fedbert.provenance import command_line
 
 if TYPE_CHECKING:
     from fedbert.ei_bert.compression.rows import Rivals
-    from fedbert.ei_bert.pretrained import EiBert
     from fedbert.ei_bert.teaching.tasks import Task
     from fedbert.reporting.compression.record import CompressionRecord
 
@@ -29,23 +28,33 @@ def _rivals(**flags: Any) -> None:
         check_file(asked.output, "output", asked.overwrite)
     tasks = read_tasks(asked.data)
 
-    from fedbert.ei_bert.compression.rivals import compare_rivals, made_lessons, mean_logits, student
+    from fedbert.ei_bert.compression.rivals import (
+        compare_rivals,
+        made_lessons,
+        mean_logits,
+        parts_alone,
+        student,
+    )
     from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.pretrained import EiBert, model_folder
     from fedbert.ei_bert.teaching.teacher import load_teacher
 
     names = asked.taught_by or (asked.model,)
     folders = [model_folder(name) for name in (asked.model, *names)]
+    beside = [EiBert.from_pretrained(name, budget_bytes=asked.budget_bytes) for name in asked.beside]
     model, *taught_by = (EiBert.from_pretrained(each, budget_bytes=asked.budget_bytes) for each in folders)
-    for name, each in zip((asked.model, *names), (model, *taught_by), strict=True):
-        _check_heads(name, each, tasks)
+    every = (model, *taught_by, *beside)
+    for name, each in zip((asked.model, *names, *asked.beside), every, strict=True):
+        check_heads(name, each, tasks)
     record = None if asked.report is None else record_of_model(asked.report, model.artefact.sha256)
     use_threads(asked.threads)
     teacher = load_teacher(asked.teacher)
     lessons = made_lessons(teacher, tasks, mean_logits(taught_by), asked.seed)
     who = " + ".join(folder.name for folder in folders[1:])
     mine = student(folders[0].name, model.artefact)
-    found = compare_rivals(mine, teacher, tasks, (who, lessons), asked.seed)
+    others = [student(name, each.artefact) for name, each in zip(asked.beside, beside, strict=True)]
+    parts = [*parts_alone(model), *others]
+    found = compare_rivals(mine, teacher, tasks, (who, lessons), asked.seed, parts)
     found["command"] = command_line()
     show_rivals(found)
     if asked.output is not None:
@@ -57,13 +66,6 @@ def _rivals(**flags: Any) -> None:
 
         page = write_compression({**record, **_counted(record, tasks), "rivals": found}, asked.report)
         click.echo(f"{page}: the report, with its rivals")
-
-
-def _check_heads(name: str, model: "EiBert", tasks: "Sequence[Task]") -> None:
-    """Raise FedbertError if `model` lacks a head of `tasks`, or it has other labels."""
-    for task in tasks:
-        if model.labels(task.name) != task.labels:
-            raise invalid("model", name, f"have the {len(task.labels)} labels of {task.name} in its head")
 
 
 def record_of_model(folder: Path, sha256: str) -> "CompressionRecord":
@@ -108,7 +110,7 @@ def show_rivals(found: "Rivals") -> None:
     table.add_column("model", overflow="fold")
     for name in ("bytes", "texts/s", *names):
         table.add_column(name, justify="right")
-    for row in found["rows"]:
+    for row in (*found["rows"], *found.get("parts", [])):
         cells = [
             f"{100 * row['accuracy'][name]:.2f} ({100 * row['low'][name]:.1f}-{100 * row['high'][name]:.1f})"
             for name in names

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbert.errors import invalid
+
 if TYPE_CHECKING:
     from fedbert.ei_bert.artefact.kinds import Kind
+    from fedbert.ei_bert.pretrained import EiBert
     from fedbert.ei_bert.teaching.sets import AnySet
     from fedbert.ei_bert.teaching.tasks import Task
 
@@ -36,6 +39,13 @@ def read_sets(paths: Sequence[Path], kind: "Kind | None" = None) -> "tuple[AnySe
         if line := task_line(each):
             click.echo(line)
     return found
+
+
+def check_heads(name: str, model: "EiBert", tasks: "Sequence[Task]") -> None:
+    """Raise FedbertError if the model called `name` lacks a head of `tasks`, or it has other labels."""
+    for task in tasks:
+        if model.labels(task.name) != task.labels:
+            raise invalid("model", name, f"have the {len(task.labels)} labels of {task.name} in its head")
 
 
 def task_line(task: "AnySet") -> str:

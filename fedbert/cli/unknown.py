@@ -53,10 +53,10 @@ def _unknown(**flags: Any) -> None:
     if task.name in older and not asked.overwrite:
         raise FedbertError(f"{path} has a threshold of {task.name}; add --overwrite to replace it")
     record = None if asked.report is None else record_of_model(asked.report, bert.artefact.sha256)
-    logits = {split: head.logits(bert.encode(part.texts)) for split, part in task.parts() if split != "train"}
+    logits = {split: bert.logits(part.texts, task.name) for split, part in task.parts() if split != "train"}
     right = {split: logits[split].argmax(1) == part.labels for split, part in task.parts() if split in logits}
     known = {split: scores(each) for split, each in logits.items()}
-    unknown = {split: scores(head.logits(bert.encode(foreign[split]))) for split in known}
+    unknown = {split: scores(bert.logits(foreign[split], task.name)) for split in known}
     least = choose(known["validation"], right["validation"], unknown["validation"])
     found = figures(known["test"], right["test"], unknown["test"], least)
     threshold = Threshold(least, digest(bert.artefact, task.name), found)

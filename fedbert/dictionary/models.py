@@ -17,6 +17,12 @@ teacher.sha256 | text | | record | of the teacher's weights
 text_rules.* | value? | | record | how the teacher's tokeniser writes a text
 tokens_per_request | float? | tokens | measured | mean length of a public request
 unknown_token_share | float? | share | measured | share of tokens that are unknown
+wide.buckets | int? | | setting | hashed n-grams of each task's wide part
+wide.weight | float? | | setting | of the wide part's logits, chosen on validation texts
+wide.taught_by | text? | | record | who taught the wide part: the labels, or models
+wide.seed | int? | | setting | seed of its training
+wide.deep_sha256 | text? | | record | hash of the model that was widened
+wide.command | text? | | record | the command that widened it
 scores.set | text | | record | texts of the scores below
 scores.*.* | float | 0..1 | measured | accuracy or nDCG of teacher and student
 space.of | text? | | record | student whose space this one's vectors are turned into
@@ -98,6 +104,12 @@ rivals.rows[].ahead.*.low | float? | 0..1 | measured | lower end of its 95 % int
 rivals.rows[].ahead.*.high | float? | 0..1 | measured | upper end of the same interval
 rivals.rows[].seconds | float? | s | measured | processor time of a rival's training
 rivals.rows[].note | text? | | record | shape of a rival
+rivals.parts[].rival | text? | | record | a part of a widened student, or a model beside it
+rivals.parts[].bytes | int? | bytes | measured | its size
+rivals.parts[].texts_per_s | int? | 1/s | measured | from a text to its label, one thread
+rivals.parts[].*.* | float? | 0..1 | measured | accuracy and its interval, as of a rival
+rivals.parts[].ahead.*.* | float? | 0..1 | measured | the student's accuracy minus its own, paired by text
+rivals.parts[].note | text? | | record | what to know about it
 """
 
 _UNKNOWN = """
@@ -162,10 +174,10 @@ tasks[].test_in_any_train | int? | texts | measured | test texts that the traini
 {_RIVALS.strip()}
 {_UNKNOWN.strip()}
 {_KINDS.strip()}
-confusion.*[].true | text | | record | true label of a pair that the student mistakes more often
-confusion.*[].predicted | text | | record | predicted label
-confusion.*[].teacher | int | texts | measured | such mistakes of the tuned teacher
-confusion.*[].student | int | texts | measured | such mistakes of the student
+confusion.*[].true | text? | | record | true label of a pair that the student mistakes more often
+confusion.*[].predicted | text? | | record | predicted label
+confusion.*[].teacher | int? | texts | measured | such mistakes of the tuned teacher
+confusion.*[].student | int? | texts | measured | such mistakes of the student
 vocabulary.size | int | tokens | measured | tokens that were kept
 vocabulary.unknown_share | float | share | measured | share of tokens of test texts that are unknown
 vocabulary.tokens_per_text | float | tokens | measured | mean length of a test text

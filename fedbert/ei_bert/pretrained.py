@@ -39,6 +39,9 @@ from fedbert.ei_bert.artefact.unknown import (
     scores,
     write_thresholds,
 )
+from fedbert.ei_bert.artefact.wide import Wide, buckets_within, read_wide
+from fedbert.ei_bert.artefact.wide import wide_bytes as bytes_of
+from fedbert.ei_bert.artefact.wide_fit import fit_head_and_wide
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import read_json
 from fedbert.paths import models_folder
@@ -69,8 +72,11 @@ class EiBert:
         self._thresholds = dict(thresholds or {})
         self._heads = {task: read_any_head(body, task) for task, body in artefact.heads.items()}
         self.artefact = artefact
+        self._wide = {task: read_wide(body, task) for task, body in artefact.wide.items()}
         for head in self._heads.values():
             self._check_width(head)
+        for task, wide in self._wide.items():
+            _check_wide(wide, self._heads[task])
 
     @classmethod
     def from_pretrained(
@@ -122,6 +128,11 @@ class EiBert:
         """
         return self._head_of(task, Head)
 
+    def wide(self, task: str) -> Wide | None:
+        """Return the wide part of the head of `task`, None if it has none; raises as `head`."""
+        self.head(task)
+        return self._wide.get(task)
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of `texts`, `[text, dim]`: the same bits alone and in any batch.
 
@@ -130,9 +141,17 @@ class EiBert:
         """
         return self._encoder.vectors(_checked(texts, "texts"))
 
+    def logits(self, texts: Sequence[str], task: str) -> NDArray[np.float32]:
+        """Return the logits of `task`, `[text, class]`: its head's on the vectors, plus those of its wide
+        part if it has one.
+        """
+        head, wide, texts = self.head(task), self._wide.get(task), _checked(texts, "texts")
+        deep = head.logits(self._encoder.vectors(texts))
+        return deep if wide is None else deep + wide.logits(texts)
+
     def probabilities(self, texts: Sequence[str], task: str) -> NDArray[np.float64]:
         """Return the probabilities of the labels of `task`, `[text, class]`; each row sums to 1."""
-        return softmax(self.head(task).logits(self.encode(texts)))
+        return softmax(self.logits(texts, task))
 
     def classify(self, texts: Sequence[str], task: str, unknown: str | None = None) -> list[str]:
         """Return the most probable label of each text; of equal ones, the first.
@@ -140,8 +159,7 @@ class EiBert:
         With `unknown` that word stands for a text whose score is under the task's threshold: it has none of
         the labels. Raises FedbertError if the task has no threshold.
         """
-        head = self.head(task)
-        logits = head.logits(self.encode(texts))
+        head, logits = self.head(task), self.logits(texts, task)
         found = [head.labels[index] for index in logits.argmax(1).tolist()]
         if unknown is None:
             return found
@@ -191,16 +209,23 @@ class EiBert:
         task: str,
         seed: int = 0,
         strength: float | None = None,
+        wide_bytes: int = 0,
     ) -> Head:
         """Fit the head of `task` on `texts` and their `labels`, add it and return it; the encoder stays.
 
-        See `heads.fit_head` for `strength` and the errors, `encode` for what is no text or label, `add_head`
-        for the budget.
+        With `wide_bytes` a wide part of at most that size is fitted too, and added if it helps on texts that
+        are held out (`wide_fit`). See `heads.fit_head` for `strength` and the errors, `encode` for what is no
+        text or label, `add_head` for the budget.
         """
         texts = _checked(texts, "texts")
         wanted, names = _places(labels, len(texts), task)
-        head = fit_head(self.encode(texts), wanted, names, task, seed, strength)
-        self.add_head(head)
+        vectors = self.encode(texts)
+        if not wide_bytes:
+            head, wide = fit_head(vectors, wanted, names, task, seed, strength), None
+        else:
+            buckets = buckets_within(wide_bytes, {task: len(names)})
+            head, wide = fit_head_and_wide(vectors, texts, wanted, (task, names), buckets, seed, strength)
+        self.add_head(head, wide)
         return head
 
     def fit_tags(
@@ -249,30 +274,39 @@ class EiBert:
         if head.dim != width:
             raise FedbertError(f"head {head.task}: reads {what} of {head.dim}, the encoder makes {width}")
 
-    def add_head(self, head: AnyHead) -> None:
-        """Add `head`, or put it in place of its task's older one.
+    def add_head(self, head: AnyHead, wide: Wide | None = None) -> None:
+        """Add `head` with its `wide` part, or put them in place of its task's older ones.
 
-        Raises FedbertError, and adds nothing, if the head is of another width, its task is no file name, or
-        all files together would be over the budget.
+        Raises FedbertError, and adds nothing, if the head is of another width, the wide part of other
+        classes, the task is no file name, or all files together would be over the budget.
         """
         self._check_width(head)
-        whole = with_heads(self.artefact, {**self.artefact.heads, head.task: any_head_bytes(head)})
+        files = {task: body for task, body in self.artefact.wide.items() if task != head.task}
+        parts = {task: each for task, each in self._wide.items() if task != head.task}
+        if wide is not None:
+            _check_wide(wide, head)
+            files[head.task], parts[head.task] = bytes_of(wide), wide
+        whole = with_heads(self.artefact, {**self.artefact.heads, head.task: any_head_bytes(head)}, files)
         if whole.total_bytes > self._budget_bytes:
             raise FedbertError(
                 f"head {head.task}: with it the artefact is {whole.total_bytes} bytes "
                 f"({format_bytes(whole.total_bytes)}), must be at most {self._budget_bytes}; "
                 "raise budget_bytes or leave out a head"
             )
-        self._heads, self.artefact = {**self._heads, head.task: head}, whole
+        self._heads, self._wide, self.artefact = {**self._heads, head.task: head}, parts, whole
         self._thresholds.pop(head.task, None)
 
     def remove_head(self, task: str) -> None:
-        """Take out the head of `task`; raises FedbertError if it has none."""
+        """Take out the head of `task` and its wide part; raises FedbertError if it has no head."""
         self._any_head(task)
         self._thresholds.pop(task, None)
         self._heads = {name: head for name, head in self._heads.items() if name != task}
-        rest = {name: body for name, body in self.artefact.heads.items() if name != task}
-        self.artefact = with_heads(self.artefact, rest)
+        self._wide = {name: wide for name, wide in self._wide.items() if name != task}
+        heads, wide = (
+            {name: body for name, body in files.items() if name != task}
+            for files in (self.artefact.heads, self.artefact.wide)
+        )
+        self.artefact = with_heads(self.artefact, heads, wide)
 
     def save(self, folder: Path | str) -> None:
         """Write encoder, heads and manifest into `folder`, each whole or not at all, then thresholds if there
@@ -281,6 +315,14 @@ class EiBert:
         save_artefact(self.artefact, Path(folder))
         if self._thresholds:
             write_thresholds(Path(folder) / UNKNOWN, self._thresholds)
+
+
+def _check_wide(wide: Wide, head: AnyHead) -> None:
+    if not isinstance(head, Head) or wide.task != head.task or len(wide.scale) != len(head.labels):
+        raise FedbertError(
+            f"wide part of {wide.task}: its {len(wide.scale)} classes must be the "
+            f"{len(names_of_head(head))} of head {head.task}; add the one that was made for it"
+        )
 
 
 def _places(labels: Sequence[str], count: int, task: str) -> tuple[NDArray[np.int64], list[str]]:

@@ -93,8 +93,9 @@ def _never(columns: Iterable[Column], paths: Iterable[tuple[str, ...]]) -> list[
 def _compressions() -> list[dict[str, Any]]:
     shipped = sorted((ROOT / "docs" / "compression").glob("*.json"))
     example = example_compression()
-    # The shipped records have neither search nor heads of other kinds, and are older than the others.
-    newer = {key: example[key] for key in ("search", "kinds", "whole_seeds", "cpu_seconds")}
+    # The shipped records have neither search nor heads of other kinds, lost their confusions when the models
+    # were widened, and are older than the others.
+    newer = {key: example[key] for key in ("search", "kinds", "whole_seeds", "cpu_seconds", "confusion")}
     late = ("cpu_seconds", "validation")
     newer["stages"] = [{key: row[key] for key in late if key in row} for row in example["stages"]]
     newer |= {"teacher": {"each": example["teacher"]["each"]}}
@@ -305,7 +306,7 @@ def test_every_file_is_described() -> None:
         *BUDGET_FILES,
         *COMPARE_FILES,
         *BACKTEST_FILES,
-        *model - {"heads"},
+        *model - {"heads", "wide"},
     } <= known
 
 

@@ -28,11 +28,14 @@ def _record(name: str) -> dict[str, Any]:
     return dict(json.loads((ROOT / "docs" / "compression" / f"{name}.json").read_text("utf-8")))
 
 
-def _accuracy(name: str) -> str:
-    """Return the cells of a model's accuracies in per cent, with half a 95 % interval."""
+def _accuracy(stage: dict[str, Any]) -> str:
+    """Return the cells of a stage's accuracies in per cent, with half a 95 % interval over seeds."""
     found = []
     for task in TASKS:
-        values = _record(name)["stages"][-1]["accuracy"][task]
+        values = stage["accuracy"][task]
+        if len(values) == 1:
+            found.append(f"{100 * values[0]:.2f}")
+            continue
         whole = t_interval(100 * np.array(values))
         assert whole.high is not None
         found.append(f"{whole.value:.2f} ± {whole.high - whole.value:.2f}")
@@ -42,10 +45,28 @@ def _accuracy(name: str) -> str:
 @pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])
 @pytest.mark.parametrize("page", ["README.md", "docs/ei_bert.md"])
 def test_sizes_and_accuracies_are_those_of_files_and_records(page: str, name: str) -> None:
-    """The row of a model has the bytes of its folder, those of its download, and its record's accuracies."""
+    """The row of a model has the bytes of its folder, those of its download, and its record's accuracies; a
+    second row has those of its deep part.
+    """
     artefact = load_artefact(models_folder() / name)
     sizes = f"{artefact.total_bytes:,} | {download_bytes(artefact):,}"
-    assert f"| `{name}`, int8, 3 seeds | {sizes} | {_accuracy(name)} |" in PAGES[page]
+    *_, deep, widened = _record(name)["stages"]
+    assert widened["bytes"] == artefact.total_bytes
+    assert f"| `{name}` | {sizes} | {_accuracy(widened)} |" in PAGES[page]
+    before = f"{deep['bytes']:,} | | {_accuracy(deep)}"
+    assert f"| its deep part as trained, int8, 3 seeds | {before} |" in PAGES[page]
+
+
+@pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])
+def test_parts_are_those_of_the_records(name: str) -> None:
+    """A widened model's parts, and the deep model of its bytes, have rows with their bytes and accuracies."""
+    parts = _record(name)["rivals"]["parts"]
+    titles = ("its deep part, 4 bits", "its wide part", "deep alone, 8 bits")
+    for title, row in zip(titles, parts, strict=True):
+        figures = [
+            f"{100 * row['accuracy'][task]:.2f} ({100 * row['accuracy_unseen'][task]:.2f})" for task in TASKS
+        ]
+        assert f"| {title} | {row['bytes']:,} | {' | '.join(figures)} |" in PAGES["docs/ei_bert.md"]
 
 
 @pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])

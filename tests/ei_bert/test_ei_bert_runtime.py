@@ -94,7 +94,18 @@ def test_no_sum_of_two_products_of_bytes_leaves_16_bits(name: str) -> None:
     graph = onnx.load_from_string(load_artefact(models_folder() / name).files["model.onnx"])
     known = {each.name: onnx.numpy_helper.to_array(each) for each in graph.graph.initializer}
     products = [node for node in graph.graph.node if node.op_type in ("MatMulIntegerToFloat", "QAttention")]
-    matrices = [known[node.input[1]].astype(int) for node in products if node.input[1] in known]
+    makers = {output: node for node in graph.graph.node for output in node.output}
+
+    def constant(name: str) -> np.ndarray:
+        """A matrix as it runs: 4-bit ones are codes times multiples, `Cast(Reshape(Mul(Cast, Cast)))`."""
+        if name in known:
+            return np.asarray(known[name]).astype(int)
+        inputs = [constant(each) for each in makers[name].input]
+        if makers[name].op_type == "Mul":
+            return inputs[0] * inputs[1]
+        return inputs[0] if makers[name].op_type == "Cast" else inputs[0].reshape(inputs[1])
+
+    matrices = [constant(node.input[1]) for node in products]
     assert len(matrices) >= 8
     for matrix in matrices:
         even = matrix[: len(matrix) // 2 * 2].reshape(-1, 2, matrix.shape[1])

@@ -16,6 +16,7 @@ from fedbert.intervals import Array
 from fedbert.planning.capacity import draws
 from fedbert.planning.capacity.base_run import BaseRun, base_of
 from fedbert.planning.capacity.capacity import CapacityForecast, Plan
+from fedbert.planning.capacity.clocks import by_server_clock
 from fedbert.planning.capacity.fetch_fit import still_behind
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.goal_text import parse_goal
@@ -24,7 +25,7 @@ from fedbert.planning.capacity.growth_forecast import growth
 from fedbert.planning.capacity.load import load_of
 from fedbert.planning.capacity.rollout import Groups, roll_back, roll_out, usual_by_group, usual_day
 from fedbert.planning.capacity.settings import CapacitySettings
-from fedbert.planning.capacity.world import PLAIN, by_server_clock, parse_zones
+from fedbert.planning.capacity.world import PLAIN, parse_zones
 from fedbert.reporting.capacity.page import render
 from fedbert.reporting.capacity.record import forecast_of, load_forecast, record_of
 from fedbert.results import save_run

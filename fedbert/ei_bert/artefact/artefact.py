@@ -1,5 +1,5 @@
-"""The artefact a phone fetches: an ONNX file, a vocabulary, heads of tasks if it has any, and a manifest that
-vouches for all of them.
+"""The artefact a phone fetches: an ONNX file, a vocabulary, heads of tasks and their wide parts if it has
+any, and a manifest that vouches for all of them.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from fedbert.units import format_bytes
 
 BUDGET_BYTES = 1_910_000
 MODEL, VOCABULARY, MANIFEST = "model.onnx", "vocab.txt", "manifest.json"
-HEADS = "heads"
+HEADS, WIDE = "heads", "wide"
 _CODED = (MODEL, VOCABULARY)
-_HEAD = re.compile(rf"{HEADS}/[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors")
+_HEAD, _WIDE = (re.compile(rf"{kind}/[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors") for kind in (HEADS, WIDE))
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,23 @@ class Artefact:
         """The file of each task's head, by the task's name."""
         return {_task(name): body for name, body in self.files.items() if _HEAD.fullmatch(name)}
 
+    @property
+    def wide(self) -> dict[str, bytes]:
+        """The file of each wide part, by its task's name; see `wide`."""
+        return {_task(name): body for name, body in self.files.items() if _WIDE.fullmatch(name)}
+
 
 def build_artefact(
     model: bytes,
     vocabulary: tuple[str, ...],
     manifest: Mapping[str, Any],
     heads: Mapping[str, bytes] | None = None,
+    wide: Mapping[str, bytes] | None = None,
 ) -> Artefact:
-    """Return the artefact of `model`, `vocabulary` and the `heads` of tasks (safetensors, by task name).
+    """Return the artefact of `model`, `vocabulary` and, by task name, `heads` and `wide` parts (safetensors).
 
-    The files' sizes and hashes join `manifest`. Raises FedbertError for a task name that is no file name.
+    The files' sizes and hashes join `manifest`. Raises FedbertError for a task name that is no file name, and
+    for a wide part of a task that has no head.
     """
     files = {MODEL: model, VOCABULARY: ("\n".join(vocabulary) + "\n").encode()}
     for task, body in (heads or {}).items():
@@ -74,13 +81,26 @@ def build_artefact(
         if not _HEAD.fullmatch(name):
             raise invalid("task", task, "be letters, digits, '.', '_' or '-'", "rename the task")
         files[name] = body
+    for task, body in (wide or {}).items():
+        if head_file(task) not in files:
+            raise invalid("wide", task, "be of a task that has a head", "add the head first")
+        files[wide_file(task)] = body
     return _sealed(files, manifest)
 
 
-def with_heads(artefact: Artefact, heads: Mapping[str, bytes]) -> Artefact:
-    """Return `artefact` with `heads` (safetensors, by task name) in place of its own; the encoder stays."""
+def with_heads(
+    artefact: Artefact, heads: Mapping[str, bytes], wide: Mapping[str, bytes] | None = None
+) -> Artefact:
+    """Return `artefact` with `heads` and `wide` parts (safetensors, by task) in place of its own; the encoder
+    stays.
+    """
     vocabulary = tuple(artefact.files[VOCABULARY].decode().splitlines())
-    return build_artefact(artefact.files[MODEL], vocabulary, artefact.manifest, heads)
+    return build_artefact(artefact.files[MODEL], vocabulary, artefact.manifest, heads, wide)
+
+
+def deep_alone(artefact: Artefact) -> Artefact:
+    """Return `artefact` without its wide parts."""
+    return with_heads(artefact, artefact.heads)
 
 
 def is_general(manifest: Mapping[str, Any]) -> bool:
@@ -94,8 +114,18 @@ def head_file(task: str) -> str:
     return f"{HEADS}/{task}.safetensors"
 
 
+def wide_file(task: str) -> str:
+    """Return the name of a task's wide part in an artefact."""
+    return f"{WIDE}/{task}.safetensors"
+
+
 def _task(name: str) -> str:
-    return name.removeprefix(f"{HEADS}/").removesuffix(".safetensors")
+    return name.rpartition("/")[2].removesuffix(".safetensors")
+
+
+def _parts_in(folder: Path) -> list[str]:
+    """Return the names of the heads and wide parts that lie in `folder`."""
+    return [f"{kind}/{path.name}" for kind in (HEADS, WIDE) for path in (folder / kind).glob("*.safetensors")]
 
 
 def _sealed(files: dict[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
@@ -118,7 +148,7 @@ def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
     """Read the artefact in `folder`, entropy coded or not, and check it against its manifest.
 
     Raises FedbertError in one line if a file is missing, cannot be decoded, differs from its hash, if a head
-    is there that the manifest does not name, or if all (decoded) are over `budget_bytes`.
+    or wide part is there that the manifest does not name, or if all (decoded) are over `budget_bytes`.
     """
 
     def read(name: str) -> bytes:
@@ -135,12 +165,11 @@ def load_artefact(folder: Path, budget_bytes: int = BUDGET_BYTES) -> Artefact:
             ) from None
 
     recover(folder)
-    there = {f"{HEADS}/{path.name}" for path in (folder / HEADS).glob("*.safetensors")}
-    return _checked(read, there, str(folder), budget_bytes)
+    return _checked(read, set(_parts_in(folder)), str(folder), budget_bytes)
 
 
 def _checked(read: Callable[[str], bytes], there: set[str], where: str, budget_bytes: int) -> Artefact:
-    """Return the artefact whose files `read` gives; `there` are the names of the heads that lie beside it."""
+    """Return the artefact whose files `read` gives; `there` names the parts of tasks beside it."""
     files = {MANIFEST: read(MANIFEST)}
     try:
         manifest = parsed_json(Path(MANIFEST), files[MANIFEST])
@@ -149,7 +178,9 @@ def _checked(read: Callable[[str], bytes], there: set[str], where: str, budget_b
     except (UnreadableFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FedbertError(f"artefact {where}: {MANIFEST} is not a manifest of fedbert ({error})") from error
     # A name in a manifest becomes a path: only names that an artefact can have are read.
-    foreign = {name for name in entries if name not in (MODEL, VOCABULARY) and not _HEAD.fullmatch(name)}
+    parts_of_tasks = {name for name in entries if _HEAD.fullmatch(name) or _WIDE.fullmatch(name)}
+    foreign = entries.keys() - parts_of_tasks - {MODEL, VOCABULARY}
+    foreign |= {name for name in entries if _WIDE.fullmatch(name) and head_file(_task(name)) not in entries}
     if foreign or not {MODEL, VOCABULARY} <= entries.keys():
         what = f"names {min(foreign)}" if foreign else f"lacks {MODEL} or {VOCABULARY}"
         raise FedbertError(f"artefact {where}: {MANIFEST} is not a manifest of fedbert ({what})")
@@ -177,8 +208,8 @@ def save_artefact(artefact: Artefact, folder: Path, entropy_coded: bool = False)
     """Write the artefact's files into `folder`, all of them or none; other files in it stay.
 
     `entropy_coded` writes model and vocabulary as `.xz`, `download_bytes` in all. What another artefact left
-    in the folder (its heads, the other form of a file) is removed. Raises FedbertError if the folder is in
-    use or cannot be written.
+    in the folder (heads, wide parts, the other form of a file) is removed. Raises FedbertError if the folder
+    is in use or cannot be written.
     """
     contents = {
         f"{name}{entropy.SUFFIX}" if entropy_coded and name in _CODED else name: (
@@ -187,9 +218,9 @@ def save_artefact(artefact: Artefact, folder: Path, entropy_coded: bool = False)
         for name, body in artefact.files.items()
     }
     with holding(folder):
-        heads = [f"{HEADS}/{path.name}" for path in (folder / HEADS).glob("*.safetensors")]
         forms = [f"{name}{end}" for name in _CODED for end in ("", entropy.SUFFIX)]
-        write_together(folder, contents, remove=[name for name in (*heads, *forms) if name not in contents])
+        older = (*_parts_in(folder), *forms)
+        write_together(folder, contents, remove=[name for name in older if name not in contents])
 
 
 def download_bytes(artefact: Artefact) -> int:
@@ -208,17 +239,20 @@ def parts(artefact: Artefact) -> dict[str, int]:
     out["graph"] = len(model) - sum(out.values())
     out["vocabulary"] = len(artefact.files[VOCABULARY])
     out["heads"] += sum(len(body) for body in artefact.heads.values())
+    out["n-grams"] = sum(len(body) for body in artefact.wide.values())
     out["manifest"] = len(artefact.files[MANIFEST])
     return out
 
 
 def memory_bytes(artefact: Artefact) -> int:
-    """Return the bytes of weights, heads and vocabulary once loaded; 4-bit matrices then are int8.
+    """Return the bytes of weights, heads, wide parts and vocabulary once loaded; 4-bit values then are int8.
 
     Activations, and what a runtime needs for itself, are not part of it.
     """
     loaded = sum(constant.memory_bytes for constant in contents.constants(artefact.files[MODEL]))
-    return loaded + len(artefact.files[VOCABULARY]) + sum(len(body) for body in artefact.heads.values())
+    wide = sum(2 * len(body) for body in artefact.wide.values())
+    heads = sum(len(body) for body in artefact.heads.values())
+    return loaded + len(artefact.files[VOCABULARY]) + heads + wide
 
 
 def pack(artefact: Artefact) -> bytes:
@@ -234,7 +268,7 @@ def unpack(blob: bytes, budget_bytes: int = BUDGET_BYTES) -> Artefact:
     """Return the artefact that `pack` made into `blob`, checked as `load_artefact` does."""
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            there = {name for name in archive.namelist() if name.startswith(f"{HEADS}/")}
+            there = {name for name in archive.namelist() if name.startswith((f"{HEADS}/", f"{WIDE}/"))}
             return _checked(archive.read, there, "in transport", budget_bytes)
     except (zipfile.BadZipFile, KeyError) as error:
         raise FedbertError(

@@ -58,6 +58,7 @@ def model_card(
         f"embeddings {shape.get('embedding') or shape['width']} wide, "
         f"{shape['vocabulary']:,} tokens, vectors {shape['dim']} wide.",
         "",
+        *_wide(manifest.get("wide")),
         f"**Teacher.** {manifest['teacher']['name']}, SHA-256 `{manifest['teacher']['sha256']}`.",
         "",
         f"**Trained on.** {_seen(trained, tasks)}",
@@ -69,7 +70,8 @@ def model_card(
         *_space(manifest.get("space")),
         *_unknown(thresholds or {}),
         *_heads(artefact),
-        f"**Made by** `{manifest['command']}`; SHA-256 over all files `{artefact.sha256}`.",
+        f"**Made by** `{manifest['command']}`{_then(manifest.get('wide'))}; "
+        f"SHA-256 over all files `{artefact.sha256}`.",
         "",
         *([took, ""] if took else []),
         "Apache-2.0, as the teacher is; the data sets have licences of their own, named in `NOTICE`.",
@@ -131,6 +133,20 @@ def _unknown(thresholds: Mapping[str, Threshold]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _wide(wide: Mapping[str, Any] | None) -> list[str]:
+    if wide is None:
+        return []
+    return [
+        f"**Wide part.** Beside each head a linear layer on {wide['buckets']:,} hashed n-grams, 4 bits a "
+        f"value, taught by {wide['taught_by']}; {wide['weight']:g} times its logits are added to the head's.",
+        "",
+    ]
+
+
+def _then(wide: Mapping[str, Any] | None) -> str:
+    return f", then `{wide['command']}`" if wide else ""
 
 
 def _heads(artefact: Artefact) -> list[str]:

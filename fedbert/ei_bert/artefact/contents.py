@@ -19,6 +19,7 @@ PARTS = (
     "graph",
     "vocabulary",
     "heads",
+    "n-grams",
     "manifest",
 )
 _LOOKUPS = {"Gather", "GatherBlockQuantized"}

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from fedbert.ei_bert.artefact.tensor_file import tensor_file
 from fedbert.ei_bert.model import streams
 from fedbert.errors import FedbertError, invalid
 from fedbert.randomness import Purpose, generator
@@ -26,7 +27,6 @@ _FOLDS = 3
 _CHOICE_TEXTS = 3_000
 # A head is multiplied in float, so its weights may take all 8 bits.
 _LIMIT = 127
-_HEADER_ALIGNMENT = 8
 # Where a regression ends: weights are rounded to int8 afterwards, so further digits would be lost.
 _MOST_STEPS, _LEAST_GAIN = 500, 1e-4
 # A feature varies if its spread is more than the rounding of float32.
@@ -88,20 +88,9 @@ def quantise_head(weight: ArrayLike, bias: ArrayLike, labels: Sequence[str], tas
 
 def head_bytes(head: Head) -> bytes:
     """Return `head` as a safetensors file; equal heads give equal bytes."""
-    # The library writes metadata in the order of a hash map, which changes from run to run: so by hand.
-    header: dict[str, object] = {
-        "__metadata__": {"labels": json.dumps(head.labels, ensure_ascii=False), "task": head.task}
-    }
-    body = b""
-    for name, dtype in (("scale", "F32"), ("bias", "F32"), ("weight", "I8")):
-        value: NDArray[Any] = getattr(head, name)
-        part = np.ascontiguousarray(value, _DTYPES[name].newbyteorder("<")).tobytes()
-        offsets = [len(body), len(body) + len(part)]
-        header[name] = {"dtype": dtype, "shape": list(value.shape), "data_offsets": offsets}
-        body += part
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _HEADER_ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text + body
+    tensors = [(name, np.asarray(getattr(head, name), _DTYPES[name])) for name in ("scale", "bias", "weight")]
+    labels = json.dumps(head.labels, ensure_ascii=False)
+    return tensor_file(tensors, {"labels": labels, "task": head.task})
 
 
 def read_head(content: bytes, where: str) -> Head:
@@ -176,7 +165,7 @@ def choose_strength(vectors: ArrayLike, labels: ArrayLike, seed: int) -> float:
     draw = generator(seed, Purpose.SAMPLE, streams.PENALTY_TEXTS)
     order = draw.permutation(len(y))
     if len(y) > _CHOICE_TEXTS:
-        order = order[np.sort(np.argsort(_rank_in_class(y[order]), kind="stable")[:_CHOICE_TEXTS])]
+        order = order[np.sort(np.argsort(rank_in_class(y[order]), kind="stable")[:_CHOICE_TEXTS])]
     x, y = x[order], y[order]
     classes = int(y.max()) + 1
     folds = min(_FOLDS, int(np.bincount(y, minlength=classes).min()))
@@ -191,7 +180,7 @@ def choose_strength(vectors: ArrayLike, labels: ArrayLike, seed: int) -> float:
     return STRENGTHS[int(hits.argmax())]
 
 
-def _rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how many earlier texts have the same label, `[text]`."""
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))

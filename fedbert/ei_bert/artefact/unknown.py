@@ -1,8 +1,8 @@
 """Texts of no label of a task: a threshold under which a student says that it does not know.
 
-A text's score is the highest logit of the task's head. Thresholds lie in `unknown.json` beside the manifest,
-each tied by a hash to the encoder, the vocabulary and the head that it was chosen with: the files of the
-model stay as they are, and another head makes its threshold void.
+A text's score is the highest logit of the task's head and its wide part. Thresholds lie in `unknown.json`
+beside the manifest, each tied by a hash to the encoder, vocabulary, head and wide part that it was chosen
+with: the files of the model stay as they are, and another head makes its threshold void.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, head_file
+from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, Artefact, head_file, wide_file
 from fedbert.errors import FedbertError
 from fedbert.files import UnreadableFile, encoded, read_json, write_bytes
 
@@ -101,7 +101,8 @@ def figures(known: Floats, right: NDArray[np.bool_], unknown: Floats, threshold:
 def digest(artefact: Artefact, task: str) -> str:
     """Return SHA-256 over the files that decide the logits of `task`, in hexadecimal."""
     whole = hashlib.sha256()
-    for name in (MODEL, VOCABULARY, head_file(task)):
+    wide = [wide_file(task)] if task in artefact.wide else []
+    for name in (MODEL, VOCABULARY, head_file(task), *wide):
         whole.update(hashlib.sha256(artefact.files[name]).digest())
     return whole.hexdigest()
 

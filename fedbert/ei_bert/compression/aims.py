@@ -1,6 +1,6 @@
 """What a student is meant to reach, and what it reached, as a report shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,14 +20,7 @@ def aims(record: CompressionRecord, plan: TaskPlan) -> list[AimRow]:
     """
     names = [task["name"] for task in record["tasks"]]
     final, before = record["stages"][-1]["accuracy"], record["stages"][-2]["accuracy"]
-    rows: list[AimRow] = [
-        {
-            "what": f"{name}: share of the teacher's accuracy",
-            "asked": plan.kept_share,
-            "reached": _mean(final[name]) / record["teacher"]["accuracy"][name],
-        }
-        for name in names
-    ]
+    rows = shares(names, final, record["teacher"]["accuracy"], plan.kept_share)
     rows += [
         {
             "what": f"{name}: accuracy lost by quantisation",
@@ -64,6 +57,23 @@ def aims(record: CompressionRecord, plan: TaskPlan) -> list[AimRow]:
         }
     )
     return rows
+
+
+def shares(
+    names: Sequence[str],
+    student: Mapping[str, Sequence[float]],
+    teacher: Mapping[str, float],
+    asked: float,
+) -> list[AimRow]:
+    """Return a row a task: the student's mean accuracy over seeds over the teacher's."""
+    return [
+        {
+            "what": f"{name}: share of the teacher's accuracy",
+            "asked": asked,
+            "reached": _mean(student[name]) / teacher[name],
+        }
+        for name in names
+    ]
 
 
 def _mean(values: Sequence[float]) -> float:

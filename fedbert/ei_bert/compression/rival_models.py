@@ -9,7 +9,6 @@ token vectors to begin with. Weights are int8, one scale a class or a token.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fedbert.ei_bert.artefact.heads import Head, head_bytes, quantise_head
+from fedbert.ei_bert.artefact.n_grams import Bags, n_grams
 from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens
 from fedbert.ei_bert.teaching.tasks import Task
@@ -26,8 +26,6 @@ from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.errors import invalid
 from fedbert.randomness import Purpose, generator
 
-Bags = Any
-"""A sparse matrix of float32, `[text, feature]`; scipy's types differ between its versions."""
 Lesson = tuple[Sequence[str], NDArray[np.float32]]
 """Texts of a task and what each is taught to be: probabilities `[text, class]`."""
 
@@ -53,17 +51,6 @@ class Rival:
     seconds: float
     answer: Callable[[Sequence[str], str], NDArray[np.int64]]
     note: str = ""
-
-
-def n_grams(texts: Sequence[str], buckets: int) -> Bags:
-    """Return the hashed n-grams of `texts`, `[text, bucket]`: rows of words and of characters, each of unit
-    length, summed.
-    """
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    words = HashingVectorizer(n_features=buckets, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-    characters = HashingVectorizer(n_features=buckets, ngram_range=(2, 4), analyzer="char_wb")
-    return sparse.csr_matrix(words.transform(texts) + characters.transform(texts), dtype=np.float32)
 
 
 def buckets_within(budget_bytes: int, tasks: Sequence[Task]) -> int:

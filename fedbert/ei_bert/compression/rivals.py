@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.artefact import Artefact, deep_alone
 from fedbert.ei_bert.artefact.heads import softmax
 from fedbert.ei_bert.compression.remix import neighbours, remixed
 from fedbert.ei_bert.compression.rival_models import Lesson, Rival, linear_rival, static_rival
@@ -20,6 +20,7 @@ from fedbert.ei_bert.teaching.tuning import joined
 from fedbert.errors import FedbertError
 from fedbert.intervals import t_interval, wilson
 
+DEEP, WIDE = "deep part alone", "wide part alone"
 LINEAR, TAUGHT, STATIC = "n-grams, linear", "n-grams, linear, taught", "token vectors, taught"
 MADE_TEXTS = 15_000
 """Texts without a label by which rivals are taught, beside the training texts: a student's are more, but a
@@ -58,7 +59,7 @@ def mean_logits(models: Sequence[EiBert]) -> Logits:
     """Return the mean of the logits of `models`."""
 
     def logits(texts: Sequence[str], task: str) -> NDArray[np.floating[Any]]:
-        each = [model.head(task).logits(model.encode(texts)) for model in models]
+        each = [model.logits(texts, task) for model in models]
         return np.asarray(np.mean(each, 0))
 
     return logits
@@ -69,9 +70,23 @@ def student(name: str, artefact: Artefact) -> Rival:
     bert = EiBert(artefact, budget_bytes=artefact.total_bytes)
 
     def answer(texts: Sequence[str], task: str) -> NDArray[np.int64]:
-        return np.asarray(bert.head(task).logits(bert.encode(texts)).argmax(1), np.int64)
+        return np.asarray(bert.logits(texts, task).argmax(1), np.int64)
 
     return Rival(name, artefact.total_bytes, 0.0, answer)
+
+
+def parts_alone(model: EiBert) -> list[Rival]:
+    """Return the deep and the wide part of `model`, each by itself; none if it has no wide part."""
+    if not model.artefact.wide:
+        return []
+    deep = student(DEEP, deep_alone(model.artefact))
+
+    def answer(texts: Sequence[str], task: str) -> NDArray[np.int64]:
+        wide = model.wide(task)
+        found = np.zeros((len(texts), 1)) if wide is None else wide.logits(texts)
+        return np.asarray(found.argmax(1), np.int64)
+
+    return [deep, Rival(WIDE, sum(map(len, model.artefact.wide.values())), 0.0, answer)]
 
 
 def compare_rivals(
@@ -80,11 +95,13 @@ def compare_rivals(
     tasks: Sequence[Task],
     taught: tuple[str, Mapping[str, Lesson]],
     seed: int = 0,
+    parts: Sequence[Rival] = (),
 ) -> Rivals:
     """Return `mine` and three rivals of at most its bytes, trained here, on the test texts of `tasks`.
 
     `taught` is who teaches, and the lessons by task. `teacher` is whose token vectors the static rival begins
-    with. A rival that has no room in the student's bytes is left out.
+    with. A rival that has no room in the student's bytes is left out. `parts` are what else stands beside
+    the student.
     """
     who, given = taught
     size = mine.total_bytes
@@ -97,18 +114,23 @@ def compare_rivals(
     every = [text for task in tasks for text in task.train.texts]
     known = {task.name: np.array(seen(every, task.test.texts), bool) for task in tasks}
     rows, first = [], dict[str, NDArray[np.bool_]]()
-    for one in (mine, *rivals):
+    for one in (mine, *rivals, *parts):
         right, seconds = _right(one, tasks)
         row = _row(one, right, known, seconds)
         if one is mine:
             first = right
         else:
             row["ahead"] = {name: margin(first[name], right[name]) for name in right}
-            row["seconds"] = round(one.seconds, 1)
+            if one.seconds:
+                row["seconds"] = round(one.seconds, 1)
             row["note"] = one.note
         rows.append(row)
     made = sum(len(texts) for texts, _ in given.values()) - len(every)
-    return {"taught_by": who, "made_texts": made, "rows": rows}
+    count = 1 + len(rivals)
+    found: Rivals = {"taught_by": who, "made_texts": made, "rows": rows[:count]}
+    if parts:
+        found["parts"] = rows[count:]
+    return found
 
 
 def _with_room(make: Callable[[], Rival]) -> Rival | None:

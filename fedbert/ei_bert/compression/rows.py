@@ -188,13 +188,15 @@ class RivalRow(TypedDict):
 class Rivals(TypedDict):
     """The student and its rivals on the same test texts; the student is the first row.
 
-    `taught_by` names who taught those that are taught; `made_texts` are those that had no label. `command` is
-    there if the rivals were added to a record.
+    `taught_by` names who taught those that are taught; `made_texts` are those that had no label. `parts` are
+    a widened student's parts, each alone, and students that were named to stand beside it. `command` is there
+    if the rivals were added to a record.
     """
 
     taught_by: str
     made_texts: int
     rows: list[RivalRow]
+    parts: NotRequired[list[RivalRow]]
     command: NotRequired[str]
 
 

@@ -43,14 +43,17 @@ def counts_of_tags(said: Sequence[Sequence[str]], there: Sequence[Sequence[str]]
     return np.array([(row.right, row.said, row.there) for row in rows], np.int64).reshape(-1, 3)
 
 
-def fit_set(bert: EiBert, found: AnySet, seed: int = 0) -> AnyHead:
-    """Fit a head on the training texts of a set, add it to `bert` and return it; raises as `EiBert`."""
+def fit_set(bert: EiBert, found: AnySet, seed: int = 0, wide_bytes: int = 0) -> AnyHead:
+    """Fit a head on the training texts of a set, add it to `bert` and return it; raises as `EiBert`.
+
+    `wide_bytes` are for a wide part of a head that labels texts.
+    """
     if isinstance(found, TagSet):
         return bert.fit_tags(found.train.texts(), found.train.tags, found.name, seed)
     labels = [found.labels[index] for index in found.train.labels.tolist()]
     if isinstance(found, PairSet):
         return bert.fit_pairs(found.train.first, found.train.second, labels, found.name, seed)
-    return bert.fit_head(found.train.texts, labels, found.name, seed)
+    return bert.fit_head(found.train.texts, labels, found.name, seed, wide_bytes=wide_bytes)
 
 
 def counts_on_test(bert: EiBert, found: AnySet) -> Counts:

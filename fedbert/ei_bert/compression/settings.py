@@ -347,6 +347,9 @@ class RivalSettings(Settings):
     taught_by: tuple[str, ...] = Field(
         (), description="models whose mean logits teach the taught rivals, repeatable; default: the model"
     )
+    beside: tuple[str, ...] = Field(
+        (), description="further models with these heads to stand beside it, repeatable"
+    )
     teacher: str | None = Field(
         None,
         description="folder or hub name of the encoder whose token vectors a rival begins with; "
@@ -360,6 +363,50 @@ class RivalSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of made texts and of the order of training")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")
     threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of torch")
+
+
+class WidenSettings(Settings):
+    """A wide part beside the heads of a student that is there."""
+
+    data: tuple[Path, ...] = Field(
+        description=f"{_SETS}; repeat for several tasks; the model has their heads"
+    )
+    model: str = Field(description="folder of an artefact with heads, or the name of a shipped one")
+    output: Path = Field(description="folder of the widened artefact")
+    overwrite: bool = Field(False, description="replace what is in the folder")
+    bytes: int | None = Field(
+        None, ge=1, description="size of the wide part; default: what the deep part leaves of the budget"
+    )
+    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of all files together")
+    embedding_bits: int | None = Field(
+        None,
+        description="bits of an embedding's value in the deep part; default: as they are",
+        json_schema_extra=_BITS,
+    )
+    weight_bits: int | None = Field(
+        None, description="bits of a weight in the deep part; default: as they are", json_schema_extra=_BITS
+    )
+    weight: float | None = Field(
+        None, ge=0, le=100, description="of the wide part's logits; default: chosen on validation texts"
+    )
+    taught_by: tuple[str, ...] = Field(
+        (), description="models whose mean logits teach the wide part, repeatable; default: the labels do"
+    )
+    teacher: str | None = Field(
+        None,
+        description="with --taught-by: folder or hub name of the encoder whose token vectors help to make "
+        "texts; default: the installed one",
+    )
+    report: Path | None = Field(
+        None, description="folder of the model's report (NAME-report), which becomes the widened one's"
+    )
+    seed: int = Field(0, ge=0, description="seed of made texts and of the order of training")
+    threads: int = Field(1, ge=1, le=MAX_THREADS, description="threads of torch")
+
+    @property
+    def reads_bytes(self) -> int:
+        """Limit of the models that are read: four bits may bring a larger one under the budget."""
+        return max(2 * self.budget_bytes, BUDGET_BYTES)
 
 
 class UnknownSettings(Settings):
@@ -416,5 +463,11 @@ class HeadSettings(Settings):
     )
     output: Path | None = Field(None, description="folder to write; default: the model's own")
     overwrite: bool = Field(False, description="replace the task's head, or what is in the folder")
+    wide_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="size of a wide part on n-grams, kept if it helps on a held-out tenth; 0 for none; "
+        "default: 64 kB, or what the budget leaves",
+    )
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")
     budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of the artefact's files together")

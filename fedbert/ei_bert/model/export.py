@@ -35,7 +35,7 @@ _TABLE_LIMIT, _TABLE_ZERO = 127, 128
 _WORTH_A_CAST = 32
 
 
-class _Graph:
+class Graph:
     """Collects nodes and initialisers under short names (names cost bytes too)."""
 
     def __init__(self) -> None:
@@ -83,6 +83,7 @@ class _Graph:
         return name
 
     def scale(self, part: Range) -> tuple[str, str]:
+        """Return the names of a range's scale and zero."""
         return self.constant(np.array(part.scale, np.float32)), self.constant(np.array(part.zero, np.uint8))
 
     def to_bytes(self, x: str, part: Range) -> str:
@@ -143,7 +144,7 @@ def _array(value: Tensor) -> NDArray[np.float32]:
 
 def onnx_bytes(student: Student, ranges: Mapping[str, Range], quantisation: Quantisation = INT8) -> bytes:
     """Return `student` as the bytes of an ONNX model, given its calibrated activation ranges."""
-    graph, shape, body = _Graph(), student.shape, student.body
+    graph, shape, body = Graph(), student.shape, student.body
     mask = graph.add("Sign", ["ids"])
     x = _embeddings(graph, student, quantisation)
     flat = graph.constant(np.array([-1, shape.width], np.int64))
@@ -157,17 +158,18 @@ def onnx_bytes(student: Student, ranges: Mapping[str, Range], quantisation: Quan
     mean = graph.add("Div", [total, count])
     if shape.pooled:
         graph.add("Reshape", [mean, flat], output="vector")
-        return _model(graph, shape.width)
+        return finished(graph, shape.width)
     _head(graph, student, ranges, graph.add("Reshape", [mean, flat]))
-    return _model(graph, shape.dim)
+    return finished(graph, shape.dim)
 
 
-def _embeddings(graph: _Graph, student: Student, quantisation: Quantisation) -> str:
+def _embeddings(graph: Graph, student: Student, quantisation: Quantisation) -> str:
     body = student.body
     if quantisation.embedding_bits == 8:
         word = _words_of_bytes(graph, body)
     else:
-        word = _words_of_nibbles(graph, body, quantisation.block)
+        widen = None if body.widen is None else _array(body.widen.weight).T
+        word = words_in_nibbles(graph, body.words.weight, widen, quantisation.block)
     places = quantise_weight(body.places.weight, _TABLE_LIMIT)
     place = graph.scaled(graph.constant(places.values), places.scales)
     zero = graph.constant(np.array([0], np.int64))
@@ -175,7 +177,7 @@ def _embeddings(graph: _Graph, student: Student, quantisation: Quantisation) -> 
     return graph.norm(word, place, body.norm)
 
 
-def _words_of_bytes(graph: _Graph, body: Body) -> str:
+def _words_of_bytes(graph: Graph, body: Body) -> str:
     words = quantise_weight(body.words.weight, _TABLE_LIMIT)
     if body.widen is None:
         return graph.scaled(graph.add("Gather", [graph.constant(words.values), "ids"]), words.scales)
@@ -187,17 +189,20 @@ def _words_of_bytes(graph: _Graph, body: Body) -> str:
     return graph.to_float(graph.add("Gather", [graph.constant(table), "ids"]), at, folded)
 
 
-def _words_of_nibbles(graph: _Graph, body: Body, block: int) -> str:
-    words = embedding_nibbles(body.words.weight, block)
-    inputs = [graph.nibbles(words.codes), "ids", graph.constant(words.scales)]
+def words_in_nibbles(
+    graph: Graph, table: Tensor, widen: NDArray[np.float32] | None, block: int, ids: str = "ids"
+) -> str:
+    """Return the name of the 4-bit rows of `table` for `ids`, times `widen` `[in, out]` if there is one."""
+    words = embedding_nibbles(table, block)
+    inputs = [graph.nibbles(words.codes), ids, graph.constant(words.scales)]
     word = graph.add(
         "GatherBlockQuantized", inputs, _CONTRIB, gather_axis=0, quantize_axis=1, block_size=block
     )
-    if body.widen is None:
+    if widen is None:
         return graph.scaled(word, words.columns)
     # All values that there can be are known: the range holds them, no text is needed to find it.
     at = byte_range(min(float(words.normal.min()), 0.0), max(float(words.normal.max()), 0.0))
-    folded = quantise_weight(words.columns[:, None] * _array(body.widen.weight).T)
+    folded = quantise_weight(words.columns[:, None] * widen)
     word = graph.add("Cast", [word], to=TensorProto.FLOAT)
     return graph.to_float(graph.to_bytes(word, at), at, folded)
 
@@ -209,7 +214,7 @@ def _matrix(matrix: Tensor, quantisation: Quantisation) -> Weight | MatrixNibble
 
 
 def _layer(
-    graph: _Graph,
+    graph: Graph,
     layer: nn.Module,
     index: int,
     ranges: Mapping[str, Range],
@@ -236,7 +241,7 @@ def _layer(
     return graph.norm(middle, down, layer.norm_feed)
 
 
-def _head(graph: _Graph, student: Student, ranges: Mapping[str, Range], mean: str) -> None:
+def _head(graph: Graph, student: Student, ranges: Mapping[str, Range], mean: str) -> None:
     head = _array(student.head)
     pooled = graph.to_bytes(mean, ranges["pooled"])
     folded = quantise_weight(_array(student.project.weight).T @ head)
@@ -253,7 +258,8 @@ def _head(graph: _Graph, student: Student, ranges: Mapping[str, Range], mean: st
     graph.add("LpNormalization", [y], axis=1, p=2, output="vector")
 
 
-def _model(graph: _Graph, dim: int) -> bytes:
+def finished(graph: Graph, dim: int) -> bytes:
+    """Return the bytes of a model of `graph`, whose output `vector` is `dim` wide."""
     made = helper.make_graph(
         graph.nodes,
         "ei_bert",

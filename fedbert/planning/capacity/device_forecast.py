@@ -8,10 +8,10 @@ import numpy as np
 from fedbert.intervals import Array, Estimate, from_draws, wilson
 from fedbert.planning.capacity.base_run import Tier
 from fedbert.planning.capacity.capacity import HOURS, Forecast, Label
+from fedbert.planning.capacity.clocks import by_server_clock, of_a_day
 from fedbert.planning.capacity.draws import Draws
 from fedbert.planning.capacity.load import Load
 from fedbert.planning.capacity.tier_noise import tier_noise
-from fedbert.planning.capacity.world import by_server_clock, of_a_day
 from fedbert.randomness import Purpose, generator
 from fedbert.results import ENERGY_USES
 from fedbert.units import S_PER_HOUR

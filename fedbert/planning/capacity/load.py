@@ -12,6 +12,7 @@ import numpy as np
 from fedbert.intervals import Array
 from fedbert.planning.capacity.base_run import BaseRun
 from fedbert.planning.capacity.capacity import Plan
+from fedbert.planning.capacity.clocks import by_server_clock, over_a_week
 from fedbert.planning.capacity.draws import Draws, draw_inputs
 from fedbert.planning.capacity.filling import sampling_probability
 from fedbert.planning.capacity.privacy_forecast import largest_probability
@@ -26,7 +27,6 @@ from fedbert.planning.capacity.rollout import (
     usual_day,
 )
 from fedbert.planning.capacity.run_releases import releases_made
-from fedbert.planning.capacity.world import by_server_clock, over_a_week
 from fedbert.randomness import Purpose, generator
 from fedbert.units import HOURS_PER_DAY, S_PER_DAY
 

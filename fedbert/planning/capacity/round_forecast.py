@@ -4,11 +4,12 @@ import numpy as np
 
 from fedbert.intervals import Array, from_draws
 from fedbert.planning.capacity.capacity import Forecast, Plan
+from fedbert.planning.capacity.clocks import of_a_day
 from fedbert.planning.capacity.device_forecast import hourly
 from fedbert.planning.capacity.draws import Draws, first
 from fedbert.planning.capacity.filling import fill_chance
 from fedbert.planning.capacity.load import BURST_S, Load
-from fedbert.planning.capacity.world import WEEKDAYS, of_a_day, said_of_hours
+from fedbert.planning.capacity.world import WEEKDAYS, said_of_hours
 from fedbert.units import HOURS_PER_DAY, S_PER_DAY
 
 

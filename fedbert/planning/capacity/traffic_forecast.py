@@ -69,7 +69,7 @@ def traffic(load: Load, rng: np.random.Generator) -> list[Forecast]:
 
 def _in_vain(load: Load, fetched: Array) -> list[Forecast]:
     """Return what interrupted downloads cost a day, and with it what range requests would save."""
-    base, size = load.base, load.plan.download_bytes or load.base.release_bytes
+    base, size = load.base, load.release_bytes
     over = "an interrupted download starts over, as in the run; with range requests, of which there would be "
     over += "as many, it would go on from where it ended"
     return [

@@ -9,10 +9,6 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
-from fedbert.intervals import Array
-
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 DAYS_PER_MONTH = 365.0 / 12.0
@@ -186,42 +182,7 @@ def factor_on(day: float, growth_percent_per_month: float) -> float:
     return float((1 + growth_percent_per_month / 100) ** (day / DAYS_PER_MONTH))
 
 
-def over_a_week(by_hour: Array, world: World) -> Array:
-    """Return `by_hour` `[..., 24]` as it is where days are equal, else by hour of the week `[..., 168]`.
-
-    Monday comes first; each day has the mean day's figures times its factor.
-    """
-    if not world.days_differ:
-        return by_hour
-    return np.concatenate([by_hour * factor for factor in world.weekday_factors], axis=-1)
-
-
-def by_server_clock(by_hour: Array, world: World) -> Array:
-    """Return `by_hour` `[..., hour]` of phones by their own clock as the fleet's mean by the server's.
-
-    A zone that is o hours ahead has at server hour H what its phones have from local hour H + o to H + o + 1:
-    of a fraction of an hour both hours' parts.
-    """
-    if not world.zones:
-        return by_hour
-    mixed = np.zeros_like(by_hour)
-    for zone in world.zones:
-        whole = math.floor(zone.offset_hours)
-        part = zone.offset_hours - whole
-        first, second = (np.roll(by_hour, -(whole + later), axis=-1) for later in (0, 1))
-        mixed += zone.share * ((1 - part) * first + part * second)
-    return mixed
-
-
 def said_of_hours(world: World) -> str:
     """Return what to know of a plan's hours, as part of an assumption."""
     clock = "hours of the server's clock, UTC" if world.zones else "one time zone"
     return f"{clock}; a mean day of the week" if world.days_differ else clock
-
-
-def of_a_day(by_hour: Array) -> Array:
-    """Return `by_hour` `[..., 24]`, or the mean over its days `[..., 24]` of one by hour of a week."""
-    hours = 24
-    if by_hour.shape[-1] == hours:
-        return by_hour
-    return np.asarray(by_hour.reshape(*by_hour.shape[:-1], -1, hours).mean(axis=-2))

@@ -9,8 +9,8 @@ from fedbert.reporting.compression.kinds import NOTE as NOTE_KINDS
 from fedbert.reporting.compression.kinds import rows as kind_rows
 from fedbert.reporting.compression.numbers import final_stage, kept, per_seed, t_spread, tasks
 from fedbert.reporting.compression.record import CompressionRecord
-from fedbert.reporting.compression.rival_sentences import headline, rows_of
-from fedbert.reporting.compression.rivals import NOTE, cells, unseen
+from fedbert.reporting.compression.rival_sentences import headline, parts_of, rows_of
+from fedbert.reporting.compression.rivals import NOTE, NOTE_PARTS, cells, unseen
 from fedbert.reporting.compression.stages import validated
 from fedbert.reporting.compression.unknown import COLUMNS
 from fedbert.reporting.compression.unknown import NOTE as NOTE_UNKNOWN
@@ -72,6 +72,22 @@ def _rivals(record: CompressionRecord) -> str:
     return f"Simpler models of the same bytes. {NOTE}\n\n{table}\n\n{without}"
 
 
+def _parts(record: CompressionRecord) -> str:
+    names = tasks(record)
+    found = [
+        [
+            escape_markdown(row.get("rival", "")),
+            said.exact_bytes(row.get("bytes")),
+            *cells(row, names),
+            *unseen(row, names),
+        ]
+        for row in parts_of(record)
+    ]
+    shown = [escape_markdown(name) for name in names]
+    columns = ["part", "bytes", *(f"{name}, %" for name in shown), *(f"{name}, unseen, %" for name in shown)]
+    return f"Deep part, wide part and both. {NOTE_PARTS}\n\n{_table(columns, found)}" if found else ""
+
+
 def _unknown(record: CompressionRecord) -> str:
     found = [[escape_markdown(cell) for cell in row] for row in unknown_rows(record)]
     return f"{NOTE_UNKNOWN}\n\n{_table(COLUMNS, found)}" if found else ""
@@ -99,6 +115,7 @@ def markdown(record: CompressionRecord) -> str:
         _stages(record),
         f"± is half a 95% interval, Student's t over {said.seeds(record)}." if several else "",
         _rivals(record),
+        _parts(record),
         _unknown(record),
         _kinds(record),
         f"In points of accuracy against {escape_markdown(reference)}:\n\n{statements}" if statements else "",

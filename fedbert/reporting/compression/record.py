@@ -201,6 +201,7 @@ class Rivals(TypedDict, total=False):
     taught_by: str
     made_texts: int
     rows: list[RivalRow]
+    parts: list[RivalRow]
     command: str
 
 

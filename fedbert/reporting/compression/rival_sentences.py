@@ -12,6 +12,12 @@ def rows_of(record: CompressionRecord) -> list[RivalRow]:
     return list((record.get("rivals") or {}).get("rows") or [])
 
 
+def parts_of(record: CompressionRecord) -> list[RivalRow]:
+    """Return a widened student's row, its parts' and those of models beside it; none if it has no parts."""
+    parts = list((record.get("rivals") or {}).get("parts") or [])
+    return [*rows_of(record)[:1], *parts] if parts else []
+
+
 def _best(rivals: Sequence[RivalRow], task: str) -> RivalRow | None:
     known = [
         row for row in rivals if task in (row.get("ahead") or {}) and task in (row.get("accuracy") or {})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fedbert.reporting.compression.numbers import tasks
 from fedbert.reporting.compression.record import CompressionRecord, RivalRow
-from fedbert.reporting.compression.rival_sentences import better_sentence, margins_sentence, rows_of
+from fedbert.reporting.compression.rival_sentences import better_sentence, margins_sentence, parts_of, rows_of
 from fedbert.reporting.compression.sentences import count, exact_bytes
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, table_html
@@ -12,6 +12,11 @@ from fedbert.reporting.parts.page import Cell, Panel, Section, panels_html, tabl
 NOTE = (
     "Intervals are Wilson's over test texts, 95%. Differences are paired by test text. Speed is from a text "
     "to its label, one thread."
+)
+
+NOTE_PARTS = (
+    "The first row has both parts. A part alone has its own bytes. Unseen are the test texts that no "
+    "training set holds."
 )
 
 
@@ -36,6 +41,12 @@ def unseen(row: RivalRow, names: Sequence[str]) -> list[str]:
     return [percent((row.get("accuracy_unseen") or {}).get(name)) for name in names]
 
 
+def _parts_panel(rows: list[list[Cell]], names: Sequence[str]) -> Panel:
+    columns = ["model", "bytes", *names, *(f"{name}, unseen texts" for name in names)]
+    table = table_html(rows, columns, align="lr" + "r" * (2 * len(names)), emphasis=[0])
+    return Panel("Deep part, wide part and both, accuracy in %", "measured", table, NOTE_PARTS, wide=True)
+
+
 def rivals(record: CompressionRecord) -> Section | None:
     """Simpler models of the same bytes."""
     each, names = rows_of(record), tasks(record)
@@ -51,6 +62,11 @@ def rivals(record: CompressionRecord) -> Section | None:
             str(row.get("note") or ""),
         ]
         for row in each
+    ]
+    parts = parts_of(record)
+    beside: list[list[Cell]] = [
+        [str(row.get("rival", "")), exact_bytes(row.get("bytes")), *cells(row, names), *unseen(row, names)]
+        for row in parts
     ]
     fair: list[list[Cell]] = [[str(row.get("rival", "")), *unseen(row, names)] for row in each]
     fair.append(["test texts left out", *(count(held.get(name)) for name in names)])
@@ -80,6 +96,7 @@ def rivals(record: CompressionRecord) -> Section | None:
                 "Two texts are one if they have the same words. What was trained on is no evidence.",
                 wide=True,
             ),
+            *([_parts_panel(beside, names)] if parts else []),
         ),
         lead=better_sentence(record) or margins_sentence(record),
     )

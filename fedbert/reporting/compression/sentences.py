@@ -141,8 +141,11 @@ def accuracy_sentence(record: CompressionRecord) -> str:
 def result_sentences(record: CompressionRecord) -> list[str]:
     """Return size, accuracy and over how many seeds, a sentence each; '' for what was not measured."""
     parts = [size_sentence(record), accuracy_sentence(record)]
-    if len(record.get("seeds") or []) > 1 and parts[1]:
-        parts.append(f"Means over {len(record['seeds'])} seeds with 95% intervals.")
+    final = final_stage(record)
+    # What was widened afterwards is one seed, whatever its deep part's record holds.
+    seeds = max((len(per_seed(final, task)) for task in tasks(record)), default=0) if final else 0
+    if seeds > 1 and parts[1]:
+        parts.append(f"Means over {seeds} seeds with 95% intervals.")
     return parts
 
 

@@ -16,8 +16,8 @@ from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
 from fedbert.ei_bert.compression.general_text import by_place, sampled, whole_words, word_groups
 from fedbert.ei_bert.compression.goal import Pool, Targets, Trained
 from fedbert.ei_bert.compression.plan import GeneralPlan
+from fedbert.ei_bert.compression.pooled_student import no_head, pooled_shape, teacher_states
 from fedbert.ei_bert.compression.remix import neighbours, remixed
-from fedbert.ei_bert.model.bert import best_device
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
 from fedbert.ei_bert.model.student import Student, StudentShape
@@ -25,13 +25,10 @@ from fedbert.ei_bert.model.tokenizer import padded
 from fedbert.ei_bert.teaching.outside_vectors import OutsideTeacher
 from fedbert.ei_bert.teaching.progress import TaskProgress
 from fedbert.ei_bert.teaching.teacher import Teacher
-from fedbert.ei_bert.teaching.tuning import pooled_states
 from fedbert.errors import FedbertError
 
 # Activation ranges settle with some hundred texts; each one costs a pass for every size that is tried.
 _CALIBRATION_TEXTS = 512
-# Texts whose vectors are computed between two lines of progress.
-_CHUNK_TEXTS = 4_000
 _HELD_OUT = 1_000
 # What the published order of the vocabulary counts beside the given texts: as many occurrences as these.
 _PLACE_SHARE = 1.0
@@ -134,30 +131,15 @@ class GeneralGoal:
         """Return the teacher's pooled states, float16 `[text, width]`."""
         if isinstance(self.teacher, OutsideTeacher):
             return self.teacher.vectors_of(texts)
-        parts = []
-        self.teacher.body.to(best_device())
-        for low in range(0, len(texts), _CHUNK_TEXTS):
-            some = texts[low : low + _CHUNK_TEXTS]
-            parts.append(pooled_states(self.teacher, some, precision=self.plan.precision).half())
-            progress(low + len(some), len(texts), 0.0, None)
-        self.teacher.body.cpu()
-        return torch.cat(parts)
+        return teacher_states(self.teacher, texts, self.plan.precision, progress)
 
     def shape(self, vocabulary: int) -> StudentShape:
         """Return the shape of a student that gives pooled states to heads."""
-        architecture = self.plan.architecture
-        return StudentShape(
-            **architecture.sizes(),
-            vocabulary=vocabulary,
-            adapter=0,
-            dim=architecture.width,
-            teacher_width=self.teacher.width,
-            pooled=True,
-        )
+        return pooled_shape(self.plan.architecture, vocabulary, self.teacher.width)
 
     def head(self, targets: Targets | None) -> nn.Parameter:
         """Return no head: each task brings its own."""
-        return nn.Parameter(torch.zeros(self.teacher.width, 0), requires_grad=False)
+        return no_head(self.teacher.width)
 
     # --- files ---
 

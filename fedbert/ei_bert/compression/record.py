@@ -10,13 +10,21 @@ import torch
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.any_heads import kinds
-from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, memory_bytes
+from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, memory_bytes, parts
 from fedbert.ei_bert.artefact.heads import Head, read_head
+from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression.coverage import coverage
 from fedbert.ei_bert.compression.goal import Trained
 from fedbert.ei_bert.compression.probe import compare, teacher_encoder
-from fedbert.ei_bert.compression.rows import ConfusionRow, Described, FormRow, ProbeRow, VocabularyRow
+from fedbert.ei_bert.compression.rows import (
+    ConfusionRow,
+    Described,
+    FormRow,
+    ProbeRow,
+    SizesRow,
+    VocabularyRow,
+)
 from fedbert.ei_bert.compression.tasks_goal import TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import TaskPipeline, Tuned
 from fedbert.ei_bert.compression.token_pruning import agreement, importance, spelling
@@ -123,6 +131,18 @@ def confusion(goal: TasksGoal, artefact: Artefact, tuned: Tuned) -> dict[str, li
             if more[row, column] > 0
         ]
     return out
+
+
+def sizes(artefact: Artefact) -> SizesRow:
+    """Return what an artefact takes on disk, to download and in memory, and how long a text takes."""
+    return {
+        "total_bytes": artefact.total_bytes,
+        "download_bytes": download_bytes(artefact),
+        "memory_bytes": memory_bytes(artefact),
+        "sha256": artefact.sha256,
+        "parts": parts(artefact),
+        "latency": latency(artefact),
+    }
 
 
 def vocabulary_record(goal: TasksGoal, kept: tuple[str, ...], found: NDArray[np.float64]) -> VocabularyRow:

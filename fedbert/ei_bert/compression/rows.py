@@ -267,16 +267,21 @@ class Compared(TypedDict):
     environment: NotRequired[Mapping[str, Any]]
 
 
-class CompressionRecord(Described, Compared):
-    """A whole compression for tasks; `parts` are bytes by part of the artefact."""
+class SizesRow(TypedDict):
+    """What an artefact takes; `parts` are bytes by part of it."""
 
-    quantisation: list[FormRow]
-    confusion: Mapping[str, list[ConfusionRow]]
-    vocabulary: VocabularyRow
-    seconds: float
     total_bytes: int
     download_bytes: int
     memory_bytes: int
     sha256: str
     parts: Mapping[str, int]
     latency: Sequence[Mapping[str, Any]]
+
+
+class CompressionRecord(Described, Compared, SizesRow):
+    """A whole compression for tasks."""
+
+    quantisation: list[FormRow]
+    confusion: Mapping[str, list[ConfusionRow]]
+    vocabulary: VocabularyRow
+    seconds: float

@@ -10,15 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import (
-    Artefact,
-    download_bytes,
-    memory_bytes,
-    parts,
-    save_artefact,
-)
+from fedbert.ei_bert.artefact.artefact import Artefact, save_artefact
 from fedbert.ei_bert.artefact.card import write_card
-from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.compression.ablation import ablation
 from fedbert.ei_bert.compression.aims import aims
 from fedbert.ei_bert.compression.ensemble import teacher_seeds, tune_together
@@ -33,6 +26,7 @@ from fedbert.ei_bert.compression.record import (
     int8_heads,
     manifest,
     probes,
+    sizes,
     vocabulary_record,
 )
 from fedbert.ei_bert.compression.rivals import MADE_TEXTS, compare_rivals, lessons, student
@@ -161,12 +155,7 @@ def compress_tasks(
         "confusion": mistaken,
         "vocabulary": tokens,
         "seconds": seconds,
-        "total_bytes": artefact.total_bytes,
-        "download_bytes": download_bytes(artefact),
-        "memory_bytes": memory_bytes(artefact),
-        "sha256": artefact.sha256,
-        "parts": parts(artefact),
-        "latency": latency(artefact),
+        **sizes(artefact),
         "budget_bytes": budget_bytes,
         "plan": {**described["plan"], "budget_bytes": budget_bytes},
     }

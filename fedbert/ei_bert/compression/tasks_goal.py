@@ -14,9 +14,9 @@ from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
 from fedbert.ei_bert.artefact.heads import fit_head, head_bytes, quantise_head
 from fedbert.ei_bert.compression.goal import Pool, Targets, Trained
 from fedbert.ei_bert.compression.plan import TaskPlan
+from fedbert.ei_bert.compression.pooled_student import no_head, pooled_shape, teacher_states
 from fedbert.ei_bert.compression.remix import neighbours, remixed
 from fedbert.ei_bert.compression.token_pruning import teacher_rows
-from fedbert.ei_bert.model.bert import best_device
 from fedbert.ei_bert.model.export import onnx_bytes
 from fedbert.ei_bert.model.quantisation import Quantisation, calibrate
 from fedbert.ei_bert.model.student import Student, StudentShape
@@ -30,7 +30,7 @@ from fedbert.ei_bert.teaching.task_distillation import (
 )
 from fedbert.ei_bert.teaching.tasks import SPLITS, Task
 from fedbert.ei_bert.teaching.teacher import Teacher
-from fedbert.ei_bert.teaching.tuning import Heads, joined, pooled_states
+from fedbert.ei_bert.teaching.tuning import Heads, joined
 from fedbert.errors import FedbertError
 
 SEED = 0
@@ -39,8 +39,6 @@ SEED = 0
 _CALIBRATION_TEXTS = 512
 # One penalty for all: the probe compares students, so nothing else may differ.
 _PROBE_STRENGTH = 0.03
-# Texts whose states are computed between two lines of progress. The bits of a state depend on its neighbours.
-_CHUNK_TEXTS = 4_000
 _NO_TASK = _NO_LABEL = -1
 
 
@@ -161,30 +159,15 @@ class TasksGoal:
 
     def states(self, teacher: Teacher, texts: Sequence[str], progress: TaskProgress) -> Tensor:
         """Return a teacher's pooled states of `texts`, float16 `[text, width]`."""
-        parts = []
-        teacher.body.to(best_device())
-        for low in range(0, len(texts), _CHUNK_TEXTS):
-            some = texts[low : low + _CHUNK_TEXTS]
-            parts.append(pooled_states(teacher, some, precision=self.plan.precision).half())
-            progress(low + len(some), len(texts), 0.0, None)
-        teacher.body.cpu()
-        return torch.cat(parts)
+        return teacher_states(teacher, texts, self.plan.precision, progress)
 
     def shape(self, vocabulary: int) -> StudentShape:
         """Return the shape of a student that gives pooled states to plug-in heads."""
-        architecture = self.plan.architecture
-        return StudentShape(
-            **architecture.sizes(),
-            vocabulary=vocabulary,
-            adapter=0,
-            dim=architecture.width,
-            teacher_width=self.teacher.width,
-            pooled=True,
-        )
+        return pooled_shape(self.plan.architecture, vocabulary, self.teacher.width)
 
     def head(self, targets: Targets | None) -> nn.Parameter:
         """Return no head: each task plugs in its own."""
-        return nn.Parameter(torch.zeros(self.teacher.width, 0), requires_grad=False)
+        return no_head(self.teacher.width)
 
     # --- files ---
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fedbert.ei_bert.artefact.artefact import download_bytes, memory_bytes, parts
-from fedbert.ei_bert.artefact.latency import latency
 from fedbert.ei_bert.compression.aims import shares
+from fedbert.ei_bert.compression.record import sizes
 from fedbert.ei_bert.compression.widening import Widened
 
 STAGE = "wide part"
@@ -32,12 +31,7 @@ def widened_record(record: Mapping[str, Any], found: Widened) -> dict[str, Any]:
     whole = {name: value for name, value in record.items() if name not in _OF_BEFORE}
     whole |= {
         "stages": [*(row for row in record.get("stages", []) if row.get("stage") != STAGE), stage],
-        "total_bytes": artefact.total_bytes,
-        "download_bytes": download_bytes(artefact),
-        "memory_bytes": memory_bytes(artefact),
-        "sha256": artefact.sha256,
-        "parts": parts(artefact),
-        "latency": latency(artefact),
+        **sizes(artefact),
     }
     teacher, plan = record.get("teacher", {}).get("accuracy"), record.get("plan", {})
     if teacher and "kept_share" in plan:

@@ -33,7 +33,7 @@ from fedbert.ei_bert.artefact.wide import (
     wide_bytes,
 )
 from fedbert.ei_bert.artefact.wide_fit import fit_head_and_wide
-from fedbert.ei_bert.compression import widening_record as widening_record_module
+from fedbert.ei_bert.compression import record as record_module
 from fedbert.ei_bert.compression.rival_models import hard
 from fedbert.ei_bert.compression.rivals import parts_alone
 from fedbert.ei_bert.compression.widening import Widening, chosen_weight, wide_layer, widen
@@ -414,7 +414,7 @@ def test_the_record_tells_of_the_widened_student(headed: Artefact, monkeypatch: 
     deep student alone goes.
     """
     found = widen(headed, [VALIDATED], Widening(headed.total_bytes + 8_000, 4_000))
-    monkeypatch.setattr(widening_record_module, "latency", lambda artefact: [])
+    monkeypatch.setattr(record_module, "latency", lambda artefact: [])
     record = {
         "title": "t",
         "stages": [{"stage": "quantisation", "bytes": 1, "accuracy": {"mood": [0.5, 0.5]}}],

@@ -40,6 +40,18 @@ class Settings(BaseModel):
         return value
 
 
+def folders_of(value: Any) -> tuple[Any, ...]:
+    """Return the folders of a setting that takes one or several, each once; for a validator.
+
+    Raises PydanticCustomError for a name that no folder can have.
+    """
+    folders = tuple(dict.fromkeys([value] if isinstance(value, str | Path) else value))
+    for folder in folders:
+        if (problem := path_problem(str(folder))) is not None:
+            raise PydanticCustomError("text", "Input should {problem}", {"problem": problem})
+    return folders
+
+
 def is_switch(model: type[Settings], name: str) -> bool:
     """Return whether the field `name` is on or off rather than a value."""
     return model.model_fields[name].annotation in (bool, bool | None)

@@ -16,6 +16,7 @@ from fedbert.provenance import command_line
 from fedbert.run_folder import check_path, release, reserve
 
 if TYPE_CHECKING:
+    from fedbert.planning.budget.measured import Measured
     from fedbert.planning.capacity.base_run import BaseRun
     from fedbert.planning.capacity.prices import Prices
     from fedbert.planning.tradeoff.grid import Simulate
@@ -33,11 +34,13 @@ def _capacity(**flags: Any) -> None:
 
 def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) -> None:
     """Write the forecast's folder; `simulate` is the real simulation unless a test gives another."""
+    from fedbert.planning.budget.measured import read_frontiers
     from fedbert.planning.capacity.base_run import read_base_run
     from fedbert.planning.capacity.calibration import read_calibration
     from fedbert.planning.capacity.prices import prices_asked
 
     prices = prices_asked(asked.prices, asked.region)
+    measured = read_frontiers(asked.frontiers) if asked.frontiers else None
     read_calibration(asked.servers)  # a wrong file fails before the work
     folder = asked.output or Path("runs") / f"capacity-{asked.devices}"
     check_path(folder)
@@ -60,9 +63,9 @@ def run_capacity(asked: CapacitySettings, simulate: "Simulate | None" = None) ->
         reserve(folder, not_in_the_way)
         if base is None:
             base = _base_run(folder, simulate, command)
-            _write(folder, base, asked, prices, command, remove=())
+            _write(folder, base, asked, (prices, measured), command, remove=())
         else:
-            _write(folder, base, asked, prices, command, remove=[BASE_FILE])
+            _write(folder, base, asked, (prices, measured), command, remove=[BASE_FILE])
     finally:
         release(folder)
 
@@ -87,13 +90,14 @@ def _write(
     folder: Path,
     base: "BaseRun",
     asked: CapacitySettings,
-    prices: "Prices | None",
+    beside: "tuple[Prices | None, Measured | None]",
     command: str,
     remove: Sequence[str],
 ) -> None:
     from fedbert.planning.capacity.calibration import read_calibration
     from fedbert.planning.capacity.cost_forecast import priced
     from fedbert.planning.capacity.forecast import forecast
+    from fedbert.planning.capacity.frontier_loss import with_loss
     from fedbert.planning.capacity.goal_text import parse_goal
     from fedbert.planning.capacity.goals import meet
     from fedbert.reporting.capacity.folder import contents
@@ -102,9 +106,11 @@ def _write(
 
     plan, met = meet(base, asked.plan(base), tuple(map(parse_goal, asked.goals)))
     result = forecast(base, plan, read_calibration(asked.servers), asked.utilisation)
-    result = replace(result, goals=met)
+    result, (prices, measured) = replace(result, goals=met), beside
     if prices is not None:
         result = priced(base, result, prices)
+    if measured is not None:
+        result = with_loss(base, result, measured)
     write_together(folder, contents(result, command), remove)
     console = console_for_tables()
     for table in terminal_tables(result):
@@ -140,6 +146,7 @@ _GROUPS = {
     "goals": ("goals",),
     "servers": ("servers", "utilisation", "download_s", "releases_kept", "records_days"),
     "money": ("prices", "region"),
+    "quality": ("frontiers",),
     "intervals": ("model_spread",),
     "output": ("output", "overwrite"),
 }
@@ -148,6 +155,8 @@ capacity = CommandWithMore(
     "capacity",
     commands={"backtest": backtest, "measure": measure},
     callback=_capacity,
-    params=options_from(CapacitySettings, _GROUPS, flags={"base": "--from", "goals": "--goal"}),
+    params=options_from(
+        CapacitySettings, _GROUPS, flags={"base": "--from", "goals": "--goal", "frontiers": "--frontier"}
+    ),
     help="Forecast bytes, requests, roll-out, rounds and device cost of a large fleet, with intervals.",
 )

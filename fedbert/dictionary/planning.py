@@ -126,6 +126,11 @@ privacy.spent_epsilon | float? | | proved | what the plan spends in them, agains
 privacy.quality | float? | nDCG@10 | measured | final release of the run; null: see quality_why
 privacy.quality_low | float? | nDCG@10 | measured | lower end of its 95 % interval
 privacy.quality_high | float? | nDCG@10 | measured | upper end of the same interval
+privacy.loss.value | float? | nDCG@10 | measured | against no privacy at the plan's noise; null: see why
+privacy.loss.low | float? | nDCG@10 | measured | lower end of its 95 % interval
+privacy.loss.high | float? | nDCG@10 | measured | upper end of the same interval
+privacy.loss.seeds | int? | seeds | record | the fewest of the arms that it is read from
+privacy.loss.why | text? | | record | why it is not known; empty: it is
 privacy.quality_why | text | | record | why the plan's quality is not known; empty: it is
 goals[].goal | text | | setting | a goal that the plan was found for; none: it was given
 goals[].value | float | | modelled | what its best guess comes to

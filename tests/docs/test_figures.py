@@ -99,6 +99,21 @@ def test_unknown_texts_are_told_as_the_page_says(name: str) -> None:
     assert f"| {' | '.join(cells)} |" in PAGES["docs/ei_bert.md"]
 
 
+def test_a_general_encoder_is_as_the_pages_say() -> None:
+    """README has its bytes; the page of the model has, for each probed set, its accuracy, the teacher's and
+    that of words, as its manifest says them, and what it keeps of the teacher's.
+    """
+    artefact = load_artefact(models_folder() / "general-small")
+    assert f"| `general-small` | {artefact.total_bytes:,} |" in PAGES["README.md"]
+    assert artefact.total_bytes <= 1_000_000
+    scores = artefact.manifest["scores"]
+    for name, teacher in scores["teacher"].items():
+        student, words = scores["student, int8"][name], scores["TF-IDF, linear"][name]
+        cells = " | ".join(f"{100 * each:.1f}" for each in (words, student, teacher, student / teacher))
+        rows = [line for line in PAGES["docs/ei_bert.md"].splitlines() if line.startswith(f"| {name} | ")]
+        assert any(row.endswith(f" | {cells} |") for row in rows)
+
+
 def test_sizes_of_models_for_runs() -> None:
     """README gives the bytes of the three models that runs start from."""
     sizes = [

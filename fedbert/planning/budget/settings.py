@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from fedbert.budget import LARGEST_EPSILON, LONGEST_DAYS
-from fedbert.files import path_problem
 from fedbert.parts import MECHANISMS
 from fedbert.scenario import DEFAULTS
-from fedbert.settings import Settings
+from fedbert.settings import Settings, folders_of
 from fedbert.units import HOURS_PER_DAY
 
 MAX_DEVICES = 10_000_000_000
@@ -79,8 +77,4 @@ class BudgetSettings(Settings):
     @field_validator("frontiers", mode="before")
     @classmethod
     def _folders(cls, value: Any) -> Any:
-        folders = tuple(dict.fromkeys([value] if isinstance(value, str | Path) else value))
-        for folder in folders:
-            if (problem := path_problem(str(folder))) is not None:
-                raise PydanticCustomError("text", "Input should {problem}", {"problem": problem})
-        return folders
+        return folders_of(value)

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fedbert.intervals import Array, Estimate
+from fedbert.planning.budget.plan import Reading
 from fedbert.planning.capacity.assumed import CHECK_IN_BYTES, CONNECTION_BYTES, DOWNLOAD_S, RECORDS_DAYS
 from fedbert.planning.capacity.world import PLAIN, World
 from fedbert.results import DeviceErrors
@@ -112,6 +113,7 @@ class PrivacyPlan:
     spent_epsilon: float | None  # in those days, against the budget's adversary
     quality: Estimate | None  # nDCG@10 of the final release: measured
     quality_why: str
+    loss: Reading | None = None  # nDCG@10 against no privacy, from a grid; None: no grid was given
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class RunPrivacy:
     budget: str | None
     devices: int
     quality: Estimate | None  # nDCG@10 of the final release, every session scored
+    signal: str
 
     def delta_of(self, devices: int) -> float:
         """Return delta for a fleet: as asked for, or the smaller of 1e-6 and a tenth of 1/devices."""
@@ -51,6 +52,7 @@ def run_privacy(result: RunResult) -> RunPrivacy:
         budget=budget,
         devices=int(scenario.get("noise_cohort") or scenario["devices"]),
         quality=_final(result),
+        signal=scenario["signal"],
     )
 
 

@@ -15,6 +15,7 @@ from fedbert.planning.capacity.assumed import (
 )
 from fedbert.planning.capacity.goal_text import RULE, parse_goal
 from fedbert.planning.capacity.world_settings import OF_A_STEADY_PLAN, WorldSettings
+from fedbert.settings import folders_of
 
 if TYPE_CHECKING:
     from fedbert.planning.capacity.base_run import BaseRun
@@ -133,8 +134,19 @@ class CapacitySettings(WorldSettings):
     records_days: float = Field(
         default=RECORDS_DAYS, gt=0, le=36_500, description="days for which the figures of rounds are stored"
     )
+    frontiers: tuple[Path, ...] = Field(
+        default=(),
+        description="folder of a finished trade-off grid, from which it is read what privacy costs at the "
+        "plan's noise; can be given several times",
+        json_schema_extra={"metavar": "PATH"},
+    )
     output: Path | None = Field(default=None, description="folder; default runs/capacity-<devices>")
     overwrite: bool = Field(default=False, description="replace an earlier forecast there")
+
+    @field_validator("frontiers", mode="before")
+    @classmethod
+    def _folders(cls, value: Any) -> Any:
+        return folders_of(value)
 
     @field_validator("goals", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """Chapter of a capacity plan's report: what the plan reveals, and the quality that goes with it."""
 
-from fedbert.planning.budget.plan import HORIZON_DAYS
+from fedbert.planning.budget.plan import HORIZON_DAYS, Reading
 from fedbert.planning.capacity.capacity import CapacityForecast, PrivacyPlan
 from fedbert.reporting.capacity.text import UNKNOWN, number_text
 from fedbert.reporting.parts.page import Section, table_html
@@ -22,11 +22,28 @@ def privacy_note(plan: PrivacyPlan) -> str:
             f"Mechanism {plan.mechanism}, noise multiplier {plan.noise_multiplier or 0.0:.3g} as in the run, "
             f"delta {plan.delta:.3g}."
         )
+    return f"{noise} {_quality(plan)}{_loss(plan.loss)}"
+
+
+def _quality(plan: PrivacyPlan) -> str:
     if plan.quality is None:
-        return f"{noise} Quality at this fleet is {UNKNOWN}: {plan.quality_why}."
+        return f"Quality at this fleet is {UNKNOWN}: {plan.quality_why}."
     low, high = plan.quality.low, plan.quality.high
     interval = "" if low is None or high is None else f" (95%: {low:.3f} to {high:.3f})"
-    return f"{noise} nDCG@10 of the final release {plan.quality.value:.3f}{interval}, measured in the run."
+    return f"nDCG@10 of the final release {plan.quality.value:.3f}{interval}, measured in the run."
+
+
+def _loss(loss: Reading | None) -> str:
+    """Return what privacy costs by the grid, with a space before it; empty if no grid was given."""
+    if loss is None:
+        return ""
+    if loss.value is None:
+        return f" What privacy costs at this noise is {UNKNOWN} by the grid: {loss.why}."
+    interval = "" if loss.low is None or loss.high is None else f" (95%: {loss.low:+.3f} to {loss.high:+.3f})"
+    return (
+        f" Against no privacy it is {loss.value:+.3f} nDCG@10{interval} at this noise, read between arms of "
+        f"the grid ({loss.seeds} seeds)."
+    )
 
 
 def privacy(result: CapacityForecast) -> Section:

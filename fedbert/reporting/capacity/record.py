@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on only
 
 from fedbert.intervals import Estimate
+from fedbert.planning.budget.plan import Reading
 from fedbert.planning.capacity.capacity import (
     Alert,
     BaseFacts,
@@ -123,6 +124,16 @@ class GuaranteeRow(TypedDict):
     budget_epsilon: float | None
 
 
+class LossRow(TypedDict):
+    """nDCG@10 against no privacy at the plan's noise (`fedbert.planning.budget.plan.Reading`)."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    seeds: int | None
+    why: str
+
+
 class PrivacyRow(TypedDict):
     """The privacy of the plan (`fedbert.planning.capacity.capacity.PrivacyPlan`)."""
 
@@ -138,6 +149,7 @@ class PrivacyRow(TypedDict):
     quality_low: float | None
     quality_high: float | None
     quality_why: str
+    loss: NotRequired[LossRow]
 
 
 class AlertRow(TypedDict):
@@ -311,7 +323,7 @@ def _alert_row(alert: Alert) -> AlertRow:
 
 def _privacy_row(plan: PrivacyPlan) -> PrivacyRow:
     quality = plan.quality
-    return {
+    row: PrivacyRow = {
         "mechanism": plan.mechanism,
         "noise_multiplier": plan.noise_multiplier,
         "delta": plan.delta,
@@ -332,6 +344,15 @@ def _privacy_row(plan: PrivacyPlan) -> PrivacyRow:
         "quality_high": quality.high if quality else None,
         "quality_why": plan.quality_why,
     }
+    if (loss := plan.loss) is not None:
+        row["loss"] = {
+            "value": loss.value,
+            "low": loss.low,
+            "high": loss.high,
+            "seeds": loss.seeds,
+            "why": loss.why,
+        }
+    return row
 
 
 def _privacy(row: PrivacyRow) -> PrivacyPlan:
@@ -354,6 +375,7 @@ def _privacy(row: PrivacyRow) -> PrivacyPlan:
         spent_epsilon=row["spent_epsilon"],
         quality=None if value is None else Estimate(value, row["quality_low"], row["quality_high"]),
         quality_why=row["quality_why"],
+        loss=Reading(**row["loss"]) if "loss" in row else None,
     )
 
 

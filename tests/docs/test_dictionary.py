@@ -25,7 +25,7 @@ from fedbert.cli.compare import OWN as COMPARE_FILES
 from fedbert.dictionary import FILES, LABELS, column_of, file_named, matches
 from fedbert.dictionary.columns import Column, parse
 from fedbert.paths import models_folder
-from fedbert.planning.budget.plan import Refused
+from fedbert.planning.budget.plan import Reading, Refused
 from fedbert.planning.capacity.base_run import base_of
 from fedbert.planning.capacity.calibration import SHIPPED, CalibrationRecord, read_calibration
 from fedbert.planning.capacity.capacity import Met, Plan, Price
@@ -142,8 +142,11 @@ def _capacity() -> list[dict[str, Any]]:
     base = base_of(fake_run(scenario, execution))
     plan = Plan(1_000_000, 1.5e9, 10_000, 12.0, 1.0, 0.0, 1.3, 0.2)
     met = Met("rounds-fill=0.99", 0.99, "--over-selection 2")
+    made = forecast(base, plan, read_calibration())
+    loss = Reading(-0.01, -0.012, -0.008, 3)
     found = dataclasses.replace(
-        forecast(base, plan, read_calibration()),
+        made,
+        privacy=dataclasses.replace(made.privacy, loss=loss),
         goals=(met,),
         prices=(Price("cdn_per_gb", 0.3, "2026-01-02", "a list", ((10.0, 0.2),)),),
     )

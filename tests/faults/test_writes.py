@@ -25,6 +25,7 @@ from reporting.example_run import example_run
 from fedbert.cli.main import call
 from fedbert.cli.tradeoff import run_tradeoff
 from fedbert.ei_bert.artefact.artefact import Artefact, load_artefact, save_artefact, with_heads
+from fedbert.ei_bert.compression.plan import TaskPlan
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.errors import FedbertError
 from fedbert.paths import models_folder
@@ -159,8 +160,7 @@ def test_every_write_of_a_forecast_fails_once(tmp_path: Path) -> None:
 # -- a compression ----------------------------------------------------------------------------------------
 
 
-_GOAL = mock.MagicMock()
-_GOAL.plan.entropy_coded = False
+_GOAL = mock.MagicMock(plan=TaskPlan())
 
 
 @functools.cache
@@ -169,6 +169,9 @@ def _artefact(label: str) -> Artefact:
     first = load_artefact(models_folder() / "tiny")
     manifest = {**{key: value for key, value in first.manifest.items() if key != "files"}, "label": label}
     return with_heads(Artefact(first.files, manifest), {})
+
+
+SIZES = {"total_bytes": 1, "download_bytes": 1, "memory_bytes": 1, "sha256": "0", "parts": {}, "latency": []}
 
 
 def _compression(place: Path, label: str) -> None:
@@ -191,12 +194,12 @@ def _compression(place: Path, label: str) -> None:
     stubs: dict[str, Any] = {
         "_start": start,
         "_made": lambda *given: mock.MagicMock(),
-        "_described": lambda *given: example_compression() | {"title": label, "seconds": 1.0},
+        "_described": lambda *given: example_compression() | {"title": label, "seconds": 1.0, "plan": {}},
         "_fitted": lambda *given: (mock.MagicMock(), artefact),
         "_comparisons": lambda *given: {},
-        **{name: lambda *given: [] for name in ("forms", "latency", "aims")},
-        **{name: lambda *given: {} for name in ("confusion", "vocabulary_record", "manifest", "parts")},
-        **{name: lambda *given: 1 for name in ("memory_bytes", "download_bytes")},
+        **{name: lambda *given: [] for name in ("forms", "aims")},
+        **{name: lambda *given: {} for name in ("confusion", "vocabulary_record", "manifest")},
+        "sizes": lambda *given: SIZES,
     }
     flags = ["--data", str(place / "d.csv"), "--output", str(place / "m"), "--work", str(place / "w")]
     flags += ["--no-rivals"]

@@ -165,6 +165,8 @@ def compress_tasks(
 
 def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
     """Return `goal` with a budget that leaves room for the heads of `others`."""
+    if not others:
+        return goal
     room = sum(room_bytes(each, goal.plan.architecture.width) for each in others)
     return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 

@@ -111,7 +111,7 @@ def test_a_general_encoder_is_as_the_pages_say() -> None:
         student, words = scores["student, int8"][name], scores["TF-IDF, linear"][name]
         cells = " | ".join(f"{100 * each:.1f}" for each in (words, student, teacher, student / teacher))
         rows = [line for line in PAGES["docs/ei_bert.md"].splitlines() if line.startswith(f"| {name} | ")]
-        assert any(row.endswith(f" | {cells} |") for row in rows)
+        assert any(f" | {cells} | " in row for row in rows)
 
 
 def test_sizes_of_models_for_runs() -> None:

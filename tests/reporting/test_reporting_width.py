@@ -16,7 +16,7 @@ from planning.comparing_examples import example_forecasts, example_grids, exampl
 from rich.console import Console
 
 from fedbert.cli.main import call
-from fedbert.cli.probe import _show
+from fedbert.cli.probe import show_probes
 from fedbert.ei_bert.compression.probe import Comparison as ProbeComparison
 from fedbert.ei_bert.compression.probe import ProbeResult
 from fedbert.planning.capacity.base_run import base_of
@@ -95,17 +95,24 @@ def test_the_tables_of_a_back_test_fit() -> None:
     check(text, "median half width", "every seed misses", "18.2 J")
 
 
-def test_the_table_of_probes_fits() -> None:
+def test_the_table_of_probes_fits(capsys: pytest.CaptureFixture[str]) -> None:
     """A long name of a set folds; every figure stands whole."""
     correct = np.array([True])
     result = ProbeResult(0.9123, 0.9, 0.88, 0.93, 1.0, 96, correct)
     row = ProbeComparison(
-        "a-set-with-a-long-name-of-its-own", 150, 15_000, 4_500, result, result, 1.0, 0.985, 1.015
+        "a-set-with-a-long-name-of-its-own",
+        150,
+        15_000,
+        4_500,
+        result,
+        result,
+        1.0,
+        0.985,
+        1.015,
+        words=result,
     )
-    console = Console(file=io.StringIO(), width=80)
-    _show(console, [row], "a-model-with-a-long-name", "all-MiniLM-L6-v2")
-    assert isinstance(console.file, io.StringIO)
-    check(console.file.getvalue(), "15,000", "98.5-101.5")
+    show_probes([row], "a-model-with-a-long-name", "all-MiniLM-L6-v2")
+    check(capsys.readouterr().out, "15,000", "98.5-101.5")
 
 
 def test_the_list_of_profiles_fits(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,9 @@ def filling(load: Load) -> list[Forecast]:
         f"each device joins with probability {q:.3g}; rounds differ beyond chance as much as the run's did"
     )
     chance = _hourly_chance(load.plan, load.draws, q)
-    rows = hourly("chance that a round fills", "share", chance, "modelled", assumption)
+    alone = f"{assumption}; no round has to fill by itself, since a day's rounds are opened as one sum"
+    by_hour = alone if load.base.waits else assumption
+    rows = hourly("chance that a round fills", "share", chance, "modelled", by_hour)
     by_day, said = _by_day(chance).mean(axis=2), f"{assumption}; rounds at all hours"
     if load.base.waits:
         by_day = _day_chance(load.plan, load.draws, q)

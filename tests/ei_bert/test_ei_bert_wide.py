@@ -38,6 +38,7 @@ from fedbert.ei_bert.compression.rival_models import hard
 from fedbert.ei_bert.compression.rivals import parts_alone
 from fedbert.ei_bert.compression.widening import Widening, chosen_weight, wide_layer, widen
 from fedbert.ei_bert.compression.widening_record import widened_record
+from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.tasks import Part, Task
@@ -432,3 +433,9 @@ def test_the_record_tells_of_the_widened_student(headed: Artefact, monkeypatch: 
     assert "rivals" not in whole
     assert "confusion" not in whole
     assert len(widened_record(whole, found)["stages"]) == 2
+
+
+def test_the_draws_of_shipped_models_do_not_move() -> None:
+    """A stream's number decides the bits of what was trained by it: a new one takes a number of its own."""
+    numbers = (streams.TASK_STEP, streams.RIVAL_EPOCH, streams.WIDE_UNSEEN, streams.TAG_EPOCH)
+    assert numbers == (40_000, 50_000, 60_000, 70_000)

@@ -5,7 +5,6 @@ with the name nearest to them, by the release that ranks.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,17 +60,13 @@ def unplaced_row(session: Session, state: RunState) -> UnplacedRow | None:
         cosines = nearest(release.vectors[ids[met]].astype(np.float32), known.items)
         return unplaced_share(cosines, counts[met], threshold(nearest(known.judged, known.items)))
 
-    first, final = _ends([each.artefact for each in state.server.releases])
+    releases = state.server.releases
+    first, last = releases[0].artefact, releases[-1].artefact
+    before = share(first)
     return {
         "kept": KEPT,
         "requests": requests,
         "sessions": int(counts.sum()),
-        "release_0": (before := share(first)),
-        "final": before if final is None else share(final),
+        "release_0": before,
+        "final": before if last.sha256 == first.sha256 else share(last),
     }
-
-
-def _ends(releases: Sequence[Artefact]) -> tuple[Artefact, Artefact | None]:
-    """Return the first release, and the last if it is another."""
-    last = releases[-1]
-    return releases[0], None if last.sha256 == releases[0].sha256 else last

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,6 +11,17 @@ from safetensors.torch import save_file
 from fedbert import machine
 from fedbert.ei_bert.model import bert
 from fedbert.ei_bert.model.tokenizer import SPECIALS
+from fedbert.ei_bert.teaching.tasks import Part, Task
+
+TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
+LABELS = np.array([0, 1, 0, 0, 1])
+
+
+def small_task(name: str = "one") -> Task:
+    """Return a task of five texts, which are its test texts too, without validation texts."""
+    part = Part(TEXTS, LABELS)
+    return Task(name, ("no", "yes"), part, Part((), LABELS[:0]), part, "0" * 64)
+
 
 _WORDS = "set alarm freeze an account play a song wake me at six block my bank for music about the and"
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ei_bert_fakes import LABELS, TEXTS, small_task
 from torch import nn
 
 from fedbert.ei_bert.compression.ablation import differences
@@ -24,24 +25,9 @@ from fedbert.ei_bert.teaching.task_distillation import (
     thinned,
 )
 from fedbert.ei_bert.teaching.task_losses import Terms, relative_error
-from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
 from fedbert.errors import FedbertError
-
-TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
-LABELS = np.array([0, 1, 0, 0, 1])
-
-
-def _task(name: str = "one") -> Task:
-    part = Part(TEXTS, LABELS)
-    return Task(name, ("no", "yes"), part, Part((), LABELS[:0]), part, "0" * 64)
-
-
-@pytest.fixture(scope="module")
-def guide(small_teacher: str) -> Teacher:
-    """The small teacher."""
-    return load_teacher(small_teacher)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +43,7 @@ def start(guide: Teacher) -> tuple[Student, Tokens, TaskLesson, Heads]:
     states = (pooled_states(guide, TEXTS),)
     lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
     torch.manual_seed(0)
-    return student, tokens, lesson, Heads([_task()], 128)
+    return student, tokens, lesson, Heads([small_task()], 128)
 
 
 def test_losses_are_those_of_a_plain_loop() -> None:
@@ -65,7 +51,7 @@ def test_losses_are_those_of_a_plain_loop() -> None:
     neither.
     """
     torch.manual_seed(1)
-    heads = Heads([_task("a"), _task("b")], 3)
+    heads = Heads([small_task("a"), small_task("b")], 3)
     state, theirs = torch.randn(4, 3), torch.randn(4, 3)
     task, label = torch.tensor([0, 1, -1, 1]), torch.tensor([1, 0, -1, -1])
     terms = Terms(["a", "b"], task, label, 2.0)
@@ -166,7 +152,7 @@ def test_fine_tuning_tells_the_texts_apart(small_teacher: str) -> None:
     """Lower layers stay; a head for the task comes out that knows the training texts."""
     teacher = load_teacher(small_teacher)
     lower = copy.deepcopy(teacher.body.layers[0].state_dict())
-    heads = fine_tune(teacher, [_task()], Tuning(epochs=40, trained_layers=1, top_rate=1e-3))
+    heads = fine_tune(teacher, [small_task()], Tuning(epochs=40, trained_layers=1, top_rate=1e-3))
     found = heads["one"](pooled_states(teacher, TEXTS)).argmax(-1)
     assert found.tolist() == LABELS.tolist()
     assert all(torch.equal(value, lower[key]) for key, value in teacher.body.layers[0].state_dict().items())

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ei_bert_fakes import Silent
+from ei_bert_fakes import LABELS, TEXTS, Silent, small_task
 from torch import nn
 
 from fedbert.cli.main import call
@@ -34,12 +34,10 @@ from fedbert.ei_bert.teaching.course import Course, Hooks
 from fedbert.ei_bert.teaching.methods import INTEGRATION, WARM_KD, Method
 from fedbert.ei_bert.teaching.task_distillation import Rates, TaskLesson, distil
 from fedbert.ei_bert.teaching.task_losses import Terms
-from fedbert.ei_bert.teaching.tasks import Part, Task, load_tasks
+from fedbert.ei_bert.teaching.tasks import load_tasks
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, pooled_states
 
-TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
-LABELS = np.array([0, 1, 0, 0, 1])
 SENTENCES = ("a song about an alarm", "the bank and the music", "an account for six")
 PLAN = TaskPlan(
     budget_bytes=120_000,
@@ -54,21 +52,10 @@ PLAN = TaskPlan(
 )
 
 
-def _task(name: str = "one") -> Task:
-    part = Part(TEXTS, LABELS)
-    return Task(name, ("no", "yes"), part, Part((), LABELS[:0]), part, "0" * 64)
-
-
-@pytest.fixture(scope="module")
-def guide(small_teacher: str) -> Teacher:
-    """The small teacher."""
-    return load_teacher(small_teacher)
-
-
 @pytest.fixture(scope="module")
 def inputs(guide: Teacher) -> Inputs:
     """The small teacher, a task of five texts without validation texts, three sentences."""
-    return Inputs(guide, (_task(),), SENTENCES, {})
+    return Inputs(guide, (small_task(),), SENTENCES, {})
 
 
 def _started(guide: Teacher, teachers: int) -> tuple[Student, TaskLesson, Heads]:
@@ -81,13 +68,13 @@ def _started(guide: Teacher, teachers: int) -> tuple[Student, TaskLesson, Heads]
     states = tuple(pooled_states(guide, TEXTS).half() * (1 + index) for index in range(teachers))
     lesson = TaskLesson(Tokens(kept).rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
     torch.manual_seed(0)
-    return facing(student, teachers), lesson, Heads([_task()], teachers * 128)
+    return facing(student, teachers), lesson, Heads([small_task()], teachers * 128)
 
 
 def test_heads_side_by_side_give_the_mean_of_the_logits() -> None:
     """Two teachers' states in a row, times the joint head: the mean of what each head says of its own."""
     torch.manual_seed(0)
-    tasks = [_task("a"), _task("b")]
+    tasks = [small_task("a"), small_task("b")]
     one, two = Heads(tasks, 3), Heads(tasks, 3)
     first, second = torch.randn(4, 3), torch.randn(4, 3)
     joint = mean_heads(tasks, [one, two])

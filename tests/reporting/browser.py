@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE_S = 60.0
 """A browser that says nothing for so long is broken, however slow the machine."""
@@ -22,6 +24,10 @@ Scheme = Literal["light", "dark"]
 def chromium() -> str | None:
     """Return the path of an installed Chromium, None where there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+PATH = chromium()
+needs_browser = pytest.mark.skipif(PATH is None, reason="no Chromium is installed to open the pages")
 
 
 class Page:

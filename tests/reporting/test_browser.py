@@ -1,13 +1,11 @@
 """Rules of the layout of reports, asked of a real browser at both widths, in light and dark, and on paper."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Page, Scheme, browser, chromium
+from browser import Page, Scheme, needs_browser
 from example_pages import PAGES
 
-PATH = chromium()
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 
 DRAWN = """new Promise((resolve) => {
@@ -34,15 +32,7 @@ PRINTED = """new Promise((resolve) => setTimeout(() => resolve({
 }), 0))"""
 """What stands on paper right after the event, without another frame: a browser does not wait for one."""
 
-pytestmark = pytest.mark.skipif(PATH is None, reason="no Chromium is installed to lay the pages out")
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """One browser for all tests of this file."""
-    assert PATH is not None
-    with browser(PATH) as found:
-        yield found
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Page, browser, chromium
+from browser import Page, needs_browser
 from example_live import CALIBRATION, PRICES, Answers, base, in_the_page, opened, prices_of
 
 from fedbert.planning.capacity import basis, draws, request_forecast
@@ -33,8 +33,7 @@ from fedbert.reporting.capacity.page import render
 from fedbert.reporting.capacity.record import forecast_of, record_of
 from fedbert.reporting.capacity.text import BEYOND, value_text
 
-PATH = chromium()
-needs_browser = pytest.mark.skipif(PATH is None, reason="no Chromium is installed to run the page's formulas")
+pytestmark = pytest.mark.usefixtures("one_draw")
 
 
 RELEASES = ((0.4, 3.3), (1.0, 0.0), (2.0, 17.5), (3.7, 23.96))
@@ -42,22 +41,6 @@ RELEASES = ((0.4, 3.3), (1.0, 0.0), (2.0, 17.5), (3.7, 23.96))
 
 
 SEEN = "|" + SEES_PARTICIPATION
-
-
-@pytest.fixture(autouse=True)
-def one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only best guesses are compared: one draw of intervals, and no account that the page lacks."""
-    monkeypatch.setattr(draws, "DRAWS", 1)
-    for name in ("poisson.Poisson", "once_a_day.Allocated"):
-        monkeypatch.setattr(f"fedbert.privacy.{name}.amplified", lambda *_: 1.0)
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """One browser for all tests of this file."""
-    assert PATH is not None
-    with browser(PATH) as found:
-        yield found
 
 
 def best_guesses(rows: Iterator[Forecast] | list[Forecast], probability: float) -> Answers:

@@ -3,14 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Page, browser, chromium
+from browser import Page, needs_browser
 from example_live import CALIBRATION, PRICES, base, in_the_page, opened, prices_of
 
-from fedbert.planning.capacity import draws
 from fedbert.planning.capacity.cost_forecast import priced
 from fedbert.planning.capacity.forecast import forecast
 from fedbert.planning.capacity.settings import CapacitySettings
@@ -18,24 +16,7 @@ from fedbert.reporting.capacity.buyers import BUYERS, DAYS, OTHER, PRIVACY, buye
 from fedbert.reporting.capacity.folder import contents
 from fedbert.reporting.capacity.text import day_rows, value_text
 
-PATH = chromium()
-needs_browser = pytest.mark.skipif(PATH is None, reason="no Chromium is installed to run the page's formulas")
-
-
-@pytest.fixture(autouse=True)
-def one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only best guesses are compared: one draw of intervals, and no account that the page lacks."""
-    monkeypatch.setattr(draws, "DRAWS", 1)
-    for name in ("poisson.Poisson", "once_a_day.Allocated"):
-        monkeypatch.setattr(f"fedbert.privacy.{name}.amplified", lambda *_: 1.0)
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """One browser for all tests of this file."""
-    assert PATH is not None
-    with browser(PATH) as found:
-        yield found
+pytestmark = pytest.mark.usefixtures("one_draw")
 
 
 STATE = """(() => {

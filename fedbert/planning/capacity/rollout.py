@@ -96,8 +96,7 @@ def roll_out(
     span = range(first, first + round(days * STEPS_PER_DAY))
     offers = _offers(_for_all(fetch_rate, [first]), groups)
     served, _ = _serve(devices, capacity, fetch_rate, frailty, offers, span, groups)
-    reached = np.concatenate([np.zeros((len(served), 1)), np.cumsum(served, axis=1)], axis=1)
-    return Rollout(reached, served)
+    return _followed(served)
 
 
 def reached_by_group(
@@ -141,6 +140,11 @@ def roll_back(
         past[group] = step_rate[offered // STEPS_PER_HOUR % len(step_rate)].sum(axis=0)
     offers = {recall: np.ones(had.shape, np.bool_)}
     served, _ = _serve(had, capacity, fetch_rate, frailty, offers, range(recall, end), alike, past)
+    return _followed(served)
+
+
+def _followed(served: Array) -> Rollout:
+    """Return the roll-out of what was `served` `[draw, step]`."""
     return Rollout(np.concatenate([np.zeros((len(served), 1)), np.cumsum(served, axis=1)], axis=1), served)
 
 
@@ -158,12 +162,10 @@ def usual_day(
     The last of the days calculated that make a whole number of releases, after as many days of start-up. With
     fetch rates of a week it is a mean week, from Monday.
     """
-    period = fetch_rate.shape[1] * STEPS_PER_HOUR
-    at, start_up, steps = _usual_releases(release_hour, releases, period, groups)
-    offers = _offers(_for_all(fetch_rate, at), groups)
+    offers, start_up, steps = _usual_offers(fetch_rate, release_hour, releases, groups)
     served, _ = _serve(devices, capacity, fetch_rate, frailty, offers, range(steps), groups)
     last = served[:, start_up:]
-    return np.asarray(last.reshape(len(last), -1, period).mean(axis=1))
+    return np.asarray(last.reshape(len(last), -1, _period(fetch_rate)).mean(axis=1))
 
 
 def usual_by_group(
@@ -176,10 +178,7 @@ def usual_by_group(
     groups: Groups = ALL,
 ) -> Array:
     """Return `[group, hour, draw]` devices served in the days of `usual_day`, by local hour of the group."""
-    at, start_up, steps = _usual_releases(
-        release_hour, releases, fetch_rate.shape[1] * STEPS_PER_HOUR, groups
-    )
-    offers = _offers(_for_all(fetch_rate, at), groups)
+    offers, start_up, steps = _usual_offers(fetch_rate, release_hour, releases, groups)
     all_days, before = (
         _serve(devices, capacity, fetch_rate, frailty, offers, range(end), groups)[1]
         for end in (steps, start_up)
@@ -187,18 +186,23 @@ def usual_by_group(
     return np.asarray(all_days - before)
 
 
-def _usual_releases(
-    release_hour: float, releases: float, period: int, groups: Groups
-) -> tuple[list[int], int, int]:
-    """Return the steps of a usual day's releases, of its start-up, and of all of its calculation."""
-    gap = STEPS_PER_DAY / releases
+def _period(fetch_rate: Array) -> int:
+    """Return the steps of the day or week whose hours the rates are of."""
+    return int(fetch_rate.shape[1]) * STEPS_PER_HOUR
+
+
+def _usual_offers(
+    fetch_rate: Array, release_hour: float, releases: float, groups: Groups
+) -> tuple[dict[int, NDArray[np.bool_]], int, int]:
+    """Return a usual day's offers by step, the steps of its start-up, and those of all of its calculation."""
+    gap, period = STEPS_PER_DAY / releases, _period(fetch_rate)
     days = _days_of(gap, period)
     first = round(release_hour * STEPS_PER_HOUR) % STEPS_PER_DAY
     # Before the last stage of a release has begun, nothing is as usual.
     start_up = _whole(2 * days, period) + _whole(int(groups.begin.max()) / STEPS_PER_DAY, period)
     steps = (start_up + days) * STEPS_PER_DAY
     at = [first + round(number * gap) for number in range(int((steps - first) / gap) + 1)]
-    return at, start_up * STEPS_PER_DAY, steps
+    return _offers(_for_all(fetch_rate, at), groups), start_up * STEPS_PER_DAY, steps
 
 
 def _days_of(gap: float, period: int) -> int:

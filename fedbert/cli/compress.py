@@ -167,7 +167,12 @@ def _search(**flags: Any) -> None:
     from fedbert.ei_bert.compression.tasks_goal import Inputs
     from fedbert.ei_bert.teaching.teacher import load_teacher
 
-    plan = TaskPlan(budget_bytes=asked.budget_bytes, precision=asked.precision, pruning=asked.pruning)
+    plan = TaskPlan(
+        budget_bytes=asked.budget_bytes,
+        precision=asked.precision,
+        pruning=asked.pruning,
+        embedding_bits=asked.embedding_bits,
+    )
     sentences, sources = general_sentences(data_folder(), None)
     tasks = read_tasks(asked.data)
     inputs = Inputs(load_teacher(asked.teacher), tasks, sentences, sources)

@@ -24,7 +24,7 @@ def _widen(**flags: Any) -> None:
     from fedbert.ei_bert.artefact.artefact import save_artefact
     from fedbert.ei_bert.artefact.card import write_card
     from fedbert.ei_bert.compression.rivals import made_lessons, mean_logits
-    from fedbert.ei_bert.compression.widening import Widening, widen
+    from fedbert.ei_bert.compression.widening import WIDENED, Widening, widen
     from fedbert.ei_bert.model.bert import use_threads
     from fedbert.ei_bert.model.quantisation import Quantisation
     from fedbert.ei_bert.pretrained import EiBert, model_folder
@@ -64,7 +64,7 @@ def _widen(**flags: Any) -> None:
             f"{100 * found.tried[found.weight]:.2f} % of the validation texts, without a wide part "
             f"{100 * found.tried[0.0]:.2f} %"
         )
-    for task, share in found.artefact.manifest["scores"]["student, widened"].items():
+    for task, share in found.artefact.manifest["scores"][WIDENED].items():
         click.echo(f"{task}: {100 * share:.2f} % of the test texts")
     click.echo(f"{asked.output}: {found.artefact.total_bytes:,} bytes, sha256 {found.artefact.sha256}")
 

@@ -124,6 +124,47 @@ def test_the_record_holds_what_each_stage_came_to(made: tuple[Path, dict[str, An
     assert "Runs refuse it" in folder.with_name("m.md").read_text()
 
 
+def test_a_wide_part_is_a_stage_of_its_own(inputs: Inputs, tmp_path: Path) -> None:
+    """Each seed's student gets a wide part within the budget, one of them is saved, and aims and rivals are
+    of the whole; the deep part is what the same plan makes in the bytes that are left, and its stages are
+    not made again.
+    """
+    plan = replace(PLAN, budget_bytes=128_000, wide_bytes=8_000)
+    record = _compress(inputs, tmp_path, plan, Asked(seeds=(0, 1), with_rivals=True))
+    quantised, wide = record["stages"][-2:]
+    assert (quantised["stage"], wide["stage"]) == ("quantisation", "wide part")
+    assert [len(values) for values in wide["accuracy"].values()] == [2, 2]
+    assert wide["note"].endswith("weight 0.6, 0.6")  # no validation texts
+    model = EiBert.from_pretrained(tmp_path / "m")
+    assert set(model.artefact.wide) == {"one", "two"}
+    assert quantised["bytes"] < record["total_bytes"] == wide["bytes"] <= 128_000
+    assert record["plan"]["wide_bytes"] == 8_000
+    test = inputs.tasks[0].test
+    right = (model.logits(test.texts, "one").argmax(1) == test.labels).mean()
+    assert wide["accuracy"]["one"][0] == pytest.approx(right, abs=1e-4)
+    assert record["rivals"]["rows"][0]["bytes"] == record["total_bytes"]
+    by_what = {row["what"]: row["reached"] for row in record["targets"]}
+    ahead = [row["ahead"]["two"]["mean"] for row in record["rivals"]["rows"][1:]]
+    assert by_what["two: points above the best rival"] == 100 * min(ahead)
+    before = {path.name for path in (tmp_path / "w").iterdir()}
+    _compress(inputs, tmp_path, PLAN, Asked(seeds=(0, 1)))
+    deep = load_artefact(tmp_path / "m")
+    assert deep.files["model.onnx"] == model.artefact.files["model.onnx"]
+    assert {path.name for path in (tmp_path / "w").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("wide_bytes", "words"), [(1_510, "have room for a bucket"), (120_000, "be at least 0")]
+)
+def test_a_wide_part_without_room_is_one_line(
+    wide_bytes: int, words: str, inputs: Inputs, tmp_path: Path
+) -> None:
+    """Nothing is trained for it."""
+    with pytest.raises(FedbertError, match=rf"wide_bytes\(={wide_bytes}\) must {words}"):
+        _compress(inputs, tmp_path, replace(PLAN, wide_bytes=wide_bytes))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_whole_vocabulary_costs_the_teacher_nothing(inputs: Inputs, tmp_path: Path) -> None:
     """Reading all of its own tokens, the tuned teacher is as good as it was."""
     pipeline = _pipeline(inputs, tmp_path)

@@ -428,6 +428,9 @@ def test_the_record_tells_of_the_widened_student(headed: Artefact, monkeypatch: 
     accuracy = found.artefact.manifest["scores"]["student, widened"]["mood"]
     assert [row["stage"] for row in whole["stages"]] == ["quantisation", "wide part"]
     assert whole["stages"][-1]["accuracy"] == {"mood": [accuracy]}
+    texts = VALIDATED.validation
+    right = EiBert(found.artefact).logits(texts.texts, "mood").argmax(1) == texts.labels
+    assert whole["stages"][-1]["validation"] == {"mood": [right.mean()]}
     assert (whole["sha256"], whole["total_bytes"]) == (found.artefact.sha256, found.artefact.total_bytes)
     assert whole["targets"][0]["reached"] == accuracy / 0.5
     assert "rivals" not in whole

@@ -146,7 +146,7 @@ def _wide(wide: Mapping[str, Any] | None) -> list[str]:
 
 
 def _then(wide: Mapping[str, Any] | None) -> str:
-    return f", then `{wide['command']}`" if wide else ""
+    return f", then `{wide['command']}`" if wide and wide.get("command") else ""
 
 
 def _heads(artefact: Artefact) -> list[str]:

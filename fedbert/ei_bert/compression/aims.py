@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fedbert.ei_bert.compression.plan import TaskPlan
-from fedbert.ei_bert.compression.rows import AimRow, CompressionRecord
+from fedbert.ei_bert.compression.rows import AimRow, CompressionRecord, Rivals
 
 # What every size is asked for: accuracy lost by quantisation, share of the teacher's probe, and speed on two
 # cores at the length of a usual request. `Plan.kept_share` is asked of each size by itself.
@@ -19,13 +19,16 @@ def aims(record: CompressionRecord, plan: TaskPlan) -> list[AimRow]:
     Accuracies are means over seeds, in shares of 1. Speeds are asked of two cores, of texts of 16 tokens.
     """
     names = [task["name"] for task in record["tasks"]]
-    final, before = record["stages"][-1]["accuracy"], record["stages"][-2]["accuracy"]
-    rows = shares(names, final, record["teacher"]["accuracy"], plan.kept_share)
+    by_stage = {row["stage"]: row.get("accuracy", {}) for row in record["stages"]}
+    before, quantised = by_stage[plan.method], by_stage["quantisation"]
+    rows = shares(names, record["stages"][-1]["accuracy"], record["teacher"]["accuracy"], plan.kept_share)
+    if "rivals" in record:
+        rows += above_rivals(names, record["rivals"], plan.rival_points)
     rows += [
         {
             "what": f"{name}: accuracy lost by quantisation",
             "asked": _LOST,
-            "reached": max(_mean(before[name]) - _mean(final[name]), 0.0),
+            "reached": max(_mean(before[name]) - _mean(quantised[name]), 0.0),
             "at_most": True,
         }
         for name in names
@@ -71,6 +74,22 @@ def shares(
             "what": f"{name}: share of the teacher's accuracy",
             "asked": asked,
             "reached": _mean(student[name]) / teacher[name],
+        }
+        for name in names
+    ]
+
+
+def above_rivals(names: Sequence[str], rivals: Rivals, asked: float) -> list[AimRow]:
+    """Return a row a task: points by which the first seed's student is above the best rival; none without
+    rivals.
+    """
+    if len(rivals["rows"]) == 1:
+        return []
+    return [
+        {
+            "what": f"{name}: points above the best rival",
+            "asked": asked,
+            "reached": 100 * min(row["ahead"][name]["mean"] for row in rivals["rows"][1:]),
         }
         for name in names
     ]

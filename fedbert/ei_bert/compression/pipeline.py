@@ -95,13 +95,15 @@ class Pipeline(Generic[G]):
         size = fit_vocabulary(lambda size: self.kept(found, size), self._smallest(), self._used, limit)
         return self.kept(found, size)
 
-    def check_budget(self) -> None:
-        """Raise FedbertError, with the smallest budget that would do, if not even characters fit; takes
-        seconds.
+    def check_budget(self, spare_bytes: int = 0) -> None:
+        """Raise FedbertError, with a budget that would do, if not even characters fit; takes seconds.
+
+        The goal's budget lacks `spare_bytes` of the whole one: they are for what is added later.
         """
         room = self.goal.manifest_room_bytes
         characters = self.kept(np.zeros(len(self.goal.teacher.vocabulary)), self._smallest())
-        check_budget(characters, lambda some: self._used(some) + room, self.goal.plan.budget_bytes)
+        budget_bytes = self.goal.plan.budget_bytes
+        check_budget(characters, lambda some: self._used(some) + room, budget_bytes, spare_bytes)
 
     def _smallest(self) -> int:
         teacher = self.goal.teacher

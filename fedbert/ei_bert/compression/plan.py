@@ -127,14 +127,17 @@ class CataloguePlan(Plan):
 class TaskPlan(Plan):
     """The plan of a student of classification tasks.
 
-    `kept_share` of the teacher's accuracy is what the report holds the student to; it changes no training.
+    `kept_share` of the teacher's accuracy and `rival_points` above the best rival are what the report holds
+    the student to; they change no training. Of the budget `wide_bytes` are for the wide part (0: none).
     `remixed_texts` are made for the pre-distillation, `cross_texts` for the cross-distillation. A text of a
     task counts `task_weight` times as much as a general sentence where tokens are ranked. `teachers` tuned
     teachers are one guide; the student's weights are the mean over its last `average_steps` steps (0: the
     last ones); `label_smoothing` is that of its loss against labels.
     """
 
-    kept_share: float = 0.993
+    kept_share: float = 0.995
+    rival_points: float = 2.0
+    wide_bytes: int = 0
     tune_epochs: int = 3
     tune_layers: int = 4
     remixed_texts: int = 56_000
@@ -164,6 +167,9 @@ class TaskPlan(Plan):
             raise invalid("teachers", self.teachers, f"be within 1..{MAX_TEACHERS}")
         if self.average_steps < 0:
             raise invalid("average_steps", self.average_steps, "be at least 0")
+        if not 0 <= self.wide_bytes < self.budget_bytes:
+            rule = f"be at least 0 and below budget_bytes {self.budget_bytes}"
+            raise invalid("wide_bytes", self.wide_bytes, rule)
         if self.teachers > 1 and self.how.reads_teacher:
             raise invalid(
                 "teachers",
@@ -240,16 +246,21 @@ CATALOGUE_PLANS = {
     ),
 }
 TASK_PLANS = {
-    "default": TaskPlan(),
+    "default": TaskPlan(embedding_bits=4, wide_bytes=400_000),
     "small": TaskPlan(
         budget_bytes=_SMALL_BYTES,
-        kept_share=0.985,
+        kept_share=0.992,
+        embedding_bits=4,
+        wide_bytes=200_000,
         architecture=CATALOGUE_PLANS["small"].architecture,
         cross_steps=6_000,
     ),
     "tiny": TaskPlan(
         budget_bytes=_TINY_BYTES,
-        kept_share=0.96,
+        kept_share=0.985,
+        rival_points=1.5,
+        embedding_bits=4,
+        wide_bytes=104_000,
         architecture=CATALOGUE_PLANS["tiny"].architecture,
         pretrain_steps=1_200,
         cross_steps=5_000,

@@ -29,6 +29,7 @@ from fedbert.ei_bert.compression.tasks_goal import TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import TaskPipeline, Tuned
 from fedbert.ei_bert.compression.token_pruning import agreement, importance, spelling
 from fedbert.ei_bert.model.quantisation import Quantisation
+from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.tasks import Task
 
 FLOAT_BYTES = 4
@@ -106,13 +107,13 @@ def probes(pipeline: TaskPipeline, agnostic: Trained, held_out: Sequence[Task]) 
 
 def confusion(goal: TasksGoal, artefact: Artefact, tuned: Tuned) -> dict[str, list[ConfusionRow]]:
     """Return the pairs of labels that the student mistakes more often than the tuned teacher, most first."""
-    encoder, own = Int8Encoder(artefact), int8_heads(artefact)
+    bert = EiBert(artefact, budget_bytes=artefact.total_bytes)
     out: dict[str, list[ConfusionRow]] = {}
     for task in goal.tasks:
         states = tuned.states(goal.teacher.tokens.rows(task.test.texts), goal.plan.precision)
         with torch.inference_mode():
             theirs = tuned.heads[task.name](states).argmax(-1).numpy()
-        mine = own[task.name].logits(encoder.vectors(task.test.texts)).argmax(1)
+        mine = bert.logits(task.test.texts, task.name).argmax(1)
         count, true = len(task.labels), task.test.labels
         tables = [np.zeros((count, count), np.int64) for _ in range(2)]
         for table, predicted in zip(tables, (theirs, mine), strict=True):

@@ -52,6 +52,7 @@ _FOR_BOTH = ("budget_bytes", "pruning", "embedding_bits", "pretrain_steps", "cro
 _FOR_CATALOGUES = ("dim", "server_output")
 _FOR_TASKS = (
     "method",
+    "wide_bytes",
     "weight_bits",
     "entropy_coded",
     "word_dropout",
@@ -69,6 +70,7 @@ _FOR_TASKS = (
 )
 _TASK_PLAN = (
     "method",
+    "wide_bytes",
     "weight_bits",
     "word_dropout",
     "task_weight",
@@ -139,13 +141,20 @@ class CompressionSettings(Training):
     )
     embedding_bits: int | None = Field(
         None,
-        description=f"bits of an embedding's value; default: {Plan().embedding_bits}",
+        description=f"bits of an embedding's value; default: {CataloguePlan().embedding_bits}, with --data: "
+        f"{TASK_PLANS['default'].embedding_bits}",
         json_schema_extra=_BITS,
     )
     weight_bits: int | None = Field(
         None,
         description=f"with --data: bits of a weight; default: {Plan().weight_bits}",
         json_schema_extra=_BITS,
+    )
+    wide_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="with --data: of the budget, what a linear layer on hashed n-grams beside each head may "
+        "take, 0 for none; default: the size's, about a fifth",
     )
     entropy_coded: bool = Field(
         False, description="with --data: store the model file entropy coded, a smaller download"
@@ -282,8 +291,12 @@ class CompressionSettings(Training):
 
     def task_plan(self) -> TaskPlan:
         """Return the plan for the tasks of `data`."""
-        chosen = self._changed(TASK_PLANS[self.size], _TASK_PLAN)
-        chosen = replace(chosen, entropy_coded=self.entropy_coded)
+        preset = TASK_PLANS[self.size]
+        if self.budget_bytes is not None and self.wide_bytes is None:
+            # The wide part keeps its share of another budget.
+            room = preset.wide_bytes * self.budget_bytes // preset.budget_bytes
+            preset = replace(preset, budget_bytes=self.budget_bytes, wide_bytes=room)
+        chosen = replace(self._changed(preset, _TASK_PLAN), entropy_coded=self.entropy_coded)
         return chosen.fast() if self.fast else chosen
 
     def catalogue_plan(self) -> CataloguePlan:
@@ -312,7 +325,14 @@ class SearchSettings(Training):
     data: tuple[Path, ...] = Field(description=f"{_SETS}; repeat for several tasks")
     output: Path = Field(Path("runs/search.json"), description="file of the record, .json")
     overwrite: bool = Field(False, description="replace the file if it is there")
-    budget_bytes: int = Field(BUDGET_BYTES, ge=1, description="limit of all files together")
+    budget_bytes: int = Field(
+        BUDGET_BYTES, ge=1, description="limit of all files together, without a wide part"
+    )
+    embedding_bits: int = Field(
+        TASK_PLANS["default"].embedding_bits,
+        description=f"bits of an embedding's value; default: {TASK_PLANS['default'].embedding_bits}",
+        json_schema_extra=_BITS,
+    )
     steps: int = Field(500, ge=1, le=MAX_STEPS, description="steps of pre-distillation for each shape")
     pruning: Ranking = Field("attention", description="what ranks tokens")
 

@@ -49,6 +49,9 @@ from fedbert.ei_bert.compression.tasks_stages import (
     say,
     tuned_states,
 )
+from fedbert.ei_bert.compression.tasks_widening import check_wide_room, widened
+from fedbert.ei_bert.compression.widening import WIDENED
+from fedbert.ei_bert.compression.widening_record import wide_stage
 from fedbert.ei_bert.model.bert import Body
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.teaching.progress import Reporter
@@ -120,24 +123,34 @@ def compress_tasks(
     budget_bytes = goal.plan.budget_bytes
     goal = _with_room(goal, asked.others)
     pipeline = Pipeline(goal, places.work, reporter, threads)
-    pipeline.check_budget()
+    pipeline.check_budget(budget_bytes - goal.plan.budget_bytes)
+    check_wide_room(goal.plan, goal.tasks)
     own = asked.seeds if asked.whole_seeds else asked.seeds[:1]
     starts = [_start(pipeline, seed) for seed in own]
     made = [_made(pipeline, starts[at % len(starts)], seed) for at, seed in enumerate(asked.seeds)]
     start, first = starts[0], made[0]
     described = _described(goal, starts, made, asked)
+    whole = manifest(described, goal, first.trained, first.accuracy)
+    trained, artefact = _fitted(pipeline, start, first.trained, whole)
+    described["stages"][-1]["bytes"] = artefact.total_bytes
+    if goal.plan.wide_bytes:
+        reporter.stage("wide part")
+        deep = [artefact, *(one.artefact for one in made[1:])]
+        wide = widened(goal, deep, asked.seeds, goal.plan.budget_bytes + goal.plan.wide_bytes)
+        described["stages"].append(wide_stage(wide))
+        for one in wide:
+            say(reporter, "widened", one.artefact.manifest["scores"][WIDENED])
+        artefact = wide[0].artefact
     quantisation = forms(goal, first.trained)
-    mistaken = confusion(goal, first.artefact, start.tuned)
+    mistaken = confusion(goal, artefact, start.tuned)
     tokens = vocabulary_record(goal, first.trained.vocabulary, start.importance[0])
     compared = _comparisons(pipeline, start, asked)
     if asked.with_rivals:
-        compared["rivals"] = _rivals(pipeline, start, first.artefact, asked)
+        compared["rivals"] = _rivals(pipeline, start, artefact, asked)
     # What a run from nothing takes: earlier stages count with the time that they took.
     seconds = round(time.perf_counter() - begun + pipeline.reused_s, 1)
     if (earlier := pipeline.reused_cpu_s) is not None:
         described["cpu_seconds"] = round(time.process_time() - cpu_begun + earlier, 1)
-    whole = manifest(described, goal, first.trained, first.accuracy)
-    trained, artefact = _fitted(pipeline, start, first.trained, whole)
     if asked.others:
         reporter.stage("heads of other kinds")
         artefact, compared["kinds"] = with_sets(artefact, goal.teacher, asked.others, asked.seeds[0])
@@ -164,10 +177,9 @@ def compress_tasks(
 
 
 def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
-    """Return `goal` with a budget that leaves room for the heads of `others`."""
-    if not others:
-        return goal
-    room = sum(room_bytes(each, goal.plan.architecture.width) for each in others)
+    """Return `goal` with a budget that leaves room for the wide part and for the heads of `others`."""
+    room = goal.plan.wide_bytes
+    room += sum(room_bytes(each, goal.plan.architecture.width) for each in others)
     return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 
 

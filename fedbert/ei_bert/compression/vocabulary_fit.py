@@ -1,5 +1,6 @@
 """How many tokens a byte budget leaves room for: sizes are measured on files, not estimated."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -48,12 +49,19 @@ def fit_vocabulary(kept: Kept, smallest: int, used: Used, budget_bytes: int) -> 
     return max(size, smallest)
 
 
-def check_budget(characters: tuple[str, ...], used: Used, budget_bytes: int) -> int:
-    """Return the bytes with `characters` as the only tokens; raises FedbertError if these do not fit."""
+def check_budget(characters: tuple[str, ...], used: Used, budget_bytes: int, spare_bytes: int = 0) -> int:
+    """Return the bytes with `characters` as the only tokens; raises FedbertError if these do not fit.
+
+    `spare_bytes` of the whole budget are kept for what is added later; the error speaks of the whole.
+    """
     least = used(characters)
     if least > budget_bytes:
+        whole = budget_bytes + spare_bytes
+        enough = least + spare_bytes
+        if spare_bytes and budget_bytes > 0:  # what is spared may grow with the budget
+            enough = max(enough, math.ceil(least * whole / budget_bytes))
         raise FedbertError(
-            f"budget_bytes(={budget_bytes}) must be at least {least} for this architecture, "
+            f"budget_bytes(={whole}) must be at least {enough} for this architecture, "
             "with characters as its only tokens; raise it or give fewer or narrower layers"
         )
     return least

@@ -21,16 +21,18 @@ from fedbert.ei_bert.model import streams
 from fedbert.ei_bert.model.quantisation import Quantisation
 from fedbert.ei_bert.model.requantise import requantised
 from fedbert.ei_bert.pretrained import EiBert
-from fedbert.ei_bert.teaching.tasks import Task
+from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.errors import FedbertError, invalid
 from fedbert.randomness import Purpose, generator
 
+WIDENED = "student, widened"
+"""Name of a widened student's accuracy by task among the scores of its manifest."""
 WEIGHTS = tuple(step / 10 for step in range(21))
 """What the wide part's logits may be multiplied by before they are added."""
 # Chosen on CLINC150's validation texts, as the rivals' are: rate, passes, and share of n-grams unseen a step.
 _COURSE, _UNSEEN = (0.03, 14), 0.2
-# Bytes by which the manifest grows.
-_MANIFEST_ROOM_BYTES = 1_500
+MANIFEST_ROOM_BYTES = 1_500
+"""Bytes by which the manifest may grow."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ class Widening:
 @dataclass(frozen=True)
 class Widened:
     """The widened student, its `weight` and buckets, and mean validation accuracy by weight (empty if the
-    weight was given).
+    weight was given). `validation` is the widened student's accuracy by task that has validation texts.
     """
 
     artefact: Artefact
     weight: float
     buckets: int
     tried: Mapping[float, float]
+    validation: Mapping[str, float]
 
 
 def wide_layer(lesson: Lesson, buckets: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -125,7 +128,7 @@ def widen(artefact: Artefact, tasks: Sequence[Task], asked: Widening) -> Widened
             "some or give --weight"
         )
     base = _base(artefact, asked.quantisation)
-    left = asked.budget_bytes - base.total_bytes - _MANIFEST_ROOM_BYTES
+    left = asked.budget_bytes - base.total_bytes - MANIFEST_ROOM_BYTES
     room = left if asked.wide_bytes is None else asked.wide_bytes
     if room > left:
         raise invalid(
@@ -151,25 +154,25 @@ def widen(artefact: Artefact, tasks: Sequence[Task], asked: Widening) -> Widened
         name: quantise_wide(weight * matrix, weight * bias, name) for name, (matrix, bias) in layers.items()
     }
     made = _made(base, wide, _manifest(base, artefact, asked, weight, buckets))
-    scored = {
-        task.name: round(accuracy(EiBert(made, budget_bytes=asked.budget_bytes), task), 4) for task in tasks
-    }
+    model = EiBert(made, budget_bytes=asked.budget_bytes)
+    scored = {task.name: round(accuracy(model, task.name, task.test), 4) for task in tasks}
+    validation = {task.name: accuracy(model, task.name, task.validation) for task in judged}
     manifest = dict(made.manifest)
     scores = dict(manifest.get("scores", {"set": "test texts of each task, accuracy"}))
     if before := scores.pop("student, int8", None):
         scores["deep part alone, as it was"] = before
-    manifest["scores"] = {**scores, "student, widened": scored}
+    manifest["scores"] = {**scores, WIDENED: scored}
     made = _made(base, wide, manifest)
     if made.total_bytes > asked.budget_bytes:
         raise invalid(
             "bytes", room, f"leave {made.total_bytes - asked.budget_bytes} bytes more for the manifest"
         )
-    return Widened(made, weight, buckets, tried)
+    return Widened(made, weight, buckets, tried, validation)
 
 
-def accuracy(model: EiBert, task: Task) -> float:
-    """Return the accuracy of `model` on the test texts of `task`."""
-    return float((model.logits(task.test.texts, task.name).argmax(1) == task.test.labels).mean())
+def accuracy(model: EiBert, task: str, part: Part) -> float:
+    """Return the accuracy of `model` on a part of the texts of `task`."""
+    return float((model.logits(part.texts, task).argmax(1) == part.labels).mean())
 
 
 def _base(artefact: Artefact, quantisation: Quantisation | None) -> Artefact:
@@ -193,12 +196,12 @@ def _made(base: Artefact, wide: Mapping[str, Wide], manifest: Mapping[str, objec
 def _manifest(
     base: Artefact, deep: Artefact, asked: Widening, weight: float, buckets: int
 ) -> dict[str, object]:
-    said = {
+    said: dict[str, object] = {
         "buckets": buckets,
         "weight": weight,
         "taught_by": asked.taught_by,
         "seed": asked.seed,
-        "deep_sha256": deep.sha256,
-        "command": asked.command,
     }
+    if asked.command:  # else the command that made the deep part made this, too
+        said |= {"deep_sha256": deep.sha256, "command": asked.command}
     return {**base.manifest, "wide": said}

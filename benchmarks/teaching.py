@@ -1,8 +1,11 @@
-"""What the options of teaching are worth: python benchmarks/teaching.py [--seeds 3] [--coverage].
+"""What the options of teaching are worth: python benchmarks/teaching.py [--seeds 3] [--whole | --coverage].
 
 Each arm is a student of the shipped intent sets by the plan of `--fast`, with tokens ranked by frequency.
 Arms add one option after another. Accuracy is on the validation texts of CLINC150, the only set with some.
 Stages lie in `--work`: a stopped run goes on. Prints a Markdown table.
+
+With `--whole` each arm is the size's own plan, with all texts and steps, but for one part of it. The deep part
+alone is compared, in floats; test texts stand beside the validation texts, by which options are chosen.
 
 With `--coverage` no student is trained: the table says what of the tasks' texts stays whole by the weight of
 these texts, and what the tuned teacher gets right of the validation texts if it reads the kept tokens alone.
@@ -26,7 +29,6 @@ from fedbert.ei_bert.compression.public_text import general_sentences
 from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
 from fedbert.ei_bert.compression.tasks_stages import Attempt, Tuned, cross_distil, tune, tuned_states
 from fedbert.ei_bert.compression.token_pruning import importance, pruned_vocabulary, teacher_rows
-from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.tasks import load_tasks
 from fedbert.ei_bert.teaching.teacher import load_teacher
 from fedbert.ei_bert.teaching.tuning import accuracy
@@ -54,6 +56,18 @@ ARMS: dict[str, Mapping[str, Any]] = {
     "and labels smoothed by .1, last weights": {**_NARROW, "label_smoothing": 0.1},
     "and two teachers, last weights": {**_NARROW, "teachers": 2},
 }
+WHOLE_ARMS: dict[str, Mapping[str, Any]] = {
+    "as shipped": {},
+    "task texts weigh 1": {"task_weight": 1.0},
+    "8-bit embeddings, fewer tokens": {"embedding_bits": 8},
+    "no texts made of those of tasks": {"cross_texts": 0},
+    "no word dropout": {"word_dropout": 0.0},
+    "plain KD": {"method": "plain KD"},
+    "plain KD, warm head": {"method": "plain KD, warm head"},
+    "mean weights of the last tenth of steps": {"average_steps": 500},
+    "labels smoothed by .1": {"label_smoothing": 0.1},
+    "two teachers": {"teachers": 2},
+}
 
 
 def main() -> None:
@@ -66,6 +80,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path(".cache/compress"))
     parser.add_argument("--coverage", action="store_true")
+    parser.add_argument("--whole", action="store_true")
     asked = parser.parse_args()
     tasks = load_tasks([data_folder() / "intents"])
     sentences, sources = general_sentences(data_folder(), None)
@@ -77,18 +92,45 @@ def main() -> None:
             lines = list(_coverage_lines(pipeline, tune(pipeline)))
         print("\n".join(lines))
         return
+    if asked.whole:
+        _show_whole(inputs, asked)
+        return
     rows = []
     with Screen() as screen:
         for name, options in ARMS.items():
             plan = replace(base, **options)
             pipeline = Pipeline(TasksGoal(inputs, plan), asked.work, screen, asked.threads)
-            rows.append((name, *_arm(pipeline, plan, range(asked.seeds), screen)))
+            tokens, whole, found = _arm(pipeline, plan, range(asked.seeds))
+            rows.append((name, tokens, whole, [each["validation"][_VALIDATED] for each in found]))
     reference = rows[0][-1]
     print("| arm | tokens | of validation texts' tokens kept whole | accuracy, % | against the base |")
     print("|---|---:|---:|---:|---:|")
     for name, tokens, whole, found in rows:
         gaps = [one - other for one, other in zip(found, reference, strict=True)]
         print(f"| {name} | {tokens:,} | {whole:.2%} | {_interval(found)} | {_interval(gaps, '+')} |")
+
+
+def _show_whole(inputs: Inputs, asked: argparse.Namespace) -> None:
+    plan = TASK_PLANS[asked.size]
+    plan = replace(plan, budget_bytes=plan.budget_bytes - plan.wide_bytes, wide_bytes=0)
+    columns = [("validation", _VALIDATED), *(("test", task.name) for task in inputs.tasks)]
+    shown = " | ".join(f"{task}, {split}" for split, task in columns)
+    lines = [f"| | tokens | {shown} |", f"|---|---:|{'---:|' * len(columns)}"]
+    reference: list[dict[str, Any]] = []
+    with Screen() as screen:
+        for name, options in WHOLE_ARMS.items():
+            changed = replace(plan, **options)
+            pipeline = Pipeline(TasksGoal(inputs, changed), asked.work, screen, asked.threads)
+            tokens, _, found = _arm(pipeline, changed, range(asked.seeds))
+            reference = reference or found
+            cells = []
+            for split, task in columns:
+                each = [one[split][task] for one in found]
+                gaps = [one - other[split][task] for one, other in zip(each, reference, strict=True)]
+                cells.append(_interval(each) if found is reference else _interval(gaps, "+"))
+            lines.append(f"| {name} | {tokens:,} | {' | '.join(cells)} |")
+            screen.result("table", lines[-1])
+    print("\n".join(lines))
 
 
 def _coverage_lines(pipeline: Pipeline[TasksGoal], tuned: Tuned) -> Iterator[str]:
@@ -116,9 +158,11 @@ def _read_alone(goal: TasksGoal, tuned: Tuned, kept: tuple[str, ...]) -> float:
 
 
 def _arm(
-    pipeline: Pipeline[TasksGoal], plan: TaskPlan, seeds: Sequence[int], reporter: Reporter
-) -> tuple[int, float, list[float]]:
-    """Return (tokens kept, share of validation texts' tokens that stay whole, accuracy by seed)."""
+    pipeline: Pipeline[TasksGoal], plan: TaskPlan, seeds: Sequence[int]
+) -> tuple[int, float, list[dict[str, Any]]]:
+    """Return (tokens kept, share of validation texts' tokens that stay whole, accuracy by split and task of
+    each seed).
+    """
     goal = pipeline.goal
     tuned = tune_together(pipeline, teacher_seeds(seeds[0], plan.teachers))
     states = tuned_states(pipeline, tuned)
@@ -127,8 +171,7 @@ def _arm(
     whole = next(row for row in coverage(goal, start.vocabulary, found[0]) if row["chosen"])
     each = []
     for seed in seeds:
-        record = cross_distil(pipeline, start, tuned, states, Attempt(seed)).done.record
-        each.append(float(record["accuracy"]["validation"][_VALIDATED]))
+        each.append(cross_distil(pipeline, start, tuned, states, Attempt(seed)).done.record["accuracy"])
     return len(start.vocabulary), whole["validation"], each
 
 

@@ -4,8 +4,8 @@ Each arm is a student of the shipped intent sets by the plan of `--fast`, with t
 Arms add one option after another. Accuracy is on the validation texts of CLINC150, the only set with some.
 Stages lie in `--work`: a stopped run goes on. Prints a Markdown table.
 
-With `--whole` each arm is the size's own plan, with all texts and steps, but for one part of it. The deep part
-alone is compared, in floats; test texts stand beside the validation texts, by which options are chosen.
+With `--whole` each arm is the size's own plan, with all texts and steps, but for one part of it. Deep parts
+alone are compared, in floats; test texts stand beside the validation texts, by which options are chosen.
 
 With `--coverage` no student is trained: the table says what of the tasks' texts stays whole by the weight of
 these texts, and what the tuned teacher gets right of the validation texts if it reads the kept tokens alone.
@@ -101,7 +101,8 @@ def main() -> None:
             plan = replace(base, **options)
             pipeline = Pipeline(TasksGoal(inputs, plan), asked.work, screen, asked.threads)
             tokens, whole, found = _arm(pipeline, plan, range(asked.seeds))
-            rows.append((name, tokens, whole, [each["validation"][_VALIDATED] for each in found]))
+            of_validation: list[float] = [each["validation"][_VALIDATED] for each in found]
+            rows.append((name, tokens, whole, of_validation))
     reference = rows[0][-1]
     print("| arm | tokens | of validation texts' tokens kept whole | accuracy, % | against the base |")
     print("|---|---:|---:|---:|---:|")

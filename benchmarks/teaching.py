@@ -106,9 +106,9 @@ def main() -> None:
     reference = rows[0][-1]
     print("| arm | tokens | of validation texts' tokens kept whole | accuracy, % | against the base |")
     print("|---|---:|---:|---:|---:|")
-    for name, tokens, whole, found in rows:
-        gaps = [one - other for one, other in zip(found, reference, strict=True)]
-        print(f"| {name} | {tokens:,} | {whole:.2%} | {_interval(found)} | {_interval(gaps, '+')} |")
+    for name, tokens, whole, values in rows:
+        gaps = [one - other for one, other in zip(values, reference, strict=True)]
+        print(f"| {name} | {tokens:,} | {whole:.2%} | {_interval(values)} | {_interval(gaps, '+')} |")
 
 
 def _show_whole(inputs: Inputs, asked: argparse.Namespace) -> None:

@@ -143,6 +143,7 @@ def test_a_wide_part_is_a_stage_of_its_own(inputs: Inputs, tmp_path: Path) -> No
     right = (model.logits(test.texts, "one").argmax(1) == test.labels).mean()
     assert wide["accuracy"]["one"][0] == pytest.approx(right, abs=1e-4)
     assert record["rivals"]["rows"][0]["bytes"] == record["total_bytes"]
+    assert [row["rival"] for row in record["rivals"]["parts"]] == ["deep part alone", "wide part alone"]
     by_what = {row["what"]: row["reached"] for row in record["targets"]}
     ahead = [row["ahead"]["two"]["mean"] for row in record["rivals"]["rows"][1:]]
     assert by_what["two: points above the best rival"] == 100 * min(ahead)

@@ -29,7 +29,13 @@ from fedbert.ei_bert.compression.record import (
     sizes,
     vocabulary_record,
 )
-from fedbert.ei_bert.compression.rivals import MADE_TEXTS, compare_rivals, lessons, student
+from fedbert.ei_bert.compression.rivals import (
+    MADE_TEXTS,
+    compare_rivals,
+    lessons,
+    parts_alone,
+    student,
+)
 from fedbert.ei_bert.compression.rows import (
     Compared,
     CompressionRecord,
@@ -54,6 +60,7 @@ from fedbert.ei_bert.compression.widening import WIDENED
 from fedbert.ei_bert.compression.widening_record import wide_stage
 from fedbert.ei_bert.model.bert import Body
 from fedbert.ei_bert.model.student import Student
+from fedbert.ei_bert.pretrained import EiBert
 from fedbert.ei_bert.teaching.progress import Reporter
 from fedbert.ei_bert.teaching.sets import AnySet
 from fedbert.ei_bert.teaching.splits import leaked
@@ -194,7 +201,7 @@ def _comparisons(pipeline: TaskPipeline, start: _Start, asked: Asked) -> Compare
 
 
 def _rivals(pipeline: TaskPipeline, start: _Start, artefact: Artefact, asked: Asked) -> Rivals:
-    """Return the first seed's student beside rivals that the tuned teacher taught."""
+    """Return the first seed's student beside rivals that the tuned teacher taught, and its own parts."""
     pipeline.reporter.stage("rivals")
     goal, count = pipeline.goal, len(joined(pipeline.goal.tasks)[0]) + MADE_TEXTS
     texts, which = goal.task_texts[0][:count], goal.task_texts[1][:count]
@@ -209,7 +216,8 @@ def _rivals(pipeline: TaskPipeline, start: _Start, artefact: Artefact, asked: As
 
     given = lessons(goal.tasks, texts, which, logits)
     mine, who = student(asked.title, artefact), f"{goal.teacher.name}, tuned"
-    found = compare_rivals(mine, goal.teacher, goal.tasks, (who, given), asked.seeds[0])
+    parts = parts_alone(EiBert(artefact, budget_bytes=artefact.total_bytes))
+    found = compare_rivals(mine, goal.teacher, goal.tasks, (who, given), asked.seeds[0], parts)
     for row in found["rows"]:
         say(pipeline.reporter, row["rival"], row["accuracy"])
     return found

@@ -248,6 +248,31 @@ selection.reveals | text? | | setting | what that depends on: nothing, public at
 selection.statement | text? | | proved | what it costs in privacy, in a sentence
 """
 
+_SIZES = """
+sizes.sessions | int? | sessions | measured | evaluation sessions of each choice; with model auto alone
+sizes.devices | int? | devices | record | phones that they are of
+sizes.releases_per_day | float? | 1/day | measured | releases after the first that each choice is charged
+sizes.rows[].model | text | | setting | auto, each phone the largest size that fits, or one size for all
+sizes.rows[].devices | int | devices | modelled | phones that take this size with auto
+sizes.rows[].bytes | float | bytes | measured | a release, mean over phones
+sizes.rows[].outcomes.* | int | sessions | modelled | sessions by outcome, as if all phones had the release
+sizes.rows[].scored_share | float | share | modelled | sessions scored in time
+sizes.rows[].release_0 | float | nDCG@10 | measured | release 0, every session scored
+sizes.rows[].final | float | nDCG@10 | measured | the final release, every session scored
+sizes.rows[].seen_release_0 | float | nDCG@10 | measured | release 0, default order where not in time
+sizes.rows[].seen_final | float | nDCG@10 | measured | the final release, default order where not in time
+sizes.rows[].won.value | float? | nDCG@10 | measured | auto less this choice, final release as users see it
+sizes.rows[].won.low | float? | nDCG@10 | measured | lower end of its 95 % interval; null: too few
+sizes.rows[].won.high | float? | nDCG@10 | measured | upper end of the same interval
+sizes.rows[].won.sessions | int? | sessions | measured | evaluation sessions behind it
+sizes.rows[].won.users | int? | users | measured | users behind it; null: one for each device
+sizes.rows[].won.texts | int? | texts | measured | distinct texts behind it
+sizes.rows[].won.absent | text? | | record | why there is no figure; null: there is one
+sizes.rows[].latency_p95_ms | float? | ms | modelled | 95th percentile of sessions that ran; null: none
+sizes.rows[].memory_p95_bytes | float? | bytes | modelled | 95th percentile of the sessions' peaks
+sizes.rows[].energy_mj_per_day | float | mJ | modelled | answers and releases of the mean phone, no signals
+"""
+
 _POISONED = """
 unplaced.kept | float? | share | setting | share of public validation requests that the threshold keeps
 unplaced.requests | int? | texts | record | public validation requests that chose the threshold
@@ -400,8 +425,9 @@ secure_sum.equal | bool? | | measured | whether masked and plain sums were equal
 {_AUDIT.strip()}
 {_SELECTION.strip()}
 {_POISONED.strip()}
+{_SIZES.strip()}
 traffic.bytes_per_report | int | bytes | measured | size of one report
-traffic.bytes_per_release | int | bytes | measured | size of one release
+traffic.bytes_per_release | int | bytes | measured | size of one release; with model auto the expected mean
 traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds
 traffic.bytes_down | int | bytes | modelled | fetched by devices in all rounds
 traffic.upload_attempts | int? | | modelled | attempts to send a report

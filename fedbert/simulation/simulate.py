@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fedbert.errors import invalid
+from fedbert.parts import AUTO
 from fedbert.provenance import commit, versions
 from fedbert.results import AuditRow, RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
@@ -102,6 +103,9 @@ def run(
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
+        if scenario.model == AUTO:
+            rule = "be 0 with --model auto: it tries phones of one size"
+            raise invalid("verify_devices", execution.verify_devices, rule, "name one size")
     if execution.signing_key is not None:
         _check_key(execution.signing_key, deployed=grid is not None)
     if grid is not None and scenario.poisoned:

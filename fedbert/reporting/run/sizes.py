@@ -69,8 +69,10 @@ def sentences(result: RunResult) -> list[str]:
     if found is None:
         return []
     auto, *single = found["rows"]
-    shares = [f"{text.percent(row['devices'] / auto['devices'], 1)} {row['model']}" for row in single]
-    taken = f"Of {auto['devices']:,} phones {', '.join(shares[:-1])} and {shares[-1]}."
+    shares = [text.percent(row["devices"] / auto["devices"], 1) for row in single]
+    first, *others = (f"{share} {row['model']}" for share, row in zip(shares, single, strict=True))
+    first = first.replace(" ", " take ", 1)
+    taken = f"Of {auto['devices']:,} phones {', '.join([first, *others[:-1]])} and {others[-1]}."
     return [taken, *(_beside(auto, row) for row in single)]
 
 

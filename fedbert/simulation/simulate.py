@@ -111,6 +111,9 @@ def run(
     if grid is not None and scenario.poisoned:
         rule = "be 0 in a deployment: what honest and poisoned phones send would be told apart there"
         raise invalid("poisoned", scenario.poisoned, rule, "simulate it (docs/privacy.md)")
+    if grid is not None and scenario.model == AUTO:
+        rule = "be one size in a deployment: several have only been simulated"
+        raise invalid("model", scenario.model, rule, "name one of them")
     progress = progress or Quiet()
     # Before anything is loaded: whether there is a place to run at all.
     with opened(execution, scenario.devices, progress.note) if grid is None else nullcontext(grid) as on:

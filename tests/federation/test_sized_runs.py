@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import numpy as np
@@ -20,7 +20,8 @@ from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import RoundOrder
 from fedbert.federation.session import Session
 from fedbert.federation.sized_models import SizedModels, sized
-from fedbert.results import RoundRow
+from fedbert.planning.capacity.base_run import base_of
+from fedbert.results import RoundRow, RunResult
 from fedbert.run_folder import holding
 from fedbert.scenario import Execution
 from fedbert.simulation.simulate import Quiet, RunOutput, run
@@ -163,6 +164,10 @@ def test_the_figures_of_the_table() -> None:
 
 
 def test_what_is_not_for_several_sizes_is_refused() -> None:
-    """Devices under a memory limit are of one model; the refusal comes before anything is loaded."""
+    """Devices under a memory limit, and SuperNodes, have one model; nothing is loaded before the refusal."""
     with pytest.raises(FedbertError, match=r"verify_devices\(=3\) must be 0 with --model auto"):
         run(AUTO, Execution(verify_devices=3))
+    with pytest.raises(FedbertError, match=r"model\(='auto'\) must be one size in a deployment"):
+        run(AUTO, Execution(), grid=object())
+    with pytest.raises(FedbertError, match="must have one size of the model to forecast from"):
+        base_of(cast(RunResult, {"status": "finished", "name": "x", "scenario": {"model": "auto"}}))

@@ -277,7 +277,7 @@ _POISONED = """
 unplaced.kept | float? | share | setting | share of public validation requests that the threshold keeps
 unplaced.requests | int? | texts | record | public validation requests that chose the threshold
 unplaced.sessions | int? | sessions | measured | evaluation sessions of the comparison
-unplaced.release_0 | float? | share | measured | no name is as near to the text as that, by release 0
+unplaced.release_0 | float? | share | measured | no name as near to the text, by release 0, mean over sizes
 unplaced.final | float? | share | measured | the same by the final release
 poisoned.share | float? | share | setting | chance that a phone of the fleet is poisoned
 poisoned.attack | text? | | setting | what poisoned phones send: boost, flip, random or stuck
@@ -390,7 +390,7 @@ world.trace.days_of_phone | list? | days | measured | from each phone's first ro
 world.trace.observed_hours | float? | h | measured | hours inside a row of any state, all phones
 world.note | text? | | record | said where users are reused
 model.name | text | | setting | model that the run starts from
-model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest
+model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest; of its largest size
 model.coded_bytes | int? | bytes | measured | the same entropy coded; phones of a run fetch it uncoded
 model.final_coded_bytes | int? | bytes | measured | the last release, entropy coded
 model.sha256 | text | | measured | of release 0
@@ -401,7 +401,7 @@ model.vocabulary | int? | tokens | measured | tokens of the student; written by 
 model.parameters | int? | | measured | parameters of the student
 model.teacher.name | text? | | record | name of the teacher
 model.teacher.sha256 | text? | | record | of the teacher's weights
-model.public_validation_ndcg@10 | float? | 0..1 | measured | release 0 on public validation texts
+model.public_validation_ndcg@10 | float? | 0..1 | measured | release 0 on public validation texts, all sizes
 {_PRIVACY.strip()}
 {"".join(f"rounds[].{line}" + chr(10) for line in ROUND.strip().splitlines()).strip()}
 {_TIERS.strip()}

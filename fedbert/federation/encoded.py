@@ -46,10 +46,15 @@ class EncodedRelease:
         """
         out = np.zeros(sessions.candidates.shape, np.int64)
         for place, at in by_size(size, len(self.sizes)):
-            if len(at):
-                sized, text, past = self.sizes[place], sessions.text[at], history.text[at]
-                sized.ensure(*([text] if weights.text else []), *([past] if weights.history else []))
-                out[at] = sized.scorer.scores(text, past, history.item[at], sessions.candidates[at], weights)
+            if not len(at):
+                continue
+            # Where all phones have one size, as in most runs, nothing is copied.
+            rows: slice | NDArray[np.int64] = slice(None) if len(at) == len(sessions) else at
+            sized, text, past = self.sizes[place], sessions.text[rows], history.text[rows]
+            sized.ensure(*([text] if weights.text else []), *([past] if weights.history else []))
+            out[rows] = sized.scorer.scores(
+                text, past, history.item[rows], sessions.candidates[rows], weights
+            )
         return out
 
     def take(self, vectors: NDArray[np.int8], there: NDArray[np.bool_] | None = None) -> None:

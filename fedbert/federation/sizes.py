@@ -39,7 +39,7 @@ class Size:
         """Mean tokens of a private text."""
         return float(self.text_tokens.mean())
 
-    @property
+    @cached_property
     def peak_bytes(self) -> int:
         """Most memory that any session can need (modelled): that of the longest text that the model reads."""
         return int(self.cost.peak_memory_bytes(np.array([MAX_TOKENS], np.float64), CANDIDATES)[0])

@@ -51,7 +51,6 @@ def mixed(small: Scenario, family: Artefact) -> Iterator[Environment]:
     """The small fleet with a third of its phones on each size; many cannot hold the largest, or are late."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Environment, "size_of", by_turns)
-        patch.setattr(Environment, "unknown_token_share", 0.0)
         yield Environment.create(tight(small, family), family)
 
 

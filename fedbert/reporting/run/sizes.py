@@ -56,7 +56,7 @@ def _short(row: SizeRow) -> list[str]:
         row["model"],
         f"{row['devices']:,}",
         text.percent(row["scored_share"], 1),
-        *(text.number(row[key]) for key in ("release_0", "final", "seen_final")),  # type: ignore[literal-required]
+        *(text.number(row[key]) for key in ("release_0", "final", "seen_final")),
         text.size(row["bytes"]),
         text.significant(row["energy_mj_per_day"]),
         text.milliseconds(row["latency_p95_ms"]),

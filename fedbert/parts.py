@@ -44,6 +44,12 @@ LEARNT_SELECTIONS = ("oort",)
 LOCAL_MECHANISMS = ("allocated", "daily", "poisson")
 """Those whose noise devices can add themselves: that of a round or of a day is independent of any other."""
 
+AUTO = "auto"
+"""The model of a run that gives each phone the largest size that fits into its memory."""
+
+AUTO_SIZES = ("default", "small", "tiny")
+"""The shipped models that it chooses from, from large to small; they lie in one space."""
+
 DEFAULT_MECHANISM = "daily"
 """The mechanism of a scenario that names none: of those whose bound holds when participation is seen, the one
 that measured best (docs/privacy.md)."""

@@ -635,6 +635,37 @@ class Underway(TypedDict):
     unplaced: NotRequired[UnplacedRow]
 
 
+class SizeRow(TypedDict):
+    """One choice of sizes in a run whose phones differ in it: `auto`, or one size for all of them.
+
+    `devices` have this size in the run. Qualities are nDCG@10 of all sessions scored, and as users see it;
+    `won` is what auto is above this choice as users see the final release.
+    """
+
+    model: str
+    devices: int
+    bytes: float
+    outcomes: dict[str, int]
+    scored_share: float
+    release_0: float
+    final: float
+    seen_release_0: float
+    seen_final: float
+    won: EvidenceRow
+    latency_p95_ms: float | None
+    memory_p95_bytes: float | None
+    energy_mj_per_day: float
+
+
+class SizesRow(TypedDict):
+    """What each choice of sizes gives on the sessions of the comparison, as if all phones had the release."""
+
+    sessions: int
+    devices: int
+    releases_per_day: float
+    rows: list[SizeRow]
+
+
 class RunResult(Underway):
     """The whole of ``run.json``."""
 
@@ -659,6 +690,7 @@ class RunResult(Underway):
     secure_sum: SecureSumRow
     audit: NotRequired[AuditRow]
     poisoned: NotRequired[PoisonedRow]
+    sizes: NotRequired[SizesRow]
     selection: NotRequired[SelectionRow]
     traffic: TrafficRow
     verified_devices: NotRequired[list[VerifiedRow]]

@@ -19,6 +19,7 @@ from fedbert.files import UnreadableFile
 from fedbert.files import read_toml as read_toml_file
 from fedbert.machine import Precision
 from fedbert.parts import (
+    AUTO,
     DEFAULT_EPSILON,
     DEFAULT_MECHANISM,
     LEARNT_SELECTIONS,
@@ -109,7 +110,12 @@ class Scenario(Settings):
     deadline_ms: float = Field(default=300.0, gt=0, le=60_000, description="time to answer a session")
     threads: int = Field(default=1, ge=1, le=16, description="threads of a session, at most the big cores")
 
-    model: str = Field(default="default", min_length=1, description="shipped model or artefact folder")
+    model: str = Field(
+        default="default",
+        min_length=1,
+        description="shipped model or artefact folder; auto: each phone the largest of default, small and "
+        "tiny that fits its memory",
+    )
     teacher: str | None = Field(
         default=None, description="folder or hub name; default: the installed package"
     )
@@ -628,7 +634,7 @@ def _is_path(key: str, value: str) -> bool:
     """Return whether a text that may name something shipped is taken as a path, should there be one."""
     if "/" in value or value.endswith(".toml"):
         return True
-    shipped = (models_folder() / value / "manifest.json").is_file()
+    shipped = value == AUTO or (models_folder() / value / "manifest.json").is_file()
     return key == "teacher" or (key == "model" and not shipped)
 
 

@@ -151,11 +151,13 @@ def download(
     links: LinkTable,
     network: NetworkColumns,
     unmetered: Flags,
-    size_bytes: int,
+    size_bytes: Integers | int,
     uniform: Floats,
     window_ms: float = np.inf,
 ) -> Transfers:
-    """Return how downloads of `size_bytes` go, a transfer a device of `network`; see `transfer`."""
+    """Return how downloads of `size_bytes` (one, or `[device]`) go, a transfer a device of `network`; see
+    `transfer`.
+    """
     kind = _kind(network, unmetered)
     rate = np.where(unmetered, network.wifi_downlink_bits_per_s, network.cellular_downlink_bits_per_s)
     return transfer(links, kind, rate, links.receive_mw[kind], size_bytes, uniform, window_ms)
@@ -180,11 +182,12 @@ def transfer(
     kind: Integers,
     median_bits_per_s: Floats,
     radio_mw: Floats,
-    size_bytes: int,
+    size_bytes: Integers | int,
     uniform: Floats,
     window_ms: float = np.inf,
 ) -> Transfers:
-    """Return how transfers of `size_bytes` go over links of `kind` at `median_bits_per_s`, all `[device]`.
+    """Return how transfers of `size_bytes` go over links of `kind` at `median_bits_per_s`, all `[device]`;
+    one size may stand for all.
 
     `radio_mw` [device] is drawn while an attempt lasts; `uniform` [device, TRANSFER_DRAWS] in (0, 1) holds
     the rate's draw and one number an attempt; a transfer must be done within `window_ms` > 0.
@@ -199,6 +202,7 @@ def transfer(
     time_ms, active_ms = np.zeros(len(kind)), np.zeros(len(kind))
     attempts, moved = np.zeros(len(kind), np.int64), np.zeros(len(kind), np.int64)
     rows, wait = np.arange(len(kind)), 0.0
+    size = np.broadcast_to(np.asarray(size_bytes), kind.shape)
     for attempt in range(ATTEMPTS):
         # Below the chance of breaking, a number over that chance is uniform again: the point of the way.
         draw, limit = uniform[rows, 1 + attempt], chance[rows]
@@ -213,7 +217,8 @@ def transfer(
         time_ms[rows] = start + busy
         active_ms[rows] += busy
         attempts[rows] += 1
-        moved[rows] += np.where(done, size_bytes, np.minimum(sent, size_bytes).astype(np.int64))
+        most = size[rows]
+        moved[rows] += np.where(done, most, np.minimum(sent, most).astype(np.int64))
         wait = BACK_OFF_MS * 2**attempt
         rows = rows[broken & (end + wait < window_ms)]
     return Transfers(succeeded, time_ms, attempts, moved, np.asarray(energy_mj(radio_mw, active_ms)))

@@ -248,11 +248,36 @@ selection.reveals | text? | | setting | what that depends on: nothing, public at
 selection.statement | text? | | proved | what it costs in privacy, in a sentence
 """
 
+_SIZES = """
+sizes.sessions | int? | sessions | measured | evaluation sessions of each choice; with model auto alone
+sizes.devices | int? | devices | record | phones that they are of
+sizes.releases_per_day | float? | 1/day | measured | releases after the first that each choice is charged
+sizes.rows[].model | text | | setting | auto, each phone the largest size that fits, or one size for all
+sizes.rows[].devices | int | devices | modelled | phones that take this size with auto
+sizes.rows[].bytes | float | bytes | measured | a release, mean over phones
+sizes.rows[].outcomes.* | int | sessions | modelled | sessions by outcome, as if all phones had the release
+sizes.rows[].scored_share | float | share | modelled | sessions scored in time
+sizes.rows[].release_0 | float | nDCG@10 | measured | release 0, every session scored
+sizes.rows[].final | float | nDCG@10 | measured | the final release, every session scored
+sizes.rows[].seen_release_0 | float | nDCG@10 | measured | release 0, default order where not in time
+sizes.rows[].seen_final | float | nDCG@10 | measured | the final release, default order where not in time
+sizes.rows[].won.value | float? | nDCG@10 | measured | auto less this choice, final release as users see it
+sizes.rows[].won.low | float? | nDCG@10 | measured | lower end of its 95 % interval; null: too few
+sizes.rows[].won.high | float? | nDCG@10 | measured | upper end of the same interval
+sizes.rows[].won.sessions | int? | sessions | measured | evaluation sessions behind it
+sizes.rows[].won.users | int? | users | measured | users behind it; null: one for each device
+sizes.rows[].won.texts | int? | texts | measured | distinct texts behind it
+sizes.rows[].won.absent | text? | | record | why there is no figure; null: there is one
+sizes.rows[].latency_p95_ms | float? | ms | modelled | 95th percentile of sessions that ran; null: none
+sizes.rows[].memory_p95_bytes | float? | bytes | modelled | 95th percentile of the sessions' peaks
+sizes.rows[].energy_mj_per_day | float | mJ | modelled | answers and releases of the mean phone, no signals
+"""
+
 _POISONED = """
 unplaced.kept | float? | share | setting | share of public validation requests that the threshold keeps
 unplaced.requests | int? | texts | record | public validation requests that chose the threshold
 unplaced.sessions | int? | sessions | measured | evaluation sessions of the comparison
-unplaced.release_0 | float? | share | measured | no name is as near to the text as that, by release 0
+unplaced.release_0 | float? | share | measured | no name as near to the text, by release 0, mean over sizes
 unplaced.final | float? | share | measured | the same by the final release
 poisoned.share | float? | share | setting | chance that a phone of the fleet is poisoned
 poisoned.attack | text? | | setting | what poisoned phones send: boost, flip, random or stuck
@@ -365,7 +390,7 @@ world.trace.days_of_phone | list? | days | measured | from each phone's first ro
 world.trace.observed_hours | float? | h | measured | hours inside a row of any state, all phones
 world.note | text? | | record | said where users are reused
 model.name | text | | setting | model that the run starts from
-model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest
+model.bytes | int | bytes | measured | size of release 0 with vocabulary and manifest; of its largest size
 model.coded_bytes | int? | bytes | measured | the same entropy coded; phones of a run fetch it uncoded
 model.final_coded_bytes | int? | bytes | measured | the last release, entropy coded
 model.sha256 | text | | measured | of release 0
@@ -376,7 +401,7 @@ model.vocabulary | int? | tokens | measured | tokens of the student; written by 
 model.parameters | int? | | measured | parameters of the student
 model.teacher.name | text? | | record | name of the teacher
 model.teacher.sha256 | text? | | record | of the teacher's weights
-model.public_validation_ndcg@10 | float? | 0..1 | measured | release 0 on public validation texts
+model.public_validation_ndcg@10 | float? | 0..1 | measured | release 0 on public validation texts, all sizes
 {_PRIVACY.strip()}
 {"".join(f"rounds[].{line}" + chr(10) for line in ROUND.strip().splitlines()).strip()}
 {_TIERS.strip()}
@@ -400,8 +425,9 @@ secure_sum.equal | bool? | | measured | whether masked and plain sums were equal
 {_AUDIT.strip()}
 {_SELECTION.strip()}
 {_POISONED.strip()}
+{_SIZES.strip()}
 traffic.bytes_per_report | int | bytes | measured | size of one report
-traffic.bytes_per_release | int | bytes | measured | size of one release
+traffic.bytes_per_release | int | bytes | measured | size of one release; with model auto the expected mean
 traffic.bytes_up | int | bytes | modelled | sent by devices in all rounds
 traffic.bytes_down | int | bytes | modelled | fetched by devices in all rounds
 traffic.upload_attempts | int? | | modelled | attempts to send a report

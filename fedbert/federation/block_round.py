@@ -1,7 +1,8 @@
 """One block of a shard's devices in one round: sessions, costs, clicks, signal, downloads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
 from fedbert.federation.round_clock import Course, TakingPart, by_clock, course_of, whole_round
+from fedbert.federation.sizes import by_size
 from fedbert.federation.sums_apart import HONEST, SumsApart, sums_apart
 from fedbert.randomness import Purpose
 from fedbert.recommendation.clicks import ClickModel, clicks
 from fedbert.recommendation.scorer import FULL, default_scores, order, ranks
-from fedbert.recommendation.sessions import Kind, Sessions, session_uniforms
-from fedbert.results import CANDIDATES, ENERGY_USES, TAKING_PART
+from fedbert.recommendation.sessions import Kind, Requests, Sessions, session_uniforms
+from fedbert.results import ENERGY_USES, TAKING_PART
 from fedbert.selection.selection import Done
 from fedbert.signals.report import dense_reports
 from fedbert.signals.signal import Clicks
@@ -37,7 +39,7 @@ def _add_by_tier(total: NDArray[np.int64], tier: NDArray[Any], values: NDArray[A
     np.add.at(total, tier.astype(np.intp), np.rint(values * r.MICRO).astype(np.int64))
 
 
-def _latency_time(round_: int, kind: Kind) -> int:
+def latency_time(round_: int, kind: Kind) -> int:
     """Return the time index of the latencies of a round's sessions: learning is odd, evaluation even."""
     return 2 * round_ + int(kind is Kind.LEARNING)
 
@@ -118,7 +120,12 @@ class BlockRound:
         scores = default_scores(catalogue, sessions.candidates)
         for number in np.unique(installed[outcome == Outcome.SCORED]):
             chosen = np.flatnonzero((installed == number) & (outcome == Outcome.SCORED))
-            scores[chosen] = self._scores(self.releases[int(number)], sessions, chosen)
+            some = sessions.take(chosen)
+            history = Requests(
+                *(column[self.rows][some.device] for column in (self.state.text, self.state.item))
+            )
+            release, size = self.releases[int(number)], self.phones.size[some.device]
+            scores[chosen] = release.scores(size, some, history, FULL)
         if kind is Kind.EVALUATION:
             rank = ranks(scores, sessions.candidates, sessions.item, catalogue.default_rank)
             self._judge(sessions, outcome, rank)
@@ -126,29 +133,19 @@ class BlockRound:
             shown = order(scores, sessions.candidates, catalogue.default_rank)
             self._click(sessions, outcome, installed, shown)
 
-    def _scores(
-        self, release: EncodedRelease, sessions: Sessions, chosen: NDArray[np.intp]
-    ) -> NDArray[np.int64]:
-        device = sessions.device[chosen]
-        history_text = self.state.text[self.rows][device]
-        text = sessions.text[chosen]
-        release.ensure(text, history_text)
-        return release.scorer.scores(
-            text, history_text, self.state.item[self.rows][device], sessions.candidates[chosen], FULL
-        )
+    def _sized(
+        self, release: EncodedRelease, devices: NDArray[Any]
+    ) -> Iterator[tuple[EncodedRelease, NDArray[np.int64]]]:
+        """Yield the sizes of a release that any of `devices` [n] has, with the places of who has it."""
+        for place, at in by_size(self.phones.size[devices], len(release.sizes)):
+            if len(at):
+                yield release.sizes[place], at
 
     def _outcomes(self, kind: Kind, sessions: Sessions, installed: NDArray[Any]) -> NDArray[np.int8]:
         environment, tier = self.environment, self.fleet.tier
-        time = _latency_time(self.order.round, kind)
+        time = latency_time(self.order.round, kind)
         draws = session_uniforms(self.block, Purpose.LATENCY, time, sessions.device, sessions.slot, 2)
-        costs = environment.cost.session(
-            self.fleet,
-            sessions.device.astype(np.int64),
-            environment.text_tokens[sessions.text],
-            CANDIDATES,
-            draws,
-            sessions.slot == 0,
-        )
+        costs = self.phones.session_costs(sessions.device, sessions.text, draws, sessions.slot == 0)
         outcome = environment.cost.outcomes(
             costs.latency_ms,
             costs.peak_memory_bytes,
@@ -212,8 +209,10 @@ class BlockRound:
             self.state.remember(
                 sessions.device[here] + offset, sessions.text[here], clicked[here], rank[here], release[here]
             )
-        self.environment.encoded_0.ensure(sessions.text[kept])
-        self.state.pool(self.environment.encoded_0.vectors, sessions.text[kept], clicked[kept])
+        rows, text, item = sessions.device[kept], sessions.text[kept], clicked[kept]
+        for first, at in self._sized(self.environment.encoded_0, rows):
+            first.ensure(text[at])
+            self.state.pool(first.vectors, text[at], item[at])
         self.counts["clicks"] += int(kept.sum())
         self.counts["learning_sessions"] += len(kept)
 
@@ -275,7 +274,7 @@ class BlockRound:
         if sending.any() and not self.scenario.timing_only:
             noisy = replace(devices, seed=self.environment.device_noise_seed)
             if self.environment.poisoning is None:
-                total += noised_sum(self.environment, self._clicks(chosen), noisy, sending, round_)
+                total += noised_sum(self.environment, self._by_size(chosen), noisy, sending, round_)
             else:
                 total += self._apart(chosen, sending)
                 total += mechanism.on_device(noisy, sending, round_, layout.size, layout.scale)
@@ -285,12 +284,15 @@ class BlockRound:
         self, chosen: NDArray[np.intp], count: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the sums `[count * size]` of what `chosen` send to each buffer, and how many `[count]`."""
-        place, size = self.place[chosen], self.environment.layout.size
-        counts = np.bincount(place, minlength=count)
-        if not len(chosen) or self.scenario.timing_only:
-            return np.zeros(count * size, np.int64), counts
-        stale = self.staleness[chosen]
-        return buffer_sums(self.environment, self._clicks(chosen), place, stale, count), counts
+        counts = np.bincount(self.place[chosen], minlength=count)
+        total = np.zeros(count * self.environment.layout.size, np.int64)
+        if self.scenario.timing_only:
+            return total, counts
+        for release, at in self._sized(self.releases[self.order.signal_release], chosen):
+            rows = chosen[at]
+            clicks = self._clicks(release, rows)
+            total += buffer_sums(self.environment, clicks, self.place[rows], self.staleness[rows], count)
+        return total, counts
 
     def learnt(self, course: Course | None) -> NDArray[np.int64]:
         """Let phones remember what the selection learns, and return what they add to its sums."""
@@ -308,7 +310,12 @@ class BlockRound:
     def _apart(self, chosen: NDArray[np.intp], sending: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the sum `[size]` of what `chosen` send where some lie; others of `sending` send zeros."""
         environment = self.environment
-        self.apart = sums_apart(environment, self.phones.devices, self.order.round, chosen, self._clicks)
+        self.apart = SumsApart.empty(environment.layout.size)
+        for release, at in self._sized(self.releases[self.order.signal_release], chosen):
+            clicks_of = partial(self._clicks, release)
+            self.apart.add(
+                sums_apart(environment, self.phones.devices, self.order.round, chosen[at], clicks_of)
+            )
         self.apart.reports[HONEST] += int(sending.sum()) - len(chosen)
         return self.apart.total
 
@@ -325,9 +332,11 @@ class BlockRound:
         """The clicks of a history that a report is made of."""
         return slice(-self.scenario.clicks_per_report, None)
 
-    def _clicks(self, chosen: NDArray[np.intp]) -> Clicks:
-        """Return the newest clicks of some devices; ranks that another release gave are not known."""
-        release = self.releases[self.order.signal_release]
+    def _clicks(self, release: EncodedRelease, chosen: NDArray[np.intp]) -> Clicks:
+        """Return the newest clicks of some devices, with the vectors of one size of the round's release.
+
+        Ranks that another release gave are not known.
+        """
         state, where = self.state, (self.rows, self._newest)
         text = state.text[where][chosen]
         release.ensure(text)
@@ -335,10 +344,21 @@ class BlockRound:
         rank = np.where(ranked_here, state.rank[where][chosen], -1).astype(np.int8)
         return Clicks(release.vectors, text, state.item[where][chosen], rank, release.items)
 
+    def _by_size(self, chosen: NDArray[np.intp]) -> list[Clicks]:
+        """Return the newest clicks of some devices, those of each size with its own vectors.
+
+        All lie in one space, so that their reports add up.
+        """
+        release = self.releases[self.order.signal_release]
+        return [self._clicks(sized, chosen[at]) for sized, at in self._sized(release, chosen)]
+
     def dense_sample(self, most: int) -> NDArray[np.int64]:
         """Return the vectors of the first `most` reporting devices, for the shard's own check of masks."""
-        chosen = np.flatnonzero(self.reporting)[:most]
-        return dense_reports(self.environment.signal, self.environment.layout, self._clicks(chosen))
+        environment, chosen = self.environment, np.flatnonzero(self.reporting)[:most]
+        parts = [
+            dense_reports(environment.signal, environment.layout, clicks) for clicks in self._by_size(chosen)
+        ]
+        return np.concatenate([np.zeros((0, environment.layout.size), np.int64), *parts])
 
     # -- releases -----------------------------------------------------------------------------------------
 
@@ -357,12 +377,10 @@ class BlockRound:
         installed[fetched] = wanted[fetched]
         self.counts["downloads"] += len(fetched)
         texts = self.state.text[self.rows][fetched]
-        tokens = np.where(texts >= 0, self.environment.text_tokens[texts], 0).sum(axis=1)
-        costs = self.environment.cost.install(
-            self.fleet,
+        costs = self.phones.install_costs(
             fetched,
-            tokens + self.environment.catalogue_tokens,
-            (texts >= 0).sum(axis=1) + len(self.environment.world.public.catalogue.texts),
+            lambda size, at: np.where(texts[at] >= 0, size.text_tokens[texts[at]], 0).sum(axis=1),
+            (texts >= 0).sum(axis=1),
         )
         tier = self.fleet.tier[fetched]
         _add_by_tier(self.truth["install_us"], tier, costs.time_ms)

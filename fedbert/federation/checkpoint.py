@@ -21,7 +21,8 @@ from typing import Any, BinaryIO, NotRequired, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import Artefact, pack, unpack
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.family import pack, unpack
 from fedbert.errors import FedbertError
 from fedbert.federation import phone_files
 from fedbert.federation.phone_state import PhoneState, cut

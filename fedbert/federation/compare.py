@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert import comparison
-from fedbert.ei_bert.artefact.artefact import Artefact, pack
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.family import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
+from fedbert.federation import size_replay
 from fedbert.federation.exchange import Question
 from fedbert.federation.kept_parts import bound_key, keep_encodings, kept_or_trained, teacher_vectors
 from fedbert.federation.pooled import Pooled, pooled_bound
@@ -45,6 +47,9 @@ def compare(run: Session, state: RunState, stage: Callable[[str], None]) -> None
             "text_sessions": ((places.texts,), np.int64),
             "user_sessions": ((places.users,), np.int64),
         }
+        sizes = len(run.environment.sizes)
+        if sizes > 1:
+            expected |= size_replay.shapes(places, sizes)
         parts = replayed_parts(run.exchange.members, run.scenario.devices)
         header = {"systems": [system.header for system in run.systems], "rounds": rounds}
 
@@ -160,6 +165,8 @@ def _possible_ranks(rounds: int, parts: Sequence[tuple[int, int]], member: Membe
             raise FedbertError(f"{name} must count the sessions of ranks")
     if (sessions > parts[member.index][1] * rounds * MAX_SLOTS).any():
         raise FedbertError(f"ranks must be of at most {MAX_SLOTS} sessions per device and round")
+    if "size_ranks" in answer:
+        size_replay.check(answer, int(sessions[0]), parts[member.index][1])
 
 
 def _to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:

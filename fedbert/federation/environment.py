@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 
 from fedbert.devices.availability_trace import Trace, load_trace
 from fedbert.devices.cost_model import CostModel, count_operations
+from fedbert.devices.fleet import FleetColumns
 from fedbert.devices.fleet_shares import read_fleet
 from fedbert.devices.links import LinkTable, load_links
 from fedbert.devices.profiles import DeviceProfile
-from fedbert.ei_bert.artefact.artefact import Artefact, unpack
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.family import members, unpack
 from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
+from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.errors import invalid
 from fedbert.federation.encoded import EncodedRelease
+from fedbert.federation.sizes import Size, expected_shares, largest_that_fits
 from fedbert.parts import MECHANISMS, SELECTIONS, SIGNALS, WORLDS
 from fedbert.plugins import Named, load_named
 from fedbert.privacy.buffers import check_buffers
@@ -191,7 +195,7 @@ def load_scenario_world(scenario: Scenario) -> World:
 
 
 def cost_model(scenario: Scenario, profiles: tuple[DeviceProfile, ...], release_0: Artefact) -> CostModel:
-    """Return the cost of release 0 on the phones of `profiles`."""
+    """Return the cost of release 0, of its largest size, on the phones of `profiles`."""
     return CostModel(
         profiles,
         count_operations(release_0.files["model.onnx"]),
@@ -209,6 +213,10 @@ model less than a third of the phones can report in any one round; a wider range
 
 SPECIALS = 2
 """Tokens of each text that are none of its words: one marks its role, one its end."""
+
+
+TokenCounts = tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+"""Tokens and unknown tokens `[text]` of the private texts, and of the catalogue's."""
 
 
 @dataclass
@@ -266,26 +274,67 @@ class Environment:
         return self.encoded(self.release_0)
 
     @cached_property
-    def token_counts(self) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:
+    def token_counts(self) -> TokenCounts:
         """Tokens and unknown tokens of the private texts and of the catalogue's; each is read once."""
-        encoder, catalogue = self.encoded_0.encoder, self.world.public.catalogue.texts
+        return self._counted(self.encoded_0.encoder)
+
+    def _counted(self, encoder: Int8Encoder) -> TokenCounts:
+        catalogue = self.world.public.catalogue.texts
         read = (encoder.counts(self.world.texts), encoder.counts(catalogue, "item"))
         return tuple((tokens.astype(np.int64), unknown.astype(np.int64)) for tokens, unknown in read)
 
     @cached_property
     def text_tokens(self) -> NDArray[np.int64]:
-        """Tokens of each private text, `[text]`; all releases share one vocabulary."""
+        """Tokens of each private text, `[text]`; all releases of a size share one vocabulary."""
         return self.token_counts[0][0]
-
-    @cached_property
-    def mean_text_tokens(self) -> float:
-        """Mean tokens of a private text."""
-        return float(self.text_tokens.mean())
 
     @cached_property
     def catalogue_tokens(self) -> int:
         """Tokens of the whole catalogue, which a phone encodes when it installs a release."""
         return int(self.token_counts[1][0].sum())
+
+    @cached_property
+    def smaller_counts(self) -> tuple[TokenCounts, ...]:
+        """`token_counts` of the smaller sizes, from large to small: each has a vocabulary of its own."""
+        return tuple(self._counted(each.encoder) for each in self.encoded_0.smaller)
+
+    @cached_property
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes of release 0, the largest first."""
+        smaller = members(self.release_0)[1:]
+        counted = zip(smaller, self.smaller_counts, strict=True)
+        return (
+            Size(self.release_0, self.cost, self.text_tokens, self.catalogue_tokens),
+            *(
+                Size(
+                    each,
+                    cost_model(self.scenario, self.profiles, each),
+                    texts[0],
+                    int(catalogue[0].sum()),
+                )
+                for each, (texts, catalogue) in counted
+            ),
+        )
+
+    def size_of(self, fleet: FleetColumns) -> NDArray[np.int8]:
+        """Return the size that each phone of `fleet` takes, an index into `sizes` `[device]`."""
+        limit = np.minimum(fleet.free_memory_bytes, self.scenario.memory_budget_bytes)
+        return largest_that_fits([size.peak_bytes for size in self.sizes], limit)
+
+    @cached_property
+    def size_shares(self) -> tuple[float, ...]:
+        """The share of the fleet that is expected to take each size: public, and known before the run."""
+        peaks = [size.peak_bytes for size in self.sizes]
+        return expected_shares(peaks, self.profiles, self.scenario.memory_budget_bytes)
+
+    @property
+    def release_bytes(self) -> int:
+        """What a phone downloads with a release, on average over the sizes."""
+        mean = sum(
+            share * size.artefact.total_bytes
+            for share, size in zip(self.size_shares, self.sizes, strict=True)
+        )
+        return round(mean)
 
     @cached_property
     def unknown_token_share(self) -> float:
@@ -366,18 +415,23 @@ class Environment:
         return KnownTexts(self.world.texts, "text", limit_bytes), items
 
     @cached_property
-    def _later(self) -> tuple[KnownTexts, KnownTexts]:
-        """The texts with what all releases but the first share."""
-        return self._known()
+    def _later(self) -> tuple[tuple[KnownTexts, KnownTexts], ...]:
+        """The texts with what all releases but the first share, for each size."""
+        return tuple(self._known() for _ in members(self.release_0))
 
     def encoded(self, artefact: Artefact) -> EncodedRelease:
-        """Return a release that encodes each text once in this process."""
+        """Return a release that encodes each text once in this process, in each of its sizes."""
         key = artefact.sha256, id(self.world.texts)  # which the release holds, so that the id stays its own
         with _LOCK:
             if key not in _RELEASES:
                 # Release 0 was calibrated elsewhere: its lower layers are those of no later release.
                 first = artefact.sha256 == self.release_0.sha256
-                _RELEASES[key] = EncodedRelease(artefact, *(self._known(0) if first else self._later))
+                made = [
+                    EncodedRelease(each, *(self._known(0) if first else self._later[place]))
+                    for place, each in enumerate(members(artefact))
+                ]
+                made[0].smaller = tuple(made[1:])
+                _RELEASES[key] = made[0]
             return _RELEASES[key]
 
 
@@ -396,7 +450,7 @@ def share(environment: Environment, key: str | None = None) -> None:
     with _LOCK:
         forget()
         _ = environment.text_tokens, environment.catalogue_tokens
-        _ = environment.layout, environment.evaluation_index, environment.places
+        _ = environment.layout, environment.evaluation_index, environment.places, environment.sizes
         # What only the aggregator needs does not tell two environments apart.
         own_key = _key(environment.scenario.for_shards(), environment.release_0)
         _ENVIRONMENTS[key or own_key] = environment

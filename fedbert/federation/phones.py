@@ -1,14 +1,17 @@
 """The phones of a range of devices: everything that follows from the seed and their ids, as columns."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.device_range import DeviceRange
 from fedbert.devices.availability import Availability, availability
+from fedbert.devices.cost_model import InstallCosts, SessionCosts
 from fedbert.devices.fleet import FleetColumns, draw_fleet
 from fedbert.devices.network import (
     NetworkColumns,
@@ -21,10 +24,12 @@ from fedbert.devices.network import (
 from fedbert.devices.report_time import report_ms
 from fedbert.federation.asking import Asking, selected
 from fedbert.federation.environment import Environment
+from fedbert.federation.sizes import Size, by_size
 from fedbert.randomness import ONCE, Purpose
 from fedbert.recommendation.clicks import ClickModel, clicked_history
 from fedbert.recommendation.clusters import users_on
 from fedbert.recommendation.sessions import Block, Requests
+from fedbert.results import CANDIDATES
 from fedbert.scenario import Scenario
 from fedbert.selection.selection import Known
 from fedbert.units import MS_PER_HOUR
@@ -38,6 +43,8 @@ class Phones:
     devices: DeviceRange
     asking: Asking | None = None
     """What a selection that knows more than coins needs of the round."""
+    only_size: int | None = None
+    """The size that all of them have, if they do not choose."""
 
     @property
     def scenario(self) -> Scenario:
@@ -48,6 +55,25 @@ class Phones:
     def fleet(self) -> FleetColumns:
         """Profiles, tiers, memory and speed."""
         return draw_fleet(self.environment.profiles, self.devices)
+
+    @cached_property
+    def size(self) -> NDArray[np.int8]:
+        """The size of the model that each has, an index into the environment's `sizes` `[device]`."""
+        if self.only_size is not None:
+            return np.full(self.devices.count, self.only_size, np.int8)
+        return self.environment.size_of(self.fleet)
+
+    def with_size(self, size: int) -> "Phones":
+        """Return the same phones, all of them with one size."""
+        made = replace(self, only_size=size)
+        for name in ("fleet", "block"):  # drawn once: they are the same
+            made.__dict__[name] = getattr(self, name)
+        return made
+
+    @cached_property
+    def release_bytes(self) -> NDArray[np.int64]:
+        """What each downloads with a release, `[device]`."""
+        return np.array([size.artefact.total_bytes for size in self.environment.sizes])[self.size]
 
     def network(self, rows: NDArray[np.int64]) -> NetworkColumns:
         """Return the links of the devices at `rows` [n]."""
@@ -142,7 +168,7 @@ class Phones:
             self.environment.links,
             self.network(trying),
             state.unmetered[trying],
-            self.environment.release_0.total_bytes,
+            self.release_bytes[trying],
             uniform,
             self.scenario.round_hours * MS_PER_HOUR,
         )
@@ -155,6 +181,71 @@ class Phones:
         masks = 1 + 2 * (expected - 1).bit_length()
         return report_ms(environment.profiles, self.fleet, rows, environment.layout.size, masks)
 
+    def session_costs(
+        self,
+        device: NDArray[np.integer],
+        text: NDArray[np.integer],
+        draws: NDArray[np.float64],
+        cold: NDArray[np.bool_],
+    ) -> SessionCosts:
+        """Return what sessions of `text` on the rows `device` cost, each with its phone's size, `[session]`.
+
+        `draws` and `cold` as in `CostModel.session`.
+        """
+        rows, sizes = device.astype(np.int64), self.environment.sizes
+        found = [
+            (
+                at,
+                sizes[place].cost.session(
+                    self.fleet,
+                    rows[at],
+                    sizes[place].text_tokens[text[at]],
+                    CANDIDATES,
+                    draws[at],
+                    cold[at],
+                ),
+            )
+            for place, at in by_size(self.size[rows], len(sizes))
+        ]
+        return SessionCosts(*_in_place(found, len(rows)))
+
+    def install_costs(
+        self, rows: NDArray[np.int64], tokens: Callable[[Size, NDArray[np.int64]], Any], texts: Any
+    ) -> InstallCosts:
+        """Return what installing a release costs the devices at `rows`, each in its size, `[row]`.
+
+        `tokens(size, at)` are those of the history of the rows `at` of `rows`, beside the catalogue's;
+        `texts` `[row]` counts the texts of a history.
+        """
+        sizes, items = self.environment.sizes, len(self.environment.world.public.catalogue.texts)
+        counted = np.broadcast_to(np.asarray(texts), rows.shape) + items
+        found = [
+            (
+                at,
+                sizes[place].cost.install(
+                    self.fleet,
+                    rows[at],
+                    np.broadcast_to(tokens(sizes[place], at) + sizes[place].catalogue_tokens, at.shape),
+                    counted[at],
+                ),
+            )
+            for place, at in by_size(self.size[rows], len(sizes))
+        ]
+        return InstallCosts(*_in_place(found, len(rows)))
+
     def remembered_before(self) -> Requests:
         """Return text and clicked item `[device, history]` from before the clock, newest last, -1 none."""
         return clicked_history(self.environment.world, self.block, ClickModel())
+
+
+def _in_place(
+    found: Sequence[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]], count: int
+) -> list[NDArray[Any]]:
+    """Return the columns of several parts as one, `[count]`: each part has the places of its rows."""
+    if len(found) == 1:
+        return list(found[0][1])
+    columns = [np.zeros(count, column.dtype) for column in found[0][1]]
+    for at, part in found:
+        for whole, column in zip(columns, part, strict=True):
+            whole[at] = column
+    return columns

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedbert.comparison import Inputs, SystemHeader
-from fedbert.ei_bert.artefact.artefact import unpack
+from fedbert.comparison import FINAL, RELEASE_0, Inputs, SystemHeader
+from fedbert.ei_bert.artefact.family import unpack
 from fedbert.federation import shard_report as r
+from fedbert.federation.encoded import EncodedRelease
 from fedbert.federation.environment import Environment
 from fedbert.federation.protocol import Arrays
 from fedbert.federation.shard import Shard
+from fedbert.federation.size_replay import SizeTally
 from fedbert.recommendation.baselines import TfidfScorer, fit_tfidf
 from fedbert.recommendation.scorer import (
     FULL,
@@ -70,38 +72,30 @@ class _System:
         self._environment = environment
         self._kind = system["kind"]
         self._weights: ScoreWeights = WEIGHTS[system.get("inputs", "full")]
-        self._release = None
+        self._release: EncodedRelease | None = None
         self._scorer: TextScorer | None = None
         if self._kind == "release":
-            artefact = unpack(arrays[system["artefact"]].tobytes())
-            self._release = environment.encoded(artefact)
+            self._release = _release(environment, arrays[system["artefact"]])
         elif self._kind == "vectors":
             # Vectors of the evaluation texts alone, in the order of their ids: text-only systems.
             texts = np.zeros((len(environment.world.texts), arrays[system["texts"]].shape[1]), np.int8)
             texts[environment.world.evaluation_text] = arrays[system["texts"]]
             self._scorer = TextScorer(texts, arrays[system["items"]])
 
-    def scores(self, sessions: Sessions, history: Requests) -> NDArray[np.int64]:
+    def scores(self, sessions: Sessions, history: Requests, size: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the scores `[session, candidate]`; `history` and `size` have a row for each session."""
         catalogue = self._environment.world.public.catalogue
         if self._kind == "popularity":
             return default_scores(catalogue, sessions.candidates)
         if self._kind == "tfidf":
             text = self._environment.evaluation_index[sessions.text]
             return _tfidf(self._environment).scores(text, sessions.candidates)
-        scorer = self._scorer
         if self._release is not None:
-            needed = [sessions.text] if self._weights.text else []
-            needed += [history.text[sessions.device]] if self._weights.history else []
-            self._release.ensure(*needed)
-            scorer = self._release.scorer
-        if scorer is None:
+            return self._release.scores(size, sessions, history, self._weights)
+        if self._scorer is None:
             raise ValueError(f"no such kind of system: {self._kind!r}")
-        return scorer.scores(
-            sessions.text,
-            history.text[sessions.device],
-            history.item[sessions.device],
-            sessions.candidates,
-            self._weights,
+        return self._scorer.scores(
+            sessions.text, history.text, history.item, sessions.candidates, self._weights
         )
 
 
@@ -112,7 +106,8 @@ def replay(
 
     `shard` needs no memory of its phones: sessions and histories follow from the seed.
     ``ranks`` is int64 `[system, cluster, rank - 1]`, ``tier_ranks`` int64 `[system, tier, rank - 1]`;
-    ``text_sessions`` int64 `[evaluation text]` and ``user_sessions`` int64 `[user]` count the sessions.
+    ``text_sessions`` int64 `[evaluation text]` and ``user_sessions`` int64 `[user]` count the sessions. Where
+    phones have several sizes of the model, there is more (`size_replay`).
 
     The headers in `systems` name arrays of `arrays`.
     """
@@ -121,23 +116,37 @@ def replay(
     total = np.zeros((len(made), places.clusters, CANDIDATES), np.int64)
     by_tier = np.zeros((len(made), len(TIERS), CANDIDATES), np.int64)
     by_text, by_user = np.zeros(places.texts, np.int64), np.zeros(places.users, np.int64)
+    tally = None
+    if len(environment.sizes) > 1:
+        chosen = tuple(_release(environment, arrays[name]) for name in (RELEASE_0, FINAL))
+        tally = SizeTally.begin(environment, chosen)
     for _, phones in shard.blocks():
-        history = phones.remembered_before()
+        remembered = phones.remembered_before()
+        alone = [] if tally is None else tally.add_phones(phones)
         for round_ in range(1, rounds + 1):
             sessions = world.sessions(phones.block, round_, Kind.EVALUATION)
             text = environment.evaluation_index[sessions.text]
             user = None if phones.user is None else phones.user[sessions.device]
             cluster, tier = places.cluster_of(text, user), phones.fleet.tier[sessions.device]
+            history = Requests(remembered.text[sessions.device], remembered.item[sessions.device])
+            size = phones.size[sessions.device]
+            if tally is not None:
+                tally.add_sessions(phones, alone, sessions, history, round_, cluster)
             r.count(by_text, text)
             if user is not None:
                 r.count(by_user, user)
             for number, system in enumerate(made):
                 rank = ranks(
-                    system.scores(sessions, history),
+                    system.scores(sessions, history, size),
                     sessions.candidates,
                     sessions.item,
                     world.public.catalogue.default_rank,
                 )
                 r.count(total[number], cluster, rank - 1)
                 r.count(by_tier[number], tier, rank - 1)
-    return {"ranks": total, "tier_ranks": by_tier, "text_sessions": by_text, "user_sessions": by_user}
+    counted = {"ranks": total, "tier_ranks": by_tier, "text_sessions": by_text, "user_sessions": by_user}
+    return counted | ({} if tally is None else tally.arrays)
+
+
+def _release(environment: Environment, packed: NDArray[np.generic]) -> EncodedRelease:
+    return environment.encoded(unpack(packed.tobytes()))

@@ -171,12 +171,9 @@ def _uploads(phones: Phones, state: Availability, able: Flags, round_: int) -> t
 
 def _install_ms(phones: Phones, rows: Integers) -> Floats:
     """Return the time of installing a release with a full history of texts of mean length."""
-    environment = phones.environment
-    history = environment.scenario.history_length
-    tokens = environment.catalogue_tokens + round(history * environment.mean_text_tokens)
-    texts = history + len(environment.world.public.catalogue.texts)
-    everyone = np.full(len(rows), tokens)
-    return environment.cost.install(phones.fleet, rows, everyone, texts).time_ms
+    history = phones.scenario.history_length
+    costs = phones.install_costs(rows, lambda size, _: round(history * size.mean_text_tokens), history)
+    return costs.time_ms
 
 
 def first_arrivals(

@@ -6,7 +6,7 @@ round to round is a value, `ServerState`: one goes in, the next comes out.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert.ei_bert.artefact.artefact import Artefact, download_bytes, load_artefact
+from fedbert.ei_bert.artefact.family import check_one_space, joined, members
 from fedbert.ei_bert.artefact.known_texts import STATES_LIMIT_BYTES, KnownTexts
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.pretrained import model_folder
 from fedbert.errors import invalid
 from fedbert.federation.protocol import RoundOrder
+from fedbert.federation.sized_models import sized
 from fedbert.machine import cores
+from fedbert.parts import AUTO, AUTO_SIZES
 from fedbert.privacy.mechanism import Mechanism
 from fedbert.randomness import Draws
 from fedbert.recommendation.catalogue import PublicData
@@ -34,6 +37,7 @@ from fedbert.signals.signal import INT8_UNIT_LENGTH, Memory, NoisySum, Signal
 
 if TYPE_CHECKING:
     from fedbert.ei_bert.teaching.model_state import ModelState
+    from fedbert.federation.sized_models import SizedModels
 
 TRAINING_THREADS = 2
 """torch threads of the server on every backend: the bits of a sum depend on them, so it is not the machine's
@@ -62,11 +66,14 @@ class ServerSettings:
     teacher_learning_rate: float
     precision: str
     clocked: bool
+    size_shares: tuple[float, ...] = (1.0,)
+    """The shares of the fleet that are expected to have each size of the model, the largest first."""
 
 
 def server_settings(scenario: Scenario) -> ServerSettings:
     """Return what the server may know of a scenario."""
-    return ServerSettings(**{name: getattr(scenario, name) for name in ServerSettings.__dataclass_fields__})
+    names = ServerSettings.__dataclass_fields__.keys() - {"size_shares"}
+    return ServerSettings(**{name: getattr(scenario, name) for name in sorted(names)})
 
 
 @dataclass(frozen=True)
@@ -121,8 +128,20 @@ def server_folder(model: str) -> Path:
     return folder.with_name(folder.name + "-server")
 
 
+def size_names(model: str) -> tuple[str, ...]:
+    """Return the models that a run with `model` has, the largest first: several for `auto` alone."""
+    return AUTO_SIZES if model == AUTO else (model,)
+
+
 def starting_artefact(model: str) -> Artefact:
-    """Return the artefact that a run may start from; raises FedbertError for any other."""
+    """Return what a run may start from, in each of its sizes; raises FedbertError for anything else."""
+    names = size_names(model)
+    found = [_startable(name) for name in names]
+    check_one_space(names, found)
+    return joined(found)
+
+
+def _startable(model: str) -> Artefact:
     artefact = load_artefact(model_folder(model))
     # A pooled output is that of students of labelled texts, which are texts that `services` keeps private.
     if artefact.manifest["shape"].get("pooled"):
@@ -149,8 +168,14 @@ class _Encoded:
 
     def __init__(self, artefact: Artefact, known: _Known) -> None:
         self._known = known
+        self.smaller: tuple[_Encoded, ...] = ()
+        """The same release in its other sizes, where it has several: this is the largest then."""
         self._encoder = Int8Encoder(artefact, threads=cores())
         self.items = _unit(known.catalogue.encode(self._encoder))
+
+    @property
+    def sizes(self) -> "tuple[_Encoded, ...]":
+        return (self, *self.smaller)
 
     @cached_property
     def judged(self) -> NDArray[np.float32]:
@@ -185,16 +210,20 @@ class Server:
 
         self.settings, self.public = settings, public
         self.mechanism, self.signal, self.layout = mechanism, signal, layout
-        self.models: ServerModels = ServerModels.load(
-            artefact,
-            server_folder(settings.model),
-            settings.teacher,
-            ServerTexts(public.catalogue.texts, public.texts, public.item),
-            training,
-            threads=TRAINING_THREADS,
-            precision=settings.precision,
-            rates=LearningRates(settings.student_learning_rate, settings.teacher_learning_rate),
+        self.models_by_size = tuple(
+            ServerModels.load(
+                each,
+                server_folder(name),
+                settings.teacher,
+                ServerTexts(public.catalogue.texts, public.texts, public.item),
+                training,
+                threads=TRAINING_THREADS,
+                precision=settings.precision,
+                rates=LearningRates(settings.student_learning_rate, settings.teacher_learning_rate),
+            )
+            for name, each in zip(size_names(settings.model), members(artefact), strict=True)
         )
+        self.models: ServerModels | SizedModels = sized(self.models_by_size, settings.size_shares)
         self._choose_public_texts()
         self._encoded: OrderedDict[str, _Encoded] = OrderedDict()
         # Made once: a run that is resumed, and the pooled-data bound, start from the same release 0.
@@ -240,18 +269,23 @@ class Server:
         )
 
     @cached_property
-    def _later(self) -> _Known:
-        """The public texts with what all releases but the first share."""
-        return self._known()
+    def _later(self) -> tuple[_Known, ...]:
+        """The public texts with what all releases but the first share, for each size."""
+        return tuple(self._known() for _ in self.settings.size_shares)
 
     def encoded(self, artefact: Artefact) -> _Encoded:
-        """Return an artefact with its encoder; the last few stay loaded."""
+        """Return an artefact with its encoder, in each of its sizes; the last few stay loaded."""
         key = artefact.sha256
         # Public vectors are large, and only few releases are asked for again: the least lately used ones go.
         if key not in self._encoded:
             # Release 0 was calibrated elsewhere: its lower layers are those of no later release.
             first = not self._encoded
-            self._encoded[key] = _Encoded(artefact, self._known(0) if first else self._later)
+            made = [
+                _Encoded(each, self._known(0) if first else self._later[place])
+                for place, each in enumerate(members(artefact))
+            ]
+            made[0].smaller = tuple(made[1:])
+            self._encoded[key] = made[0]
             while len(self._encoded) > _ENCODERS_KEPT:
                 self._encoded.popitem(last=False)
         self._encoded.move_to_end(key)
@@ -263,11 +297,31 @@ class Server:
 
     def _release(self, number: int, artefact: Artefact) -> Release:
         scores = self._public_scores(artefact)
-        return Release(number, artefact, float(scores.mean()) if len(scores) else 0.0)
+        means = [float(each.mean()) if len(each) else 0.0 for each in scores]
+        mean = sum(share * own for share, own in zip(self.settings.size_shares, means, strict=True))
+        return Release(number, artefact, mean)
 
-    def _public_scores(self, artefact: Artefact) -> NDArray[np.float64]:
-        encoded = self.encoded(artefact)
-        return public_scores(encoded.judged, self._judged_items, encoded.items)
+    def _public_scores(self, artefact: Artefact) -> list[NDArray[np.float64]]:
+        """Return nDCG@10 [text] of the public validation texts by each size of a release."""
+        return [
+            public_scores(encoded.judged, self._judged_items, encoded.items)
+            for encoded in self.encoded(artefact).sizes
+        ]
+
+    def mixed(
+        self, artefact: Artefact, part: Callable[[_Encoded], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Return what `part` gives of a release, on average over the sizes that phones have.
+
+        Of vectors that is what a phone has in expectation; sizes differ, so these means are a little shorter
+        than unit vectors. One size alone stays as it is.
+        """
+        total: NDArray[np.float32] | None = None
+        for share, encoded in zip(self.settings.size_shares, self.encoded(artefact).sizes, strict=True):
+            own = np.float32(share) * part(encoded)
+            total = own if total is None else total + own
+        assert total is not None
+        return total
 
     def _judged(self, release: Release) -> float | None:
         """Return a release's nDCG@10 on public validation texts, None where there are none."""
@@ -393,12 +447,11 @@ class Server:
     ) -> tuple[ServerState, RoundUpdate]:
         """Release the candidate, hold it, or roll back, by public texts and privatised clicked ranks."""
         out = state.newest
-        public = (self._public_scores(candidate.artefact), self._public_scores(out.artefact))
-        decision = gate(
-            public_change(*public, self._judged_items),
-            state.ranks.get(out.number, no_ranks()),
-            state.ranks.get(0, no_ranks()),
-        )
+        # A release goes out in all its sizes or not at all: the first that is worse holds it.
+        ranks = state.ranks.get(out.number, no_ranks()), state.ranks.get(0, no_ranks())
+        public = zip(self._public_scores(candidate.artefact), self._public_scores(out.artefact), strict=True)
+        decisions = [gate(public_change(*both, self._judged_items), *ranks) for both in public]
+        decision = next((each for each in decisions if not each.released), decisions[0])
         # Rolling back is a release, too: it takes the next number, so that phones fetch it as any other. The
         # signal keeps its memory; the models that it taught begin again.
         if decision.roll_back:
@@ -465,17 +518,17 @@ class _View:
 
     @property
     def names(self) -> NDArray[np.float32]:
-        return self.server.encoded(self.releases[0].artefact).items
+        return self.server.mixed(self.releases[0].artefact, lambda encoded: encoded.items)
 
     def items(self, release: int) -> NDArray[np.float32]:
-        return self.server.encoded(self.releases[release].artefact).items
+        return self.server.mixed(self.releases[release].artefact, lambda encoded: encoded.items)
 
     @property
     def text_items(self) -> NDArray[np.int64]:
         return np.asarray(self.server.public_items, np.int64)
 
     def texts(self, release: int) -> NDArray[np.float32]:
-        return self.server.encoded(self.releases[release].artefact).public
+        return self.server.mixed(self.releases[release].artefact, lambda encoded: encoded.public)
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:

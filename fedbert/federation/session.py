@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedbert import comparison
-from fedbert.ei_bert.artefact.artefact import pack
+from fedbert.ei_bert.artefact.family import pack
 from fedbert.errors import FedbertError
 from fedbert.federation import shard_report as r
 from fedbert.federation.asking import first_announced
@@ -89,7 +89,7 @@ class Session:
         else:
             share_kept(kept, environment)
         parts = (
-            server_settings(scenario),
+            replace(server_settings(scenario), size_shares=environment.size_shares),
             environment.world.public,
             artefact,
             environment.mechanism,

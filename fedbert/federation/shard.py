@@ -26,6 +26,7 @@ from fedbert.federation.phone_state import NO_RELEASE, PhoneState
 from fedbert.federation.phones import Phones
 from fedbert.federation.protocol import Arrays, RoundOrder
 from fedbert.federation.round_clock import Course, course_of, deadline_us, first_arrivals
+from fedbert.federation.sizes import by_size
 from fedbert.federation.sums_apart import SumsApart
 from fedbert.privacy.secure_sum import (
     KEY_BYTES,
@@ -92,8 +93,11 @@ class Shard:
             if not self.scenario.timing_only:
                 kept = state.item[rows] >= 0
                 text, item = state.text[rows][kept], state.item[rows][kept]
-                environment.encoded_0.ensure(text)
-                state.pool(environment.encoded_0.vectors, text, item)
+                size = phones.size[np.nonzero(kept)[0]]
+                first = environment.encoded_0
+                for place, at in by_size(size, len(first.sizes)):
+                    first.sizes[place].ensure(text[at])
+                    state.pool(first.sizes[place].vectors, text[at], item[at])
             phone_files.let_go(state)
         return state
 

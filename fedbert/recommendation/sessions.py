@@ -109,6 +109,10 @@ class Sessions:
         """Return how many sessions there are."""
         return len(self.device)
 
+    def take(self, rows: NDArray[np.intp]) -> "Sessions":
+        """Return the sessions at `rows`."""
+        return Sessions(**{name: column[rows] for name, column in vars(self).items()})
+
 
 def activity(hour: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Return the modelled share of a day's sessions per hour at local `hour`; over a day it adds up to 1."""

@@ -72,7 +72,7 @@ def planted_reports(environment: Environment, mechanism: Local, seed: int) -> tu
         other = (phone + 1) % count
         chosen = phone if included[phone] else other
         sent = noised_sum(
-            environment, clicks.take(slice(chosen, chosen + 1)), DeviceRange(seed, phone, 1), _ALL, 1
+            environment, [clicks.take(slice(chosen, chosen + 1))], DeviceRange(seed, phone, 1), _ALL, 1
         )
         along = (integers[phone] - integers[other]).astype(np.float64)
         apart[phone] = np.linalg.norm(along) / layout.scale

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fedbert.errors import invalid
+from fedbert.parts import AUTO
 from fedbert.provenance import commit, versions
 from fedbert.results import AuditRow, RoundRow, RunResult, VerifiedRow
 from fedbert.scenario import Execution, Scenario
@@ -102,11 +103,17 @@ def run(
 
     if execution.verify_devices:
         need_linux("verify_devices", execution.verify_devices)
+        if scenario.model == AUTO:
+            rule = "be 0 with --model auto: it tries phones of one size"
+            raise invalid("verify_devices", execution.verify_devices, rule, "name one size")
     if execution.signing_key is not None:
         _check_key(execution.signing_key, deployed=grid is not None)
     if grid is not None and scenario.poisoned:
         rule = "be 0 in a deployment: what honest and poisoned phones send would be told apart there"
         raise invalid("poisoned", scenario.poisoned, rule, "simulate it (docs/privacy.md)")
+    if grid is not None and scenario.model == AUTO:
+        rule = "be one size in a deployment: several have only been simulated"
+        raise invalid("model", scenario.model, rule, "name one of them")
     progress = progress or Quiet()
     # Before anything is loaded: whether there is a place to run at all.
     with opened(execution, scenario.devices, progress.note) if grid is None else nullcontext(grid) as on:

@@ -41,9 +41,11 @@ from fedbert.results import (
 from fedbert.scenario import Scenario, anchored
 from fedbert.selection.selection import Selection, privacy_sentence
 from fedbert.simulation.budget import overspent
+from fedbert.simulation.percentiles import percentiles
 from fedbert.simulation.poisoned_row import poisoned_row
 from fedbert.simulation.privacy_row import privacy_row
 from fedbert.simulation.quality_rows import compared, comparison_rows, findings, gap_row
+from fedbert.simulation.sizes_row import sizes_row
 from fedbert.simulation.unplaced import unplaced_row
 from fedbert.simulation.world_facts import world_facts
 from fedbert.units import HOURS_PER_DAY
@@ -51,20 +53,11 @@ from fedbert.units import HOURS_PER_DAY
 if TYPE_CHECKING:
     import pandas as pd
 
-PERCENTILES = (50, 90, 95, 99)
 SAMPLED_DEVICES = 1_000
 """Devices in the table that shows what a fleet is made of."""
 
 HOURLY_SAMPLE = 20_000
 """Most devices from which the shares by local hour are estimated: to about a third of a per cent."""
-
-
-def _percentiles(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> dict[str, float]:
-    """Return upper bin edges that hold at least p per cent of the counts."""
-    total = np.cumsum(histogram)
-    if not total[-1]:
-        return {}
-    return {f"p{p}": float(edges[np.searchsorted(total, total[-1] * p / 100)]) for p in PERCENTILES}
 
 
 def _tier_row(
@@ -91,8 +84,8 @@ def _tier_row(
         "quality": metrics(ranks.sum(axis=(0, 1))) if ranked else None,
         "scored_quality": metrics(ranks[:, Outcome.SCORED].sum(axis=0)) if ranked else None,
         "outcomes": outcomes(ranks.sum(axis=(0, 2)) + totals["learning_outcomes"][tier]),
-        "latency_ms": _percentiles(totals["latency"][tier], r.latency_edges_ms()),
-        "peak_memory_bytes": _percentiles(totals["memory"][tier], r.memory_edges_bytes()),
+        "latency_ms": percentiles(totals["latency"][tier], r.latency_edges_ms()),
+        "peak_memory_bytes": percentiles(totals["memory"][tier], r.memory_edges_bytes()),
         "energy_mj_per_session": energy.per_session,
         "energy_mj_per_round": energy.per_round,
         "energy_mj_per_round_by": energy.per_round_by,
@@ -205,7 +198,7 @@ def summarise(
     )
     traffic: TrafficRow = {
         "bytes_per_report": server.layout.bytes_up,
-        "bytes_per_release": environment.release_0.total_bytes,
+        "bytes_per_release": environment.release_bytes,
         "bytes_up": sum(row["bytes_up"] for row in rows),
         "bytes_down": sum(row["bytes_down"] for row in rows),
         "upload_attempts": counts.get("upload_attempts", 0),
@@ -261,6 +254,8 @@ def summarise(
     }
     if (lies := poisoned_row(environment, rows)) is not None:
         result["poisoned"] = lies
+    if (sizes := sizes_row(session, state, found)) is not None:
+        result["sizes"] = sizes
     if (unplaced := unplaced_row(session, state)) is not None:
         result["unplaced"] = unplaced
     if ended and finished:

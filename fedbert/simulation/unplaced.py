@@ -54,11 +54,13 @@ def unplaced_row(session: Session, state: RunState) -> UnplacedRow | None:
     met = counts > 0
 
     def share(artefact: Artefact) -> float:
-        known = server.encoded(artefact)
-        release = session.environment.encoded(artefact)
-        release.ensure(ids[met])
-        cosines = nearest(release.vectors[ids[met]].astype(np.float32), known.items)
-        return unplaced_share(cosines, counts[met], threshold(nearest(known.judged, known.items)))
+        sizes = zip(server.encoded(artefact).sizes, session.environment.encoded(artefact).sizes, strict=True)
+        shares = []
+        for known, release in sizes:
+            release.ensure(ids[met])
+            cosines = nearest(release.vectors[ids[met]].astype(np.float32), known.items)
+            shares.append(unplaced_share(cosines, counts[met], threshold(nearest(known.judged, known.items))))
+        return float(sum(a * b for a, b in zip(server.settings.size_shares, shares, strict=True)))
 
     releases = state.server.releases
     first, last = releases[0].artefact, releases[-1].artefact

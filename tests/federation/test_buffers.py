@@ -210,8 +210,8 @@ def _noted_clicks(seen: list[Any]) -> Any:
 
     plain = BlockRound._clicks
 
-    def noted(self: BlockRound, chosen: np.ndarray) -> Any:
-        clicks = plain(self, chosen)
+    def noted(self: BlockRound, release: Any, chosen: np.ndarray) -> Any:
+        clicks = plain(self, release, chosen)
         seen.append((chosen, clicks))
         return clicks
 

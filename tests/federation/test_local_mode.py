@@ -225,7 +225,7 @@ def test_the_audit_finds_noise_that_is_left_out_of_what_is_sent(
     monkeypatch.setattr(
         local_audit,
         "noised_sum",
-        lambda environment, clicks, *rest: report_sum(environment.signal, environment.layout, clicks),
+        lambda environment, clicks, *rest: report_sum(environment.signal, environment.layout, *clicks),
     )
     assert "through the real path: one who sees every single report" in "; ".join(
         audited(audited_environment, 5, 2)["failures"]

@@ -71,7 +71,7 @@ def _one_by_one(environment: Environment) -> SumsApart:
     assert poisoning is not None
     lying = poisoning.poisoned(shard.devices)
     for device in np.flatnonzero(part.reporting).tolist():
-        clicks = part._clicks(np.array([device]))
+        clicks = part._clicks(environment.encoded_0, np.array([device]))
         sent = dense_reports(environment.signal, environment.layout, clicks)
         if lying[device]:
             sent = poisoning.lies(environment.layout, sent, Liars(11, np.array([device])), 1)

@@ -17,7 +17,7 @@ from flwr.app import Array as FlowerArray
 from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
-from fedbert.ei_bert.artefact.artefact import unpack
+from fedbert.ei_bert.artefact.family import unpack
 from fedbert.errors import FedbertError
 from fedbert.federation.checkpoint import Kept, read_phones
 from fedbert.federation.encoded import EncodedRelease

@@ -13,7 +13,8 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.artefact import Artefact, unpack
+from fedbert.ei_bert.artefact.artefact import Artefact
+from fedbert.ei_bert.artefact.family import unpack
 from fedbert.federation.environment import Environment, keep_releases, share
 from fedbert.federation.phone_state import PhoneState
 from fedbert.federation.protocol import ARRIVALS, REPLAY, START, Arrays
@@ -70,8 +71,8 @@ _known: dict[str, Any] = {}
 def work(task: Task, memory: Arrays | None, *vectors: NDArray[np.int8]) -> tuple[Done, Arrays | None]:
     """Return the answer to `task` and the phones' memory after it, None where it stays as it was.
 
-    `memory` is theirs before it; None lets a shard begin. `vectors` are those of all texts `[text, dim]`, for
-    each artefact of `task.encoded`.
+    `memory` is theirs before it; None lets a shard begin. `vectors` are those of all texts
+    `[size, text, dim]`, for each artefact of `task.encoded`.
     """
     limit_cores(CORES)
     clock = time.perf_counter()
@@ -81,7 +82,8 @@ def work(task: Task, memory: Arrays | None, *vectors: NDArray[np.int8]) -> tuple
     if task.kind == REPLAY:
         keep_releases({environment.release_0.sha256, *(_artefact(each).sha256 for each in task.encoded)})
     for packed, found in zip(task.encoded, vectors, strict=True):
-        environment.encoded(_artefact(packed)).take(found)
+        for release, own in zip(environment.encoded(_artefact(packed)).sizes, found, strict=True):
+            release.take(own)
     state = None
     if task.kind == REPLAY:
         answer = replayed(shard, task.header, arrays, memory or {})
@@ -101,17 +103,20 @@ def work(task: Task, memory: Arrays | None, *vectors: NDArray[np.int8]) -> tuple
 
 
 def encode(environment: Shared, packed: Shared, first: int, count: int) -> NDArray[np.int8]:
-    """Return the vectors of texts `first` .. `first + count - 1` of the world, by a packed artefact."""
+    """Return the vectors `[size, text, dim]` of texts `first` .. `first + count - 1` of the world, by each
+    size of a packed artefact.
+    """
     limit_cores(CORES)
     here: Environment = _unpacked(environment, _shared_here)
-    release = here.encoded(_artefact(packed))
-    release.ensure(np.arange(first, first + count))
-    return release.vectors[first : first + count]
+    sizes = here.encoded(_artefact(packed)).sizes
+    for release in sizes:
+        release.ensure(np.arange(first, first + count))
+    return np.stack([release.vectors[first : first + count] for release in sizes])
 
 
 def join(*parts: NDArray[np.int8]) -> NDArray[np.int8]:
     """Return the vectors of neighbouring parts as one array."""
-    return np.concatenate(parts)
+    return np.concatenate(parts, axis=1)
 
 
 def _unpacked(shared: Shared, make: Callable[[Any], Any]) -> Any:

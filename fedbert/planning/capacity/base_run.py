@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedbert.comparison import tier_ndcg
 from fedbert.errors import FedbertError
+from fedbert.parts import AUTO
 from fedbert.planning.capacity.metered_links import MeteredLinks, metered_links
 from fedbert.planning.capacity.run_groups import run_groups
 from fedbert.planning.capacity.run_privacy import RunPrivacy, gathering, run_privacy
@@ -152,6 +153,11 @@ def base_of(result: RunResult) -> BaseRun:
     if result["status"] != "finished":
         raise FedbertError(
             f"run {result['name']!r} must be finished (it says {result['status']!r}); run it to its end first"
+        )
+    if result["scenario"].get("model") == AUTO:
+        raise FedbertError(
+            f"run {result['name']!r} must have one size of the model to forecast from, and has several "
+            "(--model auto); run it with one of them"
         )
     rounds = [row for row in result["rounds"] if row["round"] > 0]
     # Its reports are those that a closing let in: they do not grow with the fleet.

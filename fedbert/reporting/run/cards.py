@@ -108,11 +108,14 @@ def cards(result: RunResult) -> list[Card]:
         shown.append(
             Card("Battery per phone and day", f"{battery}%", f"{mah} mAh, by tier; extrapolated", "modelled")
         )
-    size = result["model"].get("bytes")
+    size = sentences.release_bytes(result)
     if size:
         report = result["traffic"].get("bytes_per_report")
         note = f"a report sent back is {text.size(report)}" if report else "each release, to each phone"
-        shown.append(Card("One release of the model", text.size(size), note, "measured"))
+        name = (
+            "One release, mean over phones" if sentences.several_sizes(result) else "One release of the model"
+        )
+        shown.append(Card(name, text.size(size), note, "measured"))
     rate = result["totals"].get("devices_per_s")
     shown.append(
         Card(

@@ -18,6 +18,7 @@ from fedbert.reporting.run import (
     quality,
     sentences,
     server,
+    sizes,
     tiers,
 )
 from fedbert.reporting.run.cards import cards
@@ -75,6 +76,7 @@ def render_report(result: RunResult) -> str:
         quality.quality(result),
         comparison.comparison(result),
         tiers.tiers(result),
+        sizes.sizes(result),
         latency_and_memory.latency_and_memory(result),
         latency_and_memory.verified_devices(result),
         energy.cost(result),

@@ -1,6 +1,7 @@
 """The sentences that answer for a whole run."""
 
 from fedbert import findings
+from fedbert.parts import AUTO
 from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import engine_name
 from fedbert.reporting.run import epsilons
@@ -48,7 +49,21 @@ def title(result: RunResult) -> str:
     model_bytes = result["model"].get("bytes")
     phones = f"{devices:,} phones" if devices else "a fleet of phones"
     model = f"a {text.size(model_bytes)} model" if model_bytes else "a small model"
+    if model_bytes and several_sizes(result):
+        model = f"models of up to {text.size(model_bytes)}"
     return f"What {phones} did with {model}"
+
+
+def several_sizes(result: RunResult) -> bool:
+    """Whether phones have several sizes of the model."""
+    return result["scenario"].get("model") == AUTO
+
+
+def release_bytes(result: RunResult) -> int | None:
+    """Return the bytes of a release: of the model, or where phones have several sizes their mean."""
+    if several_sizes(result):
+        return result["traffic"].get("bytes_per_release")
+    return result["model"].get("bytes")
 
 
 def quality_sentence(result: Underway) -> str:
@@ -128,9 +143,9 @@ def cost_sentence(result: RunResult) -> str | None:
         )
         engine = engine_name(result.get("device_errors"))
         said += f", in {engine}." if engine else "."
-    model_bytes, report = result["model"].get("bytes"), result["traffic"].get("bytes_per_report")
-    if model_bytes and report:
-        said += f" It fetches {text.size(model_bytes)} per release and sends {text.size(report)} per report."
+    size, report = release_bytes(result), result["traffic"].get("bytes_per_report")
+    if size and report:
+        said += f" It fetches {text.size(size)} per release and sends {text.size(report)} per report."
     return said
 
 

@@ -10,7 +10,7 @@ from fedbert.reporting.parts import text
 from fedbert.reporting.parts.device_errors import device_errors_line, engine_sentence
 from fedbert.reporting.parts.terminal import block, dim, new_table
 from fedbert.reporting.parts.tier_notes import TIER_HEADINGS
-from fedbert.reporting.run import asked, asynchronous, audit, clock, epsilons, poisoned, sentences
+from fedbert.reporting.run import asked, asynchronous, audit, clock, epsilons, poisoned, sentences, sizes
 from fedbert.results import ROUND_ENDS, ROUND_PARTS, RunResult, is_private
 
 
@@ -60,7 +60,10 @@ def print_summary(
     left_out = sentences.no_bound_sentence(result)
     if left_out:
         console.print(left_out)
-    blocks = (_quality, _tier_quality, _tiers, _energy, _outcomes, _asked, _clock, _privacy, _audit, _traffic)
+    blocks = (
+        *(_quality, _tier_quality, _tiers, _energy, _outcomes, _sizes),
+        *(_asked, _clock, _privacy, _audit, _traffic),
+    )
     for shown in (make(result) for make in blocks):
         if shown is not None:
             console.print()
@@ -171,6 +174,19 @@ def _outcomes(result: RunResult) -> Any:
         part = text.shares(row["outcomes"])
         table.add_row(tier, *(text.percent(part.get(name, 0.0), 1) for name in names))
     return block("What became of the sessions", "modelled", table)
+
+
+def _sizes(result: RunResult) -> Any:
+    cells = sizes.short_rows(result)
+    if not cells:
+        return None
+    table = new_table(*sizes.SHORT_HEADINGS)
+    for row in cells:
+        table.add_row(*row)
+    note = dim("nDCG@10 is measured. Seen: the final release, with the default order where it is too late.")
+    return block(
+        "Each phone the size that fits, or one for all", "modelled", note, table, *sizes.sentences(result)
+    )
 
 
 def _asked(result: RunResult) -> Any:

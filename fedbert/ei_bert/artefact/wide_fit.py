@@ -6,7 +6,7 @@ after the other, to choose how much they count; then all is fitted on all texts.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,10 @@ def fit_head_and_wide(
     whole = fit_head(vectors, labels, names, task, seed, chosen)
     counts = counted(texts, _SPACE)
     there = np.unique(counts.indices).astype(np.int64)
+    if not len(there):
+        return whole, None
     grams = _Grams(there, counts[:, there], labels, head, wide_bytes)
-    tried: dict[float, NDArray[np.float64]] = {}
+    tried: dict[float, list[NDArray[np.bool_]]] = {each: [] for each in _STRENGTHS}
     for held in _held_out(labels, seed):
         rest = ~held
         deep = fit_head(vectors[rest], labels[rest], names, task, seed, chosen).logits(vectors[held])
@@ -73,9 +75,10 @@ def fit_head_and_wide(
         for each in _STRENGTHS:
             layer = kept.layer(rest, each)
             wide = quantise_grams(kept.places, *layer, task, kept.space).logits_of(kept.values[held])
-            hits = [((deep + share * wide).argmax(1) == labels[held]).sum() for share in _WEIGHTS]
-            tried[each] = tried.get(each, np.zeros(len(_WEIGHTS))) + hits
-    penalty, weight = _most_hits(tried) if tried else _UNJUDGED
+            tried[each].append(
+                np.array([(deep + share * wide).argmax(1) == labels[held] for share in _WEIGHTS])
+            )
+    penalty, weight = best_of({each: np.hstack(hits) for each, hits in tried.items() if hits})
     if weight == 0:
         return whole, None
     everything = np.ones(len(labels), bool)
@@ -102,16 +105,26 @@ def _held_out(labels: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.bool_
             yield held
 
 
-def _most_hits(tried: dict[float, NDArray[np.float64]]) -> tuple[float, float]:
-    """Return strength and weight of most hits, each weight's counted with its neighbours'; of equal ones the
-    first: the least weight of the strongest penalty.
+def best_of(
+    tried: Mapping[float, NDArray[np.bool_]], weights: Sequence[float] = _WEIGHTS
+) -> tuple[float, float]:
+    """Return strength and weight by which most held-out texts are right; `tried` says, by strength, which
+    are, `[weight, text]`.
+
+    Each weight counts with its neighbours; of equal ones the first is taken, the least weight of the
+    strongest penalty. What gains no more texts over the first weight, which is 0, than one standard error of
+    the difference is no gain (the one-standard-error rule of Breiman et al. 1984): then the weight is 0.
+    Without any held-out text the middle is taken.
     """
     best, found = -1.0, _UNJUDGED
-    for strength, hits in tried.items():
-        for place, weight in enumerate(_WEIGHTS):
+    for strength, right in tried.items():
+        hits = right.sum(1)
+        for place, weight in enumerate(weights):
             near = float(hits[max(place - 1, 0) : place + 2].mean())
             if near > best:
-                best, found = near, (strength, weight)
+                # Texts on which both differ, each a gain or a loss, vary as their number's root.
+                gain, error = near - hits[0], np.sqrt((right[place] != right[0]).sum())
+                best, found = near, (strength, weight if gain > error else 0.0)
     return found
 
 

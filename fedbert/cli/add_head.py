@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from fedbert.ei_bert.teaching.sets import AnySet
 
 _WIDE_BYTES = 65_536
-# Fewer n-grams than these collide too often to be worth their bytes.
-_LEAST_BUCKETS = 256
+# Fewer n-grams than these say too little of a task to be worth their bytes.
+_LEAST_GRAMS = 256
 # Headers of a head's and a wide part's file, and their entries in the manifest.
 _FILES_BYTES = 1_500
 
 
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
+    from fedbert.ei_bert.artefact.chosen_grams import ChosenGrams
     from fedbert.ei_bert.compression.set_scores import counts_on_test, figure, fit_set, metric_of
     from fedbert.ei_bert.pretrained import EiBert, encoder_for, model_folder
     from fedbert.ei_bert.teaching.sets import kind_of_set, names_of, train_and_test
@@ -60,8 +61,8 @@ def _add_head(**flags: Any) -> None:
     fit_set(bert, task, asked.seed, room if labelled else 0)
     bert.save(target)
     added = bert.artefact.total_bytes - before
-    if labelled and (wide := bert.wide(task.name)):
-        click.echo(f"a wide part of {wide.buckets:,} buckets helps on texts that were held out")
+    if labelled and isinstance(wide := bert.wide(task.name), ChosenGrams):
+        click.echo(f"a wide part of {len(wide.places):,} n-grams helps on texts that were held out")
     elif labelled and room:
         click.echo("no wide part: on texts that were held out it does not help")
     named = _named(len(names_of(task)), kind_of_set(task))
@@ -79,14 +80,17 @@ def _add_head(**flags: Any) -> None:
 
 def wide_room(bert: "EiBert", task: "AnySet", budget_bytes: int) -> int:
     """Return the bytes of a wide part by default: 64 kB, less where the budget leaves less, 0 for no room."""
-    from fedbert.ei_bert.artefact.wide import file_bytes
+    import numpy as np
+
+    from fedbert.ei_bert.artefact.chosen_grams import gram_bytes
     from fedbert.ei_bert.teaching.sets import names_of
 
     labels = names_of(task)
     # A head has a byte a value, a scale and a bias a class, and its labels; the manifest names both files.
     head = len(labels) * (bert.dim + 16) + 2 * len("".join(labels))
     left = budget_bytes - bert.artefact.total_bytes - head - _FILES_BYTES
-    return min(left, _WIDE_BYTES) if left > file_bytes(_LEAST_BUCKETS, len(labels), task.name) else 0
+    least = gram_bytes(np.arange(_LEAST_GRAMS), len(labels), task.name, _LEAST_GRAMS)
+    return min(left, _WIDE_BYTES) if left > least else 0
 
 
 def _named(count: int, kind: str) -> str:

@@ -18,6 +18,7 @@ from fedbert.ei_bert.artefact.any_heads import (
     names_of_head,
     read_any_head,
 )
+from fedbert.ei_bert.artefact.any_wide import AnyWide, any_wide_bytes, read_any_wide
 from fedbert.ei_bert.artefact.artefact import (
     BUDGET_BYTES,
     Artefact,
@@ -39,8 +40,6 @@ from fedbert.ei_bert.artefact.unknown import (
     scores,
     write_thresholds,
 )
-from fedbert.ei_bert.artefact.wide import Wide, buckets_within, read_wide
-from fedbert.ei_bert.artefact.wide import wide_bytes as bytes_of
 from fedbert.ei_bert.artefact.wide_fit import fit_head_and_wide
 from fedbert.errors import FedbertError, invalid
 from fedbert.files import read_json
@@ -72,7 +71,7 @@ class EiBert:
         self._thresholds = dict(thresholds or {})
         self._heads = {task: read_any_head(body, task) for task, body in artefact.heads.items()}
         self.artefact = artefact
-        self._wide = {task: read_wide(body, task) for task, body in artefact.wide.items()}
+        self._wide = {task: read_any_wide(body, task) for task, body in artefact.wide.items()}
         for head in self._heads.values():
             self._check_width(head)
         for task, wide in self._wide.items():
@@ -128,7 +127,7 @@ class EiBert:
         """
         return self._head_of(task, Head)
 
-    def wide(self, task: str) -> Wide | None:
+    def wide(self, task: str) -> AnyWide | None:
         """Return the wide part of the head of `task`, None if it has none; raises as `head`."""
         self.head(task)
         return self._wide.get(task)
@@ -223,8 +222,8 @@ class EiBert:
         if not wide_bytes:
             head, wide = fit_head(vectors, wanted, names, task, seed, strength), None
         else:
-            buckets = buckets_within(wide_bytes, {task: len(names)})
-            head, wide = fit_head_and_wide(vectors, texts, wanted, (task, names), buckets, seed, strength)
+            named = (task, names)
+            head, wide = fit_head_and_wide(vectors, texts, wanted, named, wide_bytes, seed, strength)
         self.add_head(head, wide)
         return head
 
@@ -274,7 +273,7 @@ class EiBert:
         if head.dim != width:
             raise FedbertError(f"head {head.task}: reads {what} of {head.dim}, the encoder makes {width}")
 
-    def add_head(self, head: AnyHead, wide: Wide | None = None) -> None:
+    def add_head(self, head: AnyHead, wide: AnyWide | None = None) -> None:
         """Add `head` with its `wide` part, or put them in place of its task's older ones.
 
         Raises FedbertError, and adds nothing, if the head is of another width, the wide part of other
@@ -285,7 +284,7 @@ class EiBert:
         parts = {task: each for task, each in self._wide.items() if task != head.task}
         if wide is not None:
             _check_wide(wide, head)
-            files[head.task], parts[head.task] = bytes_of(wide), wide
+            files[head.task], parts[head.task] = any_wide_bytes(wide), wide
         whole = with_heads(self.artefact, {**self.artefact.heads, head.task: any_head_bytes(head)}, files)
         if whole.total_bytes > self._budget_bytes:
             raise FedbertError(
@@ -317,10 +316,10 @@ class EiBert:
             write_thresholds(Path(folder) / UNKNOWN, self._thresholds)
 
 
-def _check_wide(wide: Wide, head: AnyHead) -> None:
-    if not isinstance(head, Head) or wide.task != head.task or len(wide.scale) != len(head.labels):
+def _check_wide(wide: AnyWide, head: AnyHead) -> None:
+    if not isinstance(head, Head) or wide.task != head.task or wide.classes != len(head.labels):
         raise FedbertError(
-            f"wide part of {wide.task}: its {len(wide.scale)} classes must be the "
+            f"wide part of {wide.task}: its {wide.classes} classes must be the "
             f"{len(names_of_head(head))} of head {head.task}; add the one that was made for it"
         )
 

@@ -21,7 +21,6 @@ from fedbert.ei_bert.artefact.artefact import (
     with_heads,
 )
 from fedbert.ei_bert.artefact.card import model_card
-from fedbert.ei_bert.artefact.heads import fit_head, head_bytes
 from fedbert.ei_bert.artefact.n_grams import n_grams, n_grams_of
 from fedbert.ei_bert.artefact.unknown import digest
 from fedbert.ei_bert.artefact.wide import (
@@ -32,7 +31,6 @@ from fedbert.ei_bert.artefact.wide import (
     read_wide,
     wide_bytes,
 )
-from fedbert.ei_bert.artefact.wide_fit import fit_head_and_wide
 from fedbert.ei_bert.compression import record as record_module
 from fedbert.ei_bert.compression.rival_models import hard
 from fedbert.ei_bert.compression.rivals import parts_alone
@@ -342,45 +340,6 @@ def test_requantised_at_eight_bits_is_the_same_model(headed: Artefact) -> None:
     assert np.array_equal(Int8Encoder(again).vectors(WORDS), Int8Encoder(headed).vectors(WORDS))
     with pytest.raises(FedbertError, match="a pooled student with a factorised embedding"):
         requantised(make_artefact(POOLED).files["model.onnx"], Quantisation(4, 4))
-
-
-def test_a_later_head_gets_a_wide_part_that_helps() -> None:
-    """Vectors that say nothing and words that say all: the wide part tells the texts; with vectors that say
-    all, none is added and the head is that without one.
-    """
-    draw = np.random.default_rng(0)
-    labels = np.arange(60) % 2
-    texts = [f"{('save money', 'sing loud')[label]} {place}" for place, label in enumerate(labels)]
-    nothing = draw.normal(size=(60, 4)).astype(np.float32)
-    head, wide = fit_head_and_wide(nothing, texts, labels, ("mood", ("bank", "music")), 256, 0, 0.1)
-    assert wide is not None
-    both = head.logits(nothing) + wide.logits(texts)
-    assert np.array_equal(both.argmax(1), labels)
-    assert (head.logits(nothing).argmax(1) == labels).mean() < 0.8
-    everything = nothing + 10 * labels[:, None].astype(np.float32)
-    told, none = fit_head_and_wide(everything, texts, labels, ("mood", ("bank", "music")), 256, 0, 0.1)
-    assert none is None
-    alone = fit_head(everything, labels, ("bank", "music"), "mood", 0, 0.1)
-    assert head_bytes(told) == head_bytes(alone)
-
-
-def test_a_fitted_head_keeps_its_wide_part(tmp_path: Path) -> None:
-    """`fit_head` with bytes adds both, within them; saved and loaded the logits are the same bits; without
-    bytes it is the head of before.
-    """
-    texts = [f"{word} {place}" for place in range(20) for word in ("save money", "sing loud", "walk far")]
-    labels = ["bank", "music", "sport"] * 20
-    model = EiBert(make_artefact(FACTORISED), budget_bytes=10**7)
-    model.fit_head(texts, labels, "mood", strength=0.001, wide_bytes=3_000)
-    plain = EiBert(make_artefact(FACTORISED))
-    plain.fit_head(texts, labels, "mood", strength=0.001)
-    assert head_bytes(plain.head("mood")) == head_bytes(model.head("mood"))
-    assert plain.artefact.wide == {}
-    sizes = [len(body) for body in model.artefact.wide.values()]
-    assert all(size <= 3_000 for size in sizes)
-    model.save(tmp_path)
-    again = EiBert.from_pretrained(tmp_path)
-    assert np.array_equal(again.logits(texts, "mood"), model.logits(texts, "mood"))
 
 
 @pytest.mark.parametrize(

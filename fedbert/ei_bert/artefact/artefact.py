@@ -249,8 +249,10 @@ def memory_bytes(artefact: Artefact) -> int:
 
     Activations, and what a runtime needs for itself, are not part of it.
     """
+    from fedbert.ei_bert.artefact.any_wide import wide_memory  # scipy is slow to import
+
     loaded = sum(constant.memory_bytes for constant in contents.constants(artefact.files[MODEL]))
-    wide = sum(2 * len(body) for body in artefact.wide.values())
+    wide = sum(wide_memory(body, task) for task, body in artefact.wide.items())
     heads = sum(len(body) for body in artefact.heads.values())
     return loaded + len(artefact.files[VOCABULARY]) + heads + wide
 

@@ -18,12 +18,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from fedbert.ei_bert.artefact.n_grams import n_grams_of
+from fedbert.ei_bert.artefact.nibbles import LIMIT, packed_codes, unpacked_codes
 from fedbert.ei_bert.artefact.tensor_file import tensor_file
 from fedbert.errors import FedbertError, invalid
-
-LIMIT = 7
-"""Largest code: four bits with a sign, and none that has no opposite."""
-_NIBBLE, _SIGN = 15, 8
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,15 @@ class Wide:
     scale: NDArray[np.float32]
     bias: NDArray[np.float32]
 
+    @property
+    def classes(self) -> int:
+        """How many labels the task has."""
+        return len(self.bias)
+
     @cached_property
     def codes(self) -> NDArray[np.int8]:
         """The values -7 .. 7, int8 `[bucket, class]`, unpacked when they are first asked for."""
-        halves = np.stack([self.packed & _NIBBLE, self.packed >> 4], axis=1).reshape(-1)
-        signed = ((halves ^ _SIGN).astype(np.int8) - _SIGN)[: self.buckets * len(self.scale)]
-        return np.ascontiguousarray(signed.reshape(self.buckets, len(self.scale)))
+        return unpacked_codes(self.packed, self.buckets, len(self.scale))
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return what the n-grams of `texts` say, `[text, class]`."""
@@ -68,10 +68,7 @@ def quantise_wide(weight: ArrayLike, bias: ArrayLike, task: str) -> Wide:
         raise FedbertError(f"wide part of {task}: weight and bias must be finite; train it again")
     scale = (np.maximum(np.abs(matrix).max(0), 1e-8) / LIMIT).astype(np.float32)
     codes = np.rint(matrix / scale).clip(-LIMIT, LIMIT).astype(np.int8)
-    flat = codes.reshape(-1).astype(np.uint8) & _NIBBLE
-    pairs = np.append(flat, np.zeros(flat.size % 2, np.uint8)).reshape(-1, 2)
-    packed = np.asarray(pairs[:, 0] | pairs[:, 1] << 4, np.uint8)
-    return Wide(task, len(matrix), packed, scale, offset)
+    return Wide(task, len(matrix), packed_codes(codes), scale, offset)
 
 
 def wide_bytes(wide: Wide) -> bytes:
@@ -90,26 +87,40 @@ def read_wide(content: bytes, where: str) -> Wide:
     Raises FedbertError in one line, beginning with the task `where`, for what is none.
     """
     wrong = f"wide part of {where}:"
-    try:
-        tensors = load(content)
-        size = int.from_bytes(content[:8], "little")
-        notes = json.loads(content[8 : 8 + size])["__metadata__"]
-        task, buckets = str(notes["task"]), int(notes["buckets"])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise FedbertError(f"{wrong} not a safetensors file of one ({error}); fetch it again") from error
-    kinds = {"codes": np.uint8, "scale": np.float32, "bias": np.float32}
-    for name, dtype in kinds.items():
-        if name not in tensors or tensors[name].dtype != dtype or tensors[name].ndim != 1:
-            raise FedbertError(f"{wrong} tensor {name} must be a row of {np.dtype(dtype)}; fetch it again")
+    tensors, task, buckets = rows_of_wide(content, where, "buckets")
     codes, scale, bias = tensors["codes"], tensors["scale"], tensors["bias"]
     if buckets < 1 or scale.shape != bias.shape or len(codes) != -(-buckets * len(scale) // 2):
         raise FedbertError(
             f"{wrong} {len(codes)} bytes of codes must be of {buckets} buckets for {len(scale)} classes, two "
             "a byte; fetch it again"
         )
+    return Wide(task, buckets, codes, scale, bias)
+
+
+def rows_of_wide(
+    content: bytes, where: str, count: str, more: tuple[str, ...] = ()
+) -> tuple[dict[str, NDArray[Any]], str, int]:
+    """Return the tensors of a wide part's file, its task, and the number that its metadata call `count`.
+
+    Each tensor is a row: `codes` and those of `more` uint8, `scale` > 0 and `bias` finite float32. Raises
+    FedbertError for another file.
+    """
+    wrong = f"wide part of {where}:"
+    try:
+        tensors = load(content)
+        size = int.from_bytes(content[:8], "little")
+        notes = json.loads(content[8 : 8 + size])["__metadata__"]
+        task, found = str(notes["task"]), int(notes[count])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise FedbertError(f"{wrong} not a safetensors file of one ({error}); fetch it again") from error
+    kinds = {**dict.fromkeys(("codes", *more), np.uint8), "scale": np.float32, "bias": np.float32}
+    for name, dtype in kinds.items():
+        if name not in tensors or tensors[name].dtype != dtype or tensors[name].ndim != 1:
+            raise FedbertError(f"{wrong} tensor {name} must be a row of {np.dtype(dtype)}; fetch it again")
+    scale, bias = tensors["scale"], tensors["bias"]
     if not (np.isfinite(scale).all() and np.isfinite(bias).all() and (scale > 0).all()):
         raise FedbertError(f"{wrong} scale must be > 0, scale and bias finite; fetch it again")
-    return Wide(task, buckets, codes, scale, bias)
+    return tensors, task, found
 
 
 def file_bytes(buckets: int, classes: int, task: str) -> int:

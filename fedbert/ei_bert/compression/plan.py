@@ -266,8 +266,10 @@ TASK_PLANS = {
         cross_steps=5_000,
     ),
 }
+_HEAD_BYTES = 90_000
+"""What a general encoder of the whole budget leaves to a head of some labels and its wide part."""
 GENERAL_PLANS = {
-    "default": GeneralPlan(),
+    "default": GeneralPlan(budget_bytes=BUDGET_BYTES - _HEAD_BYTES),
     "small": GeneralPlan(
         budget_bytes=_SMALL_BYTES,
         architecture=Architecture(layers=2, width=192, heads=6, inner=512, embedding=96),

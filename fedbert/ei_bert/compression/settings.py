@@ -486,7 +486,7 @@ class HeadSettings(Settings):
     wide_bytes: int | None = Field(
         None,
         ge=0,
-        description="size of a wide part on n-grams, kept if it helps on a held-out tenth; 0 for none; "
+        description="size of a wide part on n-grams, kept if it helps on held-out texts; 0 for none; "
         "default: 64 kB, or what the budget leaves",
     )
     seed: int = Field(0, ge=0, description="seed of the texts that choose the penalty")

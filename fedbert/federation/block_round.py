@@ -259,14 +259,15 @@ class BlockRound:
         clicked = (self.state.item[self.rows, self._newest] >= 0).any(axis=1)
         self.reporting = completed & (installed == self.order.signal_release) & clicked
         self.part = part
+        # A device that adds noise to its report sends it without clicks, and under a later release, too: that
+        # it has nothing to say must not show.
+        sending = completed if mechanism.noise_on_device else self.reporting
         tier = self.fleet.tier.astype(np.intp)
-        for column, mask in enumerate((joined, eligible, completed, self.reporting)):
+        for column, mask in enumerate((joined, eligible, completed, sending)):
             by_tier = np.bincount(tier[mask], minlength=r.TIER_COUNT)
             self.counts[TAKING_PART[column]] += int(by_tier.sum())
             self.truth["taking_part"][:, column] += by_tier
         chosen = np.flatnonzero(self.reporting)
-        # A device without clicks that adds noise to its report sends it too: that it has none must not show.
-        sending = completed if mechanism.noise_on_device else self.reporting
         if self.order.buffers is not None:
             sums, counts = self._to_buffers(chosen, self.order.buffers.count)
             return sums, int(completed.sum()), counts

@@ -19,6 +19,7 @@ from fedbert.federation.protocol import Member, RoundOrder
 from fedbert.federation.server import starting_artefact
 from fedbert.federation.session import Session
 from fedbert.federation.shard import Shard
+from fedbert.federation.shard_report import COHORT_KEYS
 from fedbert.privacy.local import Local
 from fedbert.privacy.mechanism import PrivacySettings
 from fedbert.privacy.mechanisms import wrap
@@ -64,7 +65,7 @@ def test_who_has_nothing_to_say_sends_noise_too(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Phones that clicked nothing: without noise on the device they are in no sum; with it each that
-    completes adds noise, so that a zero does not give it away, and counts as a report.
+    completes adds noise, so that a zero does not give it away, and counts as a report, for the observer too.
     """
     found = []
     for scenario in (LOCAL.model_copy(update={"mode": "central"}), LOCAL):
@@ -75,6 +76,7 @@ def test_who_has_nothing_to_say_sends_noise_too(
         monkeypatch.setattr(BlockRound, "_click", lambda *given: None)
         report, _ = shard.run_round(state, RoundOrder(1, 0, 0), {0: made.encoded_0})
         found.append(report.server)
+        assert report.truth["counts"][COHORT_KEYS.index("reported")] == report.server["reported"]
     without, with_noise = found
     assert (without["reported"], without["signal"].any()) == (0, False)
     assert with_noise["reported"] == with_noise["completed"] == without["completed"] > 0

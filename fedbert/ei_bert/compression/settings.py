@@ -49,7 +49,7 @@ _THREADS = "threads of torch; default: all cores"
 _SETS = "CSV or Parquet file of text,label[,split], or a folder of such"
 _ARCHITECTURE = ("layers", "width", "inner", "heads", "embedding")
 _FOR_BOTH = ("budget_bytes", "pruning", "embedding_bits", "pretrain_steps", "cross_steps", "precision")
-_FOR_CATALOGUES = ("dim", "server_output")
+_FOR_CATALOGUES = ("dim", "align_to", "server_output")
 _FOR_TASKS = (
     "method",
     "weight_bits",
@@ -137,9 +137,15 @@ class CompressionSettings(Training):
         le=DIMS[1],
         description=f"without --data: width of the vectors; default: {CataloguePlan().dim}",
     )
+    align_to: str | None = Field(
+        None,
+        description="without --data: folder or name of a student whose space it takes, as the command align "
+        "does",
+    )
     embedding_bits: int | None = Field(
         None,
-        description=f"bits of an embedding's value; default: {Plan().embedding_bits}",
+        description=f"bits of an embedding's value; default: {Plan().embedding_bits}, without --data "
+        f"{CataloguePlan().embedding_bits}",
         json_schema_extra=_BITS,
     )
     weight_bits: int | None = Field(
@@ -151,7 +157,8 @@ class CompressionSettings(Training):
         False, description="with --data: store the model file entropy coded, a smaller download"
     )
     pruning: Ranking | None = Field(
-        None, description=f"what ranks tokens; default: {Plan().pruning}, --general: {GeneralPlan().pruning}"
+        None,
+        description=f"what ranks tokens; default: {Plan().pruning} with --data, else {GeneralPlan().pruning}",
     )
     method: str | None = Field(
         None,

@@ -99,21 +99,20 @@ class CataloguePlan(Plan):
 
     Made for the pre-distillation are `varied_texts` and `remixed_texts` of the public texts, and `word_texts`
     of near words. The cross-distillation reads `cross_texts` of them beside requests and names, and
-    `asked_texts` that ask for names which no request asks for. `seed` decides every draw.
+    `asked_texts` that ask for names which no request asks for. With `word_texts` each word of the teacher's
+    table is a text, else the common ones are. `seed` decides every draw.
     """
 
     architecture: Architecture = Architecture(layers=4, width=128, heads=4, inner=512, embedding=0)
-    pruning: Ranking = "frequency"
-    embedding_bits: int = 4
     dim: int = 96
     adapter: int = 512
-    varied_texts: int = 40_000
-    remixed_texts: int = 20_000
-    word_texts: int = 20_000
+    varied_texts: int = 120_000
+    remixed_texts: int = 0
+    word_texts: int = 0
     pretrain_steps: int = 4_000
     cross_steps: int = 400
     cross_texts: int = 12_000
-    asked_texts: int = 1_600
+    asked_texts: int = 0
     seed: int = 0
 
     def fast(self) -> Self:
@@ -227,31 +226,21 @@ class GeneralPlan(Plan):
         return {**whole.pop("architecture"), **whole}
 
 
-# What the sizes that are not made anew yet were made by.
-_EARLIER: dict[str, Any] = {
-    "pruning": "attention",
-    "embedding_bits": 8,
-    "remixed_texts": 0,
-    "word_texts": 0,
-    "asked_texts": 0,
-}
 CATALOGUE_PLANS = {
-    "default": CataloguePlan(**_EARLIER, varied_texts=120_000),
+    "default": CataloguePlan(),
     "small": CataloguePlan(
-        **_EARLIER,
-        varied_texts=30_000,
         budget_bytes=_SMALL_BYTES,
         architecture=Architecture(layers=2, width=128, heads=4, inner=512, embedding=80),
         adapter=256,
+        varied_texts=30_000,
         pretrain_steps=1_500,
         cross_steps=300,
     ),
     "tiny": CataloguePlan(
-        **_EARLIER,
-        varied_texts=30_000,
         budget_bytes=_TINY_BYTES,
         architecture=Architecture(layers=2, width=80, heads=5, inner=320, embedding=48),
         adapter=128,
+        varied_texts=30_000,
         pretrain_steps=1_500,
         cross_steps=300,
     ),

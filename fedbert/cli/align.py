@@ -35,10 +35,11 @@ def _align(**flags: Any) -> None:
     artefact = load_artefact(folder)
     space = Space(asked.to, load_artefact(model_folder(asked.to)))
     server = folder.with_name(f"{folder.name}-server")
-    made = align(artefact, server, space, public, load_teacher(asked.teacher), command_line())
+    teacher = load_teacher(asked.teacher)
+    made = align(artefact, server, space, public, teacher, command_line())
     save_artefact(made.artefact, asked.output)
     write_card(made.artefact, asked.output)
-    write_server_folder(server_output, made.artefact, made.student, made.teacher)
+    write_server_folder(server_output, made.artefact, made.student, teacher)
     click.echo(f"{asked.output}: {made.artefact.total_bytes:,} bytes, sha256 {made.artefact.sha256}")
     click.echo(
         f"nDCG@10 of public requests, texts by {asked.model} and names by {asked.to}: "

@@ -113,21 +113,25 @@ def _search_rows(path: Path) -> list[ShapeRow]:
 
 
 def _make_for_catalogue(asked: CompressionSettings) -> None:
-    from fedbert.ei_bert.compression.catalogue_compression import compress_catalogue
+    from fedbert.ei_bert.artefact.artefact import load_artefact
+    from fedbert.ei_bert.compression.catalogue_compression import Places, compress_catalogue
     from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
+    from fedbert.ei_bert.compression.one_space import Space
     from fedbert.ei_bert.compression.public_text import load_public_text
+    from fedbert.ei_bert.pretrained import model_folder
     from fedbert.ei_bert.teaching.teacher import load_teacher
 
     output = asked.output
     server = asked.server_output or output.with_name(f"{output.name}-server")
     if not asked.overwrite:
         refuse_filled(server, "server_output")
+    to = asked.align_to
+    space = None if to is None else Space(to, load_artefact(model_folder(to)))
     public = load_public_text(asked.public or data_folder(), asked.general_text)
     goal = CatalogueGoal(public, load_teacher(asked.teacher), asked.catalogue_plan())
+    places = Places(output, server, asked.work)
     with Screen() as screen:
-        made = compress_catalogue(
-            goal, output, server, asked.work, screen, command_line(), asked.threads_used
-        )
+        made = compress_catalogue(goal, places, screen, command_line(), asked.threads_used, space)
     _say_made(output, made.artefact.total_bytes, made.artefact.sha256, made.seconds)
     click.echo(f"{server}: what a server needs to go on training it")
 
@@ -209,13 +213,17 @@ class _OptionsToMake(Group):
 _GROUPS = {
     "goal": ("data", "general", "size", "budget_bytes", "fast"),
     "output": ("output", "server_output", "transformers_output", "search_record", "work", "overwrite"),
-    "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim"),
+    "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim", "align_to"),
     "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
     "texts": (
         "teacher",
         "public",
         "general_text",
         "general_sentences",
+        "varied_texts",
+        "remixed_texts",
+        "word_texts",
+        "asked_texts",
         "probe",
         "teacher_vectors",
         "vocabulary",

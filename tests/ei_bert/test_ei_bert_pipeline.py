@@ -16,8 +16,9 @@ from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression import catalogue_compression, catalogue_goal
-from fedbert.ei_bert.compression.catalogue_compression import Compressed, compress_catalogue
+from fedbert.ei_bert.compression.catalogue_compression import Compressed, Places, compress_catalogue
 from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
+from fedbert.ei_bert.compression.one_space import Space
 from fedbert.ei_bert.compression.plan import CATALOGUE_PLANS, TASK_PLANS, Architecture, CataloguePlan
 from fedbert.ei_bert.compression.public_text import load_public_text, varied
 from fedbert.ei_bert.compression.settings import CompressionSettings
@@ -35,6 +36,8 @@ PLAN = CataloguePlan(
     dim=8,
     adapter=32,
     varied_texts=40,
+    remixed_texts=10,
+    word_texts=10,
     pretrain_steps=12,
     cross_steps=2,
     cross_texts=20,
@@ -45,12 +48,17 @@ TEXTS = ServerTexts(NAMES, REQUESTS)
 
 
 def _compress(
-    folder: Path, data: Path, teacher: str, plan: CataloguePlan = PLAN, shown: Silent | None = None
+    folder: Path,
+    data: Path,
+    teacher: str,
+    plan: CataloguePlan = PLAN,
+    shown: Silent | None = None,
+    space: Space | None = None,
 ) -> Compressed:
     """Compress into the folders m and s of `folder`; its stages are in w."""
     goal = CatalogueGoal(load_public_text(data), load_teacher(teacher), plan)
-    places = (folder / name for name in "msw")
-    return compress_catalogue(goal, *places, shown or Silent(), threads=1)
+    places = Places(*(folder / name for name in "msw"))
+    return compress_catalogue(goal, places, shown or Silent(), threads=1, space=space)
 
 
 @pytest.fixture
@@ -83,6 +91,23 @@ def test_all_stages_make_a_pair_that_loads(tmp_path: Path, data: Path, small_tea
     assert after > before
     with pytest.raises(FedbertError, match="do not fit"):
         ServerModels.load(tmp_path / "m", tmp_path / "s", None, TEXTS, threads=1)
+
+
+def test_a_student_is_made_in_the_space_of_another(tmp_path: Path, data: Path, small_teacher: str) -> None:
+    """Its manifest names that student, its server folder goes with it, its card says the time; vectors of
+    another width are refused before anything is trained.
+    """
+    plan = replace(PLAN, pretrain_steps=2)
+    first = _compress(tmp_path / "one", data, small_teacher, plan).artefact
+    space = Space("first", first)
+    made = _compress(tmp_path / "two", data, small_teacher, replace(plan, seed=1), space=space).artefact
+    assert made.manifest["space"]["of_sha256"] == first.sha256
+    assert made.manifest["space"]["after"]["cosine"] > made.manifest["space"]["before"]["cosine"]
+    assert "of processor time" in (tmp_path / "two" / "m.md").read_text("utf-8")
+    ServerModels.load(tmp_path / "two" / "m", tmp_path / "two" / "s", small_teacher, TEXTS, threads=1)
+    with pytest.raises(FedbertError, match="16 and 8 wide"):
+        _compress(tmp_path / "three", data, small_teacher, replace(plan, dim=16), space=space)
+    assert not (tmp_path / "three").exists()
 
 
 def test_the_server_reads_texts_as_the_teacher_does(tmp_path: Path, data: Path, small_teacher: str) -> None:

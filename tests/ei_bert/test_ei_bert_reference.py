@@ -19,6 +19,7 @@ from torch import nn
 
 from fedbert.ei_bert.artefact.artefact import MODEL, VOCABULARY, load_artefact
 from fedbert.ei_bert.artefact.heads import head_bytes, quantise_head
+from fedbert.ei_bert.compression import catalogue_compression
 from fedbert.ei_bert.compression.catalogue_compression import compress_catalogue
 from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
 from fedbert.ei_bert.compression.plan import Architecture, CataloguePlan, TaskPlan
@@ -69,9 +70,14 @@ def test_the_catalogues_model_is_that_of_a_plain_sequence(
     """Rank, read, pre-distil, cross-distil, round, export: the model file has the same bytes."""
     plan = CataloguePlan(
         architecture=Architecture(layers=1, width=64, heads=4, inner=64, embedding=0),
+        pruning="attention",
+        embedding_bits=8,
         dim=8,
         adapter=32,
         varied_texts=40,
+        remixed_texts=0,
+        word_texts=0,
+        asked_texts=0,
         pretrain_steps=12,
         cross_steps=3,
         cross_texts=20,
@@ -79,7 +85,8 @@ def test_the_catalogues_model_is_that_of_a_plain_sequence(
         precision="float32",
     )
     goal = CatalogueGoal(public, load_teacher(small_teacher), plan)
-    made = compress_catalogue(goal, tmp_path / "m", tmp_path / "s", tmp_path / "w", Silent(), threads=1)
+    places = catalogue_compression.Places(*(tmp_path / name for name in "msw"))
+    made = compress_catalogue(goal, places, Silent(), threads=1)
     vocabulary = tuple(made.artefact.files[VOCABULARY].decode().splitlines())
 
     teacher = load_teacher(small_teacher)

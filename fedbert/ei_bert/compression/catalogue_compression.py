@@ -15,6 +15,7 @@ from fedbert.ei_bert.artefact.card import write_card
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
 from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal, cross_distil, round_to_half
 from fedbert.ei_bert.compression.goal import Trained
+from fedbert.ei_bert.compression.one_space import Space, check_space, turned
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.scores import zero_shot
 from fedbert.ei_bert.compression.token_pruning import spelling
@@ -39,21 +40,31 @@ class Compressed:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the artefact and the server's files go, and where the stages are kept."""
+
+    output: Path
+    server_output: Path
+    work: Path
+
+
 def compress_catalogue(
     goal: CatalogueGoal,
-    output: Path,
-    server_output: Path,
-    work: Path,
+    places: Places,
     reporter: Reporter,
     command: str = "simulations/compress.py",
     threads: int = 2,
+    space: Space | None = None,
 ) -> Compressed:
-    """Make the artefact of `output` and the server's files in `server_output`.
+    """Make the artefact and the server's files in `places`, in the space of another student if one is given.
 
-    `work` keeps the stages; they are picked up by the next call with the same inputs. Raises FedbertError.
+    The stages are picked up by the next call with the same inputs. Raises FedbertError.
     """
-    begun = time.perf_counter()
-    pipeline = Pipeline(goal, work, reporter, threads)
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    if space is not None:
+        check_space(space.artefact, goal.plan.dim)
+    pipeline = Pipeline(goal, places.work, reporter, threads)
     pipeline.check_budget()
     found = pipeline.importance()
     scores = {"teacher, untuned": _said(reporter, "teacher", _teacher_scores(goal, goal.teacher, None))}
@@ -72,14 +83,19 @@ def compress_catalogue(
     model = goal.model(trained)
     scores["student, int8"] = _said(reporter, "student, int8", _int8_scores(goal, trained, model))
     artefact = build_artefact(model, trained.vocabulary, _manifest(goal, trained, scores, command))
+    if space is not None:
+        reporter.stage(f"space of {space.name}")
+        artefact = turned(artefact, trained.student, space, goal.public, guide, command).artefact
     if artefact.total_bytes > goal.plan.budget_bytes:
         raise FedbertError(
             f"the artefact has {artefact.total_bytes} bytes, the limit is {goal.plan.budget_bytes}; "
             "raise --budget-bytes"
         )
-    save_artefact(artefact, output)
-    write_card(artefact, output)
-    write_server_folder(server_output, artefact, trained.student, guide)
+    save_artefact(artefact, places.output)
+    earlier = pipeline.reused_cpu_s
+    took = None if earlier is None else time.process_time() - cpu_begun + earlier
+    write_card(artefact, places.output, took)
+    write_server_folder(places.server_output, artefact, trained.student, guide)
     return Compressed(artefact, time.perf_counter() - begun)
 
 

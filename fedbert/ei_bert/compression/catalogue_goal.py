@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
+from fedbert.ei_bert.compression.catalogue_text import asked_names, made_texts, placed, table_words
 from fedbert.ei_bert.compression.goal import Pool, Targets, Trained
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.plan import CataloguePlan
-from fedbert.ei_bert.compression.public_text import PublicText, varied
+from fedbert.ei_bert.compression.public_text import PublicText
 from fedbert.ei_bert.compression.stages import load_tensors, save_tensors
 from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
 from fedbert.ei_bert.model import streams
@@ -38,9 +39,8 @@ from fedbert.randomness import Purpose, generator
 # How much a name, and a title, weighs in the importance of tokens beside a request. Names are few, and each
 # is ranked at every request; titles are many, so every fourth is read, at less weight.
 _NAME_WEIGHT, _TITLE_WEIGHT, _TITLES_EVERY = 20.0, 0.8, 4
-# How often a request and a name stand among what varied texts are made of, and a name among the texts
-# themselves: with each once, the few names would hardly be met.
-_REQUESTS_OFTEN, _NAMES_OFTEN_VARIED, _NAMES_OFTEN = 2, 10, 8
+# How often a name stands among the texts: once, the few names would hardly be met.
+_NAMES_OFTEN = 8
 # New texts take words from so many of the most attended tokens, whatever the student's size.
 _TEXT_WORDS, _SHORTEST_WORD = 7_000, 3
 # Share of the readings in the role of an item: most of a name's and a title's, few of another text's.
@@ -92,21 +92,27 @@ class CatalogueGoal:
         public = self.public
         plain, titles = [*public.requests, *public.sentences], public.titles[::_TITLES_EVERY]
         weights = [1.0] * len(plain) + [_NAME_WEIGHT] * len(public.names) + [_TITLE_WEIGHT] * len(titles)
-        return [*plain, *public.names, *titles], weights
+        texts = [*plain, *public.names, *titles]
+        return placed(texts, weights, self.teacher.vocabulary) if self._by_place else (texts, weights)
+
+    @property
+    def _by_place(self) -> bool:
+        """Whether the vocabulary's own order counts: words alone, without a text, receive no attention."""
+        return self.plan.pruning == "frequency"
 
     def ranked_key(self) -> dict[str, Any]:
-        """Return nothing: the weights are always the same."""
-        return {}
+        """Return whether the vocabulary's own order counts."""
+        return {"by_place": self._by_place}
 
     def pool(self, importance: NDArray[np.float64]) -> Pool:
         """Return requests, sentences, names, titles, single words, and texts made of all these."""
         public, plan, teacher = self.public, self.plan, self.teacher
         size = min(_TEXT_WORDS, len(teacher.vocabulary))
         common = pruned_vocabulary(teacher.vocabulary, importance, self.texts(), size, teacher.rules)
-        words = [token for token in common if token.isalpha() and len(token) >= _SHORTEST_WORD]
-        basis = [*public.requests] * _REQUESTS_OFTEN + [*public.sentences]
-        basis += public.names * _NAMES_OFTEN_VARIED
-        made = varied(basis, public.names, words, plan.varied_texts, plan.seed)
+        common_words = [token for token in common if token.isalpha() and len(token) >= _SHORTEST_WORD]
+        words = table_words(teacher.vocabulary) if plan.word_texts else common_words
+        counts = (plan.varied_texts, plan.remixed_texts, plan.word_texts)
+        made = made_texts(public, teacher, common_words, counts, plan.seed)
         names = [*public.names] * _NAMES_OFTEN
         texts = [*public.requests, *public.sentences, *names, *public.titles, *words, *made]
         share = np.full(len(texts), _ITEM_SHARE_OF_TEXTS)
@@ -117,26 +123,36 @@ class CatalogueGoal:
     def pool_key(self) -> dict[str, Any]:
         """Return the settings on which the pool depends."""
         plan = self.plan
-        chosen = {"varied_texts": plan.varied_texts, "seed": plan.seed, "pruning": plan.pruning}
-        return {**chosen, "names_often": _NAMES_OFTEN}
+        made = {"varied_texts": plan.varied_texts, "remixed": plan.remixed_texts, "words": plan.word_texts}
+        return {**made, "seed": plan.seed, "pruning": plan.pruning, "names_often": _NAMES_OFTEN}
 
     def lesson(self, start: Trained, targets: Targets, teacher: Teacher) -> distillation.Lesson:
-        """Return what the cross-distillation reads: requests, sentences, names, and some of the pool."""
+        """Return what the cross-distillation reads: requests, sentences, names, some of the pool, and texts
+        made to ask for the names that no request asks for."""
         plan, public = self.plan, self.public
         fixed = len(public.requests) + len(public.sentences) + len(public.names)
         draw = generator(plan.seed, Purpose.SAMPLE, streams.CROSS_TEXTS)
         others = draw.permutation(len(targets.pool.texts) - fixed)[: plan.cross_texts]
         chosen = np.concatenate([np.arange(fixed), fixed + others])
         texts = [targets.pool.texts[index] for index in chosen.tolist()]
+        stock, share = targets.vectors[torch.from_numpy(chosen)], targets.pool.item_share[chosen]
+        asked = None
+        made, items = asked_names(public, self.teacher, plan.asked_texts, plan.seed)
+        if made:
+            asked = distillation.Asked(len(texts), items)
+            texts += made
+            stock = torch.cat([stock, sentence_vectors(self.teacher, made).half()])
+            share = np.concatenate([share, np.zeros(len(made))])
         below = len(teacher.body.layers) - 1
         return distillation.Lesson(
             rows=self.teacher.tokens_of(start.vocabulary).rows(texts),
             teacher_layers=CachedLayers(teacher.body, teacher.tokens.rows(texts), below),
-            stock=targets.vectors[torch.from_numpy(chosen)].float(),
+            stock=stock.float(),
             request_items=public.request_items,
             names=fixed - len(public.names),
             choices=public.public_items,
-            item_share=targets.pool.item_share[chosen],
+            item_share=share,
+            asked=asked,
         )
 
     # --- start ---
@@ -210,6 +226,7 @@ def cross_distil(
         return {"steps": plan.cross_steps}
 
     chosen = {"cross_steps": plan.cross_steps, "cross_texts": plan.cross_texts, "seed": plan.seed}
+    chosen |= {"asked_texts": plan.asked_texts}
     key = {**goal.key(), **chosen, "precision": plan.precision, "start": start.done.sha256}
     done = pipeline.stage("crossed", key, make)
     kept = load_tensors(done.folder / "models.pt")

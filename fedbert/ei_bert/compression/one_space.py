@@ -5,7 +5,7 @@ leaves every inner product of its vectors as it is, so that it ranks as before, 
 no byte is added. It is the orthogonal Procrustes solution over public texts (Schoenemann 1966).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,10 @@ class Across:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A student in another's space: its files, its models for a server, and the scores across both."""
+    """A student in another's space: its files, its float weights, and the scores across both."""
 
     artefact: Artefact
     student: Student
-    teacher: Teacher
     alone: Scores
     before: Across
     after: Across
@@ -99,22 +98,33 @@ def align(
 ) -> Aligned:
     """Return `artefact` in the space `to`; `server` is the folder of its float weights.
 
-    The last layer of `teacher` is overwritten with the tuned one. Raises FedbertError for weights of another
-    artefact, for a student without a space of its own, and for other widths.
+    The last layer of `teacher` is overwritten with the tuned one. `command` goes behind the one that made the
+    artefact. Raises FedbertError for weights of another artefact, and as `turned` does.
+    """
+    check_space(artefact, artefact.manifest["shape"]["dim"])
+    student = restore(artefact, *read_server_folder(server, artefact), teacher)
+    return turned(artefact, student, to, public, teacher, f"{_trained_by(artefact.manifest)} && {command}")
+
+
+def turned(
+    artefact: Artefact, student: Student, to: Space, public: PublicText, teacher: Teacher, command: str
+) -> Aligned:
+    """Return `artefact` in the space `to`; its float weights `student` and the last layer of `teacher` become
+    those of the files.
+
+    Raises FedbertError for a student without a space of its own, and for other widths.
     """
     for each in (artefact, to.artefact):
-        if each.manifest["shape"].get("pooled"):
-            raise FedbertError("a student of tasks has no space to share; take one made without --data")
-    student = restore(artefact, *read_server_folder(server, artefact), teacher)
+        check_space(each, artefact.manifest["shape"]["dim"])
     mine, theirs = _Seen.of(artefact, public), _Seen.of(to.artefact, public)
-    turned = torch.from_numpy(rotation(mine.texts, theirs.texts))
+    turn = torch.from_numpy(rotation(mine.texts, theirs.texts))
     with torch.no_grad():
-        student.head.copy_(student.head @ turned)
+        student.head.copy_(student.head @ turn)
     round_to_half(student, teacher)
     kept = {key: value for key, value in artefact.manifest.items() if key != "files"}
     plan = CataloguePlan(embedding_bits=kept["quantisation"]["embedding_bits"])
     vocabulary = tuple(artefact.files[VOCABULARY].decode().splitlines())
-    done = Done("align", server, {}, 0.0, artefact.sha256)
+    done = Done("align", Path(), {}, 0.0, artefact.sha256)
     model = CatalogueGoal(public, teacher, plan).model(Trained(student, vocabulary, nn.ModuleDict(), done))
     made = _Seen.of(build_artefact(model, vocabulary, kept), public)
     alone, before, after = _alone(made, public), _across(mine, theirs, public), _across(made, theirs, public)
@@ -127,9 +137,21 @@ def align(
             "before": _record(before),
             "after": _record(after),
         },
-        "command": f"{_trained_by(kept)} && {command}",
+        "command": command,
     }
-    return Aligned(build_artefact(model, vocabulary, manifest), student, teacher, alone, before, after)
+    return Aligned(build_artefact(model, vocabulary, manifest), student, alone, before, after)
+
+
+def check_space(artefact: Artefact, dim: int) -> None:
+    """Raise FedbertError if `artefact` has no space that vectors of `dim` features could share."""
+    shape = artefact.manifest["shape"]
+    if shape.get("pooled"):
+        raise FedbertError("a student of tasks has no space to share; take one made without --data")
+    if shape["dim"] != dim:
+        raise FedbertError(
+            f"vectors must be of one width, and these are {dim} and {shape['dim']} wide; "
+            "make one of the students again with --dim"
+        )
 
 
 def _texts(public: PublicText) -> Sequence[str]:
@@ -158,6 +180,6 @@ def _record(across: Across) -> dict[str, float]:
     return {name: round(value, _DIGITS) for name, value in asdict(across).items()}
 
 
-def _trained_by(manifest: dict[str, Any]) -> str:
+def _trained_by(manifest: Mapping[str, Any]) -> str:
     """Return the command that trained the student, without an earlier alignment."""
     return str(manifest["command"]).split(" && ")[0]

@@ -97,22 +97,28 @@ class Plan:
 class CataloguePlan(Plan):
     """The plan of a student that ranks a catalogue: unit vectors of `dim` features, an item adapter.
 
-    `varied_texts` are made for the pre-distillation, `cross_texts` are read by the cross-distillation beside
-    requests and names, and `seed` decides every draw.
+    Made for the pre-distillation are `varied_texts` and `remixed_texts` of the public texts, and `word_texts`
+    of near words. The cross-distillation reads `cross_texts` of them beside requests and names, and
+    `asked_texts` that ask for names which no request asks for. With `word_texts` each word of the teacher's
+    table is a text, else the common ones are. `seed` decides every draw.
     """
 
     architecture: Architecture = Architecture(layers=4, width=128, heads=4, inner=512, embedding=0)
     dim: int = 96
     adapter: int = 512
     varied_texts: int = 120_000
+    remixed_texts: int = 0
+    word_texts: int = 0
     pretrain_steps: int = 4_000
     cross_steps: int = 400
     cross_texts: int = 12_000
+    asked_texts: int = 0
     seed: int = 0
 
     def fast(self) -> Self:
         """Return the plan of a trial run: the same stages in some minutes, and a poor student."""
-        return self.at_most(varied_texts=2_000, pretrain_steps=300, cross_steps=30, cross_texts=2_000)
+        made = {"varied_texts": 2_000, "remixed_texts": 1_000, "word_texts": 1_000}
+        return self.at_most(**made, pretrain_steps=300, cross_steps=30, cross_texts=2_000)
 
     def record(self) -> dict[str, Any]:
         """Return the plan as it stands in the manifest: the sizes beside the rest, and no `weight_bits`,

@@ -49,7 +49,8 @@ _THREADS = "threads of torch; default: all cores"
 _SETS = "CSV or Parquet file of text,label[,split], or a folder of such"
 _ARCHITECTURE = ("layers", "width", "inner", "heads", "embedding")
 _FOR_BOTH = ("budget_bytes", "pruning", "embedding_bits", "pretrain_steps", "cross_steps", "precision")
-_FOR_CATALOGUES = ("dim", "server_output")
+_CATALOGUE_TEXTS = ("varied_texts", "remixed_texts", "word_texts", "asked_texts")
+_FOR_CATALOGUES = ("dim", "align_to", "server_output", *_CATALOGUE_TEXTS)
 _FOR_TASKS = (
     "method",
     "wide_bytes",
@@ -139,6 +140,11 @@ class CompressionSettings(Training):
         le=DIMS[1],
         description=f"without --data: width of the vectors; default: {CataloguePlan().dim}",
     )
+    align_to: str | None = Field(
+        None,
+        description="without --data: folder or name of a student whose space it takes, as the command align "
+        "does",
+    )
     embedding_bits: int | None = Field(
         None,
         description=f"bits of an embedding's value; default: {CataloguePlan().embedding_bits}, with --data: "
@@ -160,7 +166,8 @@ class CompressionSettings(Training):
         False, description="with --data: store the model file entropy coded, a smaller download"
     )
     pruning: Ranking | None = Field(
-        None, description=f"what ranks tokens; default: {Plan().pruning}, --general: {GeneralPlan().pruning}"
+        None,
+        description=f"what ranks tokens; default: {Plan().pruning}, --general: {GeneralPlan().pruning}",
     )
     method: str | None = Field(
         None,
@@ -220,6 +227,30 @@ class CompressionSettings(Training):
         True, description="with --data: train rivals of the student's bytes beside it, about a minute"
     )
     fast: bool = Field(False, description="about a sixth of the work, for a first student")
+    varied_texts: int | None = Field(
+        None, ge=0, le=MAX_STEPS, description=f"without --data: texts made of public ones; {_OF_SIZE}"
+    )
+    remixed_texts: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_STEPS,
+        description="without --data: texts made of public ones with near words exchanged; default: "
+        f"{CataloguePlan().remixed_texts}",
+    )
+    word_texts: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_STEPS,
+        description="without --data: groups of near words, beside each word of the teacher's table; default: "
+        f"{CataloguePlan().word_texts}",
+    )
+    asked_texts: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_STEPS,
+        description="without --data: texts made to ask for names that no public request asks for, in "
+        f"cross-distillation; default: {CataloguePlan().asked_texts}",
+    )
     general_text: Path | None = Field(None, description="file of further sentences, one per line")
     general_sentences: int | None = Field(
         None,
@@ -301,7 +332,7 @@ class CompressionSettings(Training):
 
     def catalogue_plan(self) -> CataloguePlan:
         """Return the plan for a catalogue."""
-        chosen = self._changed(CATALOGUE_PLANS[self.size], ("dim", "seed"))
+        chosen = self._changed(CATALOGUE_PLANS[self.size], ("dim", "seed", *_CATALOGUE_TEXTS))
         return chosen.fast() if self.fast else chosen
 
     def general_plan(self) -> GeneralPlan:

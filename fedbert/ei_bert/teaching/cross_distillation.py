@@ -50,13 +50,35 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Texts that were made to ask for names that no public request asks for.
+
+    The texts are the lesson's rows from `first` on, and `items` `[text]` what each asks for. A step reads
+    `names_a_step` of these names, drawn anew, and `texts_a_step` texts that ask for them.
+    """
+
+    first: int
+    items: NDArray[np.int64]
+    names_a_step: int = 72
+    texts_a_step: int = 48
+
+    def drawn(self, draw: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """Return the items whose names a step reads, and its texts' rows."""
+        names = draw.permutation(np.unique(self.items))[: self.names_a_step]
+        among = np.flatnonzero(np.isin(self.items, names))
+        return names, self.first + draw.choice(among, self.texts_a_step)
+
+
+@dataclass(frozen=True)
 class Lesson:
     """What cross-distillation reads: one list of texts, requests first, and what is known of each.
 
     `rows` are the student's tokens of all texts; `teacher_layers` the teacher's cached lower layers of the
     same texts; `stock` the untuned teacher's sentence vectors `[text, teacher width]`. The texts `names` ..
     are the catalogue's written names, in order; `choices` are the items that requests may ask for. A step
-    reads `requests_a_step` labelled requests, `others_a_step` other texts and the names of all choices.
+    reads `requests_a_step` labelled requests, `others_a_step` other texts and the names of all choices. With
+    `asked` it also reads names that no request asks for and texts made to do so; then all texts of the step,
+    labelled or not, choose among all its names.
     """
 
     rows: Sequence[Sequence[int]]
@@ -68,6 +90,7 @@ class Lesson:
     item_share: NDArray[np.float64]
     requests_a_step: int = 64
     others_a_step: int = 96
+    asked: Asked | None = None
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -134,12 +157,26 @@ def cross_distil(
     for step in range(course.steps):
         draw = generator(course.seed, Purpose.TRAINING, streams.CROSS_STEP + step)
         asked = draw.integers(0, len(lesson.request_items), requests)
-        other = draw.integers(len(lesson.request_items), len(lesson.rows), general)
+        end = len(lesson.rows) if lesson.asked is None else lesson.asked.first
+        other = draw.integers(len(lesson.request_items), end, general)
         chosen = np.concatenate([asked, other, names])
         # Requests are texts and names are items, whatever their share: only the rest may be read as either.
         roles = draw.random(len(chosen)) < lesson.item_share[chosen]
         roles[:requests], roles[requests + general :] = False, True
-        label = torch.tensor([place[int(item)] for item in lesson.request_items[asked]])
+        items = lesson.request_items[asked]
+        texts, choices = np.arange(requests), np.arange(requests + general, len(chosen))
+        labels = requests
+        if lesson.asked is not None:
+            more, made = lesson.asked.drawn(draw)
+            place |= {int(item): len(lesson.choices) + index for index, item in enumerate(more)}
+            items = np.concatenate([items, lesson.asked.items[made - lesson.asked.first]])
+            chosen = np.concatenate([chosen, lesson.names + more, made])
+            roles = np.concatenate([roles, np.ones(len(more), np.bool_), np.zeros(len(made), np.bool_)])
+            choices = np.arange(requests + general, len(chosen) - len(made))
+            made_at = np.arange(len(chosen) - len(made), len(chosen))
+            others_at = requests + np.flatnonzero(~roles[requests : requests + general])
+            texts, labels = np.concatenate([texts, made_at, others_at]), requests + len(made)
+        label = torch.tensor([place[int(item)] for item in items])
         with torch.set_grad_enabled(rates.interplay), fast_math(course.precision):
             hidden = by_parts(lengths[chosen], partial(teach, chosen))
         with fast_math(course.precision):
@@ -147,10 +184,10 @@ def cross_distil(
         theirs = functional.normalize(hidden @ student.head, dim=-1)
         # The head is the teacher's parameter: the student's loss must not move it.
         mine = functional.normalize(state @ student.head.detach(), dim=-1)
-        own_choice = mine[:requests] @ mine[requests + general :].T / TEMPERATURE
-        choice = theirs[:requests] @ theirs[requests + general :].T / TEMPERATURE
+        own_choice = mine[texts] @ mine[choices].T / TEMPERATURE
+        choice = theirs[texts] @ theirs[choices].T / TEMPERATURE
         loss = (
-            _LABELS * functional.cross_entropy(own_choice, label)
+            _LABELS * functional.cross_entropy(own_choice[:labels], label)
             + _CHOICES * divergence(own_choice, choice.detach())
             + _AGREEMENT * (agreement(state, hidden.detach()) + agreement(mine, theirs.detach()))
         )
@@ -162,7 +199,7 @@ def cross_distil(
         if rates.interplay:
             keep = 1 - functional.cosine_similarity(hidden, lesson.stock[torch.from_numpy(chosen)]).mean()
             lesson_loss = (
-                _TEACHER_LABELS * functional.cross_entropy(choice, label)
+                _TEACHER_LABELS * functional.cross_entropy(choice[:labels], label)
                 + _TEACHER_CHOICES * divergence(choice, own_choice.detach())
                 + _TEACHER_VECTORS * ((theirs - mine.detach()) ** 2).sum(-1).mean()
                 + _KEEP * keep

@@ -170,7 +170,7 @@ def _manifest(
             "sentences": len(public.sentences),
             "names": len(public.names),
             "titles": len(public.titles),
-            "texts_made_from_these": plan.varied_texts,
+            "texts_made_from_these": plan.varied_texts + plan.remixed_texts + plan.word_texts,
             "plan": plan.record(),
         },
         "scores": {

@@ -54,14 +54,14 @@ def test_sizes_and_accuracies_are_those_of_files_and_records(page: str, name: st
     assert widened["bytes"] == artefact.total_bytes
     assert f"| `{name}` | {sizes} | {_accuracy(widened)} |" in PAGES[page]
     before = f"{deep['bytes']:,} | | {_accuracy(deep)}"
-    assert f"| its deep part as trained, int8, 3 seeds | {before} |" in PAGES[page]
+    assert f"| its deep part alone | {before} |" in PAGES[page]
 
 
 @pytest.mark.parametrize("name", ["intents-default", "intents-small", "intents-tiny"])
 def test_parts_are_those_of_the_records(name: str) -> None:
-    """A widened model's parts, and the deep model of its bytes, have rows with their bytes and accuracies."""
+    """A widened model's parts have rows with their bytes and accuracies."""
     parts = _record(name)["rivals"]["parts"]
-    titles = ("its deep part, 4 bits", "its wide part", "deep alone, 8 bits")
+    titles = ("its deep part", "its wide part")
     for title, row in zip(titles, parts, strict=True):
         figures = [
             f"{100 * row['accuracy'][task]:.2f} ({100 * row['accuracy_unseen'][task]:.2f})" for task in TASKS

@@ -317,4 +317,6 @@ def test_the_shipped_models_were_made_by_these_plans(size: str) -> None:
         (manifest["training"]["plan"], CATALOGUE_PLANS[size].record()),
         (record["plan"], asdict(TASK_PLANS[size])),
     ):
-        assert {key: plan[key] for key in written} == written
+        # What the precision came to is the processor's.
+        said = {key: value for key, value in written.items() if key != "precision"}
+        assert {key: plan[key] for key in said} == said

@@ -51,7 +51,7 @@ def test_the_figures_are_counted() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_thresholds_are_of_the_shipped_files(name: str) -> None:
-    """Each is tied to the model that lies beside it; the card says what it comes to, and what making it took."""
+    """Each is tied to the model beside it; the card says what it comes to, and what making it took."""
     folder = models_folder() / name
     artefact = load_artefact(folder)
     found = read_thresholds(folder, artefact)

@@ -214,7 +214,7 @@ _GROUPS = {
     "goal": ("data", "general", "size", "budget_bytes", "fast"),
     "output": ("output", "server_output", "transformers_output", "search_record", "work", "overwrite"),
     "student": ("layers", "width", "inner", "heads", "embedding", "shared", "dim", "align_to"),
-    "files": ("pruning", "embedding_bits", "weight_bits", "entropy_coded"),
+    "files": ("pruning", "embedding_bits", "weight_bits", "wide_bytes", "entropy_coded"),
     "texts": (
         "teacher",
         "public",

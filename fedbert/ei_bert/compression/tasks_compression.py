@@ -187,6 +187,8 @@ def _with_room(goal: TasksGoal, others: Sequence[AnySet]) -> TasksGoal:
     """Return `goal` with a budget that leaves room for the wide part and for the heads of `others`."""
     room = goal.plan.wide_bytes
     room += sum(room_bytes(each, goal.plan.architecture.width) for each in others)
+    if not room:
+        return goal
     return replace(goal, plan=replace(goal.plan, budget_bytes=goal.plan.budget_bytes - room))
 
 

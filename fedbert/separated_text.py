@@ -121,7 +121,9 @@ def read_rows(
             if len(record) != width:
                 if len(record) > 1 or not _blank(record):
                     raise _ragged(setting, path, header, seen, len(record))
-                blanks.append(seen)
+                # A quoted cell of nothing but line breaks is as many blank lines.
+                blanks.extend(range(seen, seen + lines))
+                seen += lines - 1
             else:
                 if lines > 1 and _took_rows_in(record, header):
                     rule = f"close each quote in its own row (row {seen + 1} takes in {lines - 1} more)"

@@ -78,6 +78,7 @@ def test_a_table_comes_back_as_it_was_written(
 
 @one_folder
 @given(rows=st.lists(st.lists(st.text('ab ,;\t"\n\r', max_size=5), min_size=2, max_size=2), min_size=1))
+@example(rows=[["", '\r"\r"']])
 def test_no_row_is_lost(tmp_path: Path, rows: list[list[str]]) -> None:
     """Rows without quotes around them: each line is a row or a blank line, or the file is refused."""
     path = tmp_path / "table.csv"

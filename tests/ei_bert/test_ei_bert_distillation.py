@@ -14,7 +14,7 @@ from fedbert.ei_bert.compression.remix import neighbours, remixed
 from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model.student import Student, StudentShape, start_student
 from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, Tokens
-from fedbert.ei_bert.teaching.course import Course, Hooks
+from fedbert.ei_bert.teaching.course import Course
 from fedbert.ei_bert.teaching.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
 from fedbert.ei_bert.teaching.task_distillation import (
     Rates,
@@ -126,26 +126,6 @@ def test_integration_keeps_the_teachers_head_and_the_others_do_not(
     assert moved(INTEGRATION) == 0.0
     assert 0.0 < moved(FULL) < 1e-4
     assert moved(WARM_KD) > 1e-3
-
-
-def test_a_stopped_distillation_ends_as_an_unbroken_one(
-    guide: Teacher, start: tuple[Student, Tokens, TaskLesson, Heads]
-) -> None:
-    """Gone on with from what was saved at step 500, the student is the same to the bit."""
-    first, _, lesson, heads = start
-    saved: dict[int, dict[str, object]] = {}
-    whole = copy.deepcopy(first)
-
-    def save(step: int, state: object) -> None:
-        saved[step] = copy.deepcopy(dict(state))  # type: ignore[call-overload]
-
-    rates = Rates(word_dropout=0.2)
-    course = Course(502, 0)
-    distil(whole, heads, guide, lesson, INTEGRATION, course, rates, Hooks(save=save))
-    again = copy.deepcopy(first)
-    distil(again, heads, guide, lesson, INTEGRATION, course, rates, Hooks(load=saved[500]))
-    pairs = zip(whole.parameters(), again.parameters(), strict=True)
-    assert all(torch.equal(one, two) for one, two in pairs)
 
 
 def test_fine_tuning_tells_the_texts_apart(small_teacher: str) -> None:

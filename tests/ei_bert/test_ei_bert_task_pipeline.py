@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,7 @@ from fedbert.ei_bert.compression.tasks_stages import (
 from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
 from fedbert.ei_bert.model.tokenizer import TextRules, Tokens
 from fedbert.ei_bert.pretrained import EiBert
+from fedbert.ei_bert.teaching import course as courses
 from fedbert.ei_bert.teaching.methods import METHODS
 from fedbert.ei_bert.teaching.tasks import SPLITS, load_tasks
 from fedbert.ei_bert.teaching.teacher import load_teacher
@@ -217,35 +219,44 @@ def test_the_same_seed_gives_the_same_hash(
     assert other["sha256"] != again["sha256"]
 
 
-def test_a_stopped_pre_distillation_goes_on_from_its_checkpoint(
-    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _pre_distilled(pipeline: TaskPipeline) -> Mapping[str, torch.Tensor]:
+    found = pipeline.importance()
+    return pipeline.pretrain(found, pipeline.targets(found[0]), 0).student.state_dict()
+
+
+def _tuned(pipeline: TaskPipeline) -> Mapping[str, torch.Tensor]:
+    tuned = tune(pipeline)
+    return {**tuned.teacher.body.state_dict(), **tuned.heads.state_dict(prefix="head.")}
+
+
+@pytest.mark.parametrize("make", [_pre_distilled, _tuned])
+def test_a_stopped_stage_goes_on_from_its_checkpoint(
+    make: Callable[[TaskPipeline], Mapping[str, torch.Tensor]],
+    inputs: Inputs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Interrupted after step 500 of 502, it ends with the same weights as without a stop, and does two
-    steps.
+    """Interrupted after its second step it ends with the same weights as without a stop, and does not begin
+    anew.
     """
-    plan = replace(PLAN, pretrain_steps=502)
+    monkeypatch.setattr(courses, "SAVED_EVERY", 2)
+    plan = replace(PLAN, pretrain_steps=4, tune_epochs=4)
+    whole = make(_pipeline(inputs, tmp_path / "one", plan, Silent()))
+    save, steps = pipelines.save_tensors, list[int]()
 
-    def run(work: Path) -> tuple[dict[str, torch.Tensor], int]:
-        shown = Silent()
-        pipeline = _pipeline(inputs, work, plan, shown)
-        found = pipeline.importance()
-        trained = pipeline.pretrain(found, pipeline.targets(found[0]), 0)
-        return trained.student.state_dict(), shown.steps
-
-    whole, _ = run(tmp_path / "one")
-    save = pipelines.save_tensors
-
-    def stop(value: object, file: Path) -> None:
+    def stop(value: Mapping[str, Any], file: Path) -> None:
         save(value, file)
         if file.name == "checkpoint.pt":
-            raise KeyboardInterrupt
+            steps.append(value["step"])
+            if len(steps) == 1:
+                raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(pipelines, "save_tensors", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "two")
-    again, _ = run(tmp_path / "two")
+    monkeypatch.setattr(pipelines, "save_tensors", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(_pipeline(inputs, tmp_path / "two", plan, Silent()))
+    again = make(_pipeline(inputs, tmp_path / "two", plan, Silent()))
     assert all(torch.equal(value, again[key]) for key, value in whole.items())
+    assert steps[:2] == [2, 4]
 
 
 def test_every_method_is_compared_on_the_same_start(inputs: Inputs, tmp_path: Path) -> None:

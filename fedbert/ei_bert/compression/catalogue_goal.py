@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fedbert.ei_bert.artefact.artefact import Artefact, build_artefact
 from fedbert.ei_bert.compression.catalogue_text import asked_names, made_texts, placed, table_words
 from fedbert.ei_bert.compression.goal import Pool, Targets, Trained
-from fedbert.ei_bert.compression.pipeline import Pipeline
+from fedbert.ei_bert.compression.pipeline import Pipeline, checkpointed
 from fedbert.ei_bert.compression.plan import CataloguePlan
 from fedbert.ei_bert.compression.public_text import PublicText
 from fedbert.ei_bert.compression.stages import load_tensors, save_tensors
@@ -49,6 +49,8 @@ _NAMES_OFTEN_HEAD = 10
 _SIZING_NAMES = 8
 # Which texts calibrate the activations: enough of each kind to see its extremes, in under a second.
 _CALIBRATION_REQUESTS_EVERY, _CALIBRATION_SENTENCES_EVERY, _CALIBRATION_NAMES = 40, 200, 96
+# A step of the cross-distillation takes most of a second, and a whole one has some hundred.
+_CHECKPOINT_EVERY = 50
 # What a token takes beside its embedding: its line of the vocabulary, about.
 _LINE_BYTES = 8
 
@@ -220,7 +222,8 @@ def cross_distil(
     def make(folder: Path) -> dict[str, Any]:
         lesson = goal.lesson(start, targets, teacher)
         course = Course(plan.cross_steps, plan.seed, plan.precision)
-        distillation.cross_distil(student, teacher, lesson, course, progress=pipeline.reporter.progress)
+        hooks = checkpointed(folder, pipeline.reporter.progress, _CHECKPOINT_EVERY)
+        distillation.cross_distil(student, teacher, lesson, course, hooks=hooks)
         layer = teacher.body.layers[-1].state_dict()
         save_tensors({"student": student.state_dict(), "teacher": layer}, folder / "models.pt")
         return {"steps": plan.cross_steps}

@@ -28,7 +28,7 @@ from fedbert.ei_bert.model.bert import best_device
 from fedbert.ei_bert.model.student import Student, start_student
 from fedbert.ei_bert.teaching.course import Course, Hooks
 from fedbert.ei_bert.teaching.pretraining import Reading, pretrain
-from fedbert.ei_bert.teaching.progress import Reporter
+from fedbert.ei_bert.teaching.progress import Reporter, TaskProgress
 
 _CHECKPOINT = "checkpoint.pt"
 # Points of the loss curve that a report draws, and the most steps that a point may lie off its place.
@@ -161,7 +161,7 @@ class Pipeline(Generic[G]):
             reading = Reading(rows, targets.vectors.float(), targets.pool.item_share)
             course = Course(plan.pretrain_steps, seed, plan.precision)
             curve = Curve(self.reporter)
-            pretrain(student, reading, course, plan.pretrain_rate, checkpointed(folder, curve))
+            pretrain(student, reading, course, plan.pretrain_rate, checkpointed(folder, curve.progress))
             save_tensors(student.cpu().state_dict(), folder / "student.pt")
             (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
             unknown, mean = spelling(vocabulary, self.goal.checks(), self.goal.teacher.rules)
@@ -218,11 +218,15 @@ class Curve:
             self.points.append([done, round(loss, _CURVE_DIGITS)])
 
 
-def checkpointed(folder: Path, curve: Curve) -> Hooks:
-    """Return the hooks of a training that shows its curve, and goes on from a checkpoint in `folder`."""
+def checkpointed(folder: Path, progress: TaskProgress, every: int | None = None) -> Hooks:
+    """Return the hooks of a training that shows its progress, and goes on from a checkpoint in `folder`.
+
+    One is written every `every` steps, as `Hooks` says.
+    """
     file = folder / _CHECKPOINT
     return Hooks(
-        curve.progress,
+        progress,
         save=lambda _, state: save_tensors(state, file),
         load=load_tensors(file) if file.is_file() else None,
+        every=every,
     )

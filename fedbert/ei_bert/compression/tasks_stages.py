@@ -84,7 +84,7 @@ def tune(pipeline: TaskPipeline, seed: int = SEED) -> Tuned:
     def make(folder: Path) -> Mapping[str, Any]:
         teacher.body.to(best_device())
         how = Tuning(seed, plan.tune_epochs, plan.tune_layers, precision=plan.precision)
-        heads = fine_tune(teacher, tasks, how, pipeline.reporter.progress)
+        heads = fine_tune(teacher, tasks, how, checkpointed(folder, pipeline.reporter.progress))
         teacher.body.cpu()
         save_tensors({"body": teacher.body.state_dict(), "heads": heads.state_dict()}, folder / "teacher.pt")
         return {"accuracy": teacher_accuracy(goal, [teacher], heads)}
@@ -205,7 +205,7 @@ def cross_distil(
                 label_smoothing=plan.label_smoothing,
                 average_steps=plan.average_steps,
             ),
-            checkpointed(folder, curve),
+            checkpointed(folder, curve.progress),
         )
         took = time.perf_counter() - begun
         student.cpu()

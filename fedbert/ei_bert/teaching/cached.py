@@ -19,7 +19,8 @@ class CachedLayers:
     asked for: two bytes a token and feature.
 
     The bits of a row depend on the rows that it is computed beside. With `together` these are always the same
-    so many neighbours, whatever was asked for before; without it, the ones that are asked for first.
+    so many neighbours, whatever was asked for before; without it, the ones that are asked for first. So a
+    training that goes on asks by `know` for what its earlier steps asked for.
     """
 
     def __init__(
@@ -39,6 +40,16 @@ class CachedLayers:
 
     def get(self, chosen: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
         """Return (hidden states `[row, token, width]`, ids `[row, token]`) of the `chosen` rows, padded."""
+        self.know(chosen)
+        lengths = self.lengths[chosen]
+        step = np.arange(lengths.max(initial=0))
+        places = np.where(step < lengths[:, None], self._first[chosen][:, None] + step, len(self._ids) - 1)
+        at = torch.from_numpy(places)
+        device = device_of(self._body)
+        return self._states[at].float().to(device), self._ids[at].to(device)
+
+    def know(self, chosen: NDArray[np.intp]) -> None:
+        """Compute what is not known yet of the `chosen` rows."""
         missing = np.unique(chosen[~self._known[chosen]])
         if self._together is None:
             self._compute(missing.tolist())
@@ -46,12 +57,6 @@ class CachedLayers:
             for chunk in np.unique(missing // self._together).tolist():
                 first = chunk * self._together
                 self._compute(list(range(first, min(first + self._together, len(self._rows)))))
-        lengths = self.lengths[chosen]
-        step = np.arange(lengths.max(initial=0))
-        places = np.where(step < lengths[:, None], self._first[chosen][:, None] + step, len(self._ids) - 1)
-        at = torch.from_numpy(places)
-        device = device_of(self._body)
-        return self._states[at].float().to(device), self._ids[at].to(device)
 
     def _compute(self, missing: list[int]) -> None:
         rows = [self._rows[index] for index in missing]

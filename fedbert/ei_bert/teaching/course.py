@@ -36,13 +36,14 @@ class Course:
 class Hooks:
     """Who follows a training.
 
-    `progress` is told how far it is. `save` gets the step and all that the training needs to go on; `load`
-    is such a state, from which it goes on.
+    `progress` is told how far it is. `save` gets the step and all that the training needs to go on, every
+    `every` steps (default: `SAVED_EVERY`) and after the last; `load` is such a state, from which it goes on.
     """
 
     progress: TaskProgress | None = None
     save: Callable[[int, Mapping[str, Any]], None] | None = None
     load: Mapping[str, Any] | None = None
+    every: int | None = None
 
     @property
     def begun(self) -> int:
@@ -51,7 +52,7 @@ class Hooks:
 
     def saves_at(self, step: int, steps: int) -> bool:
         """Whether the state after `step` is kept."""
-        return self.save is not None and (step % SAVED_EVERY == 0 or step == steps)
+        return self.save is not None and (step % (self.every or SAVED_EVERY) == 0 or step == steps)
 
 
 UNWATCHED = Hooks()

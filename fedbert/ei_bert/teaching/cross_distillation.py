@@ -20,9 +20,16 @@ from fedbert.ei_bert.model.bert import fast_math, mean_pool
 from fedbert.ei_bert.model.student import Student
 from fedbert.ei_bert.model.tokenizer import padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
-from fedbert.ei_bert.teaching.course import CLIP_NORM, WEIGHT_DECAY, Course, rate, set_rate
+from fedbert.ei_bert.teaching.course import (
+    CLIP_NORM,
+    UNWATCHED,
+    WEIGHT_DECAY,
+    Course,
+    Hooks,
+    rate,
+    set_rate,
+)
 from fedbert.ei_bert.teaching.pretraining import agreement
-from fedbert.ei_bert.teaching.progress import TaskProgress
 from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.randomness import Purpose, generator
 
@@ -98,11 +105,16 @@ class Lesson:
         return np.fromiter((len(row) for row in self.rows), np.int64, len(self.rows))
 
 
+def parts_of(lengths: NDArray[np.int64], parts: int = 4) -> list[NDArray[np.intp]]:
+    """Return the places of rows in `parts` batches of like length: little is padded."""
+    return np.array_split(np.argsort(lengths, kind="stable"), parts)
+
+
 def by_parts(lengths: NDArray[np.int64], run: Callable[[NDArray[np.intp]], Tensor], parts: int = 4) -> Tensor:
-    """Return `run` of rows, in their order, in `parts` batches of like length: little is padded."""
-    order = np.argsort(lengths, kind="stable")
-    made = torch.cat([run(part) for part in np.array_split(order, parts)])
-    return made[torch.from_numpy(np.argsort(order))]
+    """Return `run` of rows, in their order, a batch of `parts_of` at a time."""
+    batches = parts_of(lengths, parts)
+    made = torch.cat([run(part) for part in batches])
+    return made[torch.from_numpy(np.argsort(np.concatenate(batches)))]
 
 
 @dataclass(frozen=True)
@@ -115,20 +127,59 @@ class Rates:
     interplay: bool = True
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What a step reads: texts `chosen` and whether each is read `as_item`. Places among these: `texts` that
+    choose and the `choices` they have; the first texts' wanted choice is `label`.
+    """
+
+    chosen: NDArray[np.int64]
+    as_item: NDArray[np.bool_]
+    texts: NDArray[np.int64]
+    choices: NDArray[np.int64]
+    label: Tensor
+
+
+def _drawn(lesson: Lesson, seed: int, step: int) -> _Drawn:
+    requests, general = lesson.requests_a_step, lesson.others_a_step
+    draw = generator(seed, Purpose.TRAINING, streams.CROSS_STEP + step)
+    asked = draw.integers(0, len(lesson.request_items), requests)
+    end = len(lesson.rows) if lesson.asked is None else lesson.asked.first
+    other = draw.integers(len(lesson.request_items), end, general)
+    chosen = np.concatenate([asked, other, lesson.names + lesson.choices])
+    # Requests are texts and names are items, whatever their share: only the rest may be read as either.
+    roles = draw.random(len(chosen)) < lesson.item_share[chosen]
+    roles[:requests], roles[requests + general :] = False, True
+    items, named = lesson.request_items[asked], lesson.choices
+    texts, choices = np.arange(requests), np.arange(requests + general, len(chosen))
+    if lesson.asked is not None:
+        more, made = lesson.asked.drawn(draw)
+        named = np.concatenate([named, more])
+        items = np.concatenate([items, lesson.asked.items[made - lesson.asked.first]])
+        chosen = np.concatenate([chosen, lesson.names + more, made])
+        roles = np.concatenate([roles, np.ones(len(more), np.bool_), np.zeros(len(made), np.bool_)])
+        choices = np.arange(requests + general, len(chosen) - len(made))
+        made_at = np.arange(len(chosen) - len(made), len(chosen))
+        others_at = requests + np.flatnonzero(~roles[requests : requests + general])
+        texts = np.concatenate([texts, made_at, others_at])
+    place = {int(item): index for index, item in enumerate(named)}
+    return _Drawn(chosen, roles, texts, choices, torch.tensor([place[int(item)] for item in items]))
+
+
 def cross_distil(
     student: Student,
     teacher: Teacher,
     lesson: Lesson,
     course: Course,
     rates: Rates = Rates(),
-    progress: TaskProgress | None = None,
+    hooks: Hooks = UNWATCHED,
 ) -> None:
     """Train student and teacher against public labels and each other; the head belongs to both.
 
     With weights left out, L_S = CE + KL(p_T || p_S) + agreement(h_S, h_T) and L_T = CE + KL(p_S || p_T) +
-    MSE(v_T, v_S) + distance(h_T, stock).
+    MSE(v_T, v_S) + distance(h_T, stock). A stopped training that goes on from `hooks.load` ends as an
+    unbroken one.
     """
-    requests, general = lesson.requests_a_step, lesson.others_a_step
     last = len(teacher.body.layers)
     # The teacher's top layer alone learns: the layers below are computed once a text and kept.
     top = teacher.body.layers[last - 1].requires_grad_(True)
@@ -138,8 +189,10 @@ def cross_distil(
     groups.append({"params": [student.head], "factor": rates.head / rates.teacher})
     # No decay: what the teacher knows must not fade while it follows.
     guide = torch.optim.AdamW(groups, lr=rates.teacher, weight_decay=0.0)
-    place = {int(item): index for index, item in enumerate(lesson.choices)}
-    names = lesson.names + lesson.choices
+    parts = {"student": student, "top": top, "learner": learner, "guide": guide}
+    if hooks.load:
+        for name, part in parts.items():
+            part.load_state_dict(hooks.load[name])
     lengths = lesson.lengths
     running = 0.0
 
@@ -155,39 +208,25 @@ def cross_distil(
 
     student.train()
     for step in range(course.steps):
-        draw = generator(course.seed, Purpose.TRAINING, streams.CROSS_STEP + step)
-        asked = draw.integers(0, len(lesson.request_items), requests)
-        end = len(lesson.rows) if lesson.asked is None else lesson.asked.first
-        other = draw.integers(len(lesson.request_items), end, general)
-        chosen = np.concatenate([asked, other, names])
-        # Requests are texts and names are items, whatever their share: only the rest may be read as either.
-        roles = draw.random(len(chosen)) < lesson.item_share[chosen]
-        roles[:requests], roles[requests + general :] = False, True
-        items = lesson.request_items[asked]
-        texts, choices = np.arange(requests), np.arange(requests + general, len(chosen))
-        labels = requests
-        if lesson.asked is not None:
-            more, made = lesson.asked.drawn(draw)
-            place |= {int(item): len(lesson.choices) + index for index, item in enumerate(more)}
-            items = np.concatenate([items, lesson.asked.items[made - lesson.asked.first]])
-            chosen = np.concatenate([chosen, lesson.names + more, made])
-            roles = np.concatenate([roles, np.ones(len(more), np.bool_), np.zeros(len(made), np.bool_)])
-            choices = np.arange(requests + general, len(chosen) - len(made))
-            made_at = np.arange(len(chosen) - len(made), len(chosen))
-            others_at = requests + np.flatnonzero(~roles[requests : requests + general])
-            texts, labels = np.concatenate([texts, made_at, others_at]), requests + len(made)
-        label = torch.tensor([place[int(item)] for item in items])
+        drawn = _drawn(lesson, course.seed, step)
+        chosen = drawn.chosen
+        if step < hooks.begun:
+            # What the teacher's cached layers say depends on the order in which they were asked.
+            with fast_math(course.precision):
+                for part in parts_of(lengths[chosen]):
+                    lesson.teacher_layers.know(chosen[part])
+            continue
         with torch.set_grad_enabled(rates.interplay), fast_math(course.precision):
             hidden = by_parts(lengths[chosen], partial(teach, chosen))
         with fast_math(course.precision):
-            state = by_parts(lengths[chosen], partial(learn, chosen, roles))
+            state = by_parts(lengths[chosen], partial(learn, chosen, drawn.as_item))
         theirs = functional.normalize(hidden @ student.head, dim=-1)
         # The head is the teacher's parameter: the student's loss must not move it.
         mine = functional.normalize(state @ student.head.detach(), dim=-1)
-        own_choice = mine[texts] @ mine[choices].T / TEMPERATURE
-        choice = theirs[texts] @ theirs[choices].T / TEMPERATURE
+        own_choice = mine[drawn.texts] @ mine[drawn.choices].T / TEMPERATURE
+        choice = theirs[drawn.texts] @ theirs[drawn.choices].T / TEMPERATURE
         loss = (
-            _LABELS * functional.cross_entropy(own_choice[:labels], label)
+            _LABELS * functional.cross_entropy(own_choice[: len(drawn.label)], drawn.label)
             + _CHOICES * divergence(own_choice, choice.detach())
             + _AGREEMENT * (agreement(state, hidden.detach()) + agreement(mine, theirs.detach()))
         )
@@ -199,7 +238,7 @@ def cross_distil(
         if rates.interplay:
             keep = 1 - functional.cosine_similarity(hidden, lesson.stock[torch.from_numpy(chosen)]).mean()
             lesson_loss = (
-                _TEACHER_LABELS * functional.cross_entropy(choice[:labels], label)
+                _TEACHER_LABELS * functional.cross_entropy(choice[: len(drawn.label)], drawn.label)
                 + _TEACHER_CHOICES * divergence(choice, own_choice.detach())
                 + _TEACHER_VECTORS * ((theirs - mine.detach()) ** 2).sum(-1).mean()
                 + _KEEP * keep
@@ -209,7 +248,11 @@ def cross_distil(
             torch.nn.utils.clip_grad_norm_([*top.parameters(), student.head], CLIP_NORM)
             set_rate(guide, rate(step, course.steps, rates.teacher))
             guide.step()
-        running = _MEMORY * running + (1 - _MEMORY) * float(loss.detach()) if step else float(loss.detach())
-        if progress is not None and (step + 1) % _SHOWN_EVERY == 0:
-            progress(step + 1, course.steps, running, None)
+        shown = float(loss.detach())
+        running = _MEMORY * running + (1 - _MEMORY) * shown if step > hooks.begun else shown
+        if hooks.progress is not None and (step + 1) % _SHOWN_EVERY == 0:
+            hooks.progress(step + 1, course.steps, running, None)
+        if hooks.save is not None and hooks.saves_at(step + 1, course.steps):
+            states = {name: part.state_dict() for name, part in parts.items()}
+            hooks.save(step + 1, {"step": step + 1, **states})
     student.eval()

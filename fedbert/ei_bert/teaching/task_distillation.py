@@ -216,23 +216,32 @@ class _Trainer:
             self.student.load_state_dict(means["student"].state_dict())
             self.heads.load_state_dict(means["heads"].state_dict())
 
+    def _parts(self) -> dict[str, Any]:
+        """Return everything that the steps change, by name."""
+        parts: dict[str, Any] = {"student": self.student, "heads": self.heads, "optimiser": self.optimiser}
+        if self.mean is not None:
+            parts["mean"] = self.mean
+        if self.method.hidden:
+            parts["maps"] = self.maps
+        if self.method.interplay:
+            upper = nn.ModuleList(list(self.body.layers)[self.first :])
+            parts |= {"upper": upper, "teacher_heads": self.teacher_heads, "guide": self.guide}
+        return parts
+
     def saved(self) -> dict[str, Any]:
-        """Return all that the training needs to go on, but for the teacher's own learning."""
-        mean = {} if self.mean is None else {"mean": self.mean.state_dict()}
-        return {
-            "student": self.student.state_dict(),
-            "heads": self.heads.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            **mean,
-        }
+        """Return all that the training needs to go on."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on from what `saved` gave."""
-        self.student.load_state_dict(saved["student"])
-        self.heads.load_state_dict(saved["heads"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        if self.mean is not None:
-            self.mean.load_state_dict(saved["mean"])
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+
+    def know(self, chosen: NDArray[np.intp]) -> None:
+        """Have the teacher read what a step that is done has read: its cached states depend on the order."""
+        if self.method.interplay:
+            with fast_math(self.course.precision):
+                self.cached.know(chosen)
 
     def _rate(self, step: int, top: float) -> float:
         steps = self.course.steps
@@ -265,8 +274,8 @@ def distil(
     """Train `student` in place and return the heads to use with its states `[row, teacher width]`.
 
     `heads` are the tuned teacher's. Neither they nor `teacher` change: interplay moves copies. The batches
-    depend on (seed, epoch) alone; `hooks` save and load for methods without interplay only, since the
-    teacher's copy is not part of what is saved.
+    depend on (seed, epoch) alone, so that a stopped training that goes on from `hooks.load` ends as an
+    unbroken one.
     """
     trainer = _Trainer(student, heads, teacher, lesson, method, course, rates)
     if hooks.load:
@@ -281,11 +290,12 @@ def distil(
                 break
             step += 1
             if step <= hooks.begun:
+                trainer.know(chosen)
                 continue
             running.add(*trainer.step(chosen, step - 1))
             if hooks.progress is not None and (step % SHOWN_EVERY == 0 or step == course.steps):
                 hooks.progress(step, course.steps, running.loss, running.accuracy)
-            if hooks.save is not None and not method.interplay and hooks.saves_at(step, course.steps):
+            if hooks.save is not None and hooks.saves_at(step, course.steps):
                 hooks.save(step, {"step": step, **trainer.saved()})
     trainer.finish()
     student.eval()

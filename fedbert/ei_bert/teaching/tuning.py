@@ -15,12 +15,14 @@ from fedbert.ei_bert.teaching.cached import CachedLayers
 from fedbert.ei_bert.teaching.course import (
     CLIP_NORM,
     SHOWN_EVERY,
+    UNWATCHED,
     WEIGHT_DECAY,
+    Hooks,
     batches,
     rate,
     set_rate,
 )
-from fedbert.ei_bert.teaching.progress import Running, TaskProgress
+from fedbert.ei_bert.teaching.progress import Running
 from fedbert.ei_bert.teaching.tasks import Task
 from fedbert.ei_bert.teaching.teacher import Teacher, sorted_batches
 from fedbert.randomness import Purpose, generator
@@ -80,12 +82,13 @@ def choice_loss(
 
 
 def fine_tune(
-    teacher: Teacher, tasks: Sequence[Task], tuning: Tuning = Tuning(), progress: TaskProgress | None = None
+    teacher: Teacher, tasks: Sequence[Task], tuning: Tuning = Tuning(), hooks: Hooks = UNWATCHED
 ) -> Heads:
     """Tune the upper layers of `teacher` in place and return its heads.
 
     The layers below stay as they were, and their outputs are computed once a text. AdamW with a linear rise
-    and a cosine fall; label smoothing .05.
+    and a cosine fall; label smoothing .05. A stopped tuning that goes on from `hooks.load` ends as an
+    unbroken one.
     """
     texts, which, label = joined(tasks)
     names = [task.name for task in tasks]
@@ -117,8 +120,16 @@ def fine_tune(
     ]
     orders = [list(batches(rows, tuning.batch_tokens, draw)) for draw in draws]
     steps, step, running = sum(map(len, orders)), 0, Running()
+    learnt = nn.ModuleDict({"layers": nn.ModuleList(list(body.layers)[first:]), "heads": heads})
+    if hooks.load:
+        learnt.load_state_dict(hooks.load["learnt"])
+        optimiser.load_state_dict(hooks.load["optimiser"])
     for order in orders:
         for chosen in order:
+            if step < hooks.begun:
+                cached.know(chosen)
+                step += 1
+                continue
             x, ids = cached.get(chosen)
             own, labels = (torch.from_numpy(part[chosen]).to(x.device) for part in (which, label))
             with fast_math(tuning.precision):
@@ -131,8 +142,11 @@ def fine_tune(
             optimiser.step()
             step += 1
             running.add(float(loss.detach()), right, len(chosen))
-            if progress is not None and (step % SHOWN_EVERY == 0 or step == steps):
-                progress(step, steps, running.loss, running.accuracy)
+            if hooks.progress is not None and (step % SHOWN_EVERY == 0 or step == steps):
+                hooks.progress(step, steps, running.loss, running.accuracy)
+            if hooks.save is not None and hooks.saves_at(step, steps):
+                states = {"learnt": learnt.state_dict(), "optimiser": optimiser.state_dict()}
+                hooks.save(step, {"step": step, **states})
     body.requires_grad_(False)
     return heads.cpu().requires_grad_(False)
 

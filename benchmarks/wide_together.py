@@ -2,8 +2,8 @@
 
 Shipped wide parts learn labels by themselves. Here each learns CLINC150's with the deep part's logits, times
 a share, added to its own: at 0 it learns alone, at 1 what both say together is held to the label. The deep
-part stays as it is. Prints a Markdown table of accuracy on validation texts, by which a share would be chosen,
-at the best weight of the wide part's logits, and on test texts at that weight.
+part stays as it is. Prints a Markdown table of accuracy on validation texts, by which a share would be
+chosen, at the best weight of the wide part's logits, and on test texts at that weight.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
 def _layer(
     task: Task, buckets: int, beside: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return weight and bias, as `widening.wide_layer` does; `beside` `[text, class]` was added in training."""
+    """Return weight and bias, as `widening.wide_layer` does; `beside` `[text, class]` was added."""
     texts, wanted = hard(task)
     bags, goal, given = n_grams(texts, buckets), torch.from_numpy(wanted), torch.from_numpy(beside)
     weight = torch.zeros(buckets, wanted.shape[1], requires_grad=True)

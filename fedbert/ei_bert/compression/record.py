@@ -163,9 +163,17 @@ def vocabulary_record(goal: TasksGoal, kept: tuple[str, ...], found: NDArray[np.
 
 
 def manifest(
-    described: Described, goal: TasksGoal, trained: Trained, scores: Mapping[str, float]
+    described: Described,
+    goal: TasksGoal,
+    trained: Trained,
+    student: Mapping[str, float],
+    teacher: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return what the artefact says of itself: where it comes from, what it saw, how good it is."""
+    """Return what the artefact says of itself: where it comes from, what it saw, how good it is.
+
+    `student` and `teacher` are the accuracies of the artefact and of the tuned teacher that taught it, by
+    task; the record's are means over seeds.
+    """
     inputs, plan = goal.inputs, goal.plan
     return {
         "model": f"EI-BERT student of tasks, {described['title']}",
@@ -186,10 +194,8 @@ def manifest(
         },
         "scores": {
             "set": "test texts of each task, accuracy",
-            "teacher, tuned": {
-                name: round(value, 4) for name, value in described["teacher"]["accuracy"].items()
-            },
-            "student, int8": {name: round(value, 4) for name, value in scores.items()},
+            "teacher, tuned": {name: round(value, 4) for name, value in teacher.items()},
+            "student, int8": {name: round(value, 4) for name, value in student.items()},
         },
         "precision": plan.precision,
         "seed": described["seeds"][0],

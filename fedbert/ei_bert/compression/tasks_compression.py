@@ -137,7 +137,8 @@ def compress_tasks(
     made = [_made(pipeline, starts[at % len(starts)], seed) for at, seed in enumerate(asked.seeds)]
     start, first = starts[0], made[0]
     described = _described(goal, starts, made, asked)
-    whole = manifest(described, goal, first.trained, first.accuracy)
+    taught_by = start.tuned.done.record["accuracy"]["test"]
+    whole = manifest(described, goal, first.trained, first.accuracy, taught_by)
     trained, artefact = _fitted(pipeline, start, first.trained, whole)
     described["stages"][-1]["bytes"] = artefact.total_bytes
     if goal.plan.wide_bytes:

@@ -53,7 +53,7 @@ def test_a_wrong_field_or_a_pod_of_root_breaks_the_schema() -> None:
     for old, new in (
         ("entrypoint", "entryPoint"),
         ("runAsUser: 1000", "runAsUser: 0"),
-        ("fedbert:0.7.0", "fedbert:latest"),
+        ("fedbert:0.8.0", "fedbert:latest"),
     ):
         changed = [yaml.safe_load(part.replace(old, new)) for part in TEXT["kuberay.yaml"].split("\n---\n")]
         with pytest.raises(jsonschema.ValidationError):

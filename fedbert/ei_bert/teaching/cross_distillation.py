@@ -8,6 +8,7 @@ their vectors and KL divergence between their choices in both directions, each a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,7 +190,7 @@ def cross_distil(
     groups.append({"params": [student.head], "factor": rates.head / rates.teacher})
     # No decay: what the teacher knows must not fade while it follows.
     guide = torch.optim.AdamW(groups, lr=rates.teacher, weight_decay=0.0)
-    parts = {"student": student, "top": top, "learner": learner, "guide": guide}
+    parts: dict[str, Any] = {"student": student, "top": top, "learner": learner, "guide": guide}
     if hooks.load:
         for name, part in parts.items():
             part.load_state_dict(hooks.load[name])

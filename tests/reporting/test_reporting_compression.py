@@ -153,16 +153,18 @@ def test_test_texts_in_training_stand_beside_the_test_texts() -> None:
 
 
 def test_a_rival_that_is_no_worse_is_said_first() -> None:
-    """Where the best rival is at or above the student the first sentence says so; else how far below."""
+    """Where the best rival is at or above the student the first sentence says so; else how far below, and of
+    which seed.
+    """
     record = example_compression()
     lead = re.findall(r'<p class="lead">(.*?)</p>', compression_html(record), re.S)[0]
     assert lead.startswith(
         "A simpler model of the same bytes is no worse: token vectors, taught on banking77 "
         "(−0.20 (−1.00 to +0.60) points), the student&#39;s minus its own."
     )
-    assert (
-        "Against the best simpler model of the same bytes: +2.10 (+1.50 to +2.70) points on clinc150" in lead
-    )
+    said = "the best simpler model of the same bytes: +2.10 (+1.50 to +2.70) points on clinc150"
+    assert f"With seed 0, against {said}" in lead
+    assert f"Against {said}" in markdown({**record, "seeds": [0]})
     for row in record["rivals"]["rows"][1:]:
         row["ahead"]["banking77"]["mean"] = 0.001
     assert "no worse" not in markdown(record)

@@ -51,13 +51,18 @@ def better_sentence(record: CompressionRecord) -> str:
 
 
 def margins_sentence(record: CompressionRecord) -> str:
-    """Return how far the student is above the best rival on each task where it is."""
+    """Return how far the student is above the best rival on each task where it is.
+
+    It is the first seed's, whose files are kept; the sentences before it are of means over seeds.
+    """
     found = [
         f"{points(spread)} points on {task} ({row.get('rival', '')})"
         for task, (row, spread) in margins(record).items()
         if spread.mean > 0
     ]
-    return f"Against the best simpler model of the same bytes: {listed(found)}." if found else ""
+    seeds = record.get("seeds") or []
+    begin = f"With seed {seeds[0]}, against" if len(seeds) > 1 else "Against"
+    return f"{begin} the best simpler model of the same bytes: {listed(found)}." if found else ""
 
 
 def headline(record: CompressionRecord) -> str:

@@ -26,6 +26,7 @@ _FILES_BYTES = 1_500
 def _add_head(**flags: Any) -> None:
     asked = HeadSettings(**given(flags))
     from fedbert.ei_bert.artefact.chosen_grams import ChosenGrams
+    from fedbert.ei_bert.compression.head_room import least_room_bytes, room_bytes
     from fedbert.ei_bert.compression.set_scores import counts_on_test, figure, fit_set, metric_of
     from fedbert.ei_bert.pretrained import EiBert, encoder_for, model_folder
     from fedbert.ei_bert.teaching.sets import kind_of_set, names_of, train_and_test
@@ -36,7 +37,9 @@ def _add_head(**flags: Any) -> None:
     if len(sets) != 1:
         raise FedbertError(f"data {asked.data}: must be one file, found {len(sets)}; add one head at a time")
     task = sets[0]
-    model = encoder_for(task.sha256) if asked.model is None else asked.model
+    model = asked.model
+    if model is None:
+        model = encoder_for(task.sha256, lambda width: room_bytes(task, width), asked.budget_bytes)
     folder = model_folder(model)
     if asked.output is None and str(folder) != model:
         raise invalid("output", None, "be given for a shipped model", f"{model} is not changed in place")
@@ -54,6 +57,13 @@ def _add_head(**flags: Any) -> None:
             "the file after another task, or add --overwrite to replace it"
         )
     before = bert.artefact.total_bytes
+    least = before + least_room_bytes(task, bert.dim)
+    if replaced is None and least > asked.budget_bytes:
+        # Said before the fit, which takes minutes.
+        raise FedbertError(
+            f"head {task.name}: with it {model} has at least {least} bytes, must be at most "
+            f"{asked.budget_bytes}; raise --budget-bytes or give a smaller --model"
+        )
     labelled = isinstance(task, Task)
     if not labelled and asked.wide_bytes:
         raise invalid("wide_bytes", asked.wide_bytes, "be left out for a set of another kind than labels")

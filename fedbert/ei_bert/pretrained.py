@@ -3,7 +3,7 @@ Runtime, without torch; a new task is a head fitted on frozen vectors, saved bes
 that tags words takes torch.)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TypeVar
@@ -365,14 +365,18 @@ def model_folder(model: Path | str) -> Path:
     raise invalid("model", str(model), f"be a folder or one of {', '.join(names)}")
 
 
-def encoder_for(sha256: str) -> str:
+def encoder_for(
+    sha256: str, head_bytes: Callable[[int], int] = lambda _: 0, budget_bytes: int = BUDGET_BYTES
+) -> str:
     """Return the name of the shipped model to which a head for the set of that hash is best added.
 
-    It is a model that learnt the set, the largest of these, else the largest general encoder: the vectors
-    of a model of tasks are about its tasks.
+    It is a model that learnt the set, the largest of these, else the largest general encoder that has room
+    for the head within the budget: the vectors of a model of tasks are about its tasks. `head_bytes` are
+    those of a head on vectors of a width. Where none has room it is the smallest.
     """
     own: dict[str, int] = {}
     general: dict[str, int] = {}
+    roomy: dict[str, int] = {}
     for path in sorted(models_folder().glob("*/manifest.json")):
         manifest = read_json(path)
         size = sum(int(entry["bytes"]) for entry in manifest["files"].values())
@@ -381,7 +385,9 @@ def encoder_for(sha256: str) -> str:
             own[path.parent.name] = size
         elif is_general(manifest):
             general[path.parent.name] = size
-    found = own or general
-    if not found:
+            if size + head_bytes(int(manifest["shape"]["dim"])) <= budget_bytes:
+                roomy[path.parent.name] = size
+    if not (own or general):
         raise FedbertError("model must be given: no general encoder is installed; add --model NAME")
-    return max(found, key=lambda name: found[name])
+    found = own or roomy
+    return max(found, key=lambda name: found[name]) if found else min(general, key=lambda name: general[name])

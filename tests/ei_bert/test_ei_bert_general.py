@@ -230,7 +230,7 @@ def test_a_new_head_gets_the_encoder_that_knows_its_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A set that a shipped model learnt goes to the largest such model; any other to the largest general
-    encoder; without one the model must be named.
+    encoder in which its head has room, or to the smallest; without one the model must be named.
     """
     known = json.loads((models_folder() / "intents-tiny" / "manifest.json").read_text())["trained_on"][
         "tasks"
@@ -245,8 +245,11 @@ def test_a_new_head_gets_the_encoder_that_knows_its_set(
         manifest = {
             "files": {"model.onnx": {"bytes": size}},
             "trained_on": {"tasks": {}},
-            "shape": {"pooled": True},
+            "shape": {"pooled": True, "dim": size},
         }
         (tmp_path / name / "manifest.json").write_text(json.dumps(manifest))
     assert encoder_for("ab") == "two"
+    assert encoder_for("ab", lambda width: 3 * width, 28) == "two"
+    assert encoder_for("ab", lambda width: 3 * width, 27) == "one"
+    assert encoder_for("ab", lambda width: 3 * width, 19) == "one"
     assert encoder_for(known["clinc150"]) == "intents-tiny"

@@ -12,9 +12,11 @@ from small_artefacts import POOLED, WORDS, make_artefact
 from fedbert.cli.add_head import add_head
 from fedbert.cli.command import report_errors
 from fedbert.ei_bert.artefact.artefact import save_artefact
-from fedbert.ei_bert.compression.kind_rows import room_bytes, share, teacher_word_states
+from fedbert.ei_bert.compression import set_scores
+from fedbert.ei_bert.compression.head_room import room_bytes
+from fedbert.ei_bert.compression.kind_rows import share, teacher_word_states
 from fedbert.ei_bert.compression.set_scores import counts_of_labels, counts_of_tags, figure, fit_set
-from fedbert.ei_bert.pretrained import EiBert
+from fedbert.ei_bert.pretrained import EiBert, encoder_for
 from fedbert.ei_bert.teaching.pair_sets import load_pair_set
 from fedbert.ei_bert.teaching.sets import AnySet, kind_of, load_set
 from fedbert.ei_bert.teaching.tag_sets import TagSet, load_tag_set
@@ -202,6 +204,27 @@ def test_a_heads_room_is_what_it_takes(folder: Path) -> None:
         took = model.artefact.total_bytes - before
         assert took <= room_bytes(found, POOLED.width) <= took + 200
     assert len(WORDS) == POOLED.vocabulary
+
+
+def test_a_head_without_room_is_refused_before_it_is_fitted(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the bytes, the limit and what to do; the shipped encoder for SNIPS' tags is one in which
+    their head has room.
+    """
+    monkeypatch.setattr(set_scores, "fit_set", _never)
+    size = EiBert.from_pretrained(folder / "m").artefact.total_bytes
+    budget = ["--budget-bytes", str(size + 100)]
+    where = ["--model", str(folder / "m"), "--data", str(folder / "slots.csv")]
+    assert report_errors(add_head, [*where, *budget]) == 2
+    said = capsys.readouterr().err
+    assert f"must be at most {size + 100}; raise --budget-bytes or give a smaller --model" in said
+    snips = load_set(data_folder() / "snips" / "snips.parquet")
+    assert encoder_for(snips.sha256, lambda width: room_bytes(snips, width)) == "general-small"
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a head was fitted")
 
 
 def test_intent_pairs_are_made_of_one_split_each(tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedbert.ei_bert.artefact.any_heads import AnyHead, any_head_bytes
 from fedbert.ei_bert.artefact.artefact import Artefact
-from fedbert.ei_bert.artefact.heads import Head, fit_head
-from fedbert.ei_bert.artefact.pair_heads import BLOCKS, PairHead, encoded_once, fit_pair_head
-from fedbert.ei_bert.artefact.tag_fit import blank_tag_head, fit_tag_head
+from fedbert.ei_bert.artefact.heads import fit_head
+from fedbert.ei_bert.artefact.pair_heads import encoded_once, fit_pair_head
+from fedbert.ei_bert.artefact.tag_fit import fit_tag_head
 from fedbert.ei_bert.artefact.word_states import Sentences, WordStates, gathered
 from fedbert.ei_bert.compression.rows import KindRow
 from fedbert.ei_bert.compression.set_scores import (
@@ -36,8 +35,6 @@ Store = Callable[[NDArray[np.intp], NDArray[np.float32]], None]
 
 _READ_TOKENS = 2_048
 _DRAWS, _TAILS = 1_000, (2.5, 97.5)
-# What a head's entry takes in a manifest: its name twice, its size, its hash and its kind.
-_ENTRY_BYTES = 200
 _UNBOUNDED_BYTES = 10**12
 
 
@@ -118,22 +115,6 @@ def kind_row(bert: EiBert, found: AnySet, theirs: Counts, seed: int = 0) -> Kind
         "high": high,
         "bytes": len(bert.artefact.heads[found.name]),
     }
-
-
-def room_bytes(found: AnySet, width: int) -> int:
-    """Return what a set's head and its entry in the manifest take, for a pooled student of that width."""
-    return len(any_head_bytes(_blank(found, width))) + _ENTRY_BYTES
-
-
-def _blank(found: AnySet, width: int) -> AnyHead:
-    """Return a head of zeros, of the size of a fitted one."""
-    if isinstance(found, TagSet):
-        return blank_tag_head(found.name, found.tags, width)
-    rows = width * (BLOCKS if isinstance(found, PairSet) else 1)
-    count = len(found.labels)
-    flat = np.zeros(count, np.float32)
-    matrix = Head(found.name, found.labels, np.zeros((rows, count), np.int8), flat, flat)
-    return PairHead(matrix) if isinstance(found, PairSet) else matrix
 
 
 def with_sets(

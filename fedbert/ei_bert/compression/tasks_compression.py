@@ -16,7 +16,8 @@ from fedbert.ei_bert.compression.ablation import ablation
 from fedbert.ei_bert.compression.aims import aims
 from fedbert.ei_bert.compression.ensemble import teacher_seeds, tune_together
 from fedbert.ei_bert.compression.goal import Targets, Trained
-from fedbert.ei_bert.compression.kind_rows import room_bytes, with_sets
+from fedbert.ei_bert.compression.head_room import room_bytes
+from fedbert.ei_bert.compression.kind_rows import with_sets
 from fedbert.ei_bert.compression.pipeline import Pipeline
 from fedbert.ei_bert.compression.record import (
     FLOAT_BYTES,

@@ -50,9 +50,16 @@ class Hooks:
         """The steps that are done already."""
         return int(self.load["step"]) if self.load else 0
 
-    def saves_at(self, step: int, steps: int) -> bool:
-        """Whether the state after `step` is kept."""
-        return self.save is not None and (step % (self.every or SAVED_EVERY) == 0 or step == steps)
+    def restore(self, parts: Mapping[str, Any]) -> None:
+        """Give `parts`, whatever the steps change (modules and optimisers by name), the state of `load`."""
+        if self.load:
+            for name, part in parts.items():
+                part.load_state_dict(self.load[name])
+
+    def keep(self, step: int, steps: int, parts: Mapping[str, Any]) -> None:
+        """Save the state of `parts` after `step` of `steps` if it is due; `restore` takes it."""
+        if self.save is not None and (step % (self.every or SAVED_EVERY) == 0 or step == steps):
+            self.save(step, {"step": step, **{name: part.state_dict() for name, part in parts.items()}})
 
 
 UNWATCHED = Hooks()

@@ -8,7 +8,6 @@ their vectors and KL divergence between their choices in both directions, each a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -190,10 +189,8 @@ def cross_distil(
     groups.append({"params": [student.head], "factor": rates.head / rates.teacher})
     # No decay: what the teacher knows must not fade while it follows.
     guide = torch.optim.AdamW(groups, lr=rates.teacher, weight_decay=0.0)
-    parts: dict[str, Any] = {"student": student, "top": top, "learner": learner, "guide": guide}
-    if hooks.load:
-        for name, part in parts.items():
-            part.load_state_dict(hooks.load[name])
+    parts = {"student": student, "top": top, "learner": learner, "guide": guide}
+    hooks.restore(parts)
     lengths = lesson.lengths
     running = 0.0
 
@@ -253,7 +250,5 @@ def cross_distil(
         running = _MEMORY * running + (1 - _MEMORY) * shown if step > hooks.begun else shown
         if hooks.progress is not None and (step + 1) % _SHOWN_EVERY == 0:
             hooks.progress(step + 1, course.steps, running, None)
-        if hooks.save is not None and hooks.saves_at(step + 1, course.steps):
-            states = {name: part.state_dict() for name, part in parts.items()}
-            hooks.save(step + 1, {"step": step + 1, **states})
+        hooks.keep(step + 1, course.steps, parts)
     student.eval()

@@ -68,9 +68,8 @@ def pretrain(
     parameters = [p for p in student.parameters() if p is not student.head]
     optimiser = torch.optim.AdamW(parameters, lr=top_rate, weight_decay=WEIGHT_DECAY)
     device = device_of(student)
-    if hooks.load:
-        student.load_state_dict(hooks.load["student"])
-        optimiser.load_state_dict(hooks.load["optimiser"])
+    parts = {"student": student, "optimiser": optimiser}
+    hooks.restore(parts)
     student.train()
     step, epoch = 0, 0
     running = Running()
@@ -101,7 +100,5 @@ def pretrain(
             running.add(float(loss.detach()), 0, 0)
             if hooks.progress is not None and step % SHOWN_EVERY == 0:
                 hooks.progress(step, course.steps, running.loss, None)
-            if hooks.save is not None and hooks.saves_at(step, course.steps):
-                state_dicts = {"student": student.state_dict(), "optimiser": optimiser.state_dict()}
-                hooks.save(step, {"step": step, **state_dicts})
+            hooks.keep(step, course.steps, parts)
     student.eval()

@@ -1,7 +1,7 @@
 """Training of a student on classification tasks by any `Method`, from a tuned teacher."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -216,7 +216,7 @@ class _Trainer:
             self.student.load_state_dict(means["student"].state_dict())
             self.heads.load_state_dict(means["heads"].state_dict())
 
-    def _parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
         """Return everything that the steps change, by name."""
         parts: dict[str, Any] = {"student": self.student, "heads": self.heads, "optimiser": self.optimiser}
         if self.mean is not None:
@@ -227,15 +227,6 @@ class _Trainer:
             upper = nn.ModuleList(list(self.body.layers)[self.first :])
             parts |= {"upper": upper, "teacher_heads": self.teacher_heads, "guide": self.guide}
         return parts
-
-    def saved(self) -> dict[str, Any]:
-        """Return all that the training needs to go on."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what `saved` gave."""
-        for name, part in self._parts().items():
-            part.load_state_dict(saved[name])
 
     def know(self, chosen: NDArray[np.intp]) -> None:
         """Have the teacher read what a step that is done has read: its cached states depend on the order."""
@@ -278,8 +269,8 @@ def distil(
     unbroken one.
     """
     trainer = _Trainer(student, heads, teacher, lesson, method, course, rates)
-    if hooks.load:
-        trainer.load(hooks.load)
+    parts = trainer.parts()
+    hooks.restore(parts)
     student.train()
     step, epoch, running = 0, 0, Running()
     while step < course.steps:
@@ -295,8 +286,7 @@ def distil(
             running.add(*trainer.step(chosen, step - 1))
             if hooks.progress is not None and (step % SHOWN_EVERY == 0 or step == course.steps):
                 hooks.progress(step, course.steps, running.loss, running.accuracy)
-            if hooks.save is not None and hooks.saves_at(step, course.steps):
-                hooks.save(step, {"step": step, **trainer.saved()})
+            hooks.keep(step, course.steps, parts)
     trainer.finish()
     student.eval()
     return copy.deepcopy(trainer.heads).cpu().requires_grad_(False)

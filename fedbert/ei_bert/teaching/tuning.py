@@ -120,10 +120,8 @@ def fine_tune(
     ]
     orders = [list(batches(rows, tuning.batch_tokens, draw)) for draw in draws]
     steps, step, running = sum(map(len, orders)), 0, Running()
-    learnt = nn.ModuleDict({"layers": nn.ModuleList(list(body.layers)[first:]), "heads": heads})
-    if hooks.load:
-        learnt.load_state_dict(hooks.load["learnt"])
-        optimiser.load_state_dict(hooks.load["optimiser"])
+    parts = {"layers": nn.ModuleList(list(body.layers)[first:]), "heads": heads, "optimiser": optimiser}
+    hooks.restore(parts)
     for order in orders:
         for chosen in order:
             if step < hooks.begun:
@@ -144,9 +142,7 @@ def fine_tune(
             running.add(float(loss.detach()), right, len(chosen))
             if hooks.progress is not None and (step % SHOWN_EVERY == 0 or step == steps):
                 hooks.progress(step, steps, running.loss, running.accuracy)
-            if hooks.save is not None and hooks.saves_at(step, steps):
-                states = {"learnt": learnt.state_dict(), "optimiser": optimiser.state_dict()}
-                hooks.save(step, {"step": step, **states})
+            hooks.keep(step, steps, parts)
     body.requires_grad_(False)
     return heads.cpu().requires_grad_(False)
 

@@ -20,9 +20,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from fedbert.device_range import DeviceRange
 from fedbert.ei_bert.artefact.artefact import load_artefact
 from fedbert.ei_bert.artefact.runtime import Int8Encoder
-from fedbert.ei_bert.compression.catalogue_goal import CatalogueGoal
+from fedbert.ei_bert.compression.catalogue_goal import principal_directions
 from fedbert.ei_bert.compression.plan import CATALOGUE_PLANS
-from fedbert.ei_bert.compression.public_text import load_public_text
+from fedbert.ei_bert.compression.public_text import PublicText, load_public_text
 from fedbert.ei_bert.model.bert import fast_math
 from fedbert.ei_bert.pretrained import model_folder
 from fedbert.ei_bert.teaching.teacher import load_teacher, sentence_vectors
@@ -68,12 +68,13 @@ def main() -> None:
     torch.set_num_threads(1)
     world = load_world("services")
     catalogue = world.public.catalogue
-    asked = _sessions(world, range(arguments.seeds))
+    public = load_public_text(data_folder())
+    asked = _sessions(world, public, range(arguments.seeds))
     reference: Scores | None = None
     print("| ranked by | all sessions | services with public requests | the others | minus the first |")
     print("|---|---:|---:|---:|---:|")
     lexical = dict(_lexical(world.texts, catalogue.texts, world.public.texts))
-    for name, scores in _ways(arguments.model, world.texts, catalogue.texts):
+    for name, scores in _ways(arguments.model, world.texts, public):
         rows = {name: scores}
         rows |= {f"{name} and {how}": scores + arguments.weight * more for how, more in lexical.items()}
         for row, found in rows.items():
@@ -84,37 +85,33 @@ def main() -> None:
             print(f"| {row} | {' | '.join(cells)} |", flush=True)
 
 
-def _sessions(world: World, seeds: Sequence[int]) -> Asked:
+def _sessions(world: World, public: PublicText, seeds: Sequence[int]) -> Asked:
     found = []
     for seed in seeds:
         tier = (np.arange(_PHONES) % len(TIERS)).astype(np.int8)
         block = Block(DeviceRange(seed, 0, _PHONES), tier, WorldSettings(), _PHONES)
         found.append(world.sessions(block, _ROUND, Kind.EVALUATION))
     item = np.concatenate([each.item for each in found])
-    named = np.isin(item, load_public_text(data_folder()).public_items)
+    named = np.isin(item, public.public_items)
     text = np.concatenate([each.text for each in found])
     candidates = np.concatenate([each.candidates for each in found])
     return Asked(text, item, candidates, named)
 
 
-def _ways(models: Sequence[str], texts: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, Scores]]:
+def _ways(models: Sequence[str], texts: Sequence[str], public: PublicText) -> Iterator[tuple[str, Scores]]:
     """Yield scores `[text, item]` of each way to rank, with its name: cosines."""
     for model in models:
         encoder = Int8Encoder(load_artefact(model_folder(model)))
-        yield f"`{model}`", _cosines(encoder.vectors(texts), encoder.vectors(names, "item"))
-    teacher, public = load_teacher(), load_public_text(data_folder())
-    goal = CatalogueGoal(public, teacher, CATALOGUE_PLANS["default"])
+        yield f"`{model}`", _cosines(encoder.vectors(texts), encoder.vectors(public.names, "item"))
+    teacher, dim = load_teacher(), CATALOGUE_PLANS["default"].dim
     with fast_math(precision_used("auto")):
-        both = [sentence_vectors(teacher, list(some)).float().numpy() for some in (texts, names)]
-        read = sentence_vectors(teacher, [*public.requests, *public.names]).float().numpy()
-    yield "teacher", _cosines(*both)
-    requests = read[: len(public.requests)]
-    for title, basis in (
-        ("a student's directions", np.concatenate([requests, np.repeat(read[len(requests) :], 10, 0)])),
-        ("those of names alone", read[len(requests) :]),
-    ):
-        head = np.linalg.svd(basis, full_matrices=False)[2][: goal.plan.dim].T
-        yield f"teacher, {title}", _cosines(*(part @ head for part in both))
+        asking, names, requests = (
+            sentence_vectors(teacher, list(some)).float() for some in (texts, public.names, public.requests)
+        )
+    yield "teacher", _cosines(asking.numpy(), names.numpy())
+    for title, basis in (("a student's directions", requests), ("those of names alone", requests[:0])):
+        head = principal_directions(basis, names, dim)
+        yield f"teacher, {title}", _cosines((asking @ head).numpy(), (names @ head).numpy())
 
 
 def _lexical(

@@ -246,6 +246,14 @@ def test_a_layer_learns_its_lesson() -> None:
     assert np.array_equal(turned.logits(TEXTS).argmax(1), 1 - TASK.train.labels)
 
 
+def test_a_layer_leaves_alone_what_is_said_beside_it() -> None:
+    """Beside logits that are sure of each label nothing is left to learn; beside wrong ones there is more."""
+    lesson = hard(TASK)
+    sure = 50 * (2 * lesson[1] - 1)
+    learnt = [float(np.abs(wide_layer(lesson, 200, 0, beside)[0]).max()) for beside in (sure, None, -sure)]
+    assert learnt[0] < 1e-6 < learnt[1] < learnt[2]
+
+
 def test_the_weight_is_that_of_most_accuracy() -> None:
     """Of the weights 0 to 4 the three texts are all right at 2, 3, 4: the best with both neighbours is 3; of
     the two tasks both count.

@@ -182,9 +182,7 @@ class CatalogueGoal:
         public, vectors = self.public, targets.vectors.float()
         named = len(public.requests) + len(public.sentences)
         names = vectors[named : named + len(public.names)]
-        basis = torch.cat([vectors[: len(public.requests)], names.repeat(_NAMES_OFTEN_HEAD, 1)])
-        directions = torch.linalg.svd(basis, full_matrices=False)[2][: self.plan.dim]
-        return nn.Parameter(directions.T.contiguous())
+        return nn.Parameter(principal_directions(vectors[: len(public.requests)], names, self.plan.dim))
 
     # --- files ---
 
@@ -208,6 +206,12 @@ class CatalogueGoal:
 
     def _quantisation(self) -> Quantisation:
         return Quantisation(embedding_bits=self.plan.embedding_bits)
+
+
+def principal_directions(requests: Tensor, names: Tensor, dim: int) -> Tensor:
+    """Return the `dim` leading directions, `[width, dim]`, of requests and names `[text, width]`."""
+    basis = torch.cat([requests, names.repeat(_NAMES_OFTEN_HEAD, 1)])
+    return torch.linalg.svd(basis, full_matrices=False)[2][:dim].T.contiguous()
 
 
 def cross_distil(

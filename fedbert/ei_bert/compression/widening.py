@@ -66,13 +66,17 @@ class Widened:
     validation: Mapping[str, float]
 
 
-def wide_layer(lesson: Lesson, buckets: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def wide_layer(
+    lesson: Lesson, buckets: int, seed: int, beside: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return weight `[bucket, class]` and bias `[class]` of a linear layer that learnt `lesson`.
 
-    At each step it does not see a fifth of the n-grams, another one each time.
+    At each step it does not see a fifth of the n-grams, another one each time. While it learns, the logits
+    `beside` `[text, class]` are added to its own.
     """
     texts, wanted = lesson
     bags, goal = n_grams(texts, buckets), torch.from_numpy(wanted)
+    given = None if beside is None else torch.from_numpy(beside)
     weight = torch.zeros(buckets, wanted.shape[1], requires_grad=True)
     bias = torch.zeros(wanted.shape[1], requires_grad=True)
     draw = generator(seed, Purpose.TRAINING, streams.WIDE_UNSEEN)
@@ -81,7 +85,8 @@ def wide_layer(lesson: Lesson, buckets: int, seed: int) -> tuple[NDArray[np.floa
         some = bags[rows]
         seen = draw.random(len(some.data)) >= _UNSEEN
         some.data = (some.data * seen / (1 - _UNSEEN)).astype(np.float32)
-        return functional.cross_entropy(pooled(some, weight) + bias, goal[rows])
+        logits = pooled(some, weight) + bias
+        return functional.cross_entropy(logits if given is None else logits + given[rows], goal[rows])
 
     learn([weight, bias], loss, len(texts), _COURSE, seed)
     return weight.detach().numpy(), bias.detach().numpy()

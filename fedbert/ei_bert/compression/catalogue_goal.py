@@ -211,7 +211,8 @@ class CatalogueGoal:
 def principal_directions(requests: Tensor, names: Tensor, dim: int) -> Tensor:
     """Return the `dim` leading directions, `[width, dim]`, of requests and names `[text, width]`."""
     basis = torch.cat([requests, names.repeat(_NAMES_OFTEN_HEAD, 1)])
-    return torch.linalg.svd(basis, full_matrices=False)[2][:dim].T.contiguous()
+    directions: Tensor = torch.linalg.svd(basis, full_matrices=False)[2][:dim]
+    return directions.T.contiguous()
 
 
 def cross_distil(

@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import nn
 
 from fedbert import machine
+from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model import bert
-from fedbert.ei_bert.model.tokenizer import SPECIALS
+from fedbert.ei_bert.model.student import Student, StudentShape, start_student
+from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens
 from fedbert.ei_bert.teaching.tasks import Part, Task
+from fedbert.ei_bert.teaching.teacher import Teacher
 
 TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
 LABELS = np.array([0, 1, 0, 0, 1])
@@ -21,6 +26,23 @@ def small_task(name: str = "one") -> Task:
     """Return a task of five texts, which are its test texts too, without validation texts."""
     part = Part(TEXTS, LABELS)
     return Task(name, ("no", "yes"), part, Part((), LABELS[:0]), part, "0" * 64)
+
+
+def reading_student(
+    guide: Teacher, pooled: bool = True, layers: int = 2
+) -> tuple[Student, Tokens, NDArray[np.int64]]:
+    """Return an untrained student with the whole vocabulary of the small teacher `guide`, its tokens, and the
+    teacher's token of each.
+    """
+    kept = (*SPECIALS, *(token for token in guide.vocabulary if token not in SPECIALS))
+    rows = teacher_rows(guide.vocabulary, kept)
+    adapter, dim = (0, 32) if pooled else (16, 8)
+    shape = StudentShape(
+        len(kept), layers, 32, 4, 48, adapter=adapter, dim=dim, teacher_width=128, pooled=pooled
+    )
+    head = nn.Parameter(torch.zeros(128, 0) if pooled else torch.eye(128, 8))
+    words = guide.body.words.weight[torch.from_numpy(rows)]
+    return start_student(shape, words, head, 0), Tokens(kept), rows
 
 
 _WORDS = "set alarm freeze an account play a song wake me at six block my bank for music about the and"

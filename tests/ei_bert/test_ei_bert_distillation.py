@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ei_bert_fakes import LABELS, TEXTS, small_task
+from ei_bert_fakes import LABELS, TEXTS, reading_student, small_task
 from torch import nn
 
 from fedbert.ei_bert.compression.ablation import differences
 from fedbert.ei_bert.compression.remix import neighbours, remixed
-from fedbert.ei_bert.compression.token_pruning import teacher_rows
-from fedbert.ei_bert.model.student import Student, StudentShape, start_student
-from fedbert.ei_bert.model.tokenizer import ITEM, SPECIALS, Tokens
+from fedbert.ei_bert.model.student import Student
+from fedbert.ei_bert.model.tokenizer import Tokens
 from fedbert.ei_bert.teaching.course import Course
 from fedbert.ei_bert.teaching.methods import FULL, INTEGRATION, METHODS, WARM_KD, Method
 from fedbert.ei_bert.teaching.task_distillation import (
@@ -33,13 +32,8 @@ from fedbert.errors import FedbertError
 @pytest.fixture(scope="module")
 def start(guide: Teacher) -> tuple[Student, Tokens, TaskLesson, Heads]:
     """An untrained student with the teacher's whole vocabulary, a lesson of five texts, and random heads."""
-    kept = (*SPECIALS, *(token for token in guide.vocabulary if token not in SPECIALS))
-    assert ITEM in kept
-    rows = teacher_rows(guide.vocabulary, kept)
-    shape = StudentShape(len(kept), 2, 32, 4, 48, adapter=0, dim=32, teacher_width=128, pooled=True)
-    words = guide.body.words.weight[torch.from_numpy(rows)]
-    student = start_student(shape, words, nn.Parameter(torch.zeros(128, 0), requires_grad=False), 0)
-    tokens = Tokens(kept)
+    student, tokens, rows = reading_student(guide)
+    assert tokens.first["item"] != tokens.first["text"]
     states = (pooled_states(guide, TEXTS),)
     lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
     torch.manual_seed(0)

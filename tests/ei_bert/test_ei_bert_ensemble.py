@@ -1,7 +1,6 @@
 """Several teachers as one, mean weights, smoothed labels, weighed texts and coverage, against plain loops."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ei_bert_fakes import LABELS, TEXTS, Silent, small_task
-from torch import nn
+from ei_bert_fakes import LABELS, TEXTS, Silent, reading_student, small_task
 
 from fedbert.cli.main import call
 from fedbert.ei_bert.artefact.artefact import load_artefact
@@ -24,11 +22,10 @@ from fedbert.ei_bert.compression.plan import Architecture, TaskPlan
 from fedbert.ei_bert.compression.stages import load_tensors, save_tensors
 from fedbert.ei_bert.compression.tasks_compression import Asked, Places, compress_tasks
 from fedbert.ei_bert.compression.tasks_goal import Inputs, TasksGoal
-from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary, teacher_rows
-from fedbert.ei_bert.model.student import Student, StudentShape, facing, start_student
-from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens
+from fedbert.ei_bert.compression.token_pruning import pruned_vocabulary
+from fedbert.ei_bert.model.student import Student, facing
+from fedbert.ei_bert.model.tokenizer import SPECIALS
 from fedbert.ei_bert.pretrained import EiBert
-from fedbert.ei_bert.teaching import course as courses
 from fedbert.ei_bert.teaching import task_distillation
 from fedbert.ei_bert.teaching.course import Course, Hooks
 from fedbert.ei_bert.teaching.methods import INTEGRATION, WARM_KD, Method
@@ -60,13 +57,9 @@ def inputs(guide: Teacher) -> Inputs:
 
 def _started(guide: Teacher, teachers: int) -> tuple[Student, TaskLesson, Heads]:
     """An untrained student, five texts with as many teachers' states, and random heads on these."""
-    kept = (*SPECIALS, *(token for token in guide.vocabulary if token not in SPECIALS))
-    rows = teacher_rows(guide.vocabulary, kept)
-    shape = StudentShape(len(kept), 1, 32, 4, 48, adapter=0, dim=32, teacher_width=128, pooled=True)
-    words = guide.body.words.weight[torch.from_numpy(rows)]
-    student = start_student(shape, words, nn.Parameter(torch.zeros(128, 0), requires_grad=False), 0)
+    student, tokens, rows = reading_student(guide, layers=1)
     states = tuple(pooled_states(guide, TEXTS).half() * (1 + index) for index in range(teachers))
-    lesson = TaskLesson(Tokens(kept).rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
+    lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, states, rows)
     torch.manual_seed(0)
     return facing(student, teachers), lesson, Heads([small_task()], teachers * 128)
 
@@ -118,24 +111,6 @@ def test_mean_weights_are_the_mean_over_the_last_steps(
         assert torch.allclose(value, mean, atol=1e-6)
     moved = not torch.equal(own["one"].weight, heads["one"].weight)
     assert moved == (method is WARM_KD)
-
-
-def test_a_stopped_distillation_with_mean_weights_ends_as_an_unbroken_one(
-    guide: Teacher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The mean is part of what is saved: gone on with from step 5 of 8, all weights are the same."""
-    monkeypatch.setattr(courses, "SAVED_EVERY", 5)
-    start, lesson, heads = _started(guide, 1)
-    saved: dict[int, Mapping[str, Any]] = {}
-    rates, course = Rates(average_steps=5), Course(8, 0)
-
-    def keep(step: int, state: Mapping[str, Any]) -> None:
-        saved[step] = copy.deepcopy(state)
-
-    whole, again = copy.deepcopy(start), copy.deepcopy(start)
-    distil(whole, heads, guide, lesson, INTEGRATION, course, rates, Hooks(save=keep))
-    distil(again, heads, guide, lesson, INTEGRATION, course, rates, Hooks(load=saved[5]))
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
 def test_smoothed_labels_share_out_a_part_of_each_label() -> None:

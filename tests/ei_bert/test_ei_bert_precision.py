@@ -9,26 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from ei_bert_fakes import LABELS, TEXTS, reading_student, small_task
+from torch import Tensor
 
 from fedbert import machine
-from fedbert.ei_bert.compression.token_pruning import teacher_rows
 from fedbert.ei_bert.model.bert import fast_math, mean_pool
-from fedbert.ei_bert.model.student import Student, StudentShape, start_student
-from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens, padded
+from fedbert.ei_bert.model.student import Student
+from fedbert.ei_bert.model.tokenizer import padded
 from fedbert.ei_bert.teaching.cached import CachedLayers
 from fedbert.ei_bert.teaching.course import Course
 from fedbert.ei_bert.teaching.cross_distillation import Lesson, cross_distil
 from fedbert.ei_bert.teaching.methods import METHODS
 from fedbert.ei_bert.teaching.pretraining import Reading, pretrain
 from fedbert.ei_bert.teaching.task_distillation import TaskLesson, distil
-from fedbert.ei_bert.teaching.tasks import Part, Task
 from fedbert.ei_bert.teaching.teacher import Teacher, load_teacher
 from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
 from fedbert.errors import FedbertError
 
-TEXTS = ("set an alarm", "freeze my account", "play a song", "wake me at six", "block my bank account")
-LABELS = np.array([0, 1, 0, 0, 1])
 BOTH = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 THREADS = pytest.mark.parametrize("threads", [1, 2])
 KINDS = pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "shared space"])
@@ -48,31 +45,6 @@ def _threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _task() -> Task:
-    part = Part(TEXTS, LABELS)
-    return Task("one", ("no", "yes"), part, Part((), LABELS[:0]), part, "0" * 64)
-
-
-def _student(guide: Teacher, pooled: bool) -> tuple[Student, Tokens, np.ndarray]:
-    """Return a student that reads the teacher's whole vocabulary, its tokens, and the teacher's of each."""
-    kept = (*SPECIALS, *(token for token in guide.vocabulary if token not in SPECIALS))
-    rows = teacher_rows(guide.vocabulary, kept)
-    shape = StudentShape(
-        len(kept),
-        2,
-        32,
-        4,
-        48,
-        adapter=0 if pooled else 16,
-        dim=32 if pooled else 8,
-        teacher_width=128,
-        pooled=pooled,
-    )
-    head = nn.Parameter(torch.zeros(128, 0) if pooled else torch.eye(128, 8))
-    words = guide.body.words.weight[torch.from_numpy(rows)]
-    return start_student(shape, words, head, 0), Tokens(kept), rows
-
-
 def _moved(student: Student, before: dict[str, Tensor]) -> bool:
     """Return whether all weights are finite float32 numbers and some have changed."""
     now = student.state_dict()
@@ -84,7 +56,7 @@ def _moved(student: Student, before: dict[str, Tensor]) -> bool:
 @KINDS
 def test_what_leaves_the_models_is_float32(precision: str, pooled: bool, guide: Teacher) -> None:
     """Products inside may be in bfloat16; states, vectors and means meet float32 heads outside."""
-    student, tokens, _ = _student(guide, pooled)
+    student, tokens, _ = reading_student(guide, pooled)
     ids = torch.from_numpy(padded(tokens.rows(TEXTS)))
     theirs = torch.from_numpy(padded(guide.tokens.rows(TEXTS)))
     with fast_math(precision):
@@ -101,11 +73,11 @@ def test_what_leaves_the_models_is_float32(precision: str, pooled: bool, guide: 
 def test_every_method_takes_a_step(name: str, precision: str, threads: int, guide: Teacher) -> None:
     """Layer-wise losses, integration and interplay: two steps move the student, weights stay float32."""
     torch.set_num_threads(threads)
-    student, tokens, rows = _student(guide, True)
+    student, tokens, rows = reading_student(guide)
     states = pooled_states(guide, TEXTS, precision=precision)
     lesson = TaskLesson(tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, (states,), rows)
     before = copy.deepcopy(student.state_dict())
-    heads = distil(student, Heads([_task()], 128), guide, lesson, METHODS[name], Course(2, 0, precision))
+    heads = distil(student, Heads([small_task()], 128), guide, lesson, METHODS[name], Course(2, 0, precision))
     assert _moved(student, before)
     assert heads["one"](torch.zeros(1, 128)).dtype == torch.float32
 
@@ -116,7 +88,7 @@ def test_every_method_takes_a_step(name: str, precision: str, threads: int, guid
 def test_pre_distillation_takes_a_step(precision: str, threads: int, pooled: bool, guide: Teacher) -> None:
     """Both kinds of student learn the teacher's states."""
     torch.set_num_threads(threads)
-    student, tokens, _ = _student(guide, pooled)
+    student, tokens, _ = reading_student(guide, pooled)
     before = copy.deepcopy(student.state_dict())
     targets = pooled_states(guide, TEXTS, precision=precision)
     reading = Reading(tokens.rows(TEXTS), targets, np.full(5, 0.5))
@@ -129,7 +101,7 @@ def test_pre_distillation_takes_a_step(precision: str, threads: int, pooled: boo
 def test_cross_distillation_takes_a_step(precision: str, threads: int, guide: Teacher) -> None:
     """Student, teacher's top layer and the head that both share all move."""
     torch.set_num_threads(threads)
-    student, tokens, _ = _student(guide, False)
+    student, tokens, _ = reading_student(guide, pooled=False)
     lesson = Lesson(
         rows=tokens.rows(TEXTS),
         teacher_layers=CachedLayers(guide.body, guide.tokens.rows(TEXTS), 1),
@@ -154,7 +126,7 @@ def test_tuning_of_the_teacher_takes_a_step(precision: str, threads: int, guide:
     """One epoch moves the upper layer; heads and states are float32."""
     torch.set_num_threads(threads)
     before = guide.body.layers[1].up.weight.clone()
-    heads = fine_tune(guide, [_task()], Tuning(epochs=1, trained_layers=1, precision=precision))
+    heads = fine_tune(guide, [small_task()], Tuning(epochs=1, trained_layers=1, precision=precision))
     assert not torch.equal(guide.body.layers[1].up.weight, before)
     assert heads["one"](pooled_states(guide, TEXTS, precision=precision)).dtype == torch.float32
 

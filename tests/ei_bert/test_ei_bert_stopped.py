@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ei_bert_fakes import LABELS, TEXTS, small_task
-from torch import Tensor, nn
+from ei_bert_fakes import LABELS, TEXTS, reading_student, small_task
+from torch import Tensor
 
-from fedbert.ei_bert.compression.token_pruning import teacher_rows
-from fedbert.ei_bert.model.student import Student, StudentShape, start_student
-from fedbert.ei_bert.model.tokenizer import SPECIALS, Tokens
 from fedbert.ei_bert.teaching.cached import CachedLayers
 from fedbert.ei_bert.teaching.course import Course, Hooks
 from fedbert.ei_bert.teaching.cross_distillation import Asked, Lesson, cross_distil
@@ -23,19 +20,6 @@ from fedbert.ei_bert.teaching.teacher import Teacher
 from fedbert.ei_bert.teaching.tuning import Heads, Tuning, fine_tune, pooled_states
 
 Weights = Mapping[str, Tensor]
-
-
-def _student(guide: Teacher, pooled: bool) -> tuple[Student, Tokens, Any]:
-    kept = (*SPECIALS, *(token for token in guide.vocabulary if token not in SPECIALS))
-    rows = teacher_rows(guide.vocabulary, kept)
-    dim = 32 if pooled else 8
-    shape = StudentShape(
-        len(kept), 1, 32, 4, 48, adapter=0 if pooled else 16, dim=dim, teacher_width=128, pooled=pooled
-    )
-    torch.manual_seed(1)
-    head = nn.Parameter(torch.zeros(128, 0) if pooled else torch.randn(128, 8), requires_grad=not pooled)
-    words = guide.body.words.weight[torch.from_numpy(rows)]
-    return start_student(shape, words, head, 0), Tokens(kept), rows
 
 
 def _same(train: Callable[[Hooks], Weights], at: int) -> bool:
@@ -54,10 +38,11 @@ def _same(train: Callable[[Hooks], Weights], at: int) -> bool:
     return all(torch.equal(value, again[name]) for name, value in whole.items())
 
 
+@pytest.mark.parametrize("average_steps", [0, 5])
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_goes_on(name: str, guide: Teacher) -> None:
-    """Student and heads of any method: what a teacher learns along, and maps, are saved too."""
-    first, tokens, rows = _student(guide, True)
+def test_every_method_goes_on(name: str, average_steps: int, guide: Teacher) -> None:
+    """Student and heads of any method: what a teacher learns along, maps and mean weights are saved too."""
+    first, tokens, rows = reading_student(guide)
     lesson = TaskLesson(
         tokens.rows(TEXTS), np.zeros(5, np.int64), LABELS, (pooled_states(guide, TEXTS),), rows
     )
@@ -67,10 +52,11 @@ def test_every_method_goes_on(name: str, guide: Teacher) -> None:
 
     def train(hooks: Hooks) -> Weights:
         student = copy.deepcopy(first)
-        rates = Rates(batch_tokens=12, word_dropout=0.2)
+        rates = Rates(batch_tokens=12, word_dropout=0.2, average_steps=average_steps)
         own = distil(student, heads, guide, lesson, method, Course(9, 0), rates, hooks)
         return {**student.state_dict(), **own.state_dict(prefix="head.")}
 
+    # The mean is over steps 5 to 9: the first of them is before the stop.
     assert _same(train, 5)
 
 
@@ -90,7 +76,7 @@ def test_tuning_of_the_teacher_goes_on(guide: Teacher) -> None:
 @pytest.mark.parametrize("asked", [False, True])
 def test_cross_distillation_of_a_catalogue_goes_on(asked: bool, guide: Teacher) -> None:
     """Student, shared head and the teacher's top layer, with texts that ask for further names and without."""
-    first, tokens, _ = _student(guide, False)
+    first, tokens, _ = reading_student(guide, pooled=False)
     texts = (*TEXTS, "music for six", "the bank") if asked else TEXTS
     items = np.array([2, 2]) if asked else None
 
